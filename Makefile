@@ -1,0 +1,76 @@
+# Everything needs only make and a Python >= 3.11 with venv; it is kept in .venv, built once and again when the lock changes.
+
+PYTHON ?= python3
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: help setup test demo lint types lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make test    run the tests (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
+	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
+	@echo "make lint    check style and formatting"
+	@echo "make types   check types"
+	@echo "make lock    resolve the pinned packages anew, with PYTHON=python3.11"
+	@echo "make clean   remove .venv and everything that can be built again"
+
+setup: $(INSTALLED)
+
+test: setup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+demo: setup
+	@$(BIN)/parascan reproduce table1
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+# A stamp is written by the command that must have succeeded, so neither a failure nor an interrupt leaves one behind.
+# pip's warnings about the machine's own configuration are left out, its errors shown.
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "parascan needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not installed)."; \
+		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; } >&2
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing $$(grep -c == requirements.lock) pinned packages (about 300 MB to fetch: half a minute or more)"
+	@{ $(PIP) install --progress-bar off -r requirements.lock 2>$(VENV)/pip.log && touch $@.part || grep -v ^WARNING $(VENV)/pip.log >&2; } | { \
+		count=0; while read -r word name rest; do case $$word in \
+			Collecting|Processing) count=$$((count + 1)); if [ $$((count % 10)) -eq 0 ]; then echo "  fetched $$count"; fi ;; \
+			Installing) echo "  fetched $$count; unpacking" ;; \
+		esac; done; }
+	@mv $@.part $@ 2>/dev/null || { echo "The set-up failed; run the same command to try again." >&2; exit 1; }
+
+$(INSTALLED): $(LOCKED) pyproject.toml
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable . 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@touch $@
+	@echo "parascan is installed in $(VENV)"
+
+# Resolved on the oldest supported Python, so that no pin is too new for it; without the address of any package index.
+lock:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo "make lock needs the oldest supported Python: make lock PYTHON=python3.11" >&2; exit 1; }
+	@echo "Resolving requirements.lock"
+	@$(PYTHON) -m venv --clear build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check install --quiet pip-tools
+	@build/lock/bin/pip-compile --quiet --no-config --upgrade --extra dev --extra plot --build-deps-for editable \
+		--strip-extras --no-header --annotation-style line --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --no-emit-options --output-file build/requirements.lock pyproject.toml
+	@{ echo "# Every package of the development environment, pinned by 'make lock' from pyproject.toml."; \
+		cat build/requirements.lock; } > requirements.lock
+	@echo "requirements.lock has $$(grep -c == requirements.lock) packages"
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
