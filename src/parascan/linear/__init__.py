@@ -1,0 +1,14 @@
+"""Linear recurrences: structures, backends, the residual Jacobian, and their one derivative. Knows nothing of steps."""
+
+from ._abstract import AbstractComposableTransition as AbstractComposableTransition
+from ._abstract import AbstractTransition as AbstractTransition
+from .bidiagonal import Bidiagonal as Bidiagonal
+from .blocks import BlockTransition as BlockTransition
+from .choice import choose_backend as choose_backend
+from .choice import explain_backend as explain_backend
+from .matrix_free import MatrixFreeTransition as MatrixFreeTransition
+from .recurrence import linear_recurrence as linear_recurrence
+from .transitions import DenseTransition as DenseTransition
+from .transitions import DiagonalTransition as DiagonalTransition
+from .transitions import ScalarTransition as ScalarTransition
+from .transitions import ZeroTransition as ZeroTransition

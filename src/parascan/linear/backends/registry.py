@@ -1,0 +1,43 @@
+"""The backends by name, with the structures that each supports."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ..._types import Trajectory
+from .._abstract import AbstractComposableTransition, AbstractTransition
+from . import associative, chunked, sequential
+
+
+class Backend(NamedTuple):
+    """One way to evaluate linear recurrences."""
+
+    run: Callable[..., Trajectory]
+    supports: type[AbstractTransition]
+
+
+BACKENDS: Mapping[str, Backend] = MappingProxyType(
+    {
+        "sequential": Backend(sequential.run, AbstractTransition),
+        "associative": Backend(associative.run, AbstractComposableTransition),
+        "chunked": Backend(chunked.run, AbstractComposableTransition),
+    }
+)
+
+
+def find_backend(name: str, transition: AbstractTransition) -> Backend:
+    """The backend of that name, if it can handle the transition.
+
+    Raises:
+        ValueError: no backend has the name, or the one that has it does not support the structure.
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"backend: given {name!r}, expected 'auto' or one of {', '.join(map(repr, BACKENDS))}.")
+    if not isinstance(transition, BACKENDS[name].supports):
+        able = [other for other, backend in BACKENDS.items() if isinstance(transition, backend.supports)]
+        raise ValueError(
+            f"backend: given {name!r}, which multiplies matrices with each other and so cannot handle a "
+            f"{type(transition).__name__}, expected 'auto' or {' or '.join(map(repr, able))}, or a transition that "
+            "stores its matrices."
+        )
+    return BACKENDS[name]

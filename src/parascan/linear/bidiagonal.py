@@ -1,0 +1,64 @@
+"""The residual Jacobian: identity on the diagonal, ``-A_t`` below it, for t = 2..T.
+
+Solving with it *is* the linear recurrence ``s_t = A_t s_{t-1} + b_t``, and solving with its transpose is the recurrence
+that runs backwards. The derivative of a solution follows from the matrix alone, ``ds = J^-1 (db - dJ s)``, so it is
+stated here, once, for all structures and backends.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._types import Trajectory
+from ._abstract import AbstractTransition
+from .backends import find_backend
+from .choice import choose_backend
+from .transitions import ZeroTransition
+
+
+class Bidiagonal(eqx.Module):
+    """The TD x TD matrix ``J`` of a linear recurrence, as a map of ``[T D]`` arrays; never formed.
+
+    Products cost one parallel pass over the transition, solves one recurrence. Solves can be differentiated in forward
+    and reverse mode and to any order, with respect to the transition and to the right-hand side.
+
+    Args:
+        transition: ``A_1 .. A_T``; ``A_1`` has no place in the matrix.
+        backend: name of the backend that solves; ``"auto"`` chooses by static facts.
+
+    Source: Gonzalez et al. 2025, section 2 (the Jacobian of the residual).
+    """
+
+    transition: AbstractTransition
+    backend: str = eqx.field(static=True, default="auto")
+
+    def mv(self, v: Trajectory) -> Trajectory:
+        """``J v``."""
+        before = jnp.concatenate([jnp.zeros_like(v[:1]), v[:-1]])
+        return v - self.transition.apply(before)
+
+    def transposed_mv(self, v: Trajectory) -> Trajectory:
+        """``J^T v``."""
+        after = self.transition.apply_transposed(v)[1:]
+        return v - jnp.concatenate([after, jnp.zeros_like(v[:1])])
+
+    def solve(self, b: Trajectory) -> Trajectory:
+        """``J^-1 b``, the solution of ``s_t = A_t s_{t-1} + b_t`` from ``s_0 = 0``."""
+        return self._solve(b, transpose=False)
+
+    def transposed_solve(self, b: Trajectory) -> Trajectory:
+        """``J^-T b``, the solution of ``y_t = A_{t+1}^T y_{t+1} + b_t`` that ends with ``y_T = b_T``."""
+        return self._solve(b, transpose=True)
+
+    def _solve(self, b: Trajectory, *, transpose: bool) -> Trajectory:
+        """Either solution, with its derivative."""
+        if len(b) == 0 or isinstance(self.transition, ZeroTransition):
+            return b
+        name = self.backend if self.backend != "auto" else choose_backend(self.transition, len(b))
+        run = find_backend(name, self.transition).run
+        return jax.lax.custom_linear_solve(
+            self.transposed_mv if transpose else self.mv,
+            b,
+            solve=lambda _, rhs: run(self.transition, rhs, transpose=transpose),
+            transpose_solve=lambda _, rhs: run(self.transition, rhs, transpose=not transpose),
+        )

@@ -1,0 +1,75 @@
+"""Which backend ``backend="auto"`` takes, and why: static facts only, so the same call always runs the same way."""
+
+import jax
+
+from ._abstract import AbstractComposableTransition, AbstractTransition
+from .blocks import BlockTransition
+from .transitions import DenseTransition
+
+SHORT = 64
+"""Lengths up to which a loop of small kernels is no deeper than a tree with its slicing and joining."""
+
+LONG = 4096
+"""Lengths from which the chunks of the two-level backend are all there and several steps long."""
+
+
+def choose_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:
+    """Name of the backend that ``backend="auto"`` runs for such a recurrence; ``explain_backend`` says why.
+
+    On a CPU always ``"sequential"``. On an accelerator ``"sequential"`` for short recurrences and matrices that are
+    not stored, ``"chunked"`` for long dense and block recurrences, ``"associative"`` for the rest.
+
+    Args:
+        transition: the transition, or one of the same structure, size and dtype.
+        length: T, number of steps.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; by default the one that JAX runs on.
+
+    Returns:
+        ``"sequential"``, ``"associative"`` or ``"chunked"``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from parascan.linear import DiagonalTransition
+        >>> choose_backend(DiagonalTransition(jnp.ones((8, 2))), 10**6, "cpu")
+        'sequential'
+    """
+    return _decide(transition, length, platform or jax.default_backend())[0]
+
+
+def explain_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:
+    """One sentence on why ``choose_backend`` decides as it does for the same arguments.
+
+    Args:
+        transition: the transition, or one of the same structure, size and dtype.
+        length: T, number of steps.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; by default the one that JAX runs on.
+
+    Returns:
+        The name of the backend and the reason.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from parascan.linear import DiagonalTransition
+        >>> print(explain_backend(DiagonalTransition(jnp.ones((8, 2))), 10, "gpu"))
+        sequential: 10 steps are at most 64, too few for a tree to be shallower than a loop
+    """
+    name, reason = _decide(transition, length, platform or jax.default_backend())
+    return f"{name}: {reason}"
+
+
+def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple[str, str]:
+    """Backend and reason."""
+    structure = type(transition).__name__
+    if not isinstance(transition, AbstractComposableTransition):
+        return "sequential", f"a {structure} has no matrices to multiply with each other"
+    if platform == "cpu":
+        # Measured with 2 cores at T = 65536 against the next best backend (benchmarks/README has the table).
+        return (
+            "sequential",
+            "on a CPU a compiled loop step costs little more than its arithmetic, of which it has least",
+        )
+    if length <= SHORT:
+        return "sequential", f"{length} steps are at most {SHORT}, too few for a tree to be shallower than a loop"
+    if length >= LONG and isinstance(transition, DenseTransition | BlockTransition):
+        return "chunked", f"{length} steps of a {structure}: half the matrix products of a tree, at a fixed depth"
+    return "associative", f"{length} steps of a {structure}: its products are cheap, so the shallowest form wins"

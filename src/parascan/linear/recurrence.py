@@ -1,0 +1,119 @@
+"""``linear_recurrence``: checks, the initial state, and the call of the residual Jacobian that does the rest."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._types import State, Trajectory
+from ._abstract import AbstractComposableTransition, AbstractTransition, require_rows
+from .backends import find_backend
+from .bidiagonal import Bidiagonal
+from .transitions import DenseTransition, DiagonalTransition, ScalarTransition
+
+
+def linear_recurrence(
+    A: AbstractTransition | Float[Array, "T ..."],
+    b: Trajectory,
+    s0: State | None = None,
+    *,
+    transpose: bool = False,
+    backend: str = "auto",
+) -> Trajectory:
+    """All states of ``s_t = A_t s_{t-1} + b_t``, or the adjoint of the map from ``b`` to them.
+
+    Runs the recurrence step by step or as a tree of partial products, whichever suits structure, length and platform.
+    Depth T and D^2 work a step for dense matrices in sequence; depth of order log T or ``T / 512`` and D^3 work a step
+    in parallel. The derivative with respect to every argument, in either mode and to any order, is again one linear
+    recurrence; nothing of the tree is stored for it. Matrices are multiplied in their full precision (no TF32).
+
+    Args:
+        A: a transition, or an array: [T D D] dense, [T D] diagonal, [T] multiples of the identity.
+        b: offsets, row k is ``b_{k+1}``, shape [T D], floating, with the dtype of ``A``.
+        s0: initial state, shape [D], same dtype; zero if None, and then ``A_1`` has no effect.
+        transpose: return the adjoint instead, ``y_T = b_T`` and ``y_t = A_{t+1}^T y_{t+1} + b_t``.
+        backend: ``"auto"``, ``"sequential"``, ``"associative"`` or ``"chunked"``; ``"auto"`` is ``choose_backend``.
+
+    Returns:
+        Row k is ``s_{k+1}`` (or ``y_{k+1}``), shape and dtype of ``b``.
+
+    Raises:
+        ValueError: shapes, lengths or dtypes that do not fit together, ``s0`` together with ``transpose``, an unknown
+            backend, or one that does not support the structure of ``A``.
+
+    Source: Lim et al. 2024, equation 6 (the recurrence of a Newton step); Blelloch 1990 for its parallel form.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> print(linear_recurrence(jnp.array([0.5, 0.5, 0.5]), jnp.ones((3, 1)), jnp.zeros(1)).ravel())
+        [1.   1.5  1.75]
+    """
+    b = jnp.asarray(b)
+    require_rows("b", b, "[T D]", 2)
+    transition = _as_transition(A, b.shape[1])
+    _check_fit(transition, b)
+    if backend != "auto":
+        find_backend(backend, transition)
+    if s0 is not None:
+        s0 = _checked_initial(s0, b, transpose)
+    system = Bidiagonal(transition, backend)
+    if isinstance(transition, AbstractComposableTransition):
+        return _solve_compiled(system, b, s0, transpose)
+    # A matrix-free product may be a closure over traced values, which a compilation cache must not keep.
+    return _solve(system, b, s0, transpose)
+
+
+def _solve(system: Bidiagonal, b: Trajectory, s0: State | None, transpose: bool) -> Trajectory:
+    """The initial state enters through the first offset; its derivative, and that of ``A_1``, with it."""
+    if s0 is not None and len(b):
+        b = b.at[0].add(system.transition.product(system.transition.row(0), s0))
+    return system.transposed_solve(b) if transpose else system.solve(b)
+
+
+# Without it, an eager call would trace and compile its loops anew each time.
+_solve_compiled = eqx.filter_jit(_solve)
+
+
+def _as_transition(A: Any, size: int) -> AbstractTransition:
+    """The transition that an array stands for."""
+    if isinstance(A, AbstractTransition):
+        return A
+    array = jnp.asarray(A)
+    if array.ndim == 1:
+        return ScalarTransition(array, size)
+    if array.ndim == 2:
+        return DiagonalTransition(array)
+    if array.ndim == 3:
+        return DenseTransition(array)
+    raise ValueError(
+        f"A: given shape {array.shape}, expected a transition, or [T D D] (dense), [T D] (diagonal) or [T] (multiples "
+        "of the identity)."
+    )
+
+
+def _check_fit(transition: AbstractTransition, b: Trajectory) -> None:
+    """Refuse a transition of another length, size or dtype than the offsets."""
+    for name, given, expected in (
+        ("length", transition.length, b.shape[0]),
+        ("size", transition.size, b.shape[1]),
+        ("dtype", transition.dtype, b.dtype),
+    ):
+        if given != expected:
+            raise ValueError(f"A: given {name} {given}, expected {expected}, as in b of shape {b.shape}.")
+
+
+def _checked_initial(s0: Any, b: Trajectory, transpose: bool) -> State:
+    """The initial state as an array that fits."""
+    if transpose:
+        raise ValueError(
+            "s0: given together with transpose=True, expected None, since the adjoint of the map from b to the "
+            "states has no initial state."
+        )
+    s0 = jnp.asarray(s0)
+    if s0.shape != b.shape[1:] or s0.dtype != b.dtype:
+        raise ValueError(
+            f"s0: given shape {s0.shape} and dtype {s0.dtype}, expected shape {b.shape[1:]} and dtype {b.dtype}, one "
+            "row of b."
+        )
+    return s0
