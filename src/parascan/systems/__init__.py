@@ -1,0 +1,28 @@
+"""Systems to run, each with its equations, its source and what is known about it; nothing is built on import."""
+
+from . import table1
+from ._base import Fact, Facts, System
+from ._registry import Entry, entry, get, names
+from .flows import flow
+from .langevin import two_well_langevin
+from .maps import henon, logistic
+from .observers import observer, published_observer
+from .rnn import tanh_rnn
+
+__all__ = [
+    "Entry",
+    "Fact",
+    "Facts",
+    "System",
+    "entry",
+    "flow",
+    "get",
+    "henon",
+    "logistic",
+    "names",
+    "observer",
+    "published_observer",
+    "table1",
+    "tanh_rnn",
+    "two_well_langevin",
+]
