@@ -1,0 +1,29 @@
+"""Evaluate nonlinear state space models in parallel over their length, and foretell when that pays."""
+
+from . import guesses as guesses
+from . import systems as systems
+from ._adjoint import Implicit as Implicit
+from ._adjoint import Unrolled as Unrolled
+from ._criterion import Merit as Merit
+from ._criterion import StateError as StateError
+from ._results import Result as Result
+from ._rollout import RolloutError as RolloutError
+from ._rollout import rollout as rollout
+from ._rollout import scan as scan
+from ._solution import Solution as Solution
+from .diagnostics import lyapunov_exponents as lyapunov_exponents
+from .linear import linear_recurrence as linear_recurrence
+from .solvers import Diagonal as Diagonal
+from .solvers import Full as Full
+from .solvers import GradientDescent as GradientDescent
+from .solvers import Identity as Identity
+from .solvers import Newton as Newton
+from .solvers import Sequential as Sequential
+from .solvers import StochasticDiagonal as StochasticDiagonal
+from .solvers import Surrogate as Surrogate
+from .solvers import Zero as Zero
+from .solvers import deer as deer
+from .solvers import jacobi as jacobi
+from .solvers import picard as picard
+from .solvers import quasi_deer as quasi_deer
+from .solvers import scale_elk as scale_elk

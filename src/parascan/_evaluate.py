@@ -1,0 +1,128 @@
+"""From a checked call to its answer, as traceable functions: build the problem, run the solver, assemble the result."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from ._adjoint import Setup
+from ._iterate import Loop, LoopState, Plan, iterate
+from ._options import Options
+from ._problem import Recurrence, ScanProblem
+from ._results import Result
+from ._signature import Signature, resolve
+from ._solution import Solution, Stats
+from ._types import StepFunction, Tree
+from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Sequential, Solver, deer
+
+DESCENT_BUDGET = 10_000
+"""Default number of updates for methods that no theorem bounds."""
+
+
+def evaluate_scan(step: StepFunction, init: Tree, xs: Tree, options: Options) -> tuple[Tree, Tree, Solution | None]:
+    """Final carry and outputs, and the solution of a solver that can fail."""
+    signature = resolve(step, init, xs, options.length, scan_form=True)
+    solver = _solver_for(signature, options)
+    if isinstance(solver, AbstractDirectSolver):
+        return *_directly(solver, signature.step, signature, options), None
+    solution = _iteratively(solver, signature, options, keep=_drop)
+    return solution.carry, solution.ys, solution
+
+
+def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options) -> Solution:
+    """The whole solution."""
+    signature = resolve(step, init, xs, options.length, scan_form=False)
+    solver = _solver_for(signature, options)
+    if isinstance(solver, AbstractIterativeSolver):
+        return _iteratively(solver, signature, options, keep=ScanProblem.carries)
+    carry, (ys, states) = _directly(solver, _keeping(signature.step), signature, options)
+    finite = _finite_steps(states, signature.length)
+    prefix = jnp.sum(jnp.cumprod(finite[::-1] if options.reverse else finite)).astype(jnp.int32)
+    result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
+    return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, options.solver)
+
+
+def _solver_for(signature: Signature, options: Options) -> Solver:
+    """The solver asked for, or the sequential one where there is no step to iterate on."""
+    if signature.length > 0 or isinstance(options.solver, AbstractDirectSolver):
+        return options.solver
+    ScanProblem.of(signature, reverse=options.reverse)
+    return Sequential()
+
+
+def _directly(
+    solver: AbstractDirectSolver,
+    step: Callable[[Tree, Tree], tuple[Tree, Tree]],
+    signature: Signature,
+    options: Options,
+) -> tuple[Tree, Tree]:
+    """Evaluate without iterations."""
+    return solver.evaluate(
+        step, signature.init, signature.xs, signature.length, reverse=options.reverse, unroll=options.unroll
+    )
+
+
+def _keeping(step: Callable[[Tree, Tree], tuple[Tree, Tree]]) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
+    """The step with its carry among the outputs."""
+
+    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+        carry, y = step(carry, x)
+        return carry, (y, carry)
+
+    return keep
+
+
+def _direct_stats(signature: Signature, finite_prefix: jax.Array) -> Stats:
+    """Statistics of an answer that took no iteration."""
+    dtype = signature.layout.dtype if signature.layout.size else jnp.result_type(float)
+    none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
+    length = jnp.asarray(signature.length, jnp.int32)
+    return Stats(none, zero, zero, jnp.full_like(zero, jnp.nan), length, finite_prefix, none)
+
+
+def _finite_steps(states: Tree, length: int) -> jax.Array:
+    """Whether all floating entries are finite after each step."""
+    flags = jnp.ones((length,), jnp.int32)
+    for leaf in jax.tree.leaves(states):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            flags &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+    return flags
+
+
+def _drop(problem: ScanProblem, states: jax.Array) -> None:
+    """Keep no states: ``scan`` returns none."""
+
+
+def _iteratively(
+    solver: AbstractIterativeSolver,
+    signature: Signature,
+    options: Options,
+    keep: Callable[[ScanProblem, jax.Array], Tree],
+) -> Solution:
+    """Solve for the whole trajectory."""
+    problem = ScanProblem.of(signature, reverse=options.reverse)
+    default = signature.length if solver.causal else DESCENT_BUDGET
+    budget = default if options.max_iterations is None else int(options.max_iterations)
+
+    def run(recurrence: Recurrence, setup: Setup, loop: Loop) -> LoopState:
+        plan = Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history)
+        return iterate(recurrence, setup.start, plan, loop)
+
+    setup = Setup(solver, options.guess.states(problem), options.guess.repair(problem))
+    outcome = options.adjoint.apply(problem.recurrence, setup, run)
+    states = _void_after(outcome.states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
+    return Solution(
+        states=keep(problem, states),
+        carry=problem.carry(states),
+        ys=problem.outputs(states),
+        result=outcome.result,
+        stats=outcome.stats,
+        history=outcome.history,
+        solver=solver,
+    )
+
+
+def _void_after(states: jax.Array, nonfinite: jax.Array, prefix: jax.Array) -> jax.Array:
+    """NaN in place of states that the system never reaches in finite numbers."""
+    beyond = nonfinite & (jnp.arange(states.shape[0]) >= prefix)
+    return jnp.where(beyond[:, None], jnp.nan, states)

@@ -1,0 +1,227 @@
+"""The one loop over solver iterations: budget, exact prefix, repair of non-finite states, history.
+
+The loop tests an iterate before it moves on, so the iterate that is returned is the one that was tested, and an
+iterate that is already good costs no update. It knows no tolerance (``_criterion``) and no derivative (``_adjoint``).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ._criterion import AbstractCriterion, Progress
+from ._problem import Recurrence
+from ._results import Result
+from ._solution import History, Stats
+from ._types import Trajectory, Tree
+from ._view import View
+from .solvers.base import AbstractIterativeSolver, Iterate
+
+IMPROVEMENT = 0.999
+"""Share of the best ratio so far that counts as an improvement on it."""
+
+Loop: TypeAlias = Callable[[Callable[[Any], Bool[Array, ""]], Callable[[Any], Any], Any, int], Any]
+"""``(condition, body, initial value, most repetitions) -> final value``; the adjoint chooses which."""
+
+
+class LoopState(eqx.Module):
+    """All that one iteration hands to the next."""
+
+    states: Trajectory
+    solver_state: Tree
+    result: Result
+    running: Bool[Array, ""]
+    stats: Stats
+    best_ratio: Float[Array, ""]
+    stagnation: Int[Array, ""]
+    initial_merit: Float[Array, ""]
+    history: History | None
+
+
+class Plan(NamedTuple):
+    """What stays the same from one iteration to the next.
+
+    Attributes:
+        solver: makes one update.
+        checker: makes one exact Newton update; estimates the error of iterates that ``solver`` cannot judge itself.
+        criterion: when to stop, and why.
+        repair: what non-finite states are put back to ``[T D]``.
+        budget: the most updates.
+        record: whether to keep a history.
+    """
+
+    solver: AbstractIterativeSolver
+    checker: AbstractIterativeSolver
+    criterion: AbstractCriterion
+    repair: Trajectory
+    budget: int
+    record: bool
+
+
+def iterate(problem: Recurrence, start: Trajectory, plan: Plan, loop: Loop) -> LoopState:
+    """Improve ``start`` until the criterion or the budget stops it.
+
+    Args:
+        problem: the recurrence.
+        start: first iterate ``[T D]``.
+        plan: solver, criterion and budget.
+        loop: how to repeat.
+    """
+
+    def body(state: LoopState) -> LoopState:
+        return _advance(problem, plan, state)
+
+    return loop(lambda state: state.running, body, _first_state(problem, start, plan), plan.budget + 1)
+
+
+def _first_state(problem: Recurrence, start: Trajectory, plan: Plan) -> LoopState:
+    real, integer = jnp.zeros((), problem.dtype), jnp.zeros((), jnp.int32)
+    infinite = jnp.asarray(jnp.inf, problem.dtype)
+    history = None
+    if plan.record:
+        unknown = jnp.full((plan.budget + 1,), jnp.nan, problem.dtype)
+        history = History(unknown, unknown, jnp.full((plan.budget + 1,), -1, jnp.int32))
+    return LoopState(
+        states=start,
+        solver_state=plan.solver.init(problem, start),
+        result=Result.max_iterations_reached,
+        running=jnp.asarray(True),
+        stats=Stats(integer, real, real, real, integer, integer, integer),
+        best_ratio=infinite,
+        stagnation=integer,
+        initial_merit=infinite,
+        history=history,
+    )
+
+
+def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
+    """Test the current iterate and, unless it ends the loop, replace it by the next."""
+    view = View.of(problem, state.states, plan.repair)
+    merit = view.merit()
+    initial_merit = jnp.where(state.stats.iterations == 0, merit, state.initial_merit)
+    unknown = jnp.full((problem.size,), jnp.nan, problem.dtype)
+    evidence = Progress(
+        merit=merit,
+        initial_merit=initial_merit,
+        correction=unknown,
+        scale=view.largest(view.states),
+        defect=view.defect(),
+        stagnation=state.stagnation,
+        all_finite=jnp.all(view.finite),
+        causal=plan.solver.causal,
+    )
+    proposal = _propose(problem, plan, state, view, evidence)
+    ratio = plan.criterion.ratio(evidence.replace(correction=proposal.measured))
+    improved = ratio < IMPROVEMENT * state.best_ratio
+    stagnation = jnp.where(improved, 0, state.stagnation + 1)
+    stop, result = plan.criterion.verdict(evidence.replace(correction=proposal.correction, stagnation=stagnation))
+    running = ~(stop | (state.stats.iterations >= plan.budget))
+    following, repairs = _follow(problem, plan, state, view, proposal, running)
+    stats = Stats(
+        iterations=state.stats.iterations + running,
+        residual_norm=jnp.max(view.largest(view.residual), initial=0.0),
+        merit=merit,
+        error_estimate=jnp.max(proposal.correction, initial=0.0),
+        exact_prefix=view.exact_prefix,
+        finite_prefix=view.finite_prefix,
+        repairs=state.stats.repairs + repairs,
+    )
+    step = view.largest(following.states - view.states)
+    return LoopState(
+        states=following.states,
+        solver_state=following.solver_state,
+        result=Result.where(stop, result, Result.max_iterations_reached),
+        running=running,
+        stats=stats,
+        best_ratio=jnp.where(improved, ratio, state.best_ratio),
+        stagnation=stagnation,
+        initial_merit=initial_merit,
+        history=_record(state.history, state.stats.iterations, merit, step, repairs),
+    )
+
+
+class Proposal(NamedTuple):
+    """What may follow an iterate, and what that says about the iterate itself.
+
+    Attributes:
+        states: the next trajectory; None when it is better made after the verdict.
+        solver_state: the solver's memory that goes with it.
+        correction: estimated error of the current iterate, one for each state entry; NaN where not asked for,
+            infinite where not known yet.
+        measured: the same, with the residual in place of what is not known: the measure of improvement.
+    """
+
+    states: Trajectory | None
+    solver_state: Tree
+    correction: Float[Array, " D"]
+    measured: Float[Array, " D"]
+
+
+def _propose(problem: Recurrence, plan: Plan, state: LoopState, view: View, evidence: Progress) -> Proposal:
+    """The next trajectory as far as the criterion needs it to judge the current one."""
+    iterate = Iterate(view.states, view.images)
+
+    def update() -> tuple[Trajectory, Tree]:
+        return plan.solver.step(problem, iterate, state.solver_state)
+
+    def check() -> tuple[Trajectory, Tree]:
+        return plan.checker.step(problem, iterate, plan.checker.init(problem, view.states))[0], state.solver_state
+
+    if not plan.criterion.corrected:
+        return Proposal(None, state.solver_state, evidence.correction, evidence.correction)
+    if plan.solver.exact:
+        states, solver_state = update()
+        error = view.error(states)
+        return Proposal(states, solver_state, error, error)
+    residual = view.largest(view.residual)
+    near = plan.criterion.ratio(evidence.replace(correction=residual)) <= 1
+    states, solver_state = jax.lax.cond(near, check, update)
+    error = view.error(states)
+    return Proposal(states, solver_state, jnp.where(near, error, jnp.inf), jnp.where(near, error, residual))
+
+
+class Following(NamedTuple):
+    """The trajectory and memory that the next iteration starts from."""
+
+    states: Trajectory
+    solver_state: Tree
+
+
+def _follow(
+    problem: Recurrence, plan: Plan, state: LoopState, view: View, proposal: Proposal, running: Bool[Array, ""]
+) -> tuple[Following, Int[Array, ""]]:
+    """The next trajectory with overflow put back, or the current one when the loop ends; and how much was put back."""
+
+    def update() -> tuple[Trajectory, Tree]:
+        return plan.solver.step(problem, Iterate(view.states, view.images), state.solver_state)
+
+    states, solver_state = proposal.states, proposal.solver_state
+    if states is None:
+        states, solver_state = jax.lax.cond(running, update, lambda: (view.states, state.solver_state))
+    if plan.solver.causal:
+        states = view.keep_exact_prefix(states)
+    broken = ~jnp.all(jnp.isfinite(states), axis=1)
+    repaired = jnp.where(broken[:, None], plan.repair, states)
+    kept = jax.tree.map(lambda new, old: jnp.where(running, new, old), solver_state, state.solver_state)
+    repairs = jnp.where(running, jnp.sum(~view.finite | broken, dtype=jnp.int32), 0)
+    return Following(jnp.where(running, repaired, view.states), kept), repairs
+
+
+def _record(
+    history: History | None,
+    row: Int[Array, ""],
+    merit: Float[Array, ""],
+    step: Float[Array, " D"],
+    nonfinite: Int[Array, ""],
+) -> History | None:
+    """The history with one more row."""
+    if history is None:
+        return None
+    return History(
+        merit=history.merit.at[row].set(merit),
+        step_norm=history.step_norm.at[row].set(jnp.max(step, initial=0.0)),
+        nonfinite=history.nonfinite.at[row].set(nonfinite),
+    )

@@ -1,0 +1,124 @@
+"""Jacobians of a recurrence's steps, in the cheapest form that is exact."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._problem import Recurrence
+from ._structure import Structure, classify, dependency_pattern, diagonal_colors
+from ._types import State, Trajectory, Tree
+from .linear import (
+    AbstractTransition,
+    BlockTransition,
+    DenseTransition,
+    DiagonalTransition,
+    MatrixFreeTransition,
+    ZeroTransition,
+)
+
+FORMS = ("auto", "dense", "matrix_free", "structured")
+
+ANALYZED_SIZE = 256
+"""Largest D whose structure is analyzed: the analysis handles D x D masks while tracing."""
+
+DENSE_SIZE_ON_CPU = 8
+"""Largest D for which stored Jacobians beat one recursion of Jacobian-vector products on a CPU."""
+
+DENSE_BYTES = 2**32
+"""Most memory that ``auto`` spends on stored Jacobians."""
+
+
+class JacobianProduct(eqx.Module):
+    """``J_t v`` for one step, by forward mode."""
+
+    advance: Callable[[State, Tree], State]
+
+    def __call__(self, operands: tuple[State, Tree], v: State) -> State:
+        """The product at ``operands = (s_{t-1}, inputs_t)``."""
+        previous, inputs = operands
+        return jax.jvp(lambda s: self.advance(s, inputs), (previous,), (v,))[1]
+
+
+def full(problem: Recurrence, states: Trajectory, form: str = "auto") -> AbstractTransition:
+    """The exact Jacobians ``J_t`` at ``states``.
+
+    Args:
+        problem: the recurrence.
+        states: trajectory ``[T D]`` to linearize at.
+        form: one of ``FORMS``.
+    """
+    structure = _structure(problem) if form in ("auto", "structured") else Structure("dense", None)
+    if structure.kind == "zero":
+        return ZeroTransition(problem.length, problem.size, problem.dtype)
+    if structure.kind == "diagonal":
+        return DiagonalTransition(_products(problem, states, np.ones((1, problem.size), bool))[0])
+    if structure.kind == "block" and structure.blocks is not None:
+        return _blocks(problem, states, structure.blocks)
+    if form == "dense" or (form != "matrix_free" and _dense_pays(problem)):
+        return DenseTransition(_dense(problem, states))
+    operands = (problem.previous(states), problem.inputs)
+    return MatrixFreeTransition(JacobianProduct(problem.advance), operands, problem.size)
+
+
+def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
+    """The exact diagonals of the Jacobians ``J_t`` at ``states``, ``[T D]``, without a dense Jacobian.
+
+    Entries of one color provably do not influence one another, so one product with their common indicator gives
+    their diagonal entries.
+    """
+    colors = diagonal_colors(_pattern(problem))
+    indicators = colors[None, :] == np.arange(colors.max(initial=0) + 1)[:, None]
+
+    def add(total: Trajectory, indicator: State) -> tuple[Trajectory, None]:
+        return total + indicator * _product(problem, states, indicator), None
+
+    masks = jnp.asarray(indicators, problem.dtype)
+    return jax.lax.scan(add, jnp.zeros_like(states), masks)[0]
+
+
+def _pattern(problem: Recurrence) -> np.ndarray:
+    """Which state entries may influence which, or all when D is too large to analyze."""
+    if problem.size > ANALYZED_SIZE:
+        return np.ones((problem.size, problem.size), bool)
+    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.inputs)
+    return dependency_pattern(problem.advance, jax.ShapeDtypeStruct((problem.size,), problem.dtype), inputs)
+
+
+def _structure(problem: Recurrence) -> Structure:
+    return classify(_pattern(problem))
+
+
+def _product(problem: Recurrence, states: Trajectory, v: State) -> Trajectory:
+    """``J_t v`` for all t in parallel."""
+    product = JacobianProduct(problem.advance)
+    return jax.vmap(lambda operands: product(operands, v))((problem.previous(states), problem.inputs))
+
+
+def _products(problem: Recurrence, states: Trajectory, vectors: np.ndarray) -> jax.Array:
+    """``J_t v`` for a few vectors and all t, ``[vectors T D]``."""
+    return jax.vmap(lambda v: _product(problem, states, v))(jnp.asarray(vectors, problem.dtype))
+
+
+def _blocks(problem: Recurrence, states: Trajectory, blocks: tuple[tuple[int, ...], ...]) -> BlockTransition:
+    """Diagonal blocks of the Jacobians: column j of every block comes from one product."""
+    members = np.asarray(blocks)
+    seeds = np.zeros((members.shape[1], problem.size), bool)
+    for column in range(members.shape[1]):
+        seeds[column, members[:, column]] = True
+    columns = _products(problem, states, seeds)[:, :, members]
+    return BlockTransition(jnp.moveaxis(columns, 0, -1), members)
+
+
+def _dense(problem: Recurrence, states: Trajectory) -> jax.Array:
+    """``[T D D]``."""
+    return jax.vmap(jax.jacfwd(problem.advance))(problem.previous(states), problem.inputs)
+
+
+def _dense_pays(problem: Recurrence) -> bool:
+    """Whether storing the Jacobians beats one sequential recursion of products, by static facts alone."""
+    if jax.default_backend() == "cpu":
+        return problem.size <= DENSE_SIZE_ON_CPU
+    return problem.length * problem.size**2 * problem.dtype.itemsize <= DENSE_BYTES

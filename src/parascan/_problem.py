@@ -1,0 +1,183 @@
+"""The problem that every method solves: a recurrence on flat states, and the scan it came from.
+
+With ``s_t = f_t(s_{t-1})`` for t = 1..T and ``s_0`` fixed, the residual is ``r_t = s_t - f_t(s_{t-1})`` and the merit
+``1/2 ||r||^2`` (equations 2 and 3 of the paper); its only zero is the trajectory. Row k of every ``[T, ...]`` array
+belongs to step k + 1: row k of ``states`` is ``s_{k+1}``, row k of ``inputs`` drives the step that produces it. This
+convention, and the flip of time for ``reverse``, live here and nowhere else.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._carry import CarryLayout
+from ._signature import Signature
+from ._types import State, Trajectory, Tree
+
+
+class Recurrence(eqx.Module):
+    """``s_t = advance(s_{t-1}, inputs_t)`` on flat states, for t = 1..T."""
+
+    advance: Callable[[State, Tree], State]
+    initial: State
+    inputs: Tree
+    length: int = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """D, the number of entries of a state."""
+        return self.initial.shape[0]
+
+    @property
+    def dtype(self) -> Any:
+        """Dtype of the states."""
+        return self.initial.dtype
+
+    def previous(self, states: Trajectory) -> Trajectory:
+        """The state before each step."""
+        return jnp.concatenate([self.initial[None], states[:-1]])
+
+    def images(self, states: Trajectory) -> Trajectory:
+        """``f_t(s_{t-1})`` for all t in parallel; equal to ``states`` only at the solution."""
+        return jax.vmap(self.advance)(self.previous(states), self.inputs)
+
+    def residual(self, states: Trajectory) -> Trajectory:
+        """``r_t = s_t - f_t(s_{t-1})``."""
+        return states - self.images(states)
+
+    def merit(self, states: Trajectory) -> Float[Array, ""]:
+        """``1/2 ||r||^2``."""
+        return 0.5 * jnp.sum(self.residual(states) ** 2)
+
+
+class FlatStep(eqx.Module):
+    """A scan's step seen as a map of flat states; the discrete leaves of the carry arrive as inputs."""
+
+    step: Callable[[Tree, Tree], tuple[Tree, Tree]]
+    layout: CarryLayout
+
+    def __call__(self, state: State, inputs: tuple[Tree, tuple[Array, ...]]) -> State:
+        """The next flat state."""
+        x, discrete = inputs
+        return self.layout.split(self.step(self.layout.join(state, discrete), x)[0])[0]
+
+
+class ScanProblem(eqx.Module):
+    """A whole scan: its recurrence, and the way back to carries, outputs and the user's direction of time."""
+
+    recurrence: Recurrence
+    step: Callable[[Tree, Tree], tuple[Tree, Tree]]
+    layout: CarryLayout
+    final_discrete: tuple[Array, ...]
+    reverse: bool = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, signature: Signature, *, reverse: bool) -> "ScanProblem":
+        """The problem of a checked call.
+
+        Values that the step closes over become leaves of the problem, so that derivatives can reach them.
+
+        Raises:
+            ValueError: the carry has no floating leaf, or a discrete leaf of it depends on a floating one.
+        """
+        layout = signature.layout
+        if layout.size == 0:
+            raise ValueError(
+                "init: given a carry without floating entries, expected at least one; a parallel method has nothing "
+                "to iterate on. Use solver=Sequential()."
+            )
+        xs = _flip(signature.xs) if reverse else signature.xs
+        x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+        _check_discrete(signature, x)
+        step = eqx.filter_closure_convert(signature.step, jax.eval_shape(lambda: signature.init), x)
+        initial, discrete = layout.split(signature.init)
+        before, final = _run_discrete(step, layout, initial, discrete, xs, signature.length)
+        recurrence = Recurrence(FlatStep(step, layout), initial, (xs, before), signature.length)
+        return cls(recurrence, step, layout, final, reverse)
+
+    def outputs(self, states: Trajectory) -> Tree:
+        """``y_t`` of every step at the given states, in one parallel pass."""
+        xs, discrete = self.recurrence.inputs
+        carries = jax.vmap(self.layout.join)(self.recurrence.previous(states), discrete)
+        return self._outward(jax.vmap(lambda carry, x: self.step(carry, x)[1])(carries, xs))
+
+    def carry(self, states: Trajectory) -> Tree:
+        """The carry after the last step."""
+        return self.layout.join(states[-1], self.final_discrete)
+
+    def carries(self, states: Trajectory) -> Tree:
+        """The carry after every step, with leading axis T."""
+        before = self.recurrence.inputs[1]
+        after = tuple(
+            jnp.concatenate([leaf[1:], last[None]]) for leaf, last in zip(before, self.final_discrete, strict=True)
+        )
+        return self._outward(jax.vmap(self.layout.join)(states, after))
+
+    def flatten(self, carries: Tree) -> Trajectory:
+        """Flat states of carries given with leading axis T in the user's direction of time."""
+        return jax.vmap(lambda carry: self.layout.split(carry)[0])(self._outward(carries))
+
+    def _outward(self, tree: Tree) -> Tree:
+        return _flip(tree) if self.reverse else tree
+
+
+def _flip(tree: Tree) -> Tree:
+    """The tree with its leading axis reversed."""
+    return jax.tree.map(lambda leaf: leaf[::-1], tree)
+
+
+def _run_discrete(
+    step: Callable[[Tree, Tree], tuple[Tree, Tree]],
+    layout: CarryLayout,
+    initial: State,
+    discrete: tuple[Array, ...],
+    xs: Tree,
+    length: int,
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Discrete leaves before every step and after the last; floating leaves stay put, since none depends on them."""
+    if not discrete:
+        return (), ()
+
+    def advance(leaves: tuple[Array, ...], x: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        return layout.split(step(layout.join(initial, leaves), x)[0])[1], leaves
+
+    final, before = jax.lax.scan(advance, discrete, xs, length=length)
+    return before, final
+
+
+def _check_discrete(signature: Signature, x: Tree) -> None:
+    """Refuse a discrete leaf that depends on a floating one: it would change under the iterations.
+
+    Mapping only the floating leaves over a batch makes JAX itself trace the dependence: an output that may not be
+    batched is one that no floating leaf reaches.
+    """
+    layout = signature.layout
+    names = [leaf.path for leaf in layout.leaves if not leaf.continuous]
+    if not names:
+        return
+
+    def depends(index: int | None) -> bool:
+        def after(states: State, discrete: tuple[Array, ...], x: Tree) -> Any:
+            leaves = layout.split(signature.step(layout.join(states, discrete), x)[0])[1]
+            return leaves if index is None else leaves[index]
+
+        discrete = jax.eval_shape(layout.split, signature.init)[1]
+        batch = jax.ShapeDtypeStruct((2, layout.size), layout.dtype)
+        try:
+            jax.eval_shape(jax.vmap(after, in_axes=(0, None, None), out_axes=None), batch, discrete, x)
+        except ValueError as error:
+            if "out_axes" not in str(error):
+                raise
+            return True
+        return False
+
+    if depends(None):
+        guilty = ", ".join(f"init{name}" for index, name in enumerate(names) if depends(index))
+        raise ValueError(
+            f"step: given one whose discrete carry leaf {guilty} depends on floating leaves, expected discrete leaves "
+            "that evolve on their own. Return it among the outputs y instead, or use solver=Sequential()."
+        )

@@ -1,0 +1,180 @@
+"""The two entry points: check the call, run it compiled, turn failure into an exception."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from ._adjoint import AbstractAdjoint
+from ._compile import ProgramCache
+from ._criterion import AbstractCriterion
+from ._evaluate import evaluate_rollout, evaluate_scan
+from ._options import resolve_options
+from ._results import Result
+from ._signature import as_arrays
+from ._solution import Solution
+from ._types import StepFunction, Tree
+from .solvers import Sequential, Solver
+
+
+class RolloutError(RuntimeError):
+    """A rollout did not succeed; ``solution`` holds what it had reached.
+
+    Attributes:
+        solution: the unsuccessful solution, with its result code and statistics.
+    """
+
+    def __init__(self, message: str, solution: Solution) -> None:
+        super().__init__(message)
+        self.solution = solution
+
+
+def scan(
+    f: StepFunction,
+    init: Tree,
+    xs: Tree = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    *,
+    solver: Solver | None = None,
+    criterion: AbstractCriterion | None = None,
+    max_iterations: int | None = None,
+    guess: Any = None,
+    adjoint: AbstractAdjoint | None = None,
+    throw: bool = True,
+) -> tuple[Tree, Tree]:
+    """Final carry and stacked outputs of a scan: ``jax.lax.scan`` with a choice of solver.
+
+    Every call that ``jax.lax.scan`` accepts is accepted and returns the same tree with the same dtypes. Without a
+    solver the steps are taken one after the other, as ``jax.lax.scan`` takes them; with a parallel one the whole
+    sequence is solved at once, and derivatives are exact whatever the solver.
+
+    Args:
+        f: ``(carry, x) -> (carry, y)``.
+        init: initial carry; leaves that are not floating must not depend on those that are, unless the solver is
+            sequential.
+        xs: inputs, each leaf with leading axis T, or None.
+        length: T; needed when ``xs`` is None.
+        reverse: run from the last input to the first.
+        unroll: steps per loop turn of the sequential solver; parallel ones have no such loop.
+        solver: how to evaluate, such as ``ps.deer()``; None for sequential.
+        criterion: when iterations stop; ``StateError()`` when None.
+        max_iterations: most updates; T when None (10000 for methods that are not causal).
+        guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
+        adjoint: how derivatives are taken; ``Implicit()`` when None.
+        throw: raise on anything but success; with False an unsuccessful answer is returned as it is.
+
+    Returns:
+        ``(carry, ys)`` as ``jax.lax.scan`` returns them.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: an argument of the wrong shape, length or value.
+        RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
+
+    Example:
+        >>> import jax.numpy as jnp, parascan as ps
+        >>> cumulative = lambda total, x: (0.9 * total + x, total)
+        >>> total, before = ps.scan(cumulative, jnp.array(0.0), jnp.arange(5.0), solver=ps.deer())
+        >>> before.shape
+        (5,)
+    """
+    options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, unroll, False)
+    init, xs = as_arrays("init", init), as_arrays("xs", xs)
+    if not isinstance(solver, Sequential):
+        _refuse_nan(init)
+    carry, ys, outcome = _scan_programs(f, init, xs, options)
+    if outcome is not None and throw:
+        return _raise_unless_successful((carry, ys), outcome)
+    return carry, ys
+
+
+def rollout(
+    step: StepFunction,
+    init: Tree,
+    xs: Tree = None,
+    length: int | None = None,
+    *,
+    reverse: bool = False,
+    solver: Solver | None = None,
+    criterion: AbstractCriterion | None = None,
+    max_iterations: int | None = None,
+    guess: Any = None,
+    adjoint: AbstractAdjoint | None = None,
+    history: bool = False,
+    throw: bool = True,
+) -> Solution:
+    """The trajectory of ``s_t = f_t(s_{t-1}, x_t)`` with a record of how it was found.
+
+    Depth is that of the solver's iterations, memory that of one trajectory plus the solver's own (``T D^2`` for
+    stored Jacobians). Use ``scan`` where only the carry and outputs matter.
+
+    Args:
+        step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
+        init: initial state, a tree whose floating leaves are iterated on.
+        xs: inputs, each leaf with leading axis T, or None.
+        length: T; needed when ``xs`` is None.
+        reverse: run from the last input to the first.
+        solver: how to evaluate, such as ``ps.deer()``; None for sequential.
+        criterion: when iterations stop; ``StateError()`` when None.
+        max_iterations: most updates; T when None (10000 for methods that are not causal).
+        guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
+        adjoint: how derivatives are taken; ``Implicit()`` when None.
+        history: keep merit, step norm and repairs of every iterate.
+        throw: raise on anything but success; with False look at ``result``.
+
+    Returns:
+        A ``Solution``: states, carry, ys, result, stats, history, solver.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: an argument of the wrong shape, length or value.
+        RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
+
+    Source: sections 2 and 3 of the paper; Lim et al. 2024.
+
+    Example:
+        >>> import jax.numpy as jnp, parascan as ps
+        >>> step = lambda s, x: jnp.tanh(0.5 * s + x)
+        >>> solution = ps.rollout(step, jnp.zeros(3), jnp.ones((100, 3)), solver=ps.deer())
+        >>> solution.states.shape
+        (100, 3)
+    """
+    options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, 1, history)
+    init, xs = as_arrays("init", init), as_arrays("xs", xs)
+    _refuse_nan(init)
+    solution = _rollout_programs(step, init, xs, options)
+    return _raise_unless_successful(solution, solution) if throw else solution
+
+
+def _refuse_nan(init: Tree) -> None:
+    """Refuse NaN in an initial state whose values are at hand; traced values are judged by the result."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(init)[0]:
+        if isinstance(leaf, Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            continue
+        bad = np.isnan(np.asarray(leaf))
+        if bad.any():
+            where = f"init{jax.tree_util.keystr(path)}"
+            raise ValueError(f"{where}: given NaN in {bad.sum()} of {bad.size} entries, expected numbers.")
+
+
+def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
+    """The answer itself, or an exception that names cause and cure."""
+    failed = solution.result != Result.successful
+    if isinstance(failed, Tracer):
+        return solution.result.error_if(answer, failed)
+    if not bool(failed):
+        return answer
+    stats = solution.stats
+    where = (
+        f"iterations {int(stats.iterations)}, residual {float(stats.residual_norm):.3g}, exact steps "
+        f"{int(stats.exact_prefix)}, finite steps {int(stats.finite_prefix)}, repairs {int(stats.repairs)}"
+    )
+    raise RolloutError(f"{Result[solution.result]} ({where})", solution)
+
+
+_scan_programs = ProgramCache(evaluate_scan)
+_rollout_programs = ProgramCache(evaluate_rollout)

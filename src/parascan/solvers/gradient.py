@@ -1,0 +1,68 @@
+"""First-order descent on the merit, embarrassingly parallel over time."""
+
+from typing import Any, ClassVar, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from .._problem import Recurrence
+from .._types import Trajectory, Tree
+from .base import AbstractIterativeSolver, Iterate
+
+
+class GradientTransformation(Protocol):
+    """The part of an optax gradient transformation that is used here."""
+
+    init: Any
+    update: Any
+
+
+class GradientDescent(AbstractIterativeSolver):
+    """Descent on ``1/2 ||r||^2`` by any optax transformation; ``J^T r`` is formed without the Jacobian.
+
+    Depth one step of the system per iteration, memory ``T D``. Not causal: the number of iterations grows like
+    ``1/mu``, and nothing guarantees an end, so prefer it only where a Newton step is out of reach.
+
+    Args:
+        optimizer: an optax transformation such as ``optax.sgd(0.25)`` or ``optax.adam(1e-2)``.
+
+    Raises:
+        TypeError: ``optimizer`` has no ``init`` and ``update``.
+
+    Source: sections 2 and 5 of the paper (figure 6 uses plain descent).
+
+    Example:
+        >>> import jax.numpy as jnp, optax, parascan as ps
+        >>> descent = ps.GradientDescent(optax.sgd(0.8))
+        >>> sol = ps.rollout(lambda s, x: 0.1 * s + x, jnp.zeros(2), jnp.ones((50, 2)), solver=descent)
+        >>> bool(sol.result == ps.Result.successful)
+        True
+    """
+
+    optimizer: GradientTransformation
+    causal: ClassVar[bool] = False
+    references: ClassVar[tuple[str, ...]] = ("gonzalez2025predictability",)
+
+    def __check_init__(self) -> None:
+        if not (hasattr(self.optimizer, "init") and hasattr(self.optimizer, "update")):
+            given = type(self.optimizer).__name__
+            raise TypeError(f"optimizer: given {given}, expected an optax transformation such as optax.sgd(0.25).")
+
+    @property
+    def exact(self) -> bool:
+        """A descent step says nothing about the error."""
+        return False
+
+    def init(self, problem: Recurrence, states: Trajectory) -> Tree:
+        """The optimizer's own state."""
+        return self.optimizer.init(states)
+
+    def step(self, problem: Recurrence, iterate: Iterate, state: Any) -> tuple[Trajectory, Tree]:
+        """One optimizer update along ``J^T r``."""
+        # optax takes as long to import as JAX itself; whoever has an optimizer has paid for it already.
+        import optax
+
+        value, gradient = jax.value_and_grad(problem.merit)(iterate.states)
+        update = optax.with_extra_args_support(self.optimizer).update  # pyright: ignore[reportArgumentType]
+        change, state = update(gradient, state, iterate.states, value=value, grad=gradient, value_fn=problem.merit)
+        return jnp.asarray(optax.apply_updates(iterate.states, change)), state

@@ -1,0 +1,61 @@
+"""The members of each contract; a new one joins its conformance tests by one line here."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import parascan as ps
+
+SOLVERS = {
+    "sequential": lambda: ps.Sequential(),
+    "deer": lambda: ps.deer(),
+    "deer_dense": lambda: ps.Newton(ps.Full("dense")),
+    "deer_matrix_free": lambda: ps.Newton(ps.Full("matrix_free")),
+    "quasi_deer": lambda: ps.quasi_deer(),
+    "picard": lambda: ps.picard(),
+    "jacobi": lambda: ps.jacobi(),
+    "scale_elk": lambda: ps.scale_elk(0.3),
+    "clipped": lambda: ps.Newton(ps.Diagonal(), clip=0.5),
+    "stochastic": lambda: ps.Newton(ps.StochasticDiagonal(jax.random.key(5), probes=2)),
+    "surrogate": lambda: ps.Newton(ps.Surrogate(lambda carry, x: jax.tree.map(lambda leaf: 0.3 * leaf, carry))),
+    "gradient_descent": lambda: ps.GradientDescent(optax.sgd(0.7)),
+}
+"""Every solver that ``rollout`` offers."""
+
+CAUSAL = [name for name in SOLVERS if name not in ("sequential", "gradient_descent")]
+
+
+def rnn(key, dtype, size=4, gain=0.5):
+    """A contracting tanh RNN with random inputs: step, initial state, inputs of 60 steps."""
+    first, second = jax.random.split(key)
+    weights = gain * jax.random.normal(first, (size, size), dtype) / size**0.5
+    xs = jax.random.normal(second, (60, size), dtype)
+    return lambda state, x: jnp.tanh(weights @ state + x), jnp.zeros(size, dtype), xs
+
+
+def scalar(key, dtype):
+    """A scalar chain: D = 1, no axis at all."""
+    xs = jax.random.normal(key, (45,), dtype)
+    return lambda state, x: 0.4 * jnp.sin(state) + x, jnp.asarray(0.3, dtype), xs
+
+
+def tree(key, dtype):
+    """A carry of several leaves and shapes, one of them an integer."""
+    xs = jax.random.normal(key, (30, 2), dtype)
+
+    def step(carry, x):
+        position, velocity, count = carry["position"], carry["velocity"], carry["count"]
+        velocity = 0.5 * velocity + 0.1 * jnp.tanh(position) + 0.01 * x * (count % 3)
+        return {"position": 0.6 * position + 0.2 * velocity, "velocity": velocity, "count": count + 1}
+
+    init = {"position": jnp.ones(2, dtype), "velocity": jnp.zeros(2, dtype), "count": jnp.zeros((), jnp.int32)}
+    return step, init, xs
+
+
+def autonomous(key, dtype):
+    """No inputs."""
+    return lambda state, _: 0.5 * jnp.cos(state), jnp.asarray([0.1, 2.0, -1.0], dtype), None
+
+
+PROBLEMS = {"rnn": rnn, "scalar": scalar, "tree": tree, "autonomous": autonomous}
+"""Predictable systems that every solver must evaluate."""

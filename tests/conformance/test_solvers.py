@@ -1,0 +1,134 @@
+"""What every solver promises: the sequential trajectory, in the user's structure and dtype, with honest statistics."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import parascan as ps
+
+from .members import CAUSAL, PROBLEMS, SOLVERS
+
+LENGTH = 25
+SINGLE = jnp.dtype("float32")
+
+
+def lax_states(step, init, xs, length=None):
+    return jax.lax.scan(lambda carry, x: (step(carry, x),) * 2, init, xs, length=length)[1]
+
+
+def tolerance(dtype):
+    """Twice the default tolerance of StateError, which the solver met by its own estimate."""
+    eps = float(jnp.finfo(dtype).eps)
+    return 2 * (512 if dtype == jnp.float64 else 16) * eps
+
+
+def assert_close(tree, reference, dtype):
+    assert jax.tree.structure(tree) == jax.tree.structure(reference)
+    for leaf, expected in zip(jax.tree.leaves(tree), jax.tree.leaves(reference), strict=True):
+        assert leaf.dtype == expected.dtype
+        scale = 1 + np.abs(np.asarray(expected, np.float64)).max(initial=0.0)
+        np.testing.assert_allclose(leaf, expected, rtol=0, atol=tolerance(dtype) * scale)
+
+
+@pytest.mark.parametrize("problem", ["rnn", "tree"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_states_are_the_sequential_ones(solver, problem, dtype, getkey):
+    step, init, xs = PROBLEMS[problem](getkey(), dtype)
+    length = LENGTH if xs is None else None
+    solution = ps.rollout(step, init, xs, length, solver=SOLVERS[solver]())
+    reference = lax_states(step, init, xs, length)
+    assert_close(solution.states, reference, dtype)
+    assert_close(solution.carry, jax.tree.map(lambda leaf: leaf[-1], reference), dtype)
+    assert solution.ys is None
+    assert bool(solution.result == ps.Result.successful)
+    assert int(solution.stats.repairs) == 0
+
+
+@pytest.mark.parametrize("problem", ["scalar", "autonomous"])
+@pytest.mark.parametrize("solver", ["sequential", "deer", "quasi_deer", "jacobi", "gradient_descent"])
+def test_scalar_and_autonomous_systems(solver, problem, getkey):
+    step, init, xs = PROBLEMS[problem](getkey(), SINGLE)
+    length = LENGTH if xs is None else None
+    solution = ps.rollout(step, init, xs, length, solver=SOLVERS[solver]())
+    assert_close(solution.states, lax_states(step, init, xs, length), SINGLE)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_started_at_the_solution_takes_no_iteration(solver, getkey):
+    step, init, xs = PROBLEMS["tree"](getkey(), SINGLE)
+    guess = ps.guesses.Given(lax_states(step, init, xs))
+    solution = ps.rollout(step, init, xs, solver=SOLVERS[solver](), guess=guess)
+    assert int(solution.stats.iterations) == 0
+
+
+@pytest.mark.parametrize("solver", ["sequential", "deer", "quasi_deer", "picard"])
+def test_reverse_runs_from_the_last_input(solver, getkey):
+    step, init, xs = PROBLEMS["tree"](getkey(), SINGLE)
+    solution = ps.rollout(step, init, xs, reverse=True, solver=SOLVERS[solver]())
+    keep = lambda carry, x: (step(carry, x),) * 2  # noqa: E731
+    carry, states = jax.lax.scan(keep, init, xs, reverse=True)
+    assert_close(solution.states, states, SINGLE)
+    assert_close(solution.carry, carry, SINGLE)
+
+
+@pytest.mark.parametrize("solver", ["sequential", "deer", "quasi_deer", "stochastic", "gradient_descent"])
+def test_a_batch_under_vmap_has_its_own_counts(solver, getkey):
+    step, _, xs = PROBLEMS["rnn"](getkey(), SINGLE)
+    inits = jnp.stack([jnp.zeros(4, SINGLE), 3 * jnp.ones(4, SINGLE)])
+    run = lambda init: ps.rollout(step, init, xs, solver=SOLVERS[solver]())  # noqa: E731
+    batch = jax.vmap(run)(inits)
+    for index in range(2):
+        alone = run(inits[index])
+        assert_close(batch.states[index], alone.states, SINGLE)
+        assert abs(int(batch.stats.iterations[index]) - int(alone.stats.iterations)) <= 1
+
+
+@pytest.mark.parametrize("solver", ["sequential", "deer_dense", "deer_matrix_free", "jacobi", "gradient_descent"])
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_short_sequences(solver, length, getkey):
+    step, init, xs = PROBLEMS["tree"](getkey(), SINGLE)
+    xs = xs[:length]
+    solution = ps.rollout(step, init, xs, solver=SOLVERS[solver]())
+    assert_close(solution.states, lax_states(step, init, xs), SINGLE)
+
+
+@pytest.mark.parametrize("solver", CAUSAL)
+def test_iteration_i_leaves_the_first_i_states_exact(solver, getkey):
+    step, init, xs = PROBLEMS["rnn"](getkey(), SINGLE)
+    for budget in (1, 7):
+        solution = ps.rollout(
+            step,
+            init,
+            xs,
+            solver=SOLVERS[solver](),
+            guess=ps.guesses.Normal(getkey()),
+            max_iterations=budget,
+            throw=False,
+        )
+        assert int(solution.stats.exact_prefix) >= int(solution.stats.iterations)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_merit_criterion_is_met_by_the_returned_iterate(solver, getkey):
+    step, init, xs = PROBLEMS["rnn"](getkey(), SINGLE)
+    tol = 1e-6
+    solution = ps.rollout(step, init, xs, solver=SOLVERS[solver](), criterion=ps.Merit(tol))
+    previous = jnp.concatenate([init[None], solution.states[:-1]])
+    residual = solution.states - jax.vmap(step)(previous, xs)
+    assert 0.5 * float(jnp.mean(jnp.sum(residual**2, axis=1))) <= tol * (1 + 1e-3)
+    assert float(solution.stats.merit) <= tol
+
+
+@pytest.mark.parametrize("solver", ["deer", "jacobi", "gradient_descent"])
+def test_history_has_a_row_for_every_iterate_tested(solver, getkey):
+    step, init, xs = PROBLEMS["rnn"](getkey(), SINGLE)
+    solution = ps.rollout(step, init, xs, solver=SOLVERS[solver](), criterion=ps.Merit(1e-6), history=True)
+    rows = int(solution.stats.iterations) + 1
+    merit = np.asarray(solution.history.merit)
+    assert np.isfinite(merit[:rows]).all()
+    assert np.isnan(merit[rows:]).all()
+    assert merit[rows - 1] == solution.stats.merit
+    assert solution.history.step_norm[rows - 1] == 0
+    assert (np.asarray(solution.history.step_norm[: rows - 1]) > 0).all()
+    assert (np.asarray(solution.history.nonfinite[:rows]) == 0).all()

@@ -1,0 +1,77 @@
+"""The truth table of stopping: every combination of evidence against the verdict it must give."""
+
+import itertools
+
+import jax.numpy as jnp
+import pytest
+
+import parascan as ps
+from parascan._criterion import DESCENT_PATIENCE, FLOOR_PATIENCE, RUNAWAY, Progress
+
+
+def progress(error=1.0, merit=1.0, defect=0.0, stagnation=0, all_finite=True, causal=True, scale=1.0):
+    return Progress(
+        merit=jnp.float32(merit),
+        initial_merit=jnp.float32(1.0),
+        correction=jnp.float32([error, 0.0]),
+        scale=jnp.float32([scale, 1.0]),
+        defect=jnp.float32(defect),
+        stagnation=jnp.int32(stagnation),
+        all_finite=jnp.asarray(all_finite),
+        causal=causal,
+    )
+
+
+def verdict(criterion, **evidence):
+    stop, result = criterion.verdict(progress(**evidence))
+    return next(name for name in ps.Result._name_to_item if bool(result == getattr(ps.Result, name))) if stop else None
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_table_of_state_error_with_a_given_tolerance(causal):
+    criterion = ps.StateError(rtol=1e-3)
+    errors = {"met": 1e-4, "near": 1e-2, "far": 1.0}
+    patience = {"fresh": 0, "floor": FLOOR_PATIENCE, "long": DESCENT_PATIENCE}
+    for (size, error), (wait, stagnation), finite in itertools.product(errors.items(), patience.items(), [True, False]):
+        given = verdict(criterion, error=error, stagnation=stagnation, all_finite=finite, causal=causal)
+        if not causal and not finite:
+            expected = "diverged"
+        elif size == "met":
+            expected = "successful" if finite else "nonfinite"
+        elif not causal and wait == "long":
+            expected = "stalled"
+        else:
+            expected = None
+        assert given == expected, (size, wait, finite)
+
+
+def test_the_floor_is_success_for_the_default_and_a_stall_for_a_given_tolerance():
+    at_floor = {"error": 1e-5, "stagnation": FLOOR_PATIENCE}
+    assert verdict(ps.StateError(), **at_floor) == "successful"
+    assert verdict(ps.StateError(rtol=1e-7), **at_floor) == "stalled"
+    assert verdict(ps.StateError(), error=1e-5, stagnation=FLOOR_PATIENCE - 1) is None
+    assert verdict(ps.StateError(), error=1e-2, stagnation=10 * DESCENT_PATIENCE) is None
+
+
+def test_tolerances_add_and_follow_the_size_of_each_entry():
+    assert verdict(ps.StateError(rtol=0.0, atol=0.1), error=0.09, scale=1e6) == "successful"
+    assert verdict(ps.StateError(rtol=0.0, atol=0.1), error=0.11, scale=1e6) is None
+    assert verdict(ps.StateError(rtol=1e-3, atol=0.0), error=9.0, scale=1e4) == "successful"
+    assert verdict(ps.StateError(rtol=1e-3, atol=0.0), error=9.0, scale=1e3) is None
+    assert verdict(ps.StateError(atol=0.1), error=0.11, scale=1e6) is None
+
+
+def test_a_runaway_iterate_is_not_excused_by_its_size():
+    assert verdict(ps.StateError(rtol=1e-3), error=1.0, scale=1e30) == "successful"
+    assert verdict(ps.StateError(rtol=1e-3), error=1.0, scale=1e30, defect=10.0) is None
+    assert verdict(ps.StateError(), error=1.0, scale=1e30, defect=1.0, stagnation=100) is None
+
+
+def test_merit_table():
+    assert verdict(ps.Merit(1e-4), merit=0.9e-4) == "successful"
+    assert verdict(ps.Merit(1e-4), merit=1.1e-4) is None
+    assert verdict(ps.Merit(1e-4), merit=0.9e-4, all_finite=False) == "nonfinite"
+    assert verdict(ps.Merit(1e-30), merit=1e-15, defect=1e-7, stagnation=FLOOR_PATIENCE) == "stalled"
+    assert verdict(ps.Merit(1e-30), merit=1e-3, defect=1e-2, stagnation=1000) is None
+    assert verdict(ps.Merit(1e-4), merit=3 * RUNAWAY, causal=False) == "diverged"
+    assert verdict(ps.Merit(1e-4), merit=3 * RUNAWAY) is None

@@ -1,0 +1,206 @@
+"""``ps.scan`` in the place of ``jax.lax.scan``: every kind of call, the same tree, dtypes and numbers."""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import parascan as ps
+
+SOLVERS = {"default": None, "deer": ps.deer(), "quasi_deer": ps.quasi_deer(), "jacobi": ps.jacobi()}
+
+
+def counter(carry, x):
+    state, count, key = carry
+    key, draw = jax.random.split(key)
+    state = 0.5 * jnp.tanh(state) + 0.1 * jax.random.normal(draw, state.shape, state.dtype) + x
+    return (state, count + 1, key), {"state": state, "count": count}
+
+
+def nested(carry, x):
+    first, (second,) = carry["a"], carry["b"]
+    return {"a": 0.5 * first + x["u"], "b": (0.3 * second + x["v"].sum(),)}, (first.sum(), None, [second])
+
+
+def mixed(carry, x):
+    low, high, flag = carry
+    return (low * 0.5 + x.astype(low.dtype), 0.25 * high + low.astype(high.dtype), ~flag), (low, flag)
+
+
+def rotation(carry, x):
+    return carry * jnp.exp(1j * x).astype(carry.dtype) * 0.5 + 1, jnp.abs(carry)
+
+
+CALLS = {
+    "positional": (lambda c, x: (0.5 * c + x, c), lambda: (jnp.zeros(3), jnp.ones((7, 3)))),
+    "python scalar": (lambda c, x: (0.5 * c + x, c * x), lambda: (0.0, jnp.arange(6.0))),
+    "weak integer becomes float": (lambda c, x: (0.5 * c + x, c), lambda: (0, jnp.arange(6.0))),
+    "weak carry stays weak": (lambda c, _: (0.5 * c, c), lambda: (1.0, None, 5)),
+    "no inputs": (lambda c, _: (jnp.cos(c), c), lambda: (jnp.ones(2), None, 9)),
+    "unused inputs with length": (lambda c, x: (0.5 * c + x, None), lambda: (jnp.ones(()), jnp.ones(4), 4)),
+    "length zero": (lambda c, x: (0.5 * c + x, c), lambda: (jnp.ones(2), jnp.ones((0, 2)))),
+    "length one": (lambda c, x: (0.5 * c + x, c), lambda: (jnp.ones(2), jnp.ones((1, 2)))),
+    "reverse": (lambda c, x: (0.5 * c + x, c + x), lambda: (jnp.zeros(3), jnp.ones((7, 3)), None, True)),
+    "reverse and unroll": (lambda c, x: (0.5 * c + x, c), lambda: (jnp.zeros(3), jnp.ones((7, 3)), None, True, 3)),
+    "unroll fully": (lambda c, x: (0.5 * c + x, c), lambda: (jnp.zeros(3), jnp.ones((7, 3)), None, False, True)),
+    "counter and key": (counter, lambda: ((jnp.ones(2), 0, jax.random.key(3)), jnp.linspace(0, 1, 8))),
+    "raw key": (counter, lambda: ((jnp.ones(2), jnp.uint8(3), jax.random.PRNGKey(3)), jnp.linspace(0, 1, 8))),
+    "nested": (
+        nested,
+        lambda: ({"a": jnp.ones((2, 2)), "b": (jnp.zeros(()),)}, {"u": jnp.ones(5), "v": jnp.ones((5, 3))}),
+    ),
+    "mixed dtypes": (mixed, lambda: ((jnp.bfloat16(1), jnp.float32(2), True), jnp.arange(6, dtype=jnp.float16))),
+    "complex": (rotation, lambda: (jnp.asarray([1 + 1j, 2 - 1j]), jnp.linspace(0, 1, 6))),
+    "integer inputs": (lambda c, x: (0.5 * c + x, x), lambda: (jnp.ones(()), jnp.arange(6))),
+    "numpy": (lambda c, x: (0.5 * c + x, c), lambda: (np.zeros(3, np.float32), np.ones((7, 3), np.float32))),
+    "None in carry": (lambda c, x: ((0.5 * c[0] + x, None), None), lambda: ((jnp.ones(2), None), jnp.ones((4, 2)))),
+}
+
+
+def assert_same(ours, theirs, exactly):
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for leaf, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert leaf.dtype == expected.dtype
+        assert leaf.shape == expected.shape
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf, expected = jax.random.key_data(leaf), jax.random.key_data(expected)
+        if exactly or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            np.testing.assert_array_equal(leaf, expected)
+        else:
+            eps = float(jnp.finfo(leaf.dtype).eps)
+            scale = 1 + np.abs(expected).max(initial=0.0)
+            np.testing.assert_allclose(
+                leaf.astype(jnp.complex64), expected.astype(jnp.complex64), rtol=0, atol=float(64 * eps * scale)
+            )
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("call", CALLS)
+def test_same_tree_as_lax_scan(call, solver):
+    f, arguments = CALLS[call]
+    ours = ps.scan(f, *arguments(), solver=SOLVERS[solver])
+    assert_same(ours, jax.lax.scan(f, *arguments()), exactly=solver == "default")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_weak_types_survive_the_default(call):
+    f, arguments = CALLS[call]
+    ours, theirs = ps.scan(f, *arguments()), jax.lax.scan(f, *arguments())
+    weak = lambda tree: [getattr(leaf, "weak_type", None) for leaf in jax.tree.leaves(tree)]  # noqa: E731
+    assert weak(ours) == weak(theirs)
+
+
+def test_integer_carry_alone_is_fine_with_the_default():
+    assert int(ps.scan(lambda c, x: (c + x, None), 0, jnp.arange(5))[0]) == 10
+
+
+def test_discrete_leaves_may_depend_on_floating_ones_with_the_sequential_solver():
+    step = lambda c, x: ((c[0] + x, c[1] + (c[0] > 1)), c[1])  # noqa: E731
+    assert_same(
+        ps.scan(step, (0.0, 0), jnp.ones(5), solver=ps.Sequential()),
+        jax.lax.scan(step, (0.0, 0), jnp.ones(5)),
+        exactly=True,
+    )
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_under_jit_vmap_and_a_closure_over_traced_parameters(solver):
+    xs = jnp.linspace(0, 1, 40).reshape(2, 20)
+
+    def total(scan, weight):
+        return jax.vmap(lambda x: scan(lambda c, u: (jnp.tanh(weight * c + u), c), jnp.float32(0), x)[1].sum())(
+            xs
+        ).sum()
+
+    ours = functools.partial(total, functools.partial(ps.scan, solver=SOLVERS[solver]))
+    theirs = functools.partial(total, jax.lax.scan)
+    weight = jnp.float32(0.7)
+    np.testing.assert_allclose(jax.jit(ours)(weight), jax.jit(theirs)(weight), rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.grad(ours))(weight), jax.grad(theirs)(weight), rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(jax.jit(ours))(weight), jax.grad(theirs)(weight), rtol=1e-5)
+
+
+class Cell(eqx.Module):
+    weights: jax.Array
+    traces = []
+
+    def __call__(self, carry, x):
+        self.traces.append(None)
+        return jnp.tanh(self.weights @ carry + x), carry
+
+    def method(self, carry, x):
+        return self(carry, x)
+
+
+class Plain:
+    def __init__(self):
+        self.weights = jnp.eye(2) / 2
+        self.traces = 0
+
+    def method(self, carry, x):
+        self.traces += 1
+        return jnp.tanh(self.weights @ carry + x), carry
+
+
+@pytest.mark.parametrize("solver", [None, ps.deer()])
+def test_a_second_eager_call_traces_nothing(solver):
+    traces = []
+
+    def function(carry, x):
+        traces.append(None)
+        return jnp.tanh(0.5 * carry + x), carry
+
+    init, xs = jnp.zeros(2), jnp.ones((6, 2))
+    run = functools.partial(ps.scan, init=init, xs=xs, solver=solver)
+    run(function)
+    count = len(traces)
+    run(function)
+    assert len(traces) == count
+
+    run(Cell(jnp.eye(2)))
+    count = len(Cell.traces)
+    for form in (Cell(2 * jnp.eye(2)), Cell(3 * jnp.eye(2))):
+        run(form)
+    assert len(Cell.traces) == count
+
+    run(Cell(jnp.eye(2)).method)
+    count = len(Cell.traces)
+    other = run(Cell(3 * jnp.eye(2)).method)
+    assert len(Cell.traces) == count
+    np.testing.assert_allclose(other[0], run(Cell(3 * jnp.eye(2)))[0])
+
+    partial = functools.partial(lambda scale, carry, x: function(scale * carry, x))
+    run(functools.partial(partial, jnp.float32(0.5)))
+
+
+def test_a_method_of_a_plain_object_is_traced_again_only_when_the_object_changes():
+    plain = Plain()
+    init, xs = jnp.zeros(2), jnp.ones((6, 2))
+    first = ps.scan(plain.method, init, xs)
+    # Tracing changed an attribute of the object, which is itself a change; from here on nothing does.
+    plain.traces = 0
+    before = ps.scan(plain.method, init, xs)
+    np.testing.assert_array_equal(first[0], before[0])
+    plain.weights = jnp.eye(2)
+    after = ps.scan(plain.method, init, xs)
+    np.testing.assert_allclose(after[0], jax.lax.scan(plain.method, init, xs)[0])
+    assert not np.allclose(before[0], after[0])
+
+
+def test_compiled_programs_die_with_their_function():
+    import gc
+    import weakref
+
+    def make():
+        weights = jnp.ones(3)
+        return lambda carry, x: (weights * carry + x, carry)
+
+    step = make()
+    ps.scan(step, jnp.zeros(3), jnp.ones((4, 3)))
+    alive = weakref.ref(step)
+    del step
+    gc.collect()
+    assert alive() is None

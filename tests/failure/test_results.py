@@ -1,0 +1,131 @@
+"""Every result code is reached, reported or raised, and never dressed up as success."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import parascan as ps
+
+
+def contracting(state, x):
+    return 0.5 * jnp.tanh(state) + x
+
+
+def logistic(state, _):
+    return 4.0 * state * (1 - state)
+
+
+XS = jnp.linspace(-1, 1, 50)[:, None] * jnp.ones(3)
+
+
+def outcomes():
+    """One call for every code but success."""
+    chaotic = ps.guesses.Normal(jax.random.key(0))
+    return {
+        "max_iterations_reached": lambda throw: ps.rollout(
+            logistic, jnp.asarray(0.3), length=300, solver=ps.deer(), max_iterations=3, guess=chaotic, throw=throw
+        ),
+        "stalled": lambda throw: ps.rollout(
+            contracting, jnp.zeros(3), XS, solver=ps.deer(), criterion=ps.StateError(rtol=1e-12), throw=throw
+        ),
+        "diverged": lambda throw: ps.rollout(
+            contracting, jnp.zeros(3), XS, solver=ps.GradientDescent(optax.sgd(50.0)), throw=throw
+        ),
+        "nonfinite": lambda throw: ps.rollout(
+            contracting, jnp.zeros(3), XS.at[20].set(jnp.nan), solver=ps.deer(), throw=throw
+        ),
+    }
+
+
+@pytest.mark.parametrize("code", list(outcomes()))
+def test_code_is_returned(code):
+    solution = outcomes()[code](throw=False)
+    assert bool(solution.result == getattr(ps.Result, code))
+
+
+@pytest.mark.parametrize("code", list(outcomes()))
+def test_code_is_raised_with_cause_and_cure(code):
+    with pytest.raises(ps.RolloutError) as caught:
+        outcomes()[code](throw=True)
+    assert ps.Result[getattr(ps.Result, code)] in str(caught.value)
+    assert "iterations" in str(caught.value)
+    assert bool(caught.value.solution.result == getattr(ps.Result, code))
+
+
+@pytest.mark.parametrize("code", list(outcomes()))
+def test_code_is_raised_under_jit(code):
+    with pytest.raises(eqx.EquinoxRuntimeError, match=ps.Result[getattr(ps.Result, code)][:40].replace("(", r"\(")):
+        jax.block_until_ready(eqx.filter_jit(outcomes()[code])(throw=True).carry)
+
+
+@pytest.mark.parametrize("code", list(outcomes()))
+def test_every_message_ends_with_a_remedy(code):
+    text = ps.Result[getattr(ps.Result, code)]
+    assert any(word in text for word in ("Use ", "use ", "Raise ", "Loosen ", "Check "))
+
+
+def test_all_codes_are_covered():
+    assert set(outcomes()) | {"successful"} == set(ps.Result._name_to_item)
+
+
+def test_nan_input_keeps_the_states_before_it_and_voids_the_rest():
+    solution = outcomes()["nonfinite"](throw=False)
+    reference = jax.lax.scan(lambda s, x: (contracting(s, x),) * 2, jnp.zeros(3), XS)[1]
+    assert int(solution.stats.finite_prefix) == 20
+    np.testing.assert_allclose(solution.states[:20], reference[:20], atol=1e-5)
+    assert np.isnan(solution.states[20:]).all()
+
+
+def test_a_system_that_blows_up_is_nonfinite_not_successful():
+    for solver in (ps.Sequential(), ps.deer(), ps.quasi_deer(), ps.jacobi()):
+        solution = ps.rollout(lambda s, _: s**2, jnp.asarray(3.0), length=20, solver=solver, throw=False)
+        assert bool(solution.result == ps.Result.nonfinite)
+        assert int(solution.stats.finite_prefix) == 6
+
+
+def test_infinite_intermediate_states_are_repaired_and_counted():
+    solution = ps.rollout(
+        logistic,
+        jnp.asarray(0.3),
+        length=60,
+        solver=ps.deer(),
+        guess=ps.guesses.Normal(jax.random.key(1), 1e30),
+        throw=False,
+    )
+    assert int(solution.stats.repairs) > 0
+    assert bool(jnp.isfinite(solution.states).all())
+
+
+def test_derivatives_that_are_not_finite_do_not_stop_the_iterations():
+    step = lambda s, x: 0.5 * jnp.sqrt(jnp.abs(s)) + x  # noqa: E731
+    xs = jnp.ones((30, 2))
+    solution = ps.rollout(step, jnp.zeros(2), xs, solver=ps.deer(), guess=ps.guesses.Zeros())
+    reference = jax.lax.scan(lambda s, x: (step(s, x),) * 2, jnp.zeros(2), xs)[1]
+    np.testing.assert_allclose(solution.states, reference, rtol=1e-5)
+
+
+def test_one_bad_element_of_a_batch_leaves_the_others_alone():
+    xs = jnp.stack([XS, XS.at[7].set(jnp.nan), 2 * XS])
+    batch = jax.vmap(lambda x: ps.rollout(contracting, jnp.zeros(3), x, solver=ps.deer(), throw=False))(xs)
+    assert list(np.asarray(batch.result == ps.Result.successful)) == [True, False, True]
+    assert list(np.asarray(batch.result == ps.Result.nonfinite)) == [False, True, False]
+    for index in (0, 2):
+        alone = ps.rollout(contracting, jnp.zeros(3), xs[index], solver=ps.deer())
+        assert int(alone.stats.iterations) == int(batch.stats.iterations[index])
+        np.testing.assert_allclose(alone.states, batch.states[index], atol=1e-6)
+
+
+def test_a_small_step_is_not_taken_for_convergence():
+    slow = ps.GradientDescent(optax.sgd(1e-9))
+    solution = ps.rollout(contracting, jnp.zeros(3), XS, solver=slow, throw=False)
+    assert not bool(solution.result == ps.Result.successful)
+
+
+def test_zero_budget_tests_the_guess():
+    solution = ps.rollout(contracting, jnp.zeros(3), XS, solver=ps.deer(), max_iterations=0, throw=False)
+    assert int(solution.stats.iterations) == 0
+    assert bool(solution.result == ps.Result.max_iterations_reached)
+    np.testing.assert_array_equal(solution.states, jnp.zeros((50, 3)))
