@@ -103,6 +103,7 @@ def _attach(problem: Recurrence, states: Trajectory) -> Trajectory:
 
 @_attach.def_jvp
 def _attach_jvp(primals: tuple[Recurrence, Trajectory], tangents: tuple[Any, Any]) -> tuple[Trajectory, Trajectory]:
+    """``ds_t = J_t ds_{t-1} + (df_t/dp) dp``, with ``dp`` the tangent of the whole problem."""
     problem, states = primals
     answer = _attach(problem, states)
     drive = eqx.filter_jvp(lambda p: p.images(answer), (problem,), (tangents[0],))[1]

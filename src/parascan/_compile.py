@@ -10,7 +10,7 @@ import functools
 import types
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -24,28 +24,53 @@ class ProgramCache:
     def __init__(self, evaluate: Evaluate) -> None:
         self._evaluate = evaluate
         self._shared = eqx.filter_jit(evaluate)
-        self._of_owner: weakref.WeakKeyDictionary[Any, dict[Any, tuple[Hashable, Evaluate]]]
-        self._of_owner = weakref.WeakKeyDictionary()
+        self._traced = eqx.filter_jit(_call)
+        self._of_owner: weakref.WeakKeyDictionary[Any, dict[Any, _Programs]] = weakref.WeakKeyDictionary()
 
     def __call__(self, step: Any, *args: Any) -> Any:
-        """The function's value, compiled at most once for each kind of argument."""
+        """The function's value, traced and compiled at most once for each kind of argument."""
         step = as_tree(step)
         if _is_tree_of_arrays(step):
             return self._shared(step, *args)
         owner, function, held = _identity(step)
         try:
-            programs = self._of_owner.setdefault(owner, {})
+            of_function = self._of_owner.setdefault(owner, {})
         except TypeError:
             return self._shared(step, *args)
-        known, program = programs.get(function, (None, None))
-        if program is None or known != held:
-            program = self._compile(step)
-            programs[function] = held, program
-        return program(*args)
+        known = of_function.get(function)
+        if known is None or known.held != held:
+            known = of_function[function] = _Programs(held, {})
+        kind = _kind(args)
+        program = known.traced.get(kind)
+        if program is None:
+            program = known.traced[kind] = self._trace(step, args)
+        return self._traced(program, *args)
 
-    def _compile(self, step: Any) -> Evaluate:
-        evaluate, alive = self._evaluate, _weak(step)
-        return eqx.filter_jit(lambda *args: evaluate(alive(), *args))
+    def _trace(self, step: Any, args: tuple[Any, ...]) -> Evaluate:
+        """The function's program, with the arrays that the step closes over as leaves.
+
+        Compiled into the program as constants they would be stored twice, and folded at length by the compiler.
+        """
+        evaluate = self._evaluate
+        return eqx.filter_closure_convert(lambda *args: evaluate(step, *args), *args)
+
+
+class _Programs(NamedTuple):
+    """What has been traced for one function, and what its object held at that time."""
+
+    held: Hashable
+    traced: dict[Hashable, Evaluate]
+
+
+def _call(program: Evaluate, *args: Any) -> Any:
+    """The value of a program that is itself an argument."""
+    return program(*args)
+
+
+def _kind(args: tuple[Any, ...]) -> Hashable:
+    """All that tracing can see of arguments: structure, shapes, dtypes, weak types, and values that are no arrays."""
+    leaves, treedef = jax.tree.flatten(args)
+    return treedef, tuple(jax.typeof(leaf) if isinstance(leaf, jax.Array) else leaf for leaf in leaves)
 
 
 def as_tree(step: Any) -> Any:
@@ -66,8 +91,3 @@ def _identity(step: Any) -> tuple[Any, Any, Hashable]:
         return step, None, ()
     held = jax.tree.leaves(getattr(step.__self__, "__dict__", {}))
     return step.__self__, step.__func__, tuple(map(id, held))
-
-
-def _weak(step: Any) -> Callable[[], Any]:
-    """A reference that does not keep a step, and all it closes over, alive for the sake of its cache."""
-    return weakref.WeakMethod(step) if isinstance(step, types.MethodType) else weakref.ref(step)

@@ -78,6 +78,7 @@ def iterate(problem: Recurrence, start: Trajectory, plan: Plan, loop: Loop) -> L
 
 
 def _first_state(problem: Recurrence, start: Trajectory, plan: Plan) -> LoopState:
+    """The state of a loop that has tested nothing yet."""
     real, integer = jnp.zeros((), problem.dtype), jnp.zeros((), jnp.int32)
     infinite = jnp.asarray(jnp.inf, problem.dtype)
     history = None

@@ -88,6 +88,7 @@ def _pattern(problem: Recurrence) -> np.ndarray:
 
 
 def _structure(problem: Recurrence) -> Structure:
+    """What the program of the step proves about its Jacobian."""
     return classify(_pattern(problem))
 
 

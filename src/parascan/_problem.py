@@ -122,6 +122,7 @@ class ScanProblem(eqx.Module):
         return jax.vmap(lambda carry: self.layout.split(carry)[0])(self._outward(carries))
 
     def _outward(self, tree: Tree) -> Tree:
+        """From the order of computation to the user's order of time, or back."""
         return _flip(tree) if self.reverse else tree
 
 

@@ -60,7 +60,7 @@ def scan(
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
         unroll: steps per loop turn of the sequential solver; parallel ones have no such loop.
-        solver: how to evaluate, such as ``ps.deer()``; None for sequential.
+        solver: how to evaluate, such as ``ps.deer()``; None for sequential, which has no use for what follows.
         criterion: when iterations stop; ``StateError()`` when None.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
@@ -118,7 +118,7 @@ def rollout(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        solver: how to evaluate, such as ``ps.deer()``; None for sequential.
+        solver: how to evaluate, such as ``ps.deer()``; None for sequential, which has no use for what follows.
         criterion: when iterations stop; ``StateError()`` when None.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.

@@ -100,6 +100,7 @@ class Given(AbstractGuess):
         return self.states(problem) if self.reset is None else self._flatten("guess.reset", self.reset, problem)
 
     def _flatten(self, name: str, trajectory: Tree, problem: ScanProblem) -> Trajectory:
+        """Flat states of a trajectory whose form has been checked."""
         trajectory = as_arrays(name, trajectory)
         layout, length = problem.layout, problem.recurrence.length
         structs = [jax.ShapeDtypeStruct((length, *leaf.shape), leaf.dtype) for leaf in layout.leaves]
@@ -110,7 +111,11 @@ class Given(AbstractGuess):
 
 
 def as_guess(guess: Any) -> AbstractGuess:
-    """A guess from any of its public forms: None, a rule, an earlier solution, or a trajectory."""
+    """A guess from any of its public forms.
+
+    Args:
+        guess: None, a rule of this module, an earlier solution, or a trajectory with leading axis T.
+    """
     if guess is None:
         return RepeatInitial()
     if isinstance(guess, AbstractGuess):

@@ -140,6 +140,7 @@ COMBINATIONS = {
     "transform": (lambda s: jnp.abs(jnp.fft.fft(s)), ALL),
     "zero times": (lambda s: s * jnp.array([1.0, 0, 1, 0, 0, 1]), SAME & np.array([1, 0, 1, 0, 0, 1], bool)),
     "zero over": (lambda s: jnp.array([1.0, 0, 1, 0, 0, 1]) / jnp.exp(s), SAME & np.array([1, 0, 1, 0, 0, 1], bool)),
+    "over zero": (lambda s: s / jnp.zeros(SIZE), SAME),
     "integer zero over": (lambda s: lax.div(jnp.zeros(SIZE, int), s.astype(int)), SAME),
     "cosine of zero": (lambda s: s * jnp.cos(jnp.zeros(SIZE)), SAME),
     "power zero": (lambda s: s[::-1] * jnp.zeros(SIZE) ** 0, SAME[::-1]),
@@ -149,6 +150,7 @@ COMBINATIONS = {
         lambda s: lax.scan(lambda c, x: (c + x, c), s[0], jnp.zeros(100))[1][:1],
         ALL[:1] & (np.arange(SIZE) == 0),
     ),
+    "long sum": (lambda s: lax.scan(lambda c, x: (c + x, None), 0.0, jnp.tile(s, 20))[0], ALL[:1]),
     "long shift register": (lambda s: lax.fori_loop(0, 100, lambda i, c: jnp.roll(c, 1), s), ALL),
     "rounds until": (
         lambda s: lax.while_loop(lambda c: c[0] < 3, lambda c: c.at[1].add(1.0), s),
@@ -169,6 +171,10 @@ def test_operands_tell_nothing_but_their_shape():
     np.testing.assert_array_equal(
         pattern_of(lambda s, on: jnp.where(on, s, s[::-1]), jnp.ones(SIZE, bool)), SAME | SAME[::-1]
     )
+
+
+def test_a_carry_that_spreads_slowly_is_followed_to_the_end():
+    assert pattern_of(lambda s: lax.fori_loop(0, 100, lambda i, c: jnp.roll(c, 1), s), size=40).all()
 
 
 def test_a_mutable_array_hides_the_flow():

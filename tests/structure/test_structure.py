@@ -231,6 +231,12 @@ def test_static_operands():
     np.testing.assert_array_equal(pattern, np.eye(3, dtype=bool))
 
 
+def test_large_arrays_beside_the_state_cost_nothing():
+    weights = jax.ShapeDtypeStruct((3000, 3000), jnp.float32)
+    pattern = dependency_pattern(lambda s, w: s * jnp.sum(jnp.tril(w)), vector(3), weights)
+    np.testing.assert_array_equal(pattern, np.eye(3, dtype=bool))
+
+
 def test_pattern_need_not_be_square():
     pattern = dependency_pattern(lambda s: jnp.stack([s[0] + s[1], s[2]]), vector(3))
     np.testing.assert_array_equal(pattern, [[True, True, False], [False, False, True]])
@@ -243,9 +249,12 @@ def test_small_states(size):
     assert classify(pattern).kind == ("diagonal" if size else "zero")
 
 
-def test_beyond_the_budget_the_answer_is_all():
+@pytest.mark.parametrize(("rows", "rounds"), [(100, 0), (60, 80)], ids=["one large mask", "many masks"])
+def test_beyond_the_budget_the_answer_is_all(rows, rounds):
     def step(s):
-        wide = jnp.broadcast_to(s, (1 << 16, 256))
+        wide = jnp.broadcast_to(s, (rows, 256))
+        for _ in range(rounds):
+            wide = 0.5 * wide
         return jnp.sum(wide, 0)
 
     assert dependency_pattern(step, vector(256)).all()

@@ -132,10 +132,9 @@ def _iota(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
 
 
 def _reduce(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
-    """Rule of reductions over `axes`."""
+    """Rule of reductions over `axes`; each makes zero of zeros (where there is one at all)."""
     axes, (fact,) = tuple(eqn.params["axes"]), operands
-    support = fact.known_support() if eqn.primitive.name == "reduce_sum" else None
-    return [Fact(shape_of(eqn.outvars[0]), any_along(fact.reads, axes), any_along(support, axes))]
+    return [Fact(shape_of(eqn.outvars[0]), any_along(fact.reads, axes), any_along(fact.known_support(), axes))]
 
 
 def _accumulate(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:

@@ -1,6 +1,6 @@
 """First-order descent on the merit, embarrassingly parallel over time."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +63,6 @@ class GradientDescent(AbstractIterativeSolver):
         import optax
 
         value, gradient = jax.value_and_grad(problem.merit)(iterate.states)
-        update = optax.with_extra_args_support(self.optimizer).update  # pyright: ignore[reportArgumentType]
+        update = optax.with_extra_args_support(cast(optax.GradientTransformation, self.optimizer)).update
         change, state = update(gradient, state, iterate.states, value=value, grad=gradient, value_fn=problem.merit)
         return jnp.asarray(optax.apply_updates(iterate.states, change)), state
