@@ -22,3 +22,10 @@ def getkey():
     """A function that returns a fresh random key at every call, and the same keys in every run."""
     counter = itertools.count()
     return lambda: jax.random.fold_in(jax.random.key(0), next(counter))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded_memory():
+    """Compiled programs of a module's tests are dropped after it: thousands of them would fill the memory."""
+    yield
+    jax.clear_caches()

@@ -82,4 +82,5 @@ class View(eqx.Module):
 
 def _leading(flags: Bool[Array, " T"]) -> Bool[Array, " T"]:
     """The flags up to the first false one, and false from there on."""
-    return jnp.cumprod(flags.astype(jnp.int32)).astype(bool)
+    count = flags.shape[0]
+    return jnp.arange(count) < jnp.where(jnp.all(flags), count, jnp.argmin(flags))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from parascan.solvers import AbstractLinearization, AbstractSolver
 
 from .members import CAUSAL, PROBLEMS, SOLVERS
 
@@ -72,7 +73,7 @@ def test_reverse_runs_from_the_last_input(solver, getkey):
     assert_close(solution.carry, carry, SINGLE)
 
 
-@pytest.mark.parametrize("solver", ["sequential", "deer", "quasi_deer", "stochastic", "gradient_descent"])
+@pytest.mark.parametrize("solver", ["sequential", "deer", "quasi_deer", "jacobi"])
 def test_a_batch_under_vmap_has_its_own_counts(solver, getkey):
     step, _, xs = PROBLEMS["rnn"](getkey(), SINGLE)
     inits = jnp.stack([jnp.zeros(4, SINGLE), 3 * jnp.ones(4, SINGLE)])
@@ -132,3 +133,12 @@ def test_history_has_a_row_for_every_iterate_tested(solver, getkey):
     assert solution.history.step_norm[rows - 1] == 0
     assert (np.asarray(solution.history.step_norm[: rows - 1]) > 0).all()
     assert (np.asarray(solution.history.nonfinite[:rows]) == 0).all()
+
+
+def test_every_exported_solver_and_linearization_is_a_member():
+    exported = [getattr(ps, name) for name in dir(ps) if not name.startswith("_")]
+    kinds = {kind for kind in exported if isinstance(kind, type)}
+    solvers = [build() for build in SOLVERS.values()]
+    tried = {type(solver) for solver in solvers} | {type(getattr(solver, "linearization", None)) for solver in solvers}
+    contracts = (AbstractSolver, AbstractLinearization)
+    assert {kind for kind in kinds if issubclass(kind, contracts)} <= tried

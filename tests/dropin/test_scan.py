@@ -1,6 +1,7 @@
 """``ps.scan`` in the place of ``jax.lax.scan``: every kind of call, the same tree, dtypes and numbers."""
 
 import functools
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -125,7 +126,7 @@ def test_under_jit_vmap_and_a_closure_over_traced_parameters(solver):
 
 class Cell(eqx.Module):
     weights: jax.Array
-    traces = []
+    traces: ClassVar[list] = []
 
     def __call__(self, carry, x):
         self.traces.append(None)

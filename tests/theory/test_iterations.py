@@ -1,6 +1,7 @@
 """Theorems about the iterations, as tests that can fail."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ def test_newton_converges_quadratically(getkey):
         for budget in range(6):
             solution = ps.rollout(step, jnp.zeros(4), xs, solver=ps.deer(), max_iterations=budget, throw=False)
             errors.append(float(jnp.abs(solution.states - truth).max()))
-        fast = [later / earlier**2 for earlier, later in zip(errors, errors[1:], strict=False) if 1e-7 < earlier < 1e-1]
+        fast = [later / earlier**2 for earlier, later in itertools.pairwise(errors) if 1e-7 < earlier < 1e-1]
         assert len(fast) >= 2
         assert max(fast) < 10
 

@@ -1,0 +1,137 @@
+"""Every example in the documentation runs: Python blocks of Markdown files, and docstrings."""
+
+import ast
+import doctest
+import importlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import pytest
+from repository import ROOT, definitions, files, module_name, name, parse
+
+# Only blocks marked `python` run. One that cannot run here says why in a comment right above it.
+BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^\n]{10,}) -->\n)?^(?P<fence>`{3,})python\n(?P<code>.*?)^(?P=fence)$", re.S | re.M
+)
+DOCUMENTS = [path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] if path.exists()] + files(
+    "docs", suffix=".md"
+)
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+@dataclass(frozen=True)
+class Example:
+    """Code in prose, with the place where it starts."""
+
+    code: str
+    path: Path
+    line: int
+
+    def run(self, namespace: dict) -> None:
+        """Execute in a namespace; a block in prompt form must also print what it shows."""
+        if ">>>" not in self.code:
+            padded = "\n" * (self.line - 1) + self.code
+            exec(compile(padded, str(self.path), "exec"), namespace)
+            return
+        parsed = doctest.DocTestParser().get_doctest(
+            self.code, namespace, name(self.path), str(self.path), self.line - 1
+        )
+        assert parsed.examples
+        report: list[str] = []
+        failed, _ = doctest.DocTestRunner(optionflags=OPTIONS).run(parsed, out=report.append, clear_globs=False)
+        namespace.update(parsed.globs)
+        assert failed == 0, "".join(report)
+
+
+def blocks(text: str, path: Path) -> list[Example]:
+    """The Python blocks of a Markdown text that are to run."""
+    found = [match for match in BLOCK.finditer(text) if not match["reason"]]
+    return [Example(match["code"], path, text.count("\n", 0, match.start("code")) + 1) for match in found]
+
+
+def run_in_order(examples: list[Example]) -> None:
+    """Run the examples of one document; each sees the names of those before it."""
+    namespace = {"__name__": "__main__"}
+    for example in examples:
+        example.run(namespace)
+
+
+def docstrings(path: Path) -> dict[str, Example]:
+    """Docstrings with examples, by qualified name."""
+    tree = parse(path)
+    nodes = {"module": tree, **dict(definitions(tree))}
+    texts = {qualified: (ast.get_docstring(node), node) for qualified, node in nodes.items()}
+    return {
+        qualified: Example(text, path, node.body[0].lineno)
+        for qualified, (text, node) in texts.items()
+        if text and ">>>" in text
+    }
+
+
+SOURCES = {
+    f"{module_name(path)}:{label}": example
+    for path in files("src", suffix=".py")
+    for label, example in docstrings(path).items()
+}
+
+
+@pytest.fixture(autouse=True)
+def sandbox(tmp_path, monkeypatch):
+    """Examples write into an empty folder, draw without a screen, and leave JAX's configuration as it was."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    before = dict(jax.config.values)
+    yield
+    for key, value in jax.config.values.items():
+        if value != before[key]:
+            jax.config.update(key, before[key])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_blocks_of_a_document_run_in_order(path):
+    run_in_order(blocks(path.read_text(), path))
+
+
+@pytest.mark.parametrize("label", SOURCES)
+def test_docstring_example_runs(label):
+    example = SOURCES[label]
+    module = importlib.import_module(module_name(example.path))
+    assert "+SKIP" not in example.code
+    example.run(dict(vars(module)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["```python\nassert 1 == 2\n```", "```python\n>>> 1 + 1\n3\n```", "```python\nx = 1\n```\n\n```python\nx / 0\n```"],
+)
+def test_a_planted_failure_is_seen(text):
+    with pytest.raises((AssertionError, ZeroDivisionError)):
+        run_in_order(blocks(text, ROOT / "README.md"))
+
+
+def test_blocks_share_names_and_excused_or_foreign_blocks_do_not_run():
+    text = """
+```python
+x = 1
+```
+```sh
+false
+```
+```python
+>>> y = x + 1
+>>> y
+2
+```
+```python
+assert y == 2
+```
+<!-- not run: needs two machines -->
+```python
+1 / 0
+```
+"""
+    examples = blocks(text, ROOT / "README.md")
+    run_in_order(examples)
+    assert [example.line for example in examples] == [3, 9, 14]

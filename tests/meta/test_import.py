@@ -1,0 +1,104 @@
+"""Importing parascan changes nothing but `sys.modules`, and offers a short list of names."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from repository import PACKAGE, parse
+
+import parascan as ps
+
+# Runs in a process of its own. Only a backend that nothing has touched accepts another number of devices.
+PROBE = """
+import json, logging, os, sys, warnings
+import equinox, jax, jax.numpy, jaxtyping, numpy
+
+def state():
+    loggers = [logging.root, *(logging.getLogger(name) for name in sorted(logging.root.manager.loggerDict))]
+    return {
+        "jax configuration": {name: repr(value) for name, value in jax.config.values.items()},
+        "environment": dict(os.environ),
+        "warning filters": [repr(entry) for entry in warnings.filters],
+        "numpy error state": numpy.geterr(),
+        "log handlers": [[logger.name, logger.level, len(logger.handlers)] for logger in loggers if logger.handlers],
+    }
+
+before, loaded = state(), set(sys.modules)
+PLACE_OF_THE_STATEMENT
+after, new = state(), set(sys.modules) - loaded
+known = {name.split(".")[0] for name in loaded} | set(sys.stdlib_module_names)
+try:
+    jax.config.update("jax_num_cpu_devices", 3)
+    untouched = len(jax.devices()) == 3
+except RuntimeError:
+    untouched = False
+print(json.dumps({
+    "changed": [key for key in before if before[key] != after[key]],
+    "packages": sorted({name.split(".")[0] for name in new} - known - {"parascan"}),
+    "surface": sorted(new & {"parascan." + unit for unit in ("paper", "cli", "plot", "report")}),
+    "arrays": len(jax.live_arrays()),
+    "backend untouched": untouched,
+}))
+"""
+CLEAN = {"changed": [], "packages": [], "surface": [], "arrays": 0, "backend untouched": True}
+SNAPSHOT = Path(__file__).with_name("public_names.txt")
+MOST_PUBLIC_NAMES = 40
+
+
+def probe(statement: str) -> dict:
+    """What a statement changes in a fresh interpreter that has JAX and equinox loaded already."""
+    command = [sys.executable, "-c", PROBE.replace("PLACE_OF_THE_STATEMENT", statement)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def exported() -> list[str]:
+    """Names that the package re-exports, in the form `from x import name as name`."""
+    nodes = [node for node in parse(PACKAGE / "__init__.py").body if isinstance(node, ast.ImportFrom)]
+    return [alias.name for node in nodes for alias in node.names if alias.name == alias.asname]
+
+
+def test_importing_parascan_leaves_no_trace():
+    assert probe("import parascan") == CLEAN
+
+
+@pytest.mark.parametrize(
+    ("statement", "key"),
+    [
+        ("jax.numpy.zeros(1)", "backend untouched"),
+        ("x = jax.numpy.zeros(1)", "arrays"),
+        ("jax.config.update('jax_enable_x64', True)", "changed"),
+        ("warnings.simplefilter('ignore')", "changed"),
+        ("logging.getLogger('parascan').addHandler(logging.NullHandler())", "changed"),
+        ("os.environ['XLA_FLAGS'] = ''", "changed"),
+        ("import matplotlib", "packages"),
+        ("import typer", "packages"),
+        ("import optax", "packages"),
+    ],
+)
+def test_a_planted_side_effect_is_seen(statement, key):
+    assert probe(statement)[key] != CLEAN[key]
+
+
+def test_public_names_are_those_of_the_snapshot():
+    """A change of the public interface is a change of the snapshot, in the same commit."""
+    assert sorted(exported()) == SNAPSHOT.read_text().split()
+
+
+def test_public_names_are_few_and_exported_once():
+    names = exported()
+    assert len(names) == len(set(names))
+    assert len(names) <= MOST_PUBLIC_NAMES
+
+
+def test_nothing_else_is_public():
+    """Whatever `ps.` shows is exported on purpose, or is a folder of the package."""
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    shown = {name for name in vars(ps) if not name.startswith("_")}
+    loaded = {name.removeprefix("parascan.") for name in sys.modules if name.startswith("parascan.")}
+    assert shown - folders - loaded - set(exported()) == set()
+    assert set(exported()) <= shown
