@@ -96,6 +96,7 @@ def trajectory(
         # Zero has no place on a logarithmic axis; it is left out.
         panels[1].semilogy(time, np.where(error > 0, error, np.nan), color=INK, linewidth=0.8)
         panels[1].set_ylabel("distance from\nsequential")
+    panels[-1].set_xlim(0, time[-1])
     panels[-1].set_xlabel("step" if dt is None else "time (dt times step)")
     return figure
 

@@ -1,0 +1,39 @@
+"""The command ``parascan`` and what all its subcommands have in common."""
+
+from typing import Annotated
+
+import typer
+
+from ..paper._provenance import version
+from . import reproduce
+from .run import run
+from .systems import systems
+
+app = typer.Typer(
+    name="parascan",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command()(systems)
+app.command()(run)
+app.add_typer(reproduce.commands, name="reproduce")
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Evaluate nonlinear state space models in parallel over their length, and foretell when that pays.
+
+    Exit codes: 0 success, 1 a rollout or a claim failed, 2 wrong usage, 130 interrupted.
+    """
+    if show_version:
+        typer.echo(f"parascan {version()}")
+        raise typer.Exit

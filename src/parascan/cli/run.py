@@ -1,0 +1,150 @@
+"""``parascan run``: one system rolled out beside its sequential evaluation."""
+
+from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import typer
+
+import parascan as ps
+
+from .. import plot, report
+from ..paper._files import to_json, write_arrays, write_atomically
+from ._errors import interruptible, wrong_usage
+from .single_run import Outcome, Request, build, perform
+
+
+class SolverName(StrEnum):
+    """Solvers by their published nicknames."""
+
+    deer = "deer"
+    quasi_deer = "quasi_deer"
+    picard = "picard"
+    jacobi = "jacobi"
+    sequential = "sequential"
+
+
+class CriterionName(StrEnum):
+    """Stopping rules."""
+
+    state_error = "state_error"
+    merit = "merit"
+
+
+class Precision(StrEnum):
+    """Floating types of a run."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+SOLVERS: Mapping[SolverName, Callable[[], Any]] = MappingProxyType(
+    {
+        SolverName.deer: ps.deer,
+        SolverName.quasi_deer: ps.quasi_deer,
+        SolverName.picard: ps.picard,
+        SolverName.jacobi: ps.jacobi,
+        SolverName.sequential: ps.Sequential,
+    }
+)
+
+
+def run(
+    system: Annotated[str, typer.Argument(metavar="SYSTEM", help="A name that `parascan systems` lists.")],
+    length: Annotated[int, typer.Option(min=1, help="Number of steps T.")] = 10_000,
+    solver: Annotated[SolverName, typer.Option(help="How to evaluate.")] = SolverName.deer,
+    criterion: Annotated[
+        CriterionName,
+        typer.Option(
+            help="When to stop: estimated error of every state, or merit/T = |r|^2 / (2 T), the paper's rule."
+        ),
+    ] = CriterionName.state_error,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Of state_error relative to the largest state (as far as rounding allows when left out), of merit in "
+            "squared units of the state (1e-10 when left out)."
+        ),
+    ] = None,
+    max_iterations: Annotated[int | None, typer.Option(min=0, help="Most updates; T when left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of noise, random weights and start directions of the exponent.")] = 0,
+    dtype: Annotated[Precision, typer.Option(help="Floating type of states and parameters.")] = Precision.float64,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the system, such as rho=20; repeatable."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the trajectory to a png, pdf or svg file.")
+    ] = None,
+    archive: Annotated[
+        Path | None, typer.Option("--save", help="Save states, inputs and summary to an npz file.")
+    ] = None,
+) -> None:
+    """Roll a system out and compare with sequential evaluation.
+
+    Prints why the rollout stopped, its iterations, residual and distance from the sequential trajectory (in units of
+    the state), the largest exponent (per step and per unit of time) and seconds, compilation included. Exits with 1
+    and a remedy when the rollout does not succeed.
+    """
+    _check_suffix("--save", archive, {".npz"})
+    _check_suffix("--plot", picture, plot.SUFFIXES)
+    with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
+        with wrong_usage():
+            built = build(system, settings or [], jax.random.key(seed))
+            request = Request(
+                built,
+                built.inputs(length, key=jax.random.key(seed)),
+                length,
+                SOLVERS[solver](),
+                _criterion(criterion, tolerance),
+                max_iterations,
+                jax.random.key(seed),
+            )
+        with report.progress() as bar:
+            task = bar.add_task(f"{built.name}, T = {length}", total=None)
+
+            def show(text: str) -> None:
+                bar.update(task, description=text)
+                check()
+
+            outcome = perform(request, show)
+        _deliver(outcome, f"{built.name}, T = {length}, {solver}, {dtype}", built.dt, archive, picture)
+    if outcome.message:
+        raise typer.Exit(1)
+
+
+def _deliver(outcome: Outcome, title: str, dt: float | None, archive: Path | None, picture: Path | None) -> None:
+    """Print the outcome, and write the files that were asked for."""
+    console = report.console()
+    console.print(report.summary(title, outcome.lines))
+    if archive is not None:
+        write_arrays(archive, {**outcome.arrays, "summary": np.array(to_json(outcome.lines))})
+        console.print(f"saved {archive}", soft_wrap=True)
+    if picture is not None:
+        figure = plot.trajectory(outcome.arrays["states"], outcome.arrays.get("error"), title=title, dt=dt)
+        write_atomically(picture, lambda file: plot.save(figure, file, picture.suffix))
+        console.print(f"drew {picture}", soft_wrap=True)
+    if outcome.message:
+        console.print(outcome.message, style="bold red", markup=False)
+
+
+def _criterion(name: CriterionName, tolerance: float | None) -> Any:
+    """The stopping rule, with its own default when no tolerance is given."""
+    if name == CriterionName.merit:
+        return ps.Merit() if tolerance is None else ps.Merit(tolerance)
+    return ps.StateError(rtol=tolerance)
+
+
+def _check_suffix(option: str, path: Path | None, known: Collection[str]) -> None:
+    """Refuse a file that could not be written before time is spent on its content."""
+    if path is not None and path.suffix not in known:
+        raise typer.BadParameter(
+            f"given {path.name}, expected a name ending in {' or '.join(sorted(known))}.", param_hint=option
+        )
+    if path is not None and option == "--plot":
+        with wrong_usage():
+            plot.require()

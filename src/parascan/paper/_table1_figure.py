@@ -1,0 +1,79 @@
+"""Figure 8's form: steps of Newton's method on each flow and on its observer, and the exponents that explain them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import plot
+from ..plot import Axes, Figure
+from ._table1_rows import PUBLISHED, Kind, Row
+
+COLORS: dict[Kind, str] = {"flow": plot.CHAOTIC, "observer": plot.PREDICTABLE}
+SHIFTS: dict[Kind, float] = {"flow": -0.21, "observer": 0.21}
+NAMES: dict[Kind, str] = {"flow": "chaotic flow", "observer": "its observer"}
+
+
+def draw(rows: Sequence[Row]) -> Figure:
+    """Two panels over the flows: counts as the paper counts (updates + 1), and exponents, each beside the published."""
+    figure, (steps, exponents) = plot.canvas(11.0, 6.6, (1.5, 1.0))
+    systems = list(dict.fromkeys(row.system for row in rows))
+    for kind in COLORS:
+        chosen = [row for row in rows if row.kind == kind]
+        places = np.array([systems.index(row.system) for row in chosen]) + SHIFTS[kind]
+        _bars(steps, places, chosen, kind)
+        _points(exponents, places, chosen, kind)
+    _frame_steps(steps, rows)
+    _frame_exponents(exponents, [PUBLISHED.ROWS[name].label for name in systems])
+    return figure
+
+
+def _bars(panel: Axes, places: np.ndarray, rows: Sequence[Row], kind: Kind) -> None:
+    """Counts as bars with their numbers inside, where no line crosses them; the published ones as diamonds."""
+    counts = [row.counted for row in rows]
+    lengths = ", ".join(f"{length:,}" for length in sorted({row.length for row in rows}))
+    panel.bar(places, counts, 0.4, color=COLORS[kind], label=f"{NAMES[kind]}, T = {lengths}")
+    for place, count in zip(places, counts, strict=True):
+        panel.annotate(
+            f"{count:,}", (place, count), (0, -3), textcoords="offset points", ha="center", va="top", fontsize=7,
+            fontweight="bold", color="white",
+        )  # fmt: skip
+    _published(panel, places + 0.2, [row.published_steps for row in rows], kind)
+
+
+def _points(panel: Axes, places: np.ndarray, rows: Sequence[Row], kind: Kind) -> None:
+    """Exponents as bars from zero; the published ones as diamonds."""
+    panel.bar(places, [row.exponent for row in rows], 0.4, color=COLORS[kind])
+    _published(panel, places + 0.2, [row.published_exponent for row in rows], kind)
+
+
+def _published(panel: Axes, places: np.ndarray, values: Sequence[float], kind: Kind) -> None:
+    """Published values, at the shoulders of their bars."""
+    panel.plot(places, values, "D", markersize=4.5, markerfacecolor=COLORS[kind], markeredgecolor=plot.INK, zorder=4)
+
+
+def _frame_steps(panel: Axes, rows: Sequence[Row]) -> None:
+    """Axis, lines at the lengths T, and the legend."""
+    panel.set_yscale("log")
+    panel.set_ylabel("Newton steps\n(updates + 1, log scale)")
+    for length in sorted({row.length for row in rows} | {PUBLISHED.LENGTH}):
+        panel.axhline(length, color=plot.INK, linestyle="--", linewidth=0.9, zorder=0)
+        panel.annotate(
+            f"T = {length:,}", (1.0, length), (-2, 2), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", va="bottom", fontsize=8, color=plot.INK,
+        )  # fmt: skip
+    panel.set_ylim(0.9, PUBLISHED.LENGTH * 4)
+    panel.plot(
+        [], [], "D", markersize=4.5, markerfacecolor=plot.MUTED, markeredgecolor=plot.INK, label="published, T = 30,000"
+    )
+    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=9)
+
+
+def _frame_exponents(panel: Axes, labels: Sequence[str]) -> None:
+    """Axis and names of the flows; linear within 0.1 of zero, logarithmic beyond, as exponents span two decades."""
+    panel.set_yscale("symlog", linthresh=0.1, linscale=0.6)
+    panel.set_yticks([-5, -1, -0.1, 0, 0.1, 1], ["-5", "-1", "-0.1", "0", "0.1", "1"])
+    panel.minorticks_off()
+    panel.set_ylim(-10, 2)
+    panel.axhline(0, color=plot.INK, linewidth=0.8)
+    panel.set_ylabel("largest exponent\n(per unit of time)")
+    panel.set_xticks(range(len(labels)), [label.replace(" ", "\n", 1).replace("-S", "-\nS") for label in labels])

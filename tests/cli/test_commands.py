@@ -1,0 +1,244 @@
+"""Every command of ``parascan``: output, files, exit codes."""
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import parascan as ps
+from parascan import report
+from parascan.cli import app
+from parascan.cli import run as run_command
+from parascan.paper import table1
+
+TINY = table1.Config(
+    systems=("lorenz", "sprott_b"), flow_length=150, observer_length=100, exponent_length=200, portion=8
+)
+
+
+@pytest.fixture
+def invoke():
+    """Runs a command and returns its result; the process stays at its own precision."""
+    before = jax.config.jax_enable_x64
+
+    def run(*arguments):
+        return CliRunner().invoke(app, [str(each) for each in arguments])
+
+    yield run
+    assert jax.config.jax_enable_x64 == before
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Table 1 in a second in place of its sizes."""
+    monkeypatch.setattr(table1, "SIZES", {"smoke": TINY, "demo": TINY, "full": TINY})
+
+
+def plain(result):
+    """Output without line breaks and frames, which depend on the width of the terminal."""
+    return " ".join(result.output.replace("│", " ").split())
+
+
+def test_version_and_help(invoke):
+    assert invoke("--version").output.startswith("parascan ")
+    for arguments in ((), ("--help",), ("run", "--help"), ("systems", "--help"), ("reproduce", "table1", "--help")):
+        found = invoke(*arguments)
+        assert "Usage" in found.output
+        assert found.exit_code == (0 if arguments else 2)
+    assert "units of the state" in plain(invoke("run", "--help"))
+
+
+def test_systems_lists_every_system(invoke):
+    found = invoke("systems")
+    assert found.exit_code == 0
+    for name in ps.systems.names():
+        assert name in found.output
+
+
+def test_systems_as_json(invoke):
+    found = json.loads(invoke("systems", "--json").stdout)
+    assert [each["name"] for each in found] == list(ps.systems.names())
+    lorenz = next(each for each in found if each["name"] == "lorenz")
+    assert (lorenz["size"], lorenz["dt"], lorenz["family"]) == (3, 0.01, "flow")
+    assert lorenz["exponent_per_time"] == table1.PUBLISHED.ROWS["lorenz"].flow.exponent
+
+
+@pytest.mark.parametrize("solver", list(run_command.SolverName))
+def test_run_prints_a_summary_for_every_solver(invoke, solver):
+    found = invoke("run", "logistic", "--length", 40, "--solver", solver)
+    assert found.exit_code == 0, found.output
+    assert "successful" in found.output
+    assert "per step" in found.output
+    assert ("distance from sequential" in found.output) == (solver != "sequential")
+
+
+def test_run_saves_what_it_computed(invoke, tmp_path):
+    path = tmp_path / "deep" / "states.npz"
+    found = invoke("run", "lorenz_observer", "--length", 200, "--save", path, "--set", "rho=20")
+    assert found.exit_code == 0, found.output
+    with jax.enable_x64(True):
+        system = ps.systems.get("lorenz_observer", rho=20)
+        expected = ps.rollout(system.step, system.initial_state, system.inputs(200)).states
+    with np.load(path) as stored:
+        assert stored["states"].dtype == np.float64
+        assert stored["inputs"].shape == (200, 3)
+        assert stored["error"].shape == (200,)
+        # The default criterion allows 512 units of rounding of the largest state, which is below 50.
+        np.testing.assert_allclose(stored["states"], expected, rtol=0, atol=50 * 512 * np.finfo(float).eps)
+        assert json.loads(str(stored["summary"]))["result"] == "successful"
+    assert [each.name for each in path.parent.iterdir()] == ["states.npz"]
+
+
+def test_run_in_single_precision(invoke, tmp_path):
+    found = invoke("run", "henon", "--length", 20, "--dtype", "float32", "--save", tmp_path / "x.npz")
+    assert found.exit_code == 0, found.output
+    with np.load(tmp_path / "x.npz") as stored:
+        assert stored["states"].dtype == np.float32
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_run_draws(invoke, tmp_path, suffix, start):
+    path = tmp_path / f"picture{suffix}"
+    found = invoke("run", "henon", "--length", 30, "--plot", path)
+    assert found.exit_code == 0, found.output
+    assert path.read_bytes().startswith(start)
+
+
+def test_run_reports_the_horizon_of_a_chaotic_system(invoke):
+    found = invoke("run", "logistic", "--length", 100)
+    assert found.exit_code == 0
+    # ln 2 per step from 1e-16 to 1e-6: about 33 steps.
+    step = int(plain(found).split("horizon step ")[1].split(":")[0])
+    assert 25 <= step <= 40
+
+
+def test_run_fails_with_a_remedy_when_iterations_run_out(invoke):
+    found = invoke("run", "lorenz", "--length", 300, "--max-iterations", 2)
+    assert found.exit_code == 1
+    assert "max_iterations" in found.output
+    assert "failed" in found.output
+
+
+def test_run_reports_a_system_that_leaves_the_finite_numbers(invoke):
+    found = invoke("run", "henon", "--length", 50, "--set", "a=50.0", "--solver", "sequential")
+    assert found.exit_code == 1
+    assert "finite" in found.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("run", "lorentz"), "lorenz"),
+        (("run", "lorenz", "--set", "rho"), "NAME=VALUE"),
+        (("run", "lorenz", "--set", "row=1"), "rho"),
+        (("run", "tanh_rnn"), "gain"),
+        (("run", "lorenz", "--length", "0"), "length"),
+        (("run", "lorenz", "--solver", "newton"), "deer"),
+        (("run", "lorenz", "--tolerance", "-1"), "tol"),
+        (("run", "lorenz", "--criterion", "merit", "--tolerance", "0"), "tol"),
+        (("run", "lorenz", "--plot", "x.bmp"), ".png"),
+        (("run", "lorenz", "--save", "x.csv"), ".npz"),
+        (("reproduce", "table1", "--size", "huge"), "demo"),
+        (("reproduce", "table1", "--length", "30001"), "30000"),
+        (("reproduce", "table2"), "table2"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_was_expected(invoke, arguments, text):
+    found = invoke(*arguments)
+    assert found.exit_code == 2, found.output
+    assert text in found.output
+
+
+def test_plot_without_matplotlib_names_the_extra(invoke, monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest)
+    )
+    found = invoke("run", "henon", "--length", 10, "--plot", tmp_path / "x.png")
+    assert found.exit_code == 2
+    assert "pip install 'parascan[plot]'" in plain(found)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_imports_matplotlib_before_a_picture_is_asked_for():
+    code = "import sys, parascan.cli, parascan.paper.table1; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_table1_writes_data_pictures_and_verdicts(invoke, tiny, tmp_path):
+    found = invoke("reproduce", "table1", "--out", tmp_path)
+    # Exponents over 200 steps are far from the published ones: a claim fails, and the exit code says so.
+    assert found.exit_code == 1, found.output
+    assert "FAILS" in found.output
+    assert "holds" in found.output
+    assert json.loads((tmp_path / "table1.json").read_text())["config"]["flow_length"] == 150
+    assert len((tmp_path / "table1.csv").read_text().splitlines()) == 5
+    assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "table1.svg").read_bytes().startswith(b"<?xml")
+    assert len(list((tmp_path / "rows").iterdir())) == 8
+
+
+def test_table1_at_smoke_size_holds_every_claim(invoke, tmp_path):
+    found = invoke("reproduce", "table1", "--size", "smoke", "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    assert "FAILS" not in found.output
+
+
+def test_table1_interrupted_says_how_to_go_on_and_ends_with_the_same_rows(invoke, tiny, tmp_path, monkeypatch):
+    whole = invoke("reproduce", "table1", "--out", tmp_path / "whole")
+    reports, show = [], report.show
+
+    def interrupting(bar, task, at):
+        show(bar, task, at)
+        reports.append(at)
+        if len(reports) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "show", interrupting)
+    out = tmp_path / "parts"
+    found = invoke("reproduce", "table1", "--out", out)
+    assert found.exit_code == 130
+    assert f"parascan reproduce table1 --size demo --out {out}" in plain(found)
+    assert [path.name for path in out.rglob("*.tmp")] == []
+    assert [path.name.split("_")[0] for path in out.rglob("*.iterate.npz")] == ["lorenz"]
+    again = invoke("reproduce", "table1", "--out", out)
+    assert again.exit_code == whole.exit_code
+    assert (out / "table1.csv").read_bytes() == (tmp_path / "whole" / "table1.csv").read_bytes()
+    assert [path.name for path in out.rglob("*.iterate.npz")] == []
+    assert reports[3].stage == "exponent"
+    assert reports[4].updates > reports[2].updates
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_stops_a_run(invoke, tmp_path, monkeypatch, presses):
+    perform = run_command.perform
+
+    def pressed(request, show):
+        for _ in range(presses):
+            signal.raise_signal(signal.SIGINT)
+        return perform(request, show)
+
+    monkeypatch.setattr(run_command, "perform", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    found = invoke("run", "henon", "--length", 10, "--save", tmp_path / "x.npz")
+    assert found.exit_code == 130
+    assert "interrupted" in found.output
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_run_interrupted_exits_with_130_and_writes_nothing(invoke, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_command, "perform", interrupted)
+    found = invoke("run", "henon", "--length", 10, "--save", tmp_path / "x.npz")
+    assert found.exit_code == 130
+    assert "interrupted" in found.output
+    assert not list(tmp_path.iterdir())

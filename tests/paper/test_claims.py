@@ -1,0 +1,94 @@
+"""The claims of table 1 hold for the published numbers and fail for each planted wrong one."""
+
+import dataclasses
+
+import pytest
+
+from parascan.paper import table1
+from parascan.paper._claims import check
+
+
+def published_rows():
+    """Rows that agree with the paper in everything."""
+    rows = []
+    for case in table1.Config().cases():
+        published = getattr(table1.PUBLISHED.ROWS[case.system], case.kind)
+        rows.append(
+            table1.Row(
+                system=case.system,
+                kind=case.kind,
+                length=case.length,
+                exponent=published.exponent,
+                spread=0.0,
+                updates=published.steps - 1,
+                message="",
+                merit=1e-11,
+                error=1e-7,
+                tolerance=1e-6,
+                compared=case.length,
+                horizon=case.length,
+                worst=1e-7,
+                published_exponent=published.exponent,
+                published_steps=published.steps,
+            )
+        )
+    return rows
+
+
+def failed(rows):
+    """The claims that fail, by their place."""
+    return [place for place, claim in enumerate(table1.claims(rows)) if not claim.passed]
+
+
+def planted(place, **changes):
+    """The published rows with one of them changed."""
+    rows = published_rows()
+    rows[place] = dataclasses.replace(rows[place], **changes)
+    return rows
+
+
+def test_every_claim_holds_for_the_published_numbers():
+    claims = table1.claims(published_rows())
+    assert all(claim.passed for claim in claims)
+    assert [claim.checked for claim in claims] == [18, 9, 18, 18, 9]
+
+
+# Row 0 is the ABC flow (published exponent 0.16), row 1 its observer (-0.08, 3 steps), row 7 the observer of Lorenz.
+@pytest.mark.parametrize(
+    ("place", "changes", "claim"),
+    [
+        (5, {"message": "used up its iterations"}, 0),
+        (1, {"updates": 4}, 1),
+        (1, {"updates": 0}, 1),
+        (0, {"exponent": 0.181}, 2),
+        (0, {"exponent": 0.139}, 2),
+        (7, {"exponent": -6.28 * 1.051}, 2),
+        (0, {"exponent": float("nan")}, 2),
+        (3, {"error": 1.1e-6}, 3),
+        (3, {"error": float("nan")}, 3),
+        (0, {"compared": 6_399}, 3),
+        (0, {"updates": 2}, 4),
+    ],
+)
+def test_a_planted_wrong_number_fails_its_claim(place, changes, claim):
+    assert failed(planted(place, **changes)) == [claim]
+
+
+@pytest.mark.parametrize(
+    ("place", "changes"),
+    [(1, {"updates": 3}), (1, {"updates": 1}), (0, {"exponent": 0.179}), (7, {"exponent": -6.28 * 1.049})],
+)
+def test_numbers_within_the_stated_tolerances_pass(place, changes):
+    assert failed(planted(place, **changes)) == []
+
+
+def test_the_failing_row_is_named():
+    (line,) = table1.claims(planted(1, updates=9))[1].failures
+    assert "ABC" in line
+    assert "10" in line
+    assert "3" in line
+
+
+def test_a_claim_that_checked_nothing_does_not_pass():
+    assert not check("nothing", [], lambda row: None).passed
+    assert 1 in failed([row for row in published_rows() if row.kind == "flow"])
