@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 
+from ._hoist import hoist
+
 Evaluate = Callable[..., Any]
 
 
@@ -52,7 +54,7 @@ class ProgramCache:
         Compiled into the program as constants they would be stored twice, and folded at length by the compiler.
         """
         evaluate = self._evaluate
-        return eqx.filter_closure_convert(lambda *args: evaluate(step, *args), *args)
+        return hoist(lambda *args: evaluate(step, *args), *args)
 
 
 class _Programs(NamedTuple):

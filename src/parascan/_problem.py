@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._carry import CarryLayout
+from ._hoist import hoist
 from ._signature import Signature
 from ._types import State, Trajectory, Tree
 
@@ -93,7 +94,7 @@ class ScanProblem(eqx.Module):
         xs = _flip(signature.xs) if reverse else signature.xs
         x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
         _check_discrete(signature, x)
-        step = eqx.filter_closure_convert(signature.step, jax.eval_shape(lambda: signature.init), x)
+        step = hoist(signature.step, jax.eval_shape(lambda: signature.init), x)
         initial, discrete = layout.split(signature.init)
         before, final = _run_discrete(step, layout, initial, discrete, xs, signature.length)
         recurrence = Recurrence(FlatStep(step, layout), initial, (xs, before), signature.length)

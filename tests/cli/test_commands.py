@@ -155,15 +155,29 @@ def test_wrong_usage_exits_with_2_and_says_what_was_expected(invoke, arguments, 
     assert text in found.output
 
 
-def test_plot_without_matplotlib_names_the_extra(invoke, monkeypatch, tmp_path):
+@pytest.fixture
+def no_matplotlib(monkeypatch):
+    """The process as it is where matplotlib is not installed."""
     find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest)
-    )
+
+    def found(name, *rest):
+        return None if name == "matplotlib" else find(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+
+
+def test_plot_without_matplotlib_names_the_extra(invoke, no_matplotlib, tmp_path):
     found = invoke("run", "henon", "--length", 10, "--plot", tmp_path / "x.png")
     assert found.exit_code == 2
     assert "pip install 'parascan[plot]'" in plain(found)
     assert not list(tmp_path.iterdir())
+
+
+def test_table1_without_matplotlib_has_its_data_and_says_what_is_missing(invoke, tiny, no_matplotlib, tmp_path):
+    found = invoke("reproduce", "table1", "--out", tmp_path)
+    assert "no picture" in plain(found)
+    assert "pip install 'parascan[plot]'" in plain(found)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows", "table1.csv", "table1.json"]
 
 
 def test_nothing_imports_matplotlib_before_a_picture_is_asked_for():
@@ -215,22 +229,30 @@ def test_table1_interrupted_says_how_to_go_on_and_ends_with_the_same_rows(invoke
     assert reports[4].updates > reports[2].updates
 
 
-@pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_stops_a_run(invoke, tmp_path, monkeypatch, presses):
-    perform = run_command.perform
+# One press lets the work in progress reach its next report; a second one does not wait for that.
+@pytest.mark.parametrize(
+    ("before", "after", "reached", "written"), [(1, 0, [1], []), (2, 0, [], []), (0, 1, [1], ["x.npz"])]
+)
+def test_ctrl_c_stops_a_run(invoke, tmp_path, monkeypatch, before, after, reached, written):
+    perform, started = run_command.perform, []
 
     def pressed(request, show):
-        for _ in range(presses):
+        for _ in range(before):
             signal.raise_signal(signal.SIGINT)
-        return perform(request, show)
+        started.append(1)
+        outcome = perform(request, show)
+        for _ in range(after):
+            signal.raise_signal(signal.SIGINT)
+        return outcome
 
     monkeypatch.setattr(run_command, "perform", pressed)
-    before = signal.getsignal(signal.SIGINT)
+    handler = signal.getsignal(signal.SIGINT)
     found = invoke("run", "henon", "--length", 10, "--save", tmp_path / "x.npz")
     assert found.exit_code == 130
     assert "interrupted" in found.output
-    assert not list(tmp_path.iterdir())
-    assert signal.getsignal(signal.SIGINT) is before
+    assert started == reached
+    assert [path.name for path in tmp_path.iterdir()] == written
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_run_interrupted_exits_with_130_and_writes_nothing(invoke, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 import parascan as ps
 
-SOLVERS = {"default": None, "deer": ps.deer(), "quasi_deer": ps.quasi_deer(), "jacobi": ps.jacobi()}
+SOLVERS = {"default": None, "deer": ps.deer(), "jacobi": ps.jacobi()}
 
 
 def counter(carry, x):
@@ -205,3 +205,30 @@ def test_compiled_programs_die_with_their_function():
     del step
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.parametrize("solver", [None, ps.deer()])
+def test_a_batch_spread_over_devices(solver):
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("batch")
+    step = lambda c, x: (jnp.tanh(0.5 * c + x), c)  # noqa: E731
+    each = jax.vmap(lambda x: ps.scan(step, jnp.zeros(2), x, solver=solver)[1])
+    xs = jnp.linspace(0, 1, 4 * 6 * 2).reshape(4, 6, 2)
+    spread = jax.device_put(xs, jax.sharding.NamedSharding(mesh, spec))
+    mapped = jax.shard_map(each, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+    for run in (jax.jit(each), mapped):
+        np.testing.assert_allclose(run(spread), each(xs), rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", [None, ps.deer()])
+def test_inside_another_scan_and_a_checkpoint(solver):
+    xs = jnp.linspace(0, 1, 3 * 5 * 2).reshape(3, 5, 2)
+
+    def total(scan, xs):
+        inner = jax.checkpoint(lambda c, x: scan(lambda s, u: (jnp.tanh(0.5 * s + u), s), c, x))
+        return scan(lambda c, x: (inner(c, x)[0], inner(c, x)[1].sum()), jnp.zeros(2), xs)[1].sum()
+
+    ours = functools.partial(total, functools.partial(ps.scan, solver=solver))
+    theirs = functools.partial(total, jax.lax.scan)
+    np.testing.assert_allclose(ours(xs), theirs(xs), rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(ours)(xs), jax.grad(theirs)(xs), rtol=1e-5)

@@ -8,8 +8,9 @@ from repository import PACKAGE, files, module_name, name, parse
 
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
-    ("_types", "_results", "_compile"),
-    ("linear", "_carry", "_dependency"),
+    ("_types", "_results"),
+    ("_hoist",),
+    ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),
     ("_problem",),
     ("_jacobian", "_view", "_solution", "guesses"),

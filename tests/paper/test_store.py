@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from parascan.paper import _provenance
 from parascan.paper._files import write_arrays, write_atomically, write_json
 from parascan.paper._store import Iterate, Slot
 
@@ -59,3 +60,16 @@ def test_an_iterate_is_kept_exactly_until_the_row_is_finished(tmp_path):
     assert found.states.tobytes() == states.tobytes()
     slot.save({}, {}, {})
     assert slot.load_iterate() is None
+
+
+def test_the_digest_tells_other_code_apart(tmp_path, monkeypatch):
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "core.py").write_text("x = 1")
+    monkeypatch.setattr(_provenance, "__file__", str(tmp_path / "paper" / "_provenance.py"))
+    digest = _provenance.source_digest.__wrapped__
+    first = digest()
+    assert digest() == first
+    (tmp_path / "core.py").write_text("x = 2")
+    assert digest() != first
+    (tmp_path / "core.py").rename(tmp_path / "other.py")
+    assert digest() != first

@@ -77,7 +77,9 @@ def reproduce_table1(
             rows = table1.run(config, out / "rows", progress)
         verdicts = table1.claims(rows)
         table1.save(rows, config, out)
-        console.print(report.table1(rows), escape(report.notes(config)), report.claims(verdicts), sep="\n")
+        console.print(
+            report.table1(rows), report.distances(rows), escape(report.notes(config)), report.claims(verdicts), sep="\n"
+        )
         console.print(f"data: {out / 'table1.csv'}, {out / 'table1.json'}, {out / 'rows'}", soft_wrap=True)
         _draw_table1(rows, out, console)
     console.print(f"{time.perf_counter() - started:.0f} seconds")

@@ -105,6 +105,7 @@ class Row:
         horizon: step up to which rounding errors, as they grow, stay below the tolerance.
         worst: largest distance over all T steps, in units of the state.
         published_exponent: the paper's exponent, per unit of time.
+        published_spread: standard deviation of that exponent over roundings, per unit of time.
         published_steps: the paper's count at T = 30000, one more than the updates.
     """
 
@@ -122,6 +123,7 @@ class Row:
     horizon: int
     worst: float
     published_exponent: float
+    published_spread: float
     published_steps: int
 
     @property

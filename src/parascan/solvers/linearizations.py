@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
+from .._hoist import hoist
 from .._jacobian import FORMS, diagonal, full
 from .._problem import FlatStep, Recurrence
 from .._signature import as_canonical
@@ -191,7 +192,7 @@ class Surrogate(AbstractLinearization):
         state, inputs = jax.tree.map(lambda leaf: leaf[0], (problem.previous(states), problem.inputs))
         x, discrete = jax.eval_shape(lambda: inputs)
         carry = jax.eval_shape(flat.layout.join, state, discrete)
-        step = eqx.filter_closure_convert(as_canonical(self.step, carry, x), carry, x)
+        step = hoist(as_canonical(self.step, carry, x), carry, x)
         frozen = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, step)
         surrogate = Recurrence(FlatStep(frozen, flat.layout), problem.initial, problem.inputs, problem.length)
         return self.linearization.transition(surrogate, states, iteration)

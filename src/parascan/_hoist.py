@@ -1,0 +1,61 @@
+"""Functions traced once, with every array they close over made visible as a leaf.
+
+Derivatives can then reach what a user's step closes over, and compiled programs take it as an argument. equinox offers
+the same (``filter_closure_convert``) but refuses arguments whose sharding differs from the example's, which happens
+under a mesh.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
+from jaxtyping import Array
+
+from ._types import Tree
+
+
+class Program:
+    """A traced function without its arrays; known by identity, as it is a static part of a tree."""
+
+    def __init__(self, jaxpr: Jaxpr, outputs: Any, constants: Tree) -> None:
+        self.jaxpr = jaxpr
+        self.outputs = outputs
+        self.constants = constants
+
+
+class Hoisted(eqx.Module):
+    """A traced function: callable with arrays of the example's shapes and dtypes."""
+
+    closed_over: list[Array]
+    program: Program = eqx.field(static=True)
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's value; arguments that are no arrays are those of the example."""
+        leaves = jax.tree.leaves(eqx.filter(args, eqx.is_array))
+        outputs = jaxpr_as_fun(ClosedJaxpr(self.program.jaxpr, self.closed_over))(*leaves)
+        return eqx.combine(jax.tree.unflatten(self.program.outputs, outputs), self.program.constants)
+
+
+def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
+    """The function as a tree whose leaves are the arrays that it closes over.
+
+    Args:
+        function: what to trace.
+        example: its arguments, arrays given by value or as ``ShapeDtypeStruct``.
+    """
+    arrays, rest = eqx.partition(example, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct))
+    leaves, treedef = jax.tree.flatten(arrays)
+    traced: list[tuple[Any, Tree]] = []
+
+    def flat(*leaves: Array) -> list[Array]:
+        value = function(*eqx.combine(jax.tree.unflatten(treedef, leaves), rest))
+        outputs, constants = eqx.partition(value, eqx.is_array)
+        outputs, structure = jax.tree.flatten(outputs)
+        traced.append((structure, constants))
+        return outputs
+
+    closed = jax.make_jaxpr(flat)(*leaves)
+    structure, constants = traced[-1]
+    return Hoisted(list(closed.consts), Program(closed.jaxpr, structure, constants))
