@@ -12,28 +12,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from ..._types import Trajectory
+from ..._types import State, Trajectory
 from .._abstract import AbstractComposableTransition
 
-Maps: TypeAlias = tuple[PyTree[Array], Trajectory]
-"""Slices and offsets of many affine maps."""
+Map: TypeAlias = tuple[PyTree[Array], State]
+"""One affine map: a row of the transition and an offset."""
 
 
 def run(transition: AbstractComposableTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
     """Solution of the recurrence, or of the transposed one."""
-    compose = jax.vmap(transition.compose)
 
-    def join(first: Maps, then: Maps) -> Maps:
-        return compose(then[0], first[0]), jax.vmap(transition.product)(then[0], first[1]) + then[1]
+    def join(first: Map, then: Map) -> Map:
+        return transition.compose(then[0], first[0]), transition.product(then[0], first[1]) + then[1]
 
-    def join_transposed(first: Maps, then: Maps) -> Maps:
+    def join_transposed(first: Map, then: Map) -> Map:
         # (A_then^T A_first^T) is kept as the matrix whose transpose it is.
-        return compose(first[0], then[0]), jax.vmap(transition.transposed_product)(then[0], first[1]) + then[1]
+        return transition.compose(first[0], then[0]), transition.transposed_product(then[0], first[1]) + then[1]
 
     if not transpose:
-        return jax.lax.associative_scan(join, (transition.slices, b))[1]
+        return jax.lax.associative_scan(jax.vmap(join), (transition.slices, b))[1]
     # With z_t = A_t^T y_t the adjoint reads z_t = A_t^T z_{t+1} + A_t^T b_t and y_t = z_{t+1} + b_t: no shifted copy
     # of the matrices is needed.
     maps = (transition.slices, transition.apply_transposed(b))
-    z = jax.lax.associative_scan(join_transposed, maps, reverse=True)[1]
+    z = jax.lax.associative_scan(jax.vmap(join_transposed), maps, reverse=True)[1]
     return b + jnp.concatenate([z[1:], jnp.zeros_like(z[:1])])
