@@ -40,7 +40,7 @@ class ProgramCache:
         except TypeError:
             return self._shared(step, *args)
         known = of_function.get(function)
-        if known is None or known.held != held:
+        if known is None or not _same_objects(known.held, held):
             known = of_function[function] = _Programs(held, {})
         kind = _kind(args)
         program = known.traced.get(kind)
@@ -58,9 +58,12 @@ class ProgramCache:
 
 
 class _Programs(NamedTuple):
-    """What has been traced for one function, and what its object held at that time."""
+    """What has been traced for one function, and what its object held at that time.
 
-    held: Hashable
+    The held objects are kept, not their addresses: an address is used again as soon as its object is gone.
+    """
+
+    held: list[Any]
     traced: dict[Hashable, Evaluate]
 
 
@@ -87,9 +90,13 @@ def _is_tree_of_arrays(step: Any) -> bool:
     return not jax.tree_util.all_leaves([step])
 
 
-def _identity(step: Any) -> tuple[Any, Any, Hashable]:
+def _identity(step: Any) -> tuple[Any, Any, list[Any]]:
     """The object whose life bounds the compiled programs, the function, and what its object held when compiled."""
     if not isinstance(step, types.MethodType):
-        return step, None, ()
-    held = jax.tree.leaves(getattr(step.__self__, "__dict__", {}))
-    return step.__self__, step.__func__, tuple(map(id, held))
+        return step, None, []
+    return step.__self__, step.__func__, jax.tree.leaves(getattr(step.__self__, "__dict__", {}))
+
+
+def _same_objects(first: list[Any], second: list[Any]) -> bool:
+    """Whether two lists hold the very same objects."""
+    return len(first) == len(second) and all(one is other for one, other in zip(first, second, strict=True))

@@ -114,10 +114,8 @@ def as_guess(guess: Any) -> AbstractGuess:
     """A guess from any of its public forms.
 
     Args:
-        guess: None, a rule of this module, an earlier solution, or a trajectory with leading axis T.
+        guess: a rule of this module, an earlier solution, or a trajectory with leading axis T.
     """
-    if guess is None:
-        return RepeatInitial()
     if isinstance(guess, AbstractGuess):
         return guess
     return Given(getattr(guess, "states", guess))

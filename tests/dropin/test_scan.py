@@ -232,3 +232,20 @@ def test_inside_another_scan_and_a_checkpoint(solver):
     theirs = functools.partial(total, jax.lax.scan)
     np.testing.assert_allclose(ours(xs), theirs(xs), rtol=1e-5)
     np.testing.assert_allclose(jax.grad(ours)(xs), jax.grad(theirs)(xs), rtol=1e-5)
+
+
+def test_a_replaced_attribute_is_noticed_even_where_it_takes_the_place_of_the_old_one():
+    """A freed number's address is soon used again, so an address alone does not identify what an object held."""
+    init, xs = jnp.zeros(()), jnp.ones(2)
+
+    class Scaled:
+        scale = 0.0
+
+        def step(self, carry, x):
+            return carry + self.scale * x, None
+
+    scaled = Scaled()
+    for value in range(1, 8):
+        scaled.scale = None
+        scaled.scale = value + 0.5
+        assert float(ps.scan(scaled.step, init, xs)[0]) == 2 * (value + 0.5)
