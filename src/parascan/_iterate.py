@@ -163,13 +163,13 @@ class Proposal(NamedTuple):
 
 def _propose(problem: Recurrence, plan: Plan, state: LoopState, view: View, evidence: Progress) -> Proposal:
     """The next trajectory as far as the criterion needs it to judge the current one."""
-    iterate = Iterate(view.states, view.images)
 
     def update() -> tuple[Trajectory, Tree]:
-        return plan.solver.step(problem, iterate, state.solver_state)
+        return _update(problem, plan, state, view)
 
     def check() -> tuple[Trajectory, Tree]:
-        return plan.checker.step(problem, iterate, plan.checker.init(problem, view.states))[0], state.solver_state
+        memory = plan.checker.init(problem, view.states)
+        return plan.checker.step(problem, Iterate(view.states, view.images), memory)[0], state.solver_state
 
     if not plan.criterion.corrected:
         return Proposal(None, state.solver_state, evidence.correction, evidence.correction)
@@ -184,6 +184,11 @@ def _propose(problem: Recurrence, plan: Plan, state: LoopState, view: View, evid
     return Proposal(states, solver_state, jnp.where(near, error, jnp.inf), jnp.where(near, error, residual))
 
 
+def _update(problem: Recurrence, plan: Plan, state: LoopState, view: View) -> tuple[Trajectory, Tree]:
+    """The solver's next trajectory and memory."""
+    return plan.solver.step(problem, Iterate(view.states, view.images), state.solver_state)
+
+
 class Following(NamedTuple):
     """The trajectory and memory that the next iteration starts from."""
 
@@ -195,13 +200,10 @@ def _follow(
     problem: Recurrence, plan: Plan, state: LoopState, view: View, proposal: Proposal, running: Bool[Array, ""]
 ) -> tuple[Following, Int[Array, ""]]:
     """The next trajectory with overflow put back, or the current one when the loop ends; and how much was put back."""
-
-    def update() -> tuple[Trajectory, Tree]:
-        return plan.solver.step(problem, Iterate(view.states, view.images), state.solver_state)
-
     states, solver_state = proposal.states, proposal.solver_state
     if states is None:
-        states, solver_state = jax.lax.cond(running, update, lambda: (view.states, state.solver_state))
+        unchanged = (view.states, state.solver_state)
+        states, solver_state = jax.lax.cond(running, lambda: _update(problem, plan, state, view), lambda: unchanged)
     if plan.solver.causal:
         states = view.keep_exact_prefix(states)
     broken = ~jnp.all(jnp.isfinite(states), axis=1)
