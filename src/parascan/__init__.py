@@ -13,6 +13,7 @@ from ._rollout import scan as scan
 from ._solution import Solution as Solution
 from .diagnostics import lyapunov_exponents as lyapunov_exponents
 from .linear import linear_recurrence as linear_recurrence
+from .solvers import Blocks as Blocks
 from .solvers import Diagonal as Diagonal
 from .solvers import Full as Full
 from .solvers import GradientDescent as GradientDescent

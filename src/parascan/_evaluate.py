@@ -1,11 +1,13 @@
 """From a checked call to its answer, as traceable functions: build the problem, run the solver, assemble the result."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from ._adjoint import Setup
+from ._blocks import Blocked
 from ._iterate import Loop, LoopState, Plan, iterate
 from ._options import Options
 from ._problem import Recurrence, ScanProblem
@@ -13,7 +15,7 @@ from ._results import Result
 from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
-from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Sequential, Solver, deer
+from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Sequential, Solver, deer
 
 DESCENT_BUDGET = 10_000
 """Default number of updates for methods that no theorem bounds."""
@@ -33,7 +35,7 @@ def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options)
     """The whole solution."""
     signature = resolve(step, init, xs, options.length, scan_form=False)
     solver = _solver_for(signature, options)
-    if isinstance(solver, AbstractIterativeSolver):
+    if isinstance(solver, AbstractIterativeSolver | Blocks):
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
     carry, (ys, states) = _directly(solver, _keeping(signature.step), signature, options)
     finite = _finite_steps(states, signature.length)
@@ -42,7 +44,7 @@ def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options)
     return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, options.solver)
 
 
-def _solver_for(signature: Signature, options: Options) -> Solver:
+def _solver_for(signature: Signature, options: Options) -> Solver | Blocks:
     """The solver asked for, or the sequential one where there is no step to iterate on."""
     if signature.length > 0 or isinstance(options.solver, AbstractDirectSolver):
         return options.solver
@@ -94,21 +96,26 @@ def _drop(problem: ScanProblem, states: jax.Array) -> None:
 
 
 def _iteratively(
-    solver: AbstractIterativeSolver,
+    solver: AbstractIterativeSolver | Blocks,
     signature: Signature,
     options: Options,
     keep: Callable[[ScanProblem, jax.Array], Tree],
 ) -> Solution:
     """Solve for the whole trajectory."""
     problem = ScanProblem.of(signature, reverse=options.reverse)
-    default = signature.length if solver.causal else DESCENT_BUDGET
+    method, block = (solver.outer, solver.length) if isinstance(solver, Blocks) else (solver, 1)
+    default = -(-signature.length // block) if method.causal else DESCENT_BUDGET
     budget = default if options.max_iterations is None else int(options.max_iterations)
 
-    def run(recurrence: Recurrence, setup: Setup, loop: Loop) -> LoopState:
-        plan = Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history)
-        return iterate(recurrence, setup.start, plan, loop)
+    def plan(setup: Setup) -> Plan:
+        return Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history)
 
-    setup = Setup(solver, options.guess.states(problem), options.guess.repair(problem))
+    def run(recurrence: Recurrence, setup: Setup, loop: Loop) -> LoopState:
+        if isinstance(solver, Blocks):
+            return _in_blocks(solver, recurrence, setup, plan, loop)
+        return iterate(recurrence, setup.start, plan(setup), loop)
+
+    setup = Setup(method, options.guess.states(problem), options.guess.repair(problem))
     outcome = options.adjoint.apply(problem.recurrence, setup, run)
     states = _void_after(outcome.states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
     return Solution(
@@ -119,6 +126,39 @@ def _iteratively(
         stats=outcome.stats,
         history=outcome.history,
         solver=solver,
+    )
+
+
+def _in_blocks(
+    solver: Blocks, recurrence: Recurrence, setup: Setup, plan: Callable[[Setup], Plan], loop: Loop
+) -> LoopState:
+    """Solve for the block boundaries, fill the blocks, and report in steps of the original recurrence."""
+    blocked = Blocked.of(recurrence, solver.length)
+    start, repair = blocked.boundaries(setup.start), blocked.boundaries(setup.repair)
+    if solver.burn_in:
+        start = blocked.burn_in(setup.start, solver.burn_in)
+    outcome = iterate(blocked.coarse, start, plan(Setup(setup.solver, start, repair)), loop)
+    states = blocked.fill(outcome.states)
+    stats, length = outcome.stats, recurrence.length
+    finite = _finite_steps(states, length)
+    reached = jnp.minimum((stats.finite_prefix + 1) * blocked.block, length)
+    finite_prefix = jnp.minimum(jnp.sum(jnp.cumprod(finite)), reached).astype(jnp.int32)
+    broken = (outcome.result == Result.successful) & (finite_prefix < length)
+    share = blocked.coarse.length / length
+    history = outcome.history
+    if history is not None:
+        history = dataclasses.replace(history, merit=history.merit * share)
+    return dataclasses.replace(
+        outcome,
+        states=states,
+        result=Result.where(broken, Result.nonfinite, outcome.result),
+        stats=dataclasses.replace(
+            stats,
+            merit=stats.merit * share,
+            exact_prefix=jnp.minimum(stats.exact_prefix * blocked.block, length),
+            finite_prefix=finite_prefix,
+        ),
+        history=history,
     )
 
 

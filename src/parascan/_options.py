@@ -7,13 +7,13 @@ import numpy as np
 from ._adjoint import AbstractAdjoint, Implicit
 from ._criterion import AbstractCriterion, StateError
 from .guesses import AbstractGuess, RepeatInitial, as_guess
-from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Sequential, Solver
+from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Sequential, Solver
 
 
 class Options(NamedTuple):
     """Everything about a call but its step, carry and inputs."""
 
-    solver: Solver
+    solver: Solver | Blocks
     criterion: AbstractCriterion
     guess: AbstractGuess
     adjoint: AbstractAdjoint
@@ -29,7 +29,7 @@ _DEFAULTS = Options(Sequential(), StateError(), RepeatInitial(), Implicit(), Non
 
 def resolve_options(
     length: int | None,
-    solver: Solver | None,
+    solver: Solver | Blocks | None,
     criterion: AbstractCriterion | None,
     max_iterations: int | None,
     guess: Any,
@@ -51,7 +51,7 @@ def resolve_options(
         bool(history),
     )
     for name, value, kind, example in (
-        ("solver", options.solver, (AbstractDirectSolver, AbstractIterativeSolver), "ps.deer()"),
+        ("solver", options.solver, (AbstractDirectSolver, AbstractIterativeSolver, Blocks), "ps.deer()"),
         ("criterion", options.criterion, AbstractCriterion, "ps.StateError()"),
         ("adjoint", options.adjoint, AbstractAdjoint, "ps.Implicit()"),
     ):

@@ -16,7 +16,7 @@ from ._results import Result
 from ._signature import as_arrays
 from ._solution import Solution
 from ._types import StepFunction, Tree
-from .solvers import Sequential, Solver
+from .solvers import Blocks, Sequential, Solver
 
 
 class RolloutError(RuntimeError):
@@ -39,7 +39,7 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
     *,
-    solver: Solver | None = None,
+    solver: Solver | Blocks | None = None,
     criterion: AbstractCriterion | None = None,
     max_iterations: int | None = None,
     guess: Any = None,
@@ -99,7 +99,7 @@ def rollout(
     length: int | None = None,
     *,
     reverse: bool = False,
-    solver: Solver | None = None,
+    solver: Solver | Blocks | None = None,
     criterion: AbstractCriterion | None = None,
     max_iterations: int | None = None,
     guess: Any = None,

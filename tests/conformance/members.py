@@ -18,6 +18,8 @@ SOLVERS = {
     "clipped": lambda: ps.Newton(ps.Diagonal(), clip=0.5),
     "stochastic": lambda: ps.Newton(ps.StochasticDiagonal(jax.random.key(5), probes=2)),
     "surrogate": lambda: ps.Newton(ps.Surrogate(lambda carry, x: jax.tree.map(lambda leaf: 0.3 * leaf, carry))),
+    "blocks": lambda: ps.Blocks(ps.deer(), 7),
+    "blocks_jacobi": lambda: ps.Blocks(ps.jacobi(), 8, burn_in=5),
     "gradient_descent": lambda: ps.GradientDescent(optax.sgd(0.7)),
 }
 """Every solver that ``rollout`` offers."""

@@ -13,7 +13,7 @@ LAYERS = (
     ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),
     ("_problem",),
-    ("_jacobian", "_view", "_solution", "guesses"),
+    ("_jacobian", "_view", "_solution", "_blocks", "guesses"),
     ("_criterion",),
     ("solvers",),
     ("_iterate",),

@@ -5,6 +5,7 @@ from .base import AbstractIterativeSolver as AbstractIterativeSolver
 from .base import AbstractSolver as AbstractSolver
 from .base import Iterate as Iterate
 from .base import Solver as Solver
+from .combinators import Blocks as Blocks
 from .gradient import GradientDescent as GradientDescent
 from .linearizations import AbstractLinearization as AbstractLinearization
 from .linearizations import Diagonal as Diagonal

@@ -1,0 +1,107 @@
+"""Blocks: the limits of their length, their theory, ragged ends and their errors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import parascan as ps
+
+
+def rnn(length, dtype=jnp.float32, size=3):
+    weights = 0.5 * jax.random.normal(jax.random.key(0), (size, size), dtype) / size**0.5
+    xs = jax.random.normal(jax.random.key(1), (length, size), dtype)
+    return lambda s, x: jnp.tanh(weights @ s + x), jnp.zeros(size, dtype), xs
+
+
+@pytest.mark.parametrize("block", [1, 4, 7, 23, 50])
+def test_any_block_length_gives_the_sequential_trajectory(block):
+    step, init, xs = rnn(23)
+    expected = ps.rollout(step, init, xs, solver=ps.Sequential()).states
+    solution = ps.rollout(step, init, xs, solver=ps.Blocks(ps.deer(), block))
+    np.testing.assert_allclose(solution.states, expected, atol=1e-6)
+    assert int(solution.stats.finite_prefix) == 23
+
+
+def test_blocks_of_one_step_are_the_outer_method():
+    step, init, xs = rnn(40)
+    plain = ps.rollout(step, init, xs, solver=ps.quasi_deer(), history=True)
+    blocks = ps.rollout(step, init, xs, solver=ps.Blocks(ps.quasi_deer(), 1), history=True)
+    assert int(blocks.stats.iterations) == int(plain.stats.iterations)
+    # Filling the blocks applies the step once more to the answer, within its tolerance.
+    np.testing.assert_allclose(blocks.states, plain.states, atol=4e-6)
+    np.testing.assert_allclose(blocks.history.merit[:3], plain.history.merit[:3], rtol=1e-4)
+
+
+def test_one_block_of_all_steps_needs_one_update_and_is_sequential_to_the_last_bit():
+    step, init, xs = rnn(30)
+    solution = ps.rollout(step, init, xs, solver=ps.Blocks(ps.jacobi(), 30))
+    np.testing.assert_allclose(solution.states, ps.rollout(step, init, xs).states, atol=1e-7)
+    assert int(solution.stats.iterations) == 1
+    assert int(solution.stats.exact_prefix) == 30
+
+
+def test_block_jacobi_takes_the_memory_horizon_over_the_block_length():
+    def step(s, x):
+        return 0.5 * s + x
+
+    def iterations(block):
+        solver = ps.Blocks(ps.jacobi(), block)
+        criterion = ps.StateError(rtol=0.0, atol=1e-4)
+        sol = ps.rollout(step, jnp.ones(1), jnp.ones((240, 1)), solver=solver, criterion=criterion)
+        return int(sol.stats.iterations)
+
+    # 0.5^13 is the first power below 1e-4: fourteen steps of memory at most, one more to hand it on.
+    assert 12 <= iterations(1) <= 16
+    assert iterations(7) <= 3
+    assert iterations(20) <= 2
+
+
+def test_burn_in_as_long_as_the_memory_leaves_nothing_to_iterate():
+    step, init, xs = rnn(400)
+    cold = ps.rollout(step, init, xs, solver=ps.Blocks(ps.jacobi(), 50))
+    warm = ps.rollout(step, init, xs, solver=ps.Blocks(ps.jacobi(), 50, burn_in=50))
+    assert int(warm.stats.iterations) < int(cold.stats.iterations)
+
+
+def test_blocks_lower_the_iterations_of_newton_on_a_chaotic_flow():
+    lorenz = ps.systems.get("lorenz")
+
+    def iterations(solver):
+        solution = ps.rollout(lorenz.step, lorenz.initial_state, length=300, solver=solver, criterion=ps.Merit(1e-10))
+        return int(solution.stats.iterations)
+
+    assert iterations(ps.Blocks(ps.deer(), 50)) <= 6 < iterations(ps.deer())
+
+
+def test_gradients_are_those_of_the_sequential_scan():
+    step, init, xs = rnn(23)
+
+    def loss(xs, solver):
+        return jnp.sum(ps.rollout(step, init, xs, solver=solver).states ** 2)
+
+    expected = jax.grad(loss)(xs, ps.Sequential())
+    np.testing.assert_allclose(jax.grad(loss)(xs, ps.Blocks(ps.deer(), 5)), expected, atol=1e-5)
+
+
+def test_a_state_that_overflows_inside_a_block_is_found_and_placed():
+    solution = ps.rollout(
+        lambda s, x: s**2 + x, jnp.full(1, 3.0), jnp.zeros((20, 1)), solver=ps.Blocks(ps.deer(), 5), throw=False
+    )
+    expected = ps.rollout(lambda s, x: s**2 + x, jnp.full(1, 3.0), jnp.zeros((20, 1)), throw=False)
+    assert bool(solution.result == ps.Result.nonfinite)
+    assert int(solution.stats.finite_prefix) == int(expected.stats.finite_prefix)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ((ps.Sequential(), 4), TypeError, "outer: given Sequential"),
+        ((ps.deer(), 0), ValueError, "length: given 0"),
+        ((ps.deer(), 2.5), TypeError, "length: given 2.5"),
+        ((ps.deer(), 4, 5), ValueError, "burn_in: given 5, expected 0 to length=4"),
+    ],
+)
+def test_wrong_blocks_are_refused(arguments, error, text):
+    with pytest.raises(error, match=text):
+        ps.Blocks(*arguments)
