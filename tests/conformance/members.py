@@ -24,7 +24,7 @@ SOLVERS = {
 }
 """Every solver that ``rollout`` offers."""
 
-CAUSAL = [name for name in SOLVERS if name not in ("sequential", "gradient_descent")]
+CAUSAL = [name for name in SOLVERS if name not in ("sequential", "gradient_descent", "blocks", "blocks_jacobi")]
 
 
 def rnn(key, dtype, size=4, gain=0.5):

@@ -74,6 +74,13 @@ def test_blocks_lower_the_iterations_of_newton_on_a_chaotic_flow():
     assert iterations(ps.Blocks(ps.deer(), 50)) <= 6 < iterations(ps.deer())
 
 
+def test_the_exact_prefix_grows_by_a_block_an_iteration():
+    step, init, xs = rnn(60)
+    solution = ps.rollout(step, init, xs, solver=ps.Blocks(ps.jacobi(), 7), max_iterations=1, throw=False)
+    assert int(solution.stats.iterations) == 1
+    assert int(solution.stats.exact_prefix) >= 7
+
+
 def test_gradients_are_those_of_the_sequential_scan():
     step, init, xs = rnn(23)
 
