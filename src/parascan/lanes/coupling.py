@@ -1,0 +1,86 @@
+"""How fast a system forgets where it started, measured by coupling: no Jacobian, no assumption, a few dozen steps.
+
+Two copies of the system are started from different states under the same inputs. The number of steps until they agree
+to rounding *is* the memory horizon there; whether they agree at all tells predictable from unpredictable. Here the
+copies are some of the blocks that run anyway, each with a twin.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._types import Tree
+
+TWINS = 8
+"""Blocks that get a twin."""
+
+
+class Twins:
+    """Extra lanes that run some of the blocks from another start.
+
+    Args:
+        lanes: number of lanes that run already.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        count = min(TWINS, lanes)
+        self._places = jnp.asarray([place * lanes // count for place in range(count)])
+        self._lanes = lanes
+
+    def join(self, inputs: Tree) -> Tree:
+        """Inputs ``[..., lanes + twins]``, those of the twins being those of their blocks."""
+        return jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[..., self._places]], axis=-1), inputs)
+
+    def start(self, states: Tree) -> Tree:
+        """States ``[..., lanes + twins]``, each twin one scale away from its block."""
+        return jax.tree.map(
+            lambda leaf: jnp.concatenate([leaf, leaf[..., self._places] + _unit(leaf)], axis=-1), states
+        )
+
+    def part(self, states: Tree) -> Tree:
+        """The states of the blocks alone."""
+        return jax.tree.map(lambda leaf: leaf[..., : self._lanes], states)
+
+    def apart(self, states: Tree) -> Float[Array, ""]:
+        """Largest distance of a twin from its block, in units of the scale."""
+        own = jax.tree.map(lambda leaf: leaf[..., self._places], states)
+        twin = jax.tree.map(lambda leaf: leaf[..., self._lanes :], states)
+        return relative_distance(own, twin)
+
+
+def agreement(tree: Tree) -> Float[Array, ""]:
+    """Distance in units of the scale at which two states count as one: rounding that a step may leave."""
+    return _units(tree, 8, 128)
+
+
+def tolerance(tree: Tree) -> Float[Array, ""]:
+    """Distance in units of the scale that a block may have from the next stretch of its answer."""
+    return _units(tree, 16, 512)
+
+
+def relative_distance(first: Tree, second: Tree) -> Float[Array, ""]:
+    """Largest distance between states ``[..., lanes]``, each entry in units of its largest magnitude over the lanes."""
+
+    def one(a: Array, b: Array) -> Array:
+        scale = jnp.max(jnp.maximum(jnp.abs(a), jnp.abs(b)), axis=-1, keepdims=True)
+        apart = jnp.abs(a - b)
+        return jnp.max(jnp.where(apart == 0, 0, apart / scale), initial=0.0)
+
+    distances = [one(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)]
+    widest = jnp.result_type(*distances)
+    return jnp.max(jnp.stack([distance.astype(widest) for distance in distances]))
+
+
+def _unit(leaf: Array) -> Array:
+    """One scale of a state, away from zero."""
+    size = jnp.max(jnp.abs(leaf))
+    return jnp.where(size > 0, size, 1).astype(leaf.dtype)
+
+
+def _units(tree: Tree, narrow: int, wide: int) -> Float[Array, ""]:
+    """That many units of rounding of the narrowest dtype: ``narrow`` below float64, ``wide`` for it."""
+    dtypes = [jnp.finfo(leaf.dtype) for leaf in jax.tree.leaves(tree)]
+    coarsest = max(dtypes, key=lambda info: float(info.eps))
+    # In the dtype that distances come in.
+    real = jnp.result_type(*(info.dtype for info in dtypes))
+    return jnp.asarray((wide if coarsest.bits == 64 else narrow) * float(coarsest.eps), real)

@@ -1,0 +1,151 @@
+"""A sequence run as blocks side by side when the system forgets its start, and step by step when it does not.
+
+All blocks start at once, all but the first from a foreign state. Some of them have a twin, and when the twins have
+come together, at row H, the foreign start is forgotten: what follows is right. The blocks run to their end from there,
+and the end of each is the true start of the next, from which the first H rows are then run. Where these meet row H, the
+two must agree: that, and not the twins, judges the answer. If twins part or the judgment fails, the steps are taken one
+after the other, in the same program.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from .._types import Tree
+from .coupling import Twins, agreement, relative_distance, tolerance
+from .grid import Grid
+from .program import over_lanes
+
+PASSES = 2
+"""Runs over all rows before the answer is given up: a second one starts from what the first one found."""
+
+TRIAL = 1024
+"""After one part in this many of the sequence, twins that are not on their way to meet end the trial."""
+
+Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
+"""``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
+
+
+class _Attempt(NamedTuple):
+    """The states at row H of all blocks, those after the last row, the outputs, and whether they are the answer."""
+
+    states: Tree
+    ends: Tree
+    ys: Tree
+    agreed: Bool[Array, ""]
+    left: Int[Array, ""]
+
+
+def run_blocks(step: Step, init: Tree, xs: Tree, grid: Grid) -> tuple[Tree, Tree]:
+    """Final carry ``[N, ...]`` and outputs ``[N, P B, ...]`` of a batch of sequences, right in every case.
+
+    Args:
+        step: the step of one sequence.
+        init: initial carries, floating leaves ``[N, ...]``.
+        xs: inputs, leaves ``[N or 1, P B, ...]``; those of this device, when the grid goes over a mesh axis.
+        grid: how the sequences are cut.
+    """
+    carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
+    y = jax.eval_shape(step, carry, x)[1]
+    lanes = over_lanes(lambda step, carry, x: step(carry, x), (False, True, True), step, carry, x)
+    blocks = grid.cut(xs)
+
+    def advance(states: Tree, inputs: Tree) -> tuple[Tree, Tree]:
+        return lanes(step, states, inputs)
+
+    forgets, horizon, states = _forget(advance, init, blocks, grid)
+
+    def fill(part: Int[Array, ""], state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
+        def forward(row: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+            states, y = advance(state[0], grid.take(blocks, row))
+            return states, grid.put(state[1], y, row)
+
+        states, ends, ys = state
+        last = part == 0
+        first, end = jnp.where(last, horizon, 0), jnp.where(last, grid.block, horizon)
+        states, ys = jax.lax.fori_loop(first, end, forward, (states, ys))
+        ends = _select(last, states, ends)
+        return _select(last, grid.starts(states, init), states), ends, ys
+
+    def attempt(before: _Attempt) -> _Attempt:
+        states, ends, ys = jax.lax.fori_loop(0, 2, fill, (before.states, before.ends, before.ys))
+        agreed = _everywhere(relative_distance(before.states, states) <= tolerance(init), grid)
+        return _Attempt(states, ends, ys, agreed, before.left - 1)
+
+    def side_by_side() -> tuple[Tree, Tree, Bool[Array, ""]]:
+        first = _Attempt(states, states, grid.room(y), jnp.asarray(False), jnp.int32(PASSES))
+        last = jax.lax.while_loop(lambda attempt: (attempt.left > 0) & ~attempt.agreed, attempt, first)
+        return _select(last.agreed, grid.final(last.ends), init), last.ys, last.agreed
+
+    carry, ys, agreed = jax.lax.cond(forgets, side_by_side, lambda: (init, grid.room(y), jnp.asarray(False)))
+    return run_steps(step, carry, xs, grid, grid.joined(ys), ~agreed)
+
+
+def _forget(
+    advance: Callable[[Tree, Tree], tuple[Tree, Tree]], init: Tree, blocks: Tree, grid: Grid
+) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
+    """Whether twins meet within half a block, the row at which they have, and the states of the blocks there."""
+    most = grid.block // 2
+    trial = min(most // 4, max(8, grid.length // TRIAL))
+    twins = Twins(grid.batch * grid.lanes)
+    goal = jnp.log(agreement(init))
+
+    def going(state: tuple[Array, Array, Tree]) -> Bool[Array, ""]:
+        row, apart, _ = state
+        # Distances start at about one in units of the scale, so their logarithm starts near zero.
+        hopeful = (row < trial) | (apart * 2 * most <= goal * row)
+        return (row < most) & (apart > goal) & hopeful
+
+    def follow(state: tuple[Array, Array, Tree]) -> tuple[Array, Array, Tree]:
+        row, _, states = state
+        states = advance(states, twins.join(grid.take(blocks, row)))[0]
+        return row + 1, jnp.log(twins.apart(states)), states
+
+    start = grid.starts(grid.spread(init), init)
+    row, apart, states = jax.lax.while_loop(going, follow, (jnp.int32(0), jnp.zeros_like(goal), twins.start(start)))
+    return _everywhere(apart <= goal, grid), row, twins.part(states)
+
+
+def _select(first: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
+    """One of two trees."""
+    return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)
+
+
+def run_steps(step: Step, init: Tree, xs: Tree, grid: Grid, ys: Tree, wanted: Bool[Array, ""]) -> tuple[Tree, Tree]:
+    """The same one step after the other, if it is wanted, else ``init`` and ``ys`` as they are.
+
+    A loop of no turns instead of a branch, which would copy the outputs. On a mesh axis one device follows the other.
+    """
+    length = grid.lanes * grid.block
+    batched = jax.vmap(step, in_axes=(0, jax.tree.map(lambda leaf: None if len(leaf) < grid.batch else 0, xs)))
+
+    def take(leaf: Array, row: Array) -> Array:
+        rows = jax.lax.dynamic_index_in_dim(leaf, row, 1, keepdims=False)
+        return rows[0] if len(leaf) < grid.batch else rows
+
+    def one(index: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+        row = length - 1 - index if grid.reverse else index
+        carry, y = batched(state[0], jax.tree.map(lambda leaf: take(leaf, row), xs))
+        put = lambda room, rows: jax.lax.dynamic_update_index_in_dim(room, rows, row, 1)
+        return carry, jax.tree.map(put, state[1], y)
+
+    if grid.axis is None:
+        return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, (init, ys))
+    axis = grid.axis
+
+    def turn(index: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+        mine = jax.lax.axis_index(axis) == (grid.devices - 1 - index if grid.reverse else index)
+        carry, ys = jax.lax.fori_loop(0, jnp.where(mine, length, 0), one, state)
+        sent = jax.tree.map(lambda leaf: jax.lax.psum(jnp.where(mine, leaf, jnp.zeros_like(leaf)), axis), carry)
+        return sent, ys
+
+    return jax.lax.fori_loop(0, jnp.where(wanted, grid.devices, 0), turn, (init, ys))
+
+
+def _everywhere(flag: Bool[Array, ""], grid: Grid) -> Bool[Array, ""]:
+    """Whether it holds on all devices."""
+    return flag if grid.axis is None else jax.lax.pmin(flag.astype(jnp.int32), grid.axis) > 0

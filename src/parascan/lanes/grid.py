@@ -1,0 +1,121 @@
+"""Where each step of a long sequence lies when blocks of it run side by side: the only index arithmetic of lanes.
+
+A sequence of ``P B`` steps is P blocks of B; block p is run by lane p, and a batch of N sequences takes ``N P`` lanes.
+Inputs and outputs stay time-major, ``[N, P B, ...]``, and are never transposed as a whole: row i of every block is
+taken and put in one strided move. States carry the lanes as their last axis, ``[..., N P]``.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from .._types import Tree
+
+
+class Grid(NamedTuple):
+    """A batch of sequences cut into blocks, on one device or on each device of a mesh axis.
+
+    Attributes:
+        batch: N, sequences.
+        lanes: P, blocks of a sequence on this device.
+        block: B, steps of a block.
+        reverse: whether time runs from the last row to the first.
+        axis: name of the mesh axis over which the sequence goes on, or None.
+        devices: length of that axis, 1 without one.
+    """
+
+    batch: int
+    lanes: int
+    block: int
+    reverse: bool = False
+    axis: str | None = None
+    devices: int = 1
+
+    @property
+    def length(self) -> int:
+        """Steps of a sequence, over all devices."""
+        return self.devices * self.lanes * self.block
+
+    def row(self, step: Int[Array, ""]) -> Int[Array, ""]:
+        """Row of a block that holds its step 0, 1, .. B - 1 in the order of time."""
+        return self.block - 1 - step if self.reverse else step
+
+    def cut(self, xs: Tree) -> Tree:
+        """Inputs ``[N or 1, P B, ...]`` in blocks, ``[N P or P, B, ...]``.
+
+        Done outside of loops: inside, XLA would divide every element's index anew.
+        """
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, self.block, *leaf.shape[2:]), xs)
+
+    def take(self, blocks: Tree, step: Int[Array, ""]) -> Tree:
+        """The inputs ``[..., N P]`` of one step of every block."""
+        row = self.row(step)
+        return jax.tree.map(
+            lambda leaf: self._gathered(jax.lax.dynamic_index_in_dim(leaf, row, 1, keepdims=False)), blocks
+        )
+
+    def room(self, y: Tree) -> Tree:
+        """Uninitialized outputs ``[N P, B, ...]`` for results of one step, ``[...]``."""
+        shape = (self.batch * self.lanes, self.block)
+        return jax.tree.map(lambda leaf: jax.lax.empty((*shape, *leaf.shape), leaf.dtype), y)
+
+    def put(self, ys: Tree, y: Tree, step: Int[Array, ""]) -> Tree:
+        """Outputs with the results ``[..., N P]`` of one step of every block in place."""
+
+        def one(room: Array, values: Array) -> Array:
+            return jax.lax.dynamic_update_index_in_dim(room, jnp.moveaxis(values, -1, 0), self.row(step), 1)
+
+        return jax.tree.map(one, ys, y)
+
+    def joined(self, ys: Tree) -> Tree:
+        """Outputs ``[N, P B, ...]``."""
+        return jax.tree.map(lambda leaf: leaf.reshape(self.batch, -1, *leaf.shape[2:]), ys)
+
+    def spread(self, init: Tree) -> Tree:
+        """Every lane's state when all start from the initial one, ``[N, ...]``."""
+        return jax.tree.map(lambda leaf: jnp.repeat(jnp.moveaxis(leaf, 0, -1), self.lanes, axis=-1), init)
+
+    def starts(self, ends: Tree, init: Tree) -> Tree:
+        """Where each lane starts if the lane before it ended there; the first starts from the initial state."""
+
+        def one(end: Array, first: Array) -> Array:
+            end = end.reshape(*end.shape[:-1], self.batch, self.lanes)
+            first = jnp.moveaxis(first, 0, -1)[..., None]
+            kept, sent = (end[..., 1:], end[..., :1]) if self.reverse else (end[..., :-1], end[..., -1:])
+            if self.axis is not None:
+                first = jnp.where(self._is_first(), first, self._passed_on(sent))
+            parts = (kept, first) if self.reverse else (first, kept)
+            return jnp.concatenate(parts, axis=-1).reshape(*end.shape[:-2], -1)
+
+        return jax.tree.map(one, ends, init)
+
+    def final(self, ends: Tree) -> Tree:
+        """The state ``[N, ...]`` after the whole sequence."""
+
+        def one(end: Array) -> Array:
+            end = end.reshape(*end.shape[:-1], self.batch, self.lanes)
+            last = jnp.moveaxis(end[..., 0 if self.reverse else -1], -1, 0)
+            if self.axis is None:
+                return last
+            mine = jax.lax.axis_index(self.axis) == (0 if self.reverse else self.devices - 1)
+            return jax.lax.psum(jnp.where(mine, last, jnp.zeros_like(last)), self.axis)
+
+        return jax.tree.map(one, ends)
+
+    def _gathered(self, rows: Array) -> Array:
+        """``[N P, ...]``, or ``[P, ...]`` for all sequences alike, with the lanes as the last axis, ``[..., N P]``."""
+        if len(rows) < self.batch * self.lanes:
+            rows = jnp.tile(rows, (self.batch, *(1 for _ in rows.shape[1:])))
+        return jnp.moveaxis(rows, 0, -1)
+
+    def _is_first(self) -> Array:
+        """Whether this device holds the beginning of the sequence."""
+        return jax.lax.axis_index(str(self.axis)) == (self.devices - 1 if self.reverse else 0)
+
+    def _passed_on(self, sent: Array) -> Array:
+        """What the device before this one in time sends."""
+        step = -1 if self.reverse else 1
+        pairs = [(source, source + step) for source in range(self.devices) if 0 <= source + step < self.devices]
+        return jax.lax.ppermute(sent, str(self.axis), pairs)

@@ -1,0 +1,121 @@
+"""One program run for many lanes at once, with the lanes as the last axis of every value.
+
+``jax.vmap`` leaves the place of the mapped axis to each primitive: an unmapped bias or weight moves it to the front, and
+a matrix product then becomes a product with a short inner axis. Here it stays last, so that products are
+``W [m n] @ s [n lanes]`` and everything else is one contiguous loop over lanes.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Literal
+from jaxtyping import Array
+
+from .._types import Tree
+
+ELEMENTWISE = frozenset(
+    "abs acos acosh add and asin asinh atan atan2 atanh cbrt ceil clamp complex cos cosh div eq erf erf_inv erfc exp "
+    "exp2 expm1 floor ge gt igamma imag integer_pow is_finite lgamma log log1p logistic lt le max min mul ne neg "
+    "nextafter not or pow real rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign "
+    "sin sinh sqrt square sub tan tanh xor".split()
+)
+"""Primitives that act entry by entry on operands of one shape."""
+
+INLINED = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "remat": "jaxpr",
+    "checkpoint": "jaxpr",
+    "remat2": "jaxpr",
+}
+"""Primitives that only call another program, and the parameter that holds it."""
+
+
+def over_lanes(function: Callable[..., Tree], in_lanes: Sequence[Tree], *example: Tree) -> Callable[..., Tree]:
+    """The function for many lanes at once, the last axis of what varies from lane to lane and of all results.
+
+    Args:
+        function: what to run in each lane, from trees of arrays to a tree of arrays.
+        in_lanes: for each argument, a prefix tree of booleans: whether it differs from lane to lane.
+        example: arguments of one lane, as arrays or ``ShapeDtypeStruct``.
+    """
+    closed, shape = jax.make_jaxpr(function, return_shape=True)(*example)
+    structure = jax.tree.structure(shape)
+    mapped = [
+        flag
+        for flags, tree in zip(in_lanes, example, strict=True)
+        for flag in jax.tree.leaves(jax.tree.map(lambda f, part: [f] * len(jax.tree.leaves(part)), flags, tree))
+    ]
+
+    def run(*args: Tree) -> Tree:
+        leaves = jax.tree.leaves(args)
+        lanes = next(leaf.shape[-1] for leaf, flag in zip(leaves, mapped, strict=True) if flag)
+        results = _run(closed, list(zip(leaves, mapped, strict=True)), lanes)
+        return jax.tree.unflatten(structure, [_spread(value, flag, lanes) for value, flag in results])
+
+    return run
+
+
+Value = tuple[Any, bool]
+"""An array, and whether its last axis is the lanes."""
+
+
+def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
+    """Results of a program whose arguments may have lanes."""
+    jaxpr = closed.jaxpr
+    values: dict[Any, Value] = dict(zip(jaxpr.constvars, ((const, False) for const in closed.consts), strict=True))
+    values.update(zip(jaxpr.invars, args, strict=True))
+
+    def read(atom: Any) -> Value:
+        return (atom.val, False) if isinstance(atom, Literal) else values[atom]
+
+    for eqn in jaxpr.eqns:
+        outs = _apply(eqn, [read(atom) for atom in eqn.invars], lanes)
+        values.update(zip(eqn.outvars, outs, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+    """Results of one operation."""
+    inner = eqn.params.get(INLINED.get(eqn.primitive.name, ""))
+    if inner is not None:
+        closed = inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, [])
+        return _run(closed, operands, lanes)
+    mapped = [flag for _, flag in operands]
+    if any(mapped) and eqn.primitive.name in ELEMENTWISE:
+        ranks = {jnp.ndim(value) - flag for value, flag in operands}
+        operands = [(value if flag or len(ranks) > 1 else _last(value), flag) for value, flag in operands]
+        if len(ranks) == 1:
+            values = jnp.broadcast_arrays(*(value for value, _ in operands))
+            out = _bind(eqn)(*values)
+            return [(value, True) for value in (out if eqn.primitive.multiple_results else [out])]
+    bind = _bind(eqn)
+    if any(mapped):
+        axes = [-1 if flag else None for flag in mapped]
+        bind = jax.vmap(bind, in_axes=axes, out_axes=-1)
+    out = bind(*(value for value, _ in operands))
+    return [(value, any(mapped)) for value in (out if eqn.primitive.multiple_results else [out])]
+
+
+def _bind(eqn: Any) -> Callable[..., Any]:
+    """The operation as a function of arrays."""
+    return functools.partial(eqn.primitive.bind, **eqn.primitive.get_bind_params(eqn.params))
+
+
+def _last(value: Any) -> Array:
+    """An array with a last axis of one lane."""
+    return jnp.asarray(value)[..., None]
+
+
+def _spread(value: Any, has_lanes: bool, lanes: int) -> Array:
+    """An array that has the lanes as its last axis."""
+    if has_lanes:
+        return value
+    return jnp.broadcast_to(_last(value), (*jnp.shape(value), lanes))
