@@ -15,6 +15,7 @@ from .diagnostics import lyapunov_exponents as lyapunov_exponents
 from .linear import linear_recurrence as linear_recurrence
 from .solvers import Blocks as Blocks
 from .solvers import Diagonal as Diagonal
+from .solvers import Forgetting as Forgetting
 from .solvers import Full as Full
 from .solvers import GradientDescent as GradientDescent
 from .solvers import Identity as Identity

@@ -58,7 +58,7 @@ class Implicit(AbstractAdjoint):
     def apply(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
         """Iterate on constants, then attach the derivative."""
         outcome = run(_constant(problem), _constant(setup), _while)
-        states = _attach(problem, jax.lax.stop_gradient(outcome.states))
+        states = attach(problem, jax.lax.stop_gradient(outcome.states))
         return eqx.tree_at(lambda state: state.states, outcome, states)
 
 
@@ -96,16 +96,16 @@ def _constant(tree: Any) -> Any:
 
 
 @eqx.filter_custom_jvp
-def _attach(problem: Recurrence, states: Trajectory) -> Trajectory:
+def attach(problem: Recurrence, states: Trajectory) -> Trajectory:
     """The solution's states, with the derivative that being the solution implies."""
     return states
 
 
-@_attach.def_jvp
+@attach.def_jvp
 def _attach_jvp(primals: tuple[Recurrence, Trajectory], tangents: tuple[Any, Any]) -> tuple[Trajectory, Trajectory]:
     """``ds_t = J_t ds_{t-1} + (df_t/dp) dp``, with ``dp`` the tangent of the whole problem."""
     problem, states = primals
-    answer = _attach(problem, states)
+    answer = attach(problem, states)
     drive = eqx.filter_jvp(lambda p: p.images(answer), (problem,), (tangents[0],))[1]
     if drive is None:
         return answer, jnp.zeros_like(answer)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ._adjoint import Setup
 from ._blocks import Blocked
+from ._forgetting import evaluate_forgetting, why_not
 from ._iterate import Loop, LoopState, Plan, iterate
 from ._options import Options
 from ._problem import Recurrence, ScanProblem
@@ -15,7 +16,7 @@ from ._results import Result
 from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
-from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Sequential, Solver, deer
+from .solvers import AbstractDirectSolver, AbstractIterativeSolver, AbstractSolver, Blocks, Forgetting, Sequential, deer
 
 DESCENT_BUDGET = 10_000
 """Default number of updates for methods that no theorem bounds."""
@@ -25,8 +26,8 @@ def evaluate_scan(step: StepFunction, init: Tree, xs: Tree, options: Options) ->
     """Final carry and outputs, and the solution of a solver that can fail."""
     signature = resolve(step, init, xs, options.length, scan_form=True)
     solver = _solver_for(signature, options)
-    if isinstance(solver, AbstractDirectSolver):
-        return *_directly(solver, signature.step, signature, options), None
+    if isinstance(solver, AbstractDirectSolver | Forgetting):
+        return *_directly(solver, signature, options), None
     solution = _iteratively(solver, signature, options, keep=_drop)
     return solution.carry, solution.ys, solution
 
@@ -37,30 +38,31 @@ def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options)
     solver = _solver_for(signature, options)
     if isinstance(solver, AbstractIterativeSolver | Blocks):
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
-    carry, (ys, states) = _directly(solver, _keeping(signature.step), signature, options)
+    keeping = dataclasses.replace(signature, step=_keeping(signature.step))
+    carry, (ys, states) = _directly(solver, keeping, options)
     finite = _finite_steps(states, signature.length)
     prefix = jnp.sum(jnp.cumprod(finite[::-1] if options.reverse else finite)).astype(jnp.int32)
     result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
-    return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, options.solver)
+    return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, solver)
 
 
-def _solver_for(signature: Signature, options: Options) -> Solver | Blocks:
-    """The solver asked for, or the sequential one where there is no step to iterate on."""
-    if signature.length > 0 or isinstance(options.solver, AbstractDirectSolver):
-        return options.solver
+def _solver_for(signature: Signature, options: Options) -> AbstractSolver:
+    """The solver asked for, or the sequential one where there is nothing to do in parallel."""
+    solver = options.solver
+    if isinstance(solver, Forgetting):
+        return Sequential() if options.unroll != 1 or why_not(signature, solver) else solver
+    if signature.length > 0 or isinstance(solver, AbstractDirectSolver):
+        return solver
     ScanProblem.of(signature, reverse=options.reverse)
     return Sequential()
 
 
-def _directly(
-    solver: AbstractDirectSolver,
-    step: Callable[[Tree, Tree], tuple[Tree, Tree]],
-    signature: Signature,
-    options: Options,
-) -> tuple[Tree, Tree]:
+def _directly(solver: AbstractDirectSolver | Forgetting, signature: Signature, options: Options) -> tuple[Tree, Tree]:
     """Evaluate without iterations."""
+    if isinstance(solver, Forgetting):
+        return evaluate_forgetting(signature, solver, reverse=options.reverse)
     return solver.evaluate(
-        step, signature.init, signature.xs, signature.length, reverse=options.reverse, unroll=options.unroll
+        signature.step, signature.init, signature.xs, signature.length, reverse=options.reverse, unroll=options.unroll
     )
 
 

@@ -37,6 +37,11 @@ class Hoisted(eqx.Module):
         outputs = jaxpr_as_fun(ClosedJaxpr(self.program.jaxpr, self.closed_over))(*leaves)
         return eqx.combine(jax.tree.unflatten(self.program.outputs, outputs), self.program.constants)
 
+    def same_outputs(self) -> list[int]:
+        """For each output array, the index of the first one that is the very same value."""
+        variables = self.program.jaxpr.outvars
+        return [next(i for i, other in enumerate(variables) if other is variable) for variable in variables]
+
 
 def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
     """The function as a tree whose leaves are the arrays that it closes over.

@@ -7,13 +7,13 @@ import numpy as np
 from ._adjoint import AbstractAdjoint, Implicit
 from ._criterion import AbstractCriterion, StateError
 from .guesses import AbstractGuess, RepeatInitial, as_guess
-from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Sequential, Solver
+from .solvers import AbstractDirectSolver, AbstractIterativeSolver, AbstractSolver, Blocks, Forgetting
 
 
 class Options(NamedTuple):
     """Everything about a call but its step, carry and inputs."""
 
-    solver: Solver | Blocks
+    solver: AbstractSolver
     criterion: AbstractCriterion
     guess: AbstractGuess
     adjoint: AbstractAdjoint
@@ -24,12 +24,12 @@ class Options(NamedTuple):
     history: bool
 
 
-_DEFAULTS = Options(Sequential(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False)
+_DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False)
 
 
 def resolve_options(
     length: int | None,
-    solver: Solver | Blocks | None,
+    solver: AbstractSolver | None,
     criterion: AbstractCriterion | None,
     max_iterations: int | None,
     guess: Any,
@@ -51,7 +51,7 @@ def resolve_options(
         bool(history),
     )
     for name, value, kind, example in (
-        ("solver", options.solver, (AbstractDirectSolver, AbstractIterativeSolver, Blocks), "ps.deer()"),
+        ("solver", options.solver, (AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting), "ps.deer()"),
         ("criterion", options.criterion, AbstractCriterion, "ps.StateError()"),
         ("adjoint", options.adjoint, AbstractAdjoint, "ps.Implicit()"),
     ):

@@ -100,11 +100,22 @@ class ScanProblem(eqx.Module):
         recurrence = Recurrence(FlatStep(step, layout), initial, (xs, before), signature.length)
         return cls(recurrence, step, layout, final, reverse)
 
+    def discrete(self) -> tuple[Array, ...]:
+        """The discrete leaves before every step, with leading axis T in the user's direction of time."""
+        return self._outward(self.recurrence.inputs[1])
+
     def outputs(self, states: Trajectory) -> Tree:
-        """``y_t`` of every step at the given states, in one parallel pass."""
+        """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry."""
         xs, discrete = self.recurrence.inputs
         carries = jax.vmap(self.layout.join)(self.recurrence.previous(states), discrete)
-        return self._outward(jax.vmap(lambda carry, x: self.step(carry, x)[1])(carries, xs))
+        after, ys = jax.vmap(self.step)(carries, xs)
+        known, leaves = jax.tree.leaves(self._after(states)), jax.tree.leaves(ys)
+        alike = self.step.same_outputs()
+        place = len(jax.tree.leaves(after))
+        leaves = [
+            known[first] if (first := alike[place + index]) < place else leaf for index, leaf in enumerate(leaves)
+        ]
+        return self._outward(jax.tree.unflatten(jax.tree.structure(ys), leaves))
 
     def carry(self, states: Trajectory) -> Tree:
         """The carry after the last step."""
@@ -112,11 +123,15 @@ class ScanProblem(eqx.Module):
 
     def carries(self, states: Trajectory) -> Tree:
         """The carry after every step, with leading axis T."""
+        return self._outward(self._after(states))
+
+    def _after(self, states: Trajectory) -> Tree:
+        """The carry after every step, in the order of computation."""
         before = self.recurrence.inputs[1]
         after = tuple(
             jnp.concatenate([leaf[1:], last[None]]) for leaf, last in zip(before, self.final_discrete, strict=True)
         )
-        return self._outward(jax.vmap(self.layout.join)(states, after))
+        return jax.vmap(self.layout.join)(states, after)
 
     def flatten(self, carries: Tree) -> Trajectory:
         """Flat states of carries given with leading axis T in the user's direction of time."""

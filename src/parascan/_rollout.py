@@ -16,7 +16,7 @@ from ._results import Result
 from ._signature import as_arrays
 from ._solution import Solution
 from ._types import StepFunction, Tree
-from .solvers import Blocks, Sequential, Solver
+from .solvers import AbstractSolver, Sequential
 
 
 class RolloutError(RuntimeError):
@@ -39,7 +39,7 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
     *,
-    solver: Solver | Blocks | None = None,
+    solver: AbstractSolver | None = None,
     criterion: AbstractCriterion | None = None,
     max_iterations: int | None = None,
     guess: Any = None,
@@ -99,7 +99,7 @@ def rollout(
     length: int | None = None,
     *,
     reverse: bool = False,
-    solver: Solver | Blocks | None = None,
+    solver: AbstractSolver | None = None,
     criterion: AbstractCriterion | None = None,
     max_iterations: int | None = None,
     guess: Any = None,

@@ -10,6 +10,7 @@ from repository import PACKAGE, files, module_name, name, parse
 LAYERS = (
     ("_types", "_results"),
     ("_hoist",),
+    ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),
     ("_problem",),
@@ -18,6 +19,7 @@ LAYERS = (
     ("solvers",),
     ("_iterate",),
     ("_adjoint",),
+    ("_forgetting",),
     ("diagnostics",),
     ("planning",),
     ("_options",),

@@ -20,12 +20,14 @@ class Twins:
 
     Args:
         lanes: number of lanes that run already.
+        floor: sizes ``[..., lanes]`` below which the states' own scale need not be resolved.
     """
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, floor: Tree) -> None:
         count = min(TWINS, lanes)
         self._places = jnp.asarray([place * lanes // count for place in range(count)])
         self._lanes = lanes
+        self._floor = self._own(floor)
 
     def join(self, inputs: Tree) -> Tree:
         """Inputs ``[..., lanes + twins]``, those of the twins being those of their blocks."""
@@ -33,9 +35,12 @@ class Twins:
 
     def start(self, states: Tree) -> Tree:
         """States ``[..., lanes + twins]``, each twin one scale away from its block."""
-        return jax.tree.map(
-            lambda leaf: jnp.concatenate([leaf, leaf[..., self._places] + _unit(leaf)], axis=-1), states
-        )
+
+        def one(leaf: Array, own: Array, floor: Array) -> Array:
+            size = jnp.max(jnp.maximum(jnp.abs(own), floor))
+            return jnp.concatenate([leaf, own + jnp.where(size > 0, size, 1).astype(leaf.dtype)], axis=-1)
+
+        return jax.tree.map(one, states, self._own(states), self._floor)
 
     def part(self, states: Tree) -> Tree:
         """The states of the blocks alone."""
@@ -43,9 +48,12 @@ class Twins:
 
     def apart(self, states: Tree) -> Float[Array, ""]:
         """Largest distance of a twin from its block, in units of the scale."""
-        own = jax.tree.map(lambda leaf: leaf[..., self._places], states)
         twin = jax.tree.map(lambda leaf: leaf[..., self._lanes :], states)
-        return relative_distance(own, twin)
+        return relative_distance(self._own(states), twin, self._floor)
+
+    def _own(self, states: Tree) -> Tree:
+        """What the blocks that have a twin have themselves."""
+        return jax.tree.map(lambda leaf: leaf[..., self._places], states)
 
 
 def agreement(tree: Tree) -> Float[Array, ""]:
@@ -58,23 +66,22 @@ def tolerance(tree: Tree) -> Float[Array, ""]:
     return _units(tree, 16, 512)
 
 
-def relative_distance(first: Tree, second: Tree) -> Float[Array, ""]:
-    """Largest distance between states ``[..., lanes]``, each entry in units of its largest magnitude over the lanes."""
+def relative_distance(first: Tree, second: Tree, floor: Tree, groups: int = 1) -> Float[Array, ""]:
+    """Largest distance between states ``[..., lanes]``, each entry in units of its scale.
 
-    def one(a: Array, b: Array) -> Array:
-        scale = jnp.max(jnp.maximum(jnp.abs(a), jnp.abs(b)), axis=-1, keepdims=True)
+    That is its largest magnitude over the lanes of its group, or its floor where that is larger.
+    """
+
+    def one(a: Array, b: Array, least: Array) -> Array:
+        a, b, least = (value.reshape(*value.shape[:-1], groups, -1) for value in (a, b, least))
+        sizes = jnp.maximum(jnp.maximum(jnp.abs(a), jnp.abs(b)), least)
         apart = jnp.abs(a - b)
+        scale = jnp.max(sizes, axis=-1, keepdims=True)
         return jnp.max(jnp.where(apart == 0, 0, apart / scale), initial=0.0)
 
-    distances = [one(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)]
+    distances = jax.tree.leaves(jax.tree.map(one, first, second, floor))
     widest = jnp.result_type(*distances)
     return jnp.max(jnp.stack([distance.astype(widest) for distance in distances]))
-
-
-def _unit(leaf: Array) -> Array:
-    """One scale of a state, away from zero."""
-    size = jnp.max(jnp.abs(leaf))
-    return jnp.where(size > 0, size, 1).astype(leaf.dtype)
 
 
 def _units(tree: Tree, narrow: int, wide: int) -> Float[Array, ""]:

@@ -8,6 +8,7 @@ after the other, in the same program.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -39,13 +40,14 @@ class _Attempt(NamedTuple):
     left: Int[Array, ""]
 
 
-def run_blocks(step: Step, init: Tree, xs: Tree, grid: Grid) -> tuple[Tree, Tree]:
+def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid) -> tuple[Tree, Tree]:
     """Final carry ``[N, ...]`` and outputs ``[N, P B, ...]`` of a batch of sequences, right in every case.
 
     Args:
         step: the step of one sequence.
         init: initial carries, floating leaves ``[N, ...]``.
         xs: inputs, leaves ``[N or 1, P B, ...]``; those of this device, when the grid goes over a mesh axis.
+        floor: sizes ``[N, ...]`` below which the states' own scale need not be resolved.
         grid: how the sequences are cut.
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
@@ -57,7 +59,7 @@ def run_blocks(step: Step, init: Tree, xs: Tree, grid: Grid) -> tuple[Tree, Tree
     def advance(states: Tree, inputs: Tree) -> tuple[Tree, Tree]:
         return lanes(step, states, inputs)
 
-    forgets, horizon, states = _forget(advance, init, blocks, grid)
+    forgets, horizon, states = _forget(advance, init, blocks, floor, grid)
 
     def fill(part: Int[Array, ""], state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
         def forward(row: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
@@ -71,9 +73,11 @@ def run_blocks(step: Step, init: Tree, xs: Tree, grid: Grid) -> tuple[Tree, Tree
         ends = _select(last, states, ends)
         return _select(last, grid.starts(states, init), states), ends, ys
 
+    judge = partial(relative_distance, floor=grid.spread(floor), groups=grid.batch)
+
     def attempt(before: _Attempt) -> _Attempt:
         states, ends, ys = jax.lax.fori_loop(0, 2, fill, (before.states, before.ends, before.ys))
-        agreed = _everywhere(relative_distance(before.states, states) <= tolerance(init), grid)
+        agreed = _everywhere(judge(before.states, states) <= tolerance(init), grid)
         return _Attempt(states, ends, ys, agreed, before.left - 1)
 
     def side_by_side() -> tuple[Tree, Tree, Bool[Array, ""]]:
@@ -86,12 +90,12 @@ def run_blocks(step: Step, init: Tree, xs: Tree, grid: Grid) -> tuple[Tree, Tree
 
 
 def _forget(
-    advance: Callable[[Tree, Tree], tuple[Tree, Tree]], init: Tree, blocks: Tree, grid: Grid
+    advance: Callable[[Tree, Tree], tuple[Tree, Tree]], init: Tree, blocks: Tree, floor: Tree, grid: Grid
 ) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
     """Whether twins meet within half a block, the row at which they have, and the states of the blocks there."""
     most = grid.block // 2
     trial = min(most // 4, max(8, grid.length // TRIAL))
-    twins = Twins(grid.batch * grid.lanes)
+    twins = Twins(grid.batch * grid.lanes, grid.spread(floor))
     goal = jnp.log(agreement(init))
 
     def going(state: tuple[Array, Array, Tree]) -> Bool[Array, ""]:
@@ -130,8 +134,8 @@ def run_steps(step: Step, init: Tree, xs: Tree, grid: Grid, ys: Tree, wanted: Bo
     def one(index: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         row = length - 1 - index if grid.reverse else index
         carry, y = batched(state[0], jax.tree.map(lambda leaf: take(leaf, row), xs))
-        put = lambda room, rows: jax.lax.dynamic_update_index_in_dim(room, rows, row, 1)
-        return carry, jax.tree.map(put, state[1], y)
+        ys = jax.tree.map(lambda room, rows: jax.lax.dynamic_update_index_in_dim(room, rows, row, 1), state[1], y)
+        return carry, ys
 
     if grid.axis is None:
         return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, (init, ys))

@@ -1,7 +1,7 @@
 """One program run for many lanes at once, with the lanes as the last axis of every value.
 
-``jax.vmap`` leaves the place of the mapped axis to each primitive: an unmapped bias or weight moves it to the front, and
-a matrix product then becomes a product with a short inner axis. Here it stays last, so that products are
+``jax.vmap`` leaves the place of the mapped axis to each primitive: an unmapped bias or weight moves it to the front,
+and a matrix product then becomes a product with a short inner axis. Here it stays last, so that products are
 ``W [m n] @ s [n lanes]`` and everything else is one contiguous loop over lanes.
 """
 
@@ -17,10 +17,11 @@ from jaxtyping import Array
 from .._types import Tree
 
 ELEMENTWISE = frozenset(
-    "abs acos acosh add and asin asinh atan atan2 atanh cbrt ceil clamp complex cos cosh div eq erf erf_inv erfc exp "
-    "exp2 expm1 floor ge gt igamma imag integer_pow is_finite lgamma log log1p logistic lt le max min mul ne neg "
-    "nextafter not or pow real rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign "
-    "sin sinh sqrt square sub tan tanh xor".split()
+    {"abs", "acos", "acosh", "add", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clamp"}
+    | {"complex", "cos", "cosh", "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge", "gt"}
+    | {"imag", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "mul"}
+    | {"ne", "neg", "nextafter", "not", "or", "pow", "real", "rem", "round", "rsqrt", "select_n", "sign", "sin"}
+    | {"sinh", "sqrt", "square", "sub", "tan", "tanh", "xor", "convert_element_type"}
 )
 """Primitives that act entry by entry on operands of one shape."""
 

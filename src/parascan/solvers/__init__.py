@@ -6,6 +6,7 @@ from .base import AbstractSolver as AbstractSolver
 from .base import Iterate as Iterate
 from .base import Solver as Solver
 from .combinators import Blocks as Blocks
+from .forgetting import Forgetting as Forgetting
 from .gradient import GradientDescent as GradientDescent
 from .linearizations import AbstractLinearization as AbstractLinearization
 from .linearizations import Diagonal as Diagonal

@@ -1,0 +1,113 @@
+"""Evaluation in blocks side by side: what of a scan can be run so, its carry as lanes want it, and its derivative."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array
+
+from ._adjoint import attach
+from ._carry import CarryLayout
+from ._hoist import Hoisted
+from ._problem import ScanProblem
+from ._signature import Signature
+from ._types import Tree
+from .lanes import LEAST_WORK, Layout, operations, scan_blocks, unsuited
+from .solvers import Forgetting
+
+
+def why_not(signature: Signature, solver: Forgetting) -> str | None:
+    """Why a checked call is better, or only, run one step after the other; None where blocks can be tried.
+
+    Args:
+        signature: the call.
+        solver: what is asked for.
+    """
+    layout = _layout(signature.layout, signature.length, solver, reverse=False)
+    if signature.layout.size == 0:
+        return "its carry has no floating leaf"
+    if layout.grid(1) is None:
+        return "it is short"
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+    closed = jax.make_jaxpr(signature.step)(signature.init, x)
+    if solver.blocks is None and operations(closed) * signature.length < LEAST_WORK:
+        return "its steps are few and small"
+    return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
+
+
+def evaluate_forgetting(signature: Signature, solver: Forgetting, *, reverse: bool) -> tuple[Tree, Tree]:
+    """Final carry and outputs of a checked call, with derivatives of every order.
+
+    Raises:
+        ValueError: a discrete carry leaf depends on a floating one.
+    """
+    problem = ScanProblem.of(signature, reverse=reverse)
+    layout = _layout(signature.layout, signature.length, solver, reverse=reverse)
+    return _evaluate(_Call(problem, signature.init, signature.xs), layout)
+
+
+def _layout(carry: CarryLayout, length: int, solver: Forgetting, *, reverse: bool) -> Layout:
+    """What is fixed about the run of a scan."""
+    return Layout(length, carry.size, reverse, solver.mesh, solver.blocks)
+
+
+class _LaneStep(eqx.Module):
+    """A scan's step on the floating leaves of its carry; the discrete ones arrive as inputs."""
+
+    step: Hoisted
+    layout: CarryLayout
+
+    def __call__(self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]) -> tuple[Any, Tree]:
+        """The floating leaves after the step, and its output."""
+        x, discrete = inputs
+        carry, y = self.step(self.layout.whole(floating, discrete), x)
+        return self.layout.part(carry)[0], y
+
+
+class _Keeping(eqx.Module):
+    """A step with its carry among the outputs."""
+
+    step: Hoisted
+
+    def __call__(self, carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+        """The carry twice, and the output."""
+        carry, y = self.step(carry, x)
+        return carry, (y, carry)
+
+
+class _Call(eqx.Module):
+    """A problem together with the carry and inputs that it was made from.
+
+    The problem has them raveled and in the order of computation, which the run itself has no need of.
+    """
+
+    problem: ScanProblem
+    init: Tree
+    xs: Tree
+
+
+@eqx.filter_custom_jvp
+def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
+    """Final carry and outputs."""
+    problem = call.problem
+    floating = problem.layout.part(call.init)[0]
+    inputs = (call.xs, problem.discrete())
+    floating, ys = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
+    return problem.layout.whole(floating, problem.final_discrete), ys
+
+
+@_evaluate.def_jvp
+def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs."""
+    call, layout = primals
+    problem = call.problem
+    keeping = dataclasses.replace(problem, step=_Keeping(problem.step))
+    carry, (ys, states) = _evaluate(dataclasses.replace(call, problem=keeping), layout)
+    answer = jax.lax.stop_gradient(problem.flatten(states))
+
+    def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
+        states = attach(problem.recurrence, answer)
+        return problem.carry(states), problem.outputs(states)
+
+    return (carry, ys), eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1]

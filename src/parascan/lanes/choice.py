@@ -1,0 +1,131 @@
+"""How many blocks to run side by side, by facts that are known while tracing: no clock, the same answer every time."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
+
+from .._types import Tree
+
+SHORTEST = 4096
+"""Steps below which a sequence is not worth cutting."""
+
+SHORTEST_BLOCK = 128
+"""Least steps of a block: the rows that are run twice must be few among them."""
+
+FEWEST_BLOCKS = 8
+"""Least blocks for each device: fewer do not pay for the rows that are run twice and the moves of rows."""
+
+LANES_ON_CPU = ((4, 512), (8, 256), (64, 64), (2**62, 32))
+"""Most lanes for states up to a size: more do not fill vector registers better, but no longer fit the near caches."""
+
+ENTRIES_ELSEWHERE = 2**18
+"""Most entries of all lanes together on an accelerator."""
+
+LEAST_WORK = 2e6
+"""Operations of a whole sequence below which the fixed cost of the parallel form, some 30 microseconds, shows."""
+
+COSTLY = frozenset(
+    {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erf_inv", "erfc"}
+    | {"exp", "exp2", "expm1", "lgamma", "log", "log1p", "logistic", "pow", "rsqrt", "sin", "sinh", "sqrt", "tan"}
+    | {"tanh", "random_bits", "threefry2x32"}
+)
+"""Operations that take about ten others."""
+
+
+def choose_lanes(length: int, size: int, batch: int = 1, devices: int = 1, platform: str | None = None) -> int:
+    """Blocks for each sequence on each device, or 0 where one step after the other is the better way.
+
+    A batch is parallel work that is there already: it takes its share of the lanes.
+
+    Args:
+        length: T, steps of a sequence.
+        size: D, entries of a state.
+        batch: N, sequences that run at once.
+        devices: over which each sequence is spread.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of the default backend when None.
+    """
+    if length < SHORTEST or size == 0:
+        return 0
+    platform = platform or jax.default_backend()
+    if platform == "cpu":
+        most = next(lanes for bound, lanes in LANES_ON_CPU if size <= bound) // batch
+    else:
+        most = max(ENTRIES_ELSEWHERE // (size * batch), 1)
+    lanes = min(most, length // (SHORTEST_BLOCK * devices))
+    if lanes < (FEWEST_BLOCKS if devices == 1 else 1):
+        return 0
+    return _dividing(length, lanes, devices)
+
+
+def _dividing(length: int, most: int, devices: int) -> int:
+    """The best count up to ``most``: whole vectors of lanes, and blocks that leave no steps over."""
+
+    def merit(lanes: int) -> float:
+        left_over = length % (lanes * devices) != 0
+        ragged = lanes % 16 != 0 if lanes >= 16 else False
+        # Steps left over cost a copy of the outputs; a ragged last vector slows every product.
+        return lanes / most * (1 - 0.15 * left_over) * (1 - 0.3 * ragged)
+
+    return max(range(max(most // 2, 1), most + 1), key=merit)
+
+
+def unsuited(closed: ClosedJaxpr) -> str | None:
+    """Why a step must not be run for several blocks at once, or None.
+
+    Side effects would come in another order, and keys of the ``rbg`` kind give other numbers in a batch.
+    """
+    if closed.effects:
+        return "it has side effects"
+    for aval in (*closed.in_avals, *closed.out_avals):
+        if getattr(aval, "vma", None) or _sharded(aval):
+            return "its arrays are spread over a mesh already"
+    for eqn in _operations(closed.jaxpr):
+        if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
+            return "its random numbers depend on the batch"
+    if any(jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended) for aval in closed.out_avals):
+        return "its outputs are keys"
+    return None
+
+
+def operations(closed: ClosedJaxpr) -> float:
+    """Arithmetic operations of one step, roughly."""
+    return float(sum(_count(eqn) for eqn in _operations(closed.jaxpr)))
+
+
+def _count(eqn: Any) -> float:
+    """Operations of one equation."""
+    entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
+    if eqn.primitive.name == "dot_general":
+        (contracted, _), _ = eqn.params["dimension_numbers"]
+        return 2 * entries * int(np.prod([eqn.invars[0].aval.shape[axis] for axis in contracted]))
+    return entries * (10 if eqn.primitive.name in COSTLY else 1)
+
+
+def _operations(jaxpr: Any) -> list[Any]:
+    """All equations of a program that are not merely calls, including those of programs inside it."""
+    found = []
+    for eqn in jaxpr.eqns:
+        inner = [program for value in eqn.params.values() for program in _programs(value)]
+        found.extend([eqn] if not inner else [])
+        for program in inner:
+            found.extend(_operations(program))
+    return found
+
+
+def _programs(value: Any) -> list[Any]:
+    """Programs in a parameter of an equation."""
+    parts: Tree = value if isinstance(value, list | tuple) else [value]
+    return [part.jaxpr if hasattr(part, "jaxpr") else part for part in parts if hasattr(part, "eqns")]
+
+
+def _dtype(atom: Any) -> Any:
+    """Dtype of an operand."""
+    return "" if isinstance(atom, Literal) else getattr(atom.aval, "dtype", "")
+
+
+def _sharded(aval: Any) -> bool:
+    """Whether an array's type names axes of a mesh."""
+    sharding = getattr(aval, "sharding", None)
+    return sharding is not None and any(part is not None for part in sharding.spec)

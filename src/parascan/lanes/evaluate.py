@@ -1,0 +1,149 @@
+"""A scan run in blocks, or not: the choice for one sequence, for a batch of them under ``jax.vmap``, and on a mesh.
+
+Under ``jax.vmap`` a branch whose condition differs between batch elements runs both of its sides. So a batch is not
+left to JAX: its sequences become further lanes of one run, with one decision for all.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from .._types import Tree
+from .choice import choose_lanes
+from .engine import Step, run_blocks
+from .grid import Grid
+
+
+class Layout(eqx.Module):
+    """What is fixed about a run before it is traced.
+
+    Attributes:
+        length: T, steps.
+        size: D, entries of a state.
+        reverse: whether time runs from the last row to the first.
+        mesh: devices to spread blocks over, a mesh of one axis; None for one device.
+        lanes: blocks of one sequence on each device; None to choose by the sizes.
+    """
+
+    length: int = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+    reverse: bool = eqx.field(static=True, default=False)
+    mesh: Mesh | None = eqx.field(static=True, default=None)
+    lanes: int | None = eqx.field(static=True, default=None)
+
+    @property
+    def devices(self) -> int:
+        """Number of devices."""
+        return 1 if self.mesh is None else self.mesh.size
+
+    def grid(self, batch: int) -> Grid | None:
+        """How a batch of sequences is cut, or None for one step after the other."""
+        platform = None if self.mesh is None else self.mesh.devices.flat[0].platform
+        lanes = self.lanes
+        if lanes is None:
+            lanes = choose_lanes(self.length, self.size, batch, self.devices, platform)
+        block = self.length // max(lanes * self.devices, 1)
+        if lanes == 0 or block == 0:
+            return None
+        axis = None if self.mesh is None else self.mesh.axis_names[0]
+        return Grid(batch, lanes, block, self.reverse, axis, self.devices)
+
+
+def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout, floor: Tree | None = None) -> tuple[Tree, Tree]:
+    """Final carry and outputs, as ``jax.lax.scan`` returns them; not to be differentiated.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.
+        init: initial carry, floating leaves.
+        xs: inputs with leading axis T.
+        layout: sizes and choices.
+        floor: tree like ``init``: a size below which the states' own scale need not be resolved; zero when None.
+    """
+    if floor is None:
+        floor = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), init)
+    one = jax.tree.map(lambda leaf: leaf[None], (init, xs, floor))
+    return jax.tree.map(lambda leaf: leaf[0], _batch(step, *one, layout=layout))
+
+
+def _batch(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree]:
+    """A batch of sequences, with a rule for a batch of batches; leaves of ``xs`` are ``[N or 1, T, ...]``."""
+    batch = jax.tree.leaves(init)[0].shape[0]
+    run = jax.custom_batching.custom_vmap(partial(_evaluate, layout=layout))
+
+    @run.def_vmap
+    def rule(count: int, mapped: list[Tree], step: Step, *args: Tree) -> tuple[Tree, Tree]:
+        if any(jax.tree.leaves(mapped[0])):
+            axes = jax.tree.map(lambda flag: 0 if flag else None, mapped)
+            out = jax.vmap(partial(_one_by_one, layout=layout), in_axes=tuple(axes), axis_size=count)(step, *args)
+        else:
+            init, xs, floor = (
+                jax.tree.map(partial(_merged, count, batch, keep), part, flags)
+                for part, flags, keep in zip(args, mapped[1:], (False, True, False), strict=True)
+            )
+            out = _batch(step, init, xs, floor, layout=layout)
+            out = jax.tree.map(lambda leaf: leaf.reshape(count, batch, *leaf.shape[1:]), out)
+        return out, jax.tree.map(lambda _: True, out)
+
+    return run(step, init, xs, floor)
+
+
+def _merged(count: int, batch: int, shared: bool, leaf: jax.Array, mapped: bool) -> jax.Array:
+    """A leaf of a batch of batches as one of a larger batch; one that all share may stay single."""
+    if not mapped and shared and len(leaf) == 1:
+        return leaf
+    rows = leaf.shape[2:] if mapped else leaf.shape[1:]
+    leaf = leaf if mapped else leaf[None]
+    return jnp.broadcast_to(leaf, (count, batch, *rows)).reshape(count * batch, *rows)
+
+
+def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree]:
+    """A batch of sequences in blocks, and the steps that are left over one after the other."""
+    batch = jax.tree.leaves(init)[0].shape[0]
+    grid = layout.grid(batch)
+    if grid is None:
+        return _one_by_one(step, init, xs, floor, layout=layout)
+    run: Callable[..., tuple[Tree, Tree]] = partial(run_blocks, grid=grid)
+    if grid.axis is not None:
+        shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
+        run = jax.shard_map(
+            run,
+            mesh=layout.mesh,
+            in_specs=(shared, shared, spread, shared),
+            out_specs=(shared, spread),
+            # Which values are alike on all devices is not tracked through the loops.
+            check_vma=False,
+        )
+    rest = layout.length - grid.length
+    if rest == 0:
+        return run(step, init, xs, floor)
+    cut = (rest, layout.length) if layout.reverse else (0, grid.length)
+    carry, ys = run(step, init, _rows(xs, *cut), floor)
+    cut = (0, rest) if layout.reverse else (grid.length, layout.length)
+    left_over = Layout(rest, layout.size, layout.reverse)
+    carry, more = _one_by_one(step, carry, _rows(xs, *cut), floor, layout=left_over)
+    parts = (more, ys) if layout.reverse else (ys, more)
+    return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
+
+
+def _rows(xs: Tree, first: int, end: int) -> Tree:
+    """Some rows of inputs ``[N or 1, T, ...]``."""
+    return jax.tree.map(lambda leaf: leaf[:, first:end], xs)
+
+
+def _one_by_one(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree]:
+    """``jax.lax.scan``, batched as ``jax.vmap`` does it unless the batch is one."""
+
+    def scan(init: Tree, xs: Tree) -> tuple[Tree, Tree]:
+        return jax.lax.scan(lambda *args: step(*args), init, xs, layout.length, reverse=layout.reverse)
+
+    batch = jax.tree.leaves(init)[0].shape[0]
+    if batch == 1:
+        out = scan(*jax.tree.map(lambda leaf: leaf[0], (init, xs)))
+        return jax.tree.map(lambda leaf: leaf[None], out)
+    axes = jax.tree.map(lambda leaf: None if len(leaf) < batch else 0, xs)
+    xs = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < batch else leaf, xs)
+    return jax.vmap(scan, in_axes=(0, axes))(init, xs)

@@ -1,0 +1,57 @@
+"""Blocks of steps side by side for systems that forget their start, with the sequential loop for all others."""
+
+from typing import ClassVar
+
+import equinox as eqx
+from jax.sharding import Mesh
+
+from .base import AbstractSolver
+
+
+class Forgetting(AbstractSolver):
+    """The default: blocks of steps run side by side where the system forgets its start, one step at a time elsewhere.
+
+    All blocks start at once, from foreign states that a predictable system forgets; the few steps that this takes are
+    measured as the call runs, by twins of some blocks, and run again from the true state. Where the two do not agree
+    to rounding (16 units of it in float32, 512 in float64, of a state entry's largest magnitude) the steps are taken
+    one after the other in the same program: the answer is that of ``jax.lax.scan`` either way. No Jacobian, no
+    iteration, no history: work T plus the steps that are run twice, memory that of the outputs. Derivatives are those
+    of the trajectory, by one linear recurrence that is run in the same way.
+
+    Short sequences, tiny steps, steps with side effects and large batches are run one step at a time from the start.
+
+    Args:
+        blocks: how many blocks to cut the sequence into, on each device; None to choose by its length, the size of
+            its state, the batch and the platform.
+        mesh: devices to spread the blocks over, a mesh of one axis; None for one device.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: ``blocks`` is less than one, or the mesh has several axes.
+
+    Source: windows with burn-in are waveform relaxation with overlap, Lelarasmee et al. 1982; the coupling of copies
+    that measures the burn-in, Propp and Wilson 1996.
+
+    Example:
+        >>> import jax.numpy as jnp, parascan as ps
+        >>> step = lambda s, x: jnp.tanh(0.5 * s + x)
+        >>> solution = ps.rollout(step, jnp.zeros(3), jnp.ones((5000, 3)), solver=ps.Forgetting(blocks=16))
+        >>> solution.states.shape
+        (5000, 3)
+    """
+
+    blocks: int | None = eqx.field(static=True, default=None)
+    mesh: Mesh | None = eqx.field(static=True, default=None)
+    references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
+
+    def __check_init__(self) -> None:
+        if self.blocks is not None:
+            if isinstance(self.blocks, bool) or not isinstance(self.blocks, int):
+                raise TypeError(f"blocks: given {self.blocks!r}, expected an integer or None.")
+            if self.blocks < 1:
+                raise ValueError(f"blocks: given {self.blocks}, expected one or more.")
+        if self.mesh is not None:
+            if not isinstance(self.mesh, Mesh):
+                raise TypeError(f"mesh: given {type(self.mesh).__name__}, expected a jax.sharding.Mesh or None.")
+            if len(self.mesh.axis_names) != 1:
+                raise ValueError(f"mesh: given axes {self.mesh.axis_names}, expected one axis, that of the blocks.")
