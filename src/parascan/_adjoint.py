@@ -106,7 +106,7 @@ def _attach_jvp(primals: tuple[Recurrence, Trajectory], tangents: tuple[Any, Any
     """``ds_t = J_t ds_{t-1} + (df_t/dp) dp``, with ``dp`` the tangent of the whole problem."""
     problem, states = primals
     answer = attach(problem, states)
-    drive = eqx.filter_jvp(lambda p: p.images(answer), (problem,), (tangents[0],))[1]
+    drive = eqx.filter_jvp(lambda p: p.images_in_portions(answer), (problem,), (tangents[0],))[1]
     if drive is None:
         return answer, jnp.zeros_like(answer)
     return answer, linear_recurrence(full(problem, answer), drive)

@@ -5,7 +5,6 @@ and a matrix product then becomes a product with a short inner axis. Here it sta
 ``W [m n] @ s [n lanes]`` and everything else is one contiguous loop over lanes.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +36,22 @@ INLINED = {
     "remat2": "jaxpr",
 }
 """Primitives that only call another program, and the parameter that holds it."""
+
+MOVES: dict[str, Callable[[Any, int], dict[str, Any]]] = {
+    "broadcast_in_dim": lambda params, lanes: {
+        "shape": (*params["shape"], lanes),
+        "broadcast_dimensions": (*params["broadcast_dimensions"], len(params["shape"])),
+    },
+    "concatenate": lambda params, lanes: {},
+    "reshape": lambda params, lanes: {"new_sizes": (*params["new_sizes"], lanes)},
+    "split": lambda params, lanes: {},
+    "squeeze": lambda params, lanes: {},
+    "transpose": lambda params, lanes: {"permutation": (*params["permutation"], len(params["permutation"]))},
+}
+"""Primitives that only move entries, and their parameters when a last axis of lanes comes along.
+
+Their rules under ``jax.vmap`` put that axis first, and everything after them.
+"""
 
 
 def over_lanes(function: Callable[..., Tree], in_lanes: Sequence[Tree], *example: Tree) -> Callable[..., Tree]:
@@ -85,29 +100,42 @@ def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
 
 def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
     """Results of one operation."""
-    inner = eqn.params.get(INLINED.get(eqn.primitive.name, ""))
+    name = eqn.primitive.name
+    inner = eqn.params.get(INLINED.get(name, ""))
     if inner is not None:
         closed = inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, [])
         return _run(closed, operands, lanes)
-    mapped = [flag for _, flag in operands]
-    if any(mapped) and eqn.primitive.name in ELEMENTWISE:
-        ranks = {jnp.ndim(value) - flag for value, flag in operands}
-        operands = [(value if flag or len(ranks) > 1 else _last(value), flag) for value, flag in operands]
-        if len(ranks) == 1:
-            values = jnp.broadcast_arrays(*(value for value, _ in operands))
-            out = _bind(eqn)(*values)
-            return [(value, True) for value in (out if eqn.primitive.multiple_results else [out])]
-    bind = _bind(eqn)
-    if any(mapped):
-        axes = [-1 if flag else None for flag in mapped]
-        bind = jax.vmap(bind, in_axes=axes, out_axes=-1)
-    out = bind(*(value for value, _ in operands))
-    return [(value, any(mapped)) for value in (out if eqn.primitive.multiple_results else [out])]
+    values, mapped = [value for value, _ in operands], [flag for _, flag in operands]
+    if not any(mapped):
+        return [(value, False) for value in _bind(eqn, eqn.params, values)]
+    if name == "dot_general" and mapped == [True, False]:
+        return [(_product(eqn, *values), True)]
+    if name in ELEMENTWISE and len({jnp.ndim(value) - flag for value, flag in operands}) == 1:
+        values = [value if flag else _last(value) for value, flag in operands]
+        return [(value, True) for value in _bind(eqn, eqn.params, jnp.broadcast_arrays(*values))]
+    if name in MOVES:
+        values = [_spread(value, flag, lanes) for value, flag in operands]
+        return [(value, True) for value in _bind(eqn, {**eqn.params, **MOVES[name](eqn.params, lanes)}, values)]
+    axes = [-1 if flag else None for flag in mapped]
+    out = jax.vmap(lambda *args: _bind(eqn, eqn.params, args), in_axes=axes, out_axes=-1)(*values)
+    return [(value, True) for value in out]
 
 
-def _bind(eqn: Any) -> Callable[..., Any]:
-    """The operation as a function of arrays."""
-    return functools.partial(eqn.primitive.bind, **eqn.primitive.get_bind_params(eqn.params))
+def _product(eqn: Any, state: Array, weight: Array) -> Array:
+    """``state . weight`` with the lanes last: as ``weight . state``, or else the product would put them first."""
+    (contracted, other), (batch, other_batch) = eqn.params["dimension_numbers"]
+    swapped = {**eqn.params, "dimension_numbers": ((other, contracted), (other_batch, batch))}
+    out = eqn.primitive.bind(weight, state, **swapped)
+    # Free axes come in the order of the operands: those of the state belong before those of the weight.
+    first = len(batch)
+    free = weight.ndim - len(other) - first
+    return jnp.moveaxis(out, range(first, first + free), range(out.ndim - 1 - free, out.ndim - 1))
+
+
+def _bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Array]:
+    """The operation's results for these values."""
+    out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(params))
+    return list(out) if eqn.primitive.multiple_results else [out]
 
 
 def _last(value: Any) -> Array:

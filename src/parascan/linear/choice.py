@@ -16,8 +16,9 @@ LONG = 4096
 def choose_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:
     """Name of the backend that ``backend="auto"`` runs for such a recurrence; ``explain_backend`` says why.
 
-    On a CPU always ``"sequential"``. On an accelerator ``"sequential"`` for short recurrences and matrices that are
-    not stored, ``"chunked"`` for long dense and block recurrences, ``"associative"`` for the rest.
+    ``"lanes"`` for long recurrences over matrices that are not stored, ``"sequential"`` for short ones. For stored
+    matrices ``"sequential"`` on a CPU; on an accelerator ``"sequential"`` for short recurrences, ``"chunked"`` for long
+    dense and block recurrences, ``"associative"`` for the rest.
 
     Args:
         transition: the transition, or one of the same structure, size and dtype.
@@ -25,7 +26,7 @@ def choose_backend(transition: AbstractTransition, length: int, platform: str | 
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; by default the one that JAX runs on.
 
     Returns:
-        ``"sequential"``, ``"associative"`` or ``"chunked"``.
+        ``"sequential"``, ``"associative"``, ``"chunked"`` or ``"lanes"``.
 
     Example:
         >>> import jax.numpy as jnp
@@ -61,6 +62,8 @@ def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple
     """Backend and reason."""
     structure = type(transition).__name__
     if not isinstance(transition, AbstractComposableTransition):
+        if length >= LONG:
+            return "lanes", f"{length} steps of a {structure}: blocks of products side by side, where they contract"
         return "sequential", f"a {structure} has no matrices to multiply with each other"
     if platform == "cpu":
         # Measured on 2 cores at T = 65536, float32 and float64, forward and transposed: 2 to 18 times as fast as the

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..._types import Trajectory
 from .._abstract import AbstractComposableTransition, AbstractTransition
-from . import associative, chunked, sequential
+from . import associative, chunked, lanes, sequential
 
 
 class Backend(NamedTuple):
@@ -21,6 +21,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
         "sequential": Backend(sequential.run, AbstractTransition),
         "associative": Backend(associative.run, AbstractComposableTransition),
         "chunked": Backend(chunked.run, AbstractComposableTransition),
+        "lanes": Backend(lanes.run, AbstractTransition),
     }
 )
 
