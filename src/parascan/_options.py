@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.sharding import Mesh
 
 from ._adjoint import AbstractAdjoint, Implicit
 from ._criterion import AbstractCriterion, StateError
@@ -37,10 +38,12 @@ def resolve_options(
     reverse: bool,
     unroll: int | bool,
     history: bool,
+    mesh: Mesh | None,
 ) -> Options:
     """Checked options with every default in place."""
+    solver = _DEFAULTS.solver if solver is None else solver
     options = Options(
-        _DEFAULTS.solver if solver is None else solver,
+        solver if mesh is None else _spread(solver, mesh),
         _DEFAULTS.criterion if criterion is None else criterion,
         _DEFAULTS.guess if guess is None else as_guess(guess),
         _DEFAULTS.adjoint if adjoint is None else adjoint,
@@ -66,3 +69,11 @@ def resolve_options(
         if max_iterations < 0:
             raise ValueError(f"max_iterations: given {max_iterations}, expected zero or more.")
     return options
+
+
+def _spread(solver: AbstractSolver, mesh: Mesh) -> AbstractSolver:
+    """The solver with its blocks spread over a mesh."""
+    if not isinstance(solver, Forgetting):
+        given = getattr(solver, "__name__", type(solver).__name__)
+        raise ValueError(f"mesh: given together with solver={given}, expected solver=None or Forgetting().")
+    return Forgetting(solver.blocks, mesh)

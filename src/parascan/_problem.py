@@ -19,7 +19,6 @@ from ._hoist import hoist
 from ._signature import Signature
 from ._types import State, Trajectory, Tree
 
-
 PORTION = 64
 """Steps of a portion."""
 

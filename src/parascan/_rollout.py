@@ -6,17 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.sharding import Mesh
 
 from ._adjoint import AbstractAdjoint
 from ._compile import ProgramCache
 from ._criterion import AbstractCriterion
+from ._devices import placed
 from ._evaluate import evaluate_rollout, evaluate_scan
 from ._options import resolve_options
 from ._results import Result
 from ._signature import as_arrays
 from ._solution import Solution
 from ._types import StepFunction, Tree
-from .solvers import AbstractSolver, Sequential
+from .solvers import AbstractSolver, Forgetting, Sequential
 
 
 class RolloutError(RuntimeError):
@@ -44,13 +46,14 @@ def scan(
     max_iterations: int | None = None,
     guess: Any = None,
     adjoint: AbstractAdjoint | None = None,
+    mesh: Mesh | None = None,
     throw: bool = True,
 ) -> tuple[Tree, Tree]:
-    """Final carry and stacked outputs of a scan: ``jax.lax.scan`` with a choice of solver.
+    """Final carry and stacked outputs of a scan: ``jax.lax.scan``, in parallel over time where the system allows it.
 
     Every call that ``jax.lax.scan`` accepts is accepted and returns the same tree with the same dtypes. Without a
-    solver the steps are taken one after the other, as ``jax.lax.scan`` takes them; with a parallel one the whole
-    sequence is solved at once, and derivatives are exact whatever the solver.
+    solver a long sequence is run in blocks side by side if the system forgets its start, as is found out on the way,
+    and as ``jax.lax.scan`` runs it if not; see ``Forgetting``. Derivatives are exact whatever the solver.
 
     Args:
         f: ``(carry, x) -> (carry, y)``.
@@ -59,12 +62,14 @@ def scan(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        unroll: steps per loop turn of the sequential solver; parallel ones have no such loop.
-        solver: how to evaluate, such as ``ps.deer()``; None for sequential, which has no use for what follows.
+        unroll: steps per loop turn of the sequential solver; other than 1 it asks for that solver by default.
+        solver: how to evaluate, such as ``ps.deer()``; None for ``Forgetting()``, which has no use for the four
+            arguments that follow.
         criterion: when iterations stop; ``StateError()`` when None.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
         adjoint: how derivatives are taken; ``Implicit()`` when None.
+        mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
         throw: raise on anything but success; with False an unsuccessful answer is returned as it is.
 
     Returns:
@@ -82,9 +87,9 @@ def scan(
         >>> before.shape
         (5,)
     """
-    options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, unroll, False)
-    init, xs = as_arrays("init", init), as_arrays("xs", xs)
-    if not isinstance(solver, Sequential):
+    options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, unroll, False, mesh)
+    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
+    if not isinstance(options.solver, Sequential | Forgetting):
         _refuse_nan(init)
     carry, ys, outcome = _scan_programs(f, init, xs, options)
     if outcome is not None and throw:
@@ -105,6 +110,7 @@ def rollout(
     guess: Any = None,
     adjoint: AbstractAdjoint | None = None,
     history: bool = False,
+    mesh: Mesh | None = None,
     throw: bool = True,
 ) -> Solution:
     """The trajectory of ``s_t = f_t(s_{t-1}, x_t)`` with a record of how it was found.
@@ -118,12 +124,14 @@ def rollout(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        solver: how to evaluate, such as ``ps.deer()``; None for sequential, which has no use for what follows.
+        solver: how to evaluate, such as ``ps.deer()``; None for ``Forgetting()``, which has no use for the five
+            arguments that follow.
         criterion: when iterations stop; ``StateError()`` when None.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
         adjoint: how derivatives are taken; ``Implicit()`` when None.
         history: keep merit, step norm and repairs of every iterate.
+        mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
         throw: raise on anything but success; with False look at ``result``.
 
     Returns:
@@ -143,8 +151,8 @@ def rollout(
         >>> solution.states.shape
         (100, 3)
     """
-    options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, 1, history)
-    init, xs = as_arrays("init", init), as_arrays("xs", xs)
+    options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, 1, history, mesh)
+    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     _refuse_nan(init)
     solution = _rollout_programs(step, init, xs, options)
     return _raise_unless_successful(solution, solution) if throw else solution

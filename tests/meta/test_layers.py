@@ -22,7 +22,7 @@ LAYERS = (
     ("_forgetting",),
     ("diagnostics",),
     ("planning",),
-    ("_options",),
+    ("_options", "_devices"),
     ("_evaluate",),
     ("_rollout",),
     ("systems", "nn"),

@@ -1,11 +1,16 @@
 """Blocks of steps side by side for systems that forget their start, with the sequential loop for all others."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jax.sharding import Mesh
 
 from .base import AbstractSolver
+
+
+def _automatic(mesh: Any) -> Any:
+    """The mesh without explicit axes: how arrays are spread is decided here, not carried in their types."""
+    return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
 
 
 class Forgetting(AbstractSolver):
@@ -41,7 +46,7 @@ class Forgetting(AbstractSolver):
     """
 
     blocks: int | None = eqx.field(static=True, default=None)
-    mesh: Mesh | None = eqx.field(static=True, default=None)
+    mesh: Mesh | None = eqx.field(static=True, default=None, converter=_automatic)
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
 
     def __check_init__(self) -> None:
