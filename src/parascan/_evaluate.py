@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ._adjoint import Setup
 from ._blocks import Blocked
-from ._forgetting import evaluate_forgetting, why_not
+from ._forgetting import evaluate_forgetting, keeping, why_not
 from ._iterate import Loop, LoopState, Plan, iterate
 from ._options import Options
 from ._problem import Recurrence, ScanProblem
@@ -16,7 +16,10 @@ from ._results import Result
 from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
-from .solvers import AbstractDirectSolver, AbstractIterativeSolver, AbstractSolver, Blocks, Forgetting, Sequential, deer
+from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Sequential, deer
+
+Direct = AbstractDirectSolver | Forgetting
+Iterative = AbstractIterativeSolver | Blocks
 
 DESCENT_BUDGET = 10_000
 """Default number of updates for methods that no theorem bounds."""
@@ -26,7 +29,7 @@ def evaluate_scan(step: StepFunction, init: Tree, xs: Tree, options: Options) ->
     """Final carry and outputs, and the solution of a solver that can fail."""
     signature = resolve(step, init, xs, options.length, scan_form=True)
     solver = _solver_for(signature, options)
-    if isinstance(solver, AbstractDirectSolver | Forgetting):
+    if isinstance(solver, Direct):
         return *_directly(solver, signature, options), None
     solution = _iteratively(solver, signature, options, keep=_drop)
     return solution.carry, solution.ys, solution
@@ -36,17 +39,17 @@ def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options)
     """The whole solution."""
     signature = resolve(step, init, xs, options.length, scan_form=False)
     solver = _solver_for(signature, options)
-    if isinstance(solver, AbstractIterativeSolver | Blocks):
+    if isinstance(solver, Iterative):
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
-    keeping = dataclasses.replace(signature, step=_keeping(signature.step))
-    carry, (ys, states) = _directly(solver, keeping, options)
+    kept = dataclasses.replace(signature, step=keeping(signature.step))
+    carry, (ys, states) = _directly(solver, kept, options)
     finite = _finite_steps(states, signature.length)
     prefix = jnp.sum(jnp.cumprod(finite[::-1] if options.reverse else finite)).astype(jnp.int32)
     result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
     return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, solver)
 
 
-def _solver_for(signature: Signature, options: Options) -> AbstractSolver:
+def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
     """The solver asked for, or the sequential one where there is nothing to do in parallel."""
     solver = options.solver
     if isinstance(solver, Forgetting):
@@ -64,16 +67,6 @@ def _directly(solver: AbstractDirectSolver | Forgetting, signature: Signature, o
     return solver.evaluate(
         signature.step, signature.init, signature.xs, signature.length, reverse=options.reverse, unroll=options.unroll
     )
-
-
-def _keeping(step: Callable[[Tree, Tree], tuple[Tree, Tree]]) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
-    """The step with its carry among the outputs."""
-
-    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
-        carry, y = step(carry, x)
-        return carry, (y, carry)
-
-    return keep
 
 
 def _direct_stats(signature: Signature, finite_prefix: jax.Array) -> Stats:
@@ -98,7 +91,7 @@ def _drop(problem: ScanProblem, states: jax.Array) -> None:
 
 
 def _iteratively(
-    solver: AbstractIterativeSolver | Blocks,
+    solver: Iterative,
     signature: Signature,
     options: Options,
     keep: Callable[[ScanProblem, jax.Array], Tree],

@@ -1,6 +1,7 @@
 """Evaluation in blocks side by side: what of a scan can be run so, its carry as lanes want it, and its derivative."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +10,7 @@ from jaxtyping import Array
 
 from ._adjoint import attach
 from ._carry import CarryLayout
-from ._hoist import Hoisted
+from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
 from ._signature import Signature
 from ._types import Tree
@@ -65,15 +66,14 @@ class _LaneStep(eqx.Module):
         return self.layout.part(carry)[0], y
 
 
-class _Keeping(eqx.Module):
-    """A step with its carry among the outputs."""
+def keeping(step: Callable[[Tree, Tree], tuple[Tree, Tree]]) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
+    """A step with its new carry among the outputs."""
 
-    step: Hoisted
-
-    def __call__(self, carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
-        """The carry twice, and the output."""
-        carry, y = self.step(carry, x)
+    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+        carry, y = step(carry, x)
         return carry, (y, carry)
+
+    return keep
 
 
 class _Call(eqx.Module):
@@ -102,8 +102,10 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs."""
     call, layout = primals
     problem = call.problem
-    keeping = dataclasses.replace(problem, step=_Keeping(problem.step))
-    carry, (ys, states) = _evaluate(dataclasses.replace(call, problem=keeping), layout)
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
+    keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
+    kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
+    carry, (ys, states) = _evaluate(kept, layout)
     answer = jax.lax.stop_gradient(problem.flatten(states))
 
     def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:

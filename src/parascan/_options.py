@@ -10,11 +10,13 @@ from ._criterion import AbstractCriterion, StateError
 from .guesses import AbstractGuess, RepeatInitial, as_guess
 from .solvers import AbstractDirectSolver, AbstractIterativeSolver, AbstractSolver, Blocks, Forgetting
 
+AnySolver = AbstractDirectSolver | AbstractIterativeSolver | Blocks | Forgetting
+
 
 class Options(NamedTuple):
     """Everything about a call but its step, carry and inputs."""
 
-    solver: AbstractSolver
+    solver: AnySolver
     criterion: AbstractCriterion
     guess: AbstractGuess
     adjoint: AbstractAdjoint
@@ -41,9 +43,14 @@ def resolve_options(
     mesh: Mesh | None,
 ) -> Options:
     """Checked options with every default in place."""
-    solver = _DEFAULTS.solver if solver is None else solver
+    if solver is None:
+        solver = _DEFAULTS.solver
+    if mesh is not None:
+        solver = _spread(solver, mesh)
+    if not isinstance(solver, AnySolver):
+        raise TypeError(f"solver: given {_name(solver)}, expected an instance such as ps.deer() or None.")
     options = Options(
-        solver if mesh is None else _spread(solver, mesh),
+        solver,
         _DEFAULTS.criterion if criterion is None else criterion,
         _DEFAULTS.guess if guess is None else as_guess(guess),
         _DEFAULTS.adjoint if adjoint is None else adjoint,
@@ -54,13 +61,11 @@ def resolve_options(
         bool(history),
     )
     for name, value, kind, example in (
-        ("solver", options.solver, (AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting), "ps.deer()"),
         ("criterion", options.criterion, AbstractCriterion, "ps.StateError()"),
         ("adjoint", options.adjoint, AbstractAdjoint, "ps.Implicit()"),
     ):
         if not isinstance(value, kind):
-            given = getattr(value, "__name__", type(value).__name__)
-            raise TypeError(f"{name}: given {given}, expected an instance such as {example} or None.")
+            raise TypeError(f"{name}: given {_name(value)}, expected an instance such as {example} or None.")
     if max_iterations is None and options.adjoint.needs_budget:
         raise ValueError("max_iterations: given None with adjoint=Unrolled(), expected the number to unroll.")
     if max_iterations is not None:
@@ -74,6 +79,10 @@ def resolve_options(
 def _spread(solver: AbstractSolver, mesh: Mesh) -> AbstractSolver:
     """The solver with its blocks spread over a mesh."""
     if not isinstance(solver, Forgetting):
-        given = getattr(solver, "__name__", type(solver).__name__)
-        raise ValueError(f"mesh: given together with solver={given}, expected solver=None or Forgetting().")
+        raise ValueError(f"mesh: given together with solver={_name(solver)}, expected solver=None or Forgetting().")
     return Forgetting(solver.blocks, mesh)
+
+
+def _name(value: Any) -> str:
+    """What to call a value in an error message."""
+    return getattr(value, "__name__", type(value).__name__)

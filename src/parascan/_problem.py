@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._carry import CarryLayout
-from ._hoist import hoist
+from ._hoist import Hoisted, hoist
 from ._signature import Signature
 from ._types import State, Trajectory, Tree
 
@@ -102,7 +102,7 @@ class ScanProblem(eqx.Module):
     """A whole scan: its recurrence, and the way back to carries, outputs and the user's direction of time."""
 
     recurrence: Recurrence
-    step: Callable[[Tree, Tree], tuple[Tree, Tree]]
+    step: Hoisted
     layout: CarryLayout
     final_discrete: tuple[Array, ...]
     reverse: bool = eqx.field(static=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
@@ -84,7 +85,7 @@ def unsuited(closed: ClosedJaxpr) -> str | None:
     for eqn in _operations(closed.jaxpr):
         if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
             return "its random numbers depend on the batch"
-    if any(jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended) for aval in closed.out_avals):
+    if any(jnp.issubdtype(aval.dtype, jax.dtypes.extended) for aval in closed.out_avals):
         return "its outputs are keys"
     return None
 

@@ -1,0 +1,196 @@
+"""The default solver gives the answer of ``jax.lax.scan``, whether the system forgets its start or not."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from lane_runs import BLOCKS, close, inputs, mesh, rnn
+
+import parascan as ps
+from parascan.lanes import engine
+
+
+def ran_in_blocks(step, init, xs, solver=BLOCKS):
+    """Whether the answer came from blocks: in them every step is traced over lanes, and only lanes put out what
+    ``engine`` puts out; told by making the sequential loop return something else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "run_steps", lambda step, init, xs, grid, ys, wanted: (init, _marked(ys, wanted)))
+
+        def fresh(s, x):
+            return step(s, x)
+
+        ys = ps.scan(fresh, init, xs, solver=solver)[1]
+    return not any(bool(jnp.any(leaf == 12345)) for leaf in jax.tree.leaves(ys))
+
+
+def _marked(ys, wanted):
+    return jax.tree.map(lambda leaf: jnp.where(wanted, jnp.full_like(leaf, 12345), leaf), ys)
+
+
+@pytest.mark.parametrize("T", [512, 515, 527])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_system_that_forgets_is_run_in_blocks(T, reverse, dtype):
+    step, s0, xs = rnn(dtype), jnp.ones(3, dtype), inputs(dtype, T)
+    close(ps.scan(step, s0, xs, reverse=reverse, solver=BLOCKS), jax.lax.scan(step, s0, xs, reverse=reverse), dtype)
+    assert ran_in_blocks(lambda s, x: (step(s, x)[0],) * 2, s0, xs)
+
+
+def test_a_chaotic_system_is_run_step_by_step(dtype):
+    def step(s, x):
+        s = 4 * s * (1 - s)
+        return s, s
+
+    s0 = jnp.asarray([0.3], dtype)
+    given, expected = ps.scan(step, s0, length=512, solver=BLOCKS), jax.lax.scan(step, s0, length=512)
+    np.testing.assert_array_equal(given[1][:20], expected[1][:20])
+    assert not ran_in_blocks(step, s0, jnp.zeros(512))
+
+
+def test_twins_that_meet_in_the_wrong_place_are_found_out(dtype):
+    """Two wells: all foreign starts and their twins fall into one, the true trajectory stays in the other."""
+
+    def step(s, x):
+        s = s + 0.2 * (s - s**3) + x
+        return s, s
+
+    s0 = jnp.asarray(0.5, dtype)
+    kick = jnp.zeros(2048, dtype).at[3].set(-3.0)
+    expected = jax.lax.scan(step, s0, kick)
+    assert float(expected[1][-1]) < -0.9
+    close(ps.scan(step, s0, kick, solver=BLOCKS), expected, dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "tolerance", lambda tree: jnp.inf)
+        wrong = ps.scan(lambda s, x: step(s, x), s0, kick, solver=BLOCKS)[1]
+    assert float(wrong[-1]) > 0.9
+
+
+def test_a_later_meeting_is_mended_by_a_second_pass(dtype):
+    """Where one block forgets more slowly than those with a twin, its end is right after another pass."""
+    slow = jnp.full(960, 0.2, dtype).at[125:160].set(1.0)
+
+    def step(s, x):
+        s = x * s + jnp.sin(s) * 0.1 + 1
+        return s, s
+
+    s0 = jnp.asarray(0.0, dtype)
+    expected = jax.lax.scan(step, s0, slow)
+    close(ps.scan(step, s0, slow, solver=ps.Forgetting(blocks=16)), expected, dtype)
+
+
+@pytest.mark.parametrize("T", [0, 1, 7, 8, 9, 40])
+def test_short_sequences(T):
+    step, s0, xs = rnn("float32"), jnp.ones(3), inputs("float32", T)
+    for solver in (None, BLOCKS, ps.Forgetting(blocks=1)):
+        close(ps.scan(step, s0, xs, solver=solver), jax.lax.scan(step, s0, xs), "float32")
+
+
+def test_any_carry(getkey):
+    """Several leaves, of several dtypes, shapes and kinds; a counter and a key among them."""
+    cell = eqx.nn.LSTMCell(2, 4, key=getkey())
+
+    def step(carry, x):
+        key, draw = jax.random.split(carry["key"])
+        noise = 0.1 * jax.random.normal(draw, (2,))
+        h, c = cell(x + noise, carry["hc"])
+        z = 0.5 * jnp.exp(1j * 0.3) * carry["z"] + jnp.sum(h)
+        carry = {"hc": (h, c), "z": z, "n": carry["n"] + 1, "key": key, "half": carry["half"] / 2}
+        return carry, {"h": h, "n": carry["n"], "odd": carry["n"] % 2 == 1, "none": None}
+
+    init = {
+        "hc": (jnp.zeros(4), jnp.ones(4)),
+        "z": jnp.zeros((2, 1), complex),
+        "n": jnp.int32(3),
+        "key": getkey(),
+        "half": jnp.ones((), jnp.bfloat16),
+    }
+    xs = inputs("float32", 520, 2)
+    close(ps.scan(step, init, xs, solver=BLOCKS), jax.lax.scan(step, init, xs), "float32", units=2**18)
+
+
+def test_rollout_says_what_ran_and_keeps_the_states():
+    step, s0, xs = rnn("float32", 32), jnp.ones(32), inputs("float32", 9000, 32)
+    solution = ps.rollout(step, s0, xs)
+    assert isinstance(solution.solver, ps.Forgetting)
+    assert solution.result == ps.Result.successful
+    states = jax.lax.scan(lambda s, x: (step(s, x)[0],) * 2, s0, xs)[1]
+    close(solution.states, states, "float32")
+    assert isinstance(ps.rollout(step, s0, xs[:4000]).solver, ps.Sequential)
+
+
+def test_nan_in_the_inputs_comes_out_where_lax_scan_has_it():
+    step, s0 = rnn("float32"), jnp.ones(3)
+    xs = inputs("float32", 512).at[100].set(jnp.nan)
+    given, expected = ps.scan(step, s0, xs, solver=BLOCKS)[1][0], jax.lax.scan(step, s0, xs)[1][0]
+    np.testing.assert_array_equal(jnp.isnan(given), jnp.isnan(expected))
+    np.testing.assert_allclose(given[:100], expected[:100], rtol=1e-5)
+
+
+def test_tiny_and_decaying_states_are_right_on_their_own_scale(dtype):
+    def step(s, x):
+        s = 0.3 * s + 1e-20 * x
+        return s, s
+
+    xs = inputs(dtype, 512, 1)[:, 0]
+    s0 = jnp.asarray(0.0, dtype)
+    close(ps.scan(step, s0, xs, solver=BLOCKS), jax.lax.scan(step, s0, xs), dtype)
+
+
+class TestRefusals:
+    def test_wrong_arguments(self):
+        with pytest.raises(TypeError, match=r"blocks: given 1\.5"):
+            ps.Forgetting(blocks=1.5)
+        with pytest.raises(ValueError, match="blocks: given 0"):
+            ps.Forgetting(blocks=0)
+        with pytest.raises(TypeError, match="mesh: given int"):
+            ps.Forgetting(mesh=3)
+        mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]).reshape(2, 2), ("a", "b"))
+        with pytest.raises(ValueError, match="mesh: given axes"):
+            ps.Forgetting(mesh=mesh)
+        with pytest.raises(ValueError, match="mesh: given together with solver=Newton"):
+            ps.scan(rnn("float32"), jnp.ones(3), inputs("float32", 9), solver=ps.deer(), mesh=mesh(2))
+
+    def test_a_step_with_side_effects_is_run_in_order(self):
+        seen = []
+
+        def step(s, x):
+            jax.debug.callback(lambda x: seen.append(int(x)), x, ordered=True)
+            return 0.5 * s + x, s
+
+        jax.block_until_ready(ps.scan(step, jnp.float32(0), jnp.arange(64.0), solver=BLOCKS))
+        jax.effects_barrier()
+        assert seen == list(range(64))
+
+    def test_keys_that_differ_in_a_batch(self):
+        def step(s, key):
+            return 0.5 * s + jax.random.normal(key), s
+
+        keys = jax.random.split(jax.random.key(0, impl="rbg"), 512)
+        solution = ps.rollout(step, jnp.float32(0), keys, solver=BLOCKS)
+        assert isinstance(solution.solver, ps.Sequential)
+        np.testing.assert_array_equal(solution.ys, jax.lax.scan(step, jnp.float32(0), keys)[1])
+
+    def test_a_discrete_leaf_that_depends_on_the_state(self):
+        def step(carry, x):
+            s, count = carry
+            return (0.5 * s + x, count + (s > 0)), count
+
+        init = (jnp.float32(0), jnp.int32(0))
+        xs = inputs("float32", 9000, 1)[:, 0]
+        given, expected = ps.scan(step, init, xs), jax.lax.scan(step, init, xs)
+        np.testing.assert_array_equal(given[1], expected[1])
+
+    def test_inside_shard_map(self):
+        step, xs = rnn("float32"), inputs("float32", 9000)
+        spec = jax.sharding.PartitionSpec("time")
+
+        def run(scan):
+            return jax.shard_map(
+                lambda x: scan(step, jnp.ones(3), x[0])[1][0][None],
+                mesh=mesh(2),
+                in_specs=spec,
+                out_specs=spec,
+                check_vma=False,
+            )(jnp.stack([xs, xs]))
+
+        close(run(ps.scan), run(jax.lax.scan), "float32")
