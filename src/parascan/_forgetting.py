@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
 from ._adjoint import attach
@@ -25,15 +26,15 @@ def why_not(signature: Signature, solver: Forgetting) -> str | None:
         signature: the call.
         solver: what is asked for.
     """
-    layout = _layout(signature.layout, signature.length, solver, reverse=False)
     if signature.layout.size == 0:
         return "its carry has no floating leaf"
-    if layout.grid(1) is None:
-        return "it is short"
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
     closed = jax.make_jaxpr(signature.step)(signature.init, x)
     if solver.blocks is None and operations(closed) * signature.length < LEAST_WORK:
         return "its steps are few and small"
+    layout = Layout(signature.length, signature.layout.size, operations(closed), False, solver.mesh, solver.blocks)
+    if layout.grid(1) is None:
+        return "it is short, or its length has no fitting divisor"
     return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
 
 
@@ -44,13 +45,9 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, *, reverse: bo
         ValueError: a discrete carry leaf depends on a floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
-    layout = _layout(signature.layout, signature.length, solver, reverse=reverse)
+    work = operations(ClosedJaxpr(problem.step.program.jaxpr, problem.step.closed_over))
+    layout = Layout(signature.length, signature.layout.size, work, reverse, solver.mesh, solver.blocks)
     return _evaluate(_Call(problem, signature.init, signature.xs), layout)
-
-
-def _layout(carry: CarryLayout, length: int, solver: Forgetting, *, reverse: bool) -> Layout:
-    """What is fixed about the run of a scan."""
-    return Layout(length, carry.size, reverse, solver.mesh, solver.blocks)
 
 
 class _LaneStep(eqx.Module):

@@ -16,15 +16,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from .._types import Tree
+from .choice import trial_steps
 from .coupling import Twins, agreement, relative_distance, tolerance
 from .grid import Grid
 from .program import over_lanes
 
 PASSES = 2
 """Runs over all rows before the answer is given up: a second one starts from what the first one found."""
-
-TRIAL = 1024
-"""After one part in this many of the sequence, twins that are not on their way to meet end the trial."""
 
 BETWEEN_CHECKS = 4
 """Steps after which the distance of twins is looked at again: looking costs as much as a small step."""
@@ -43,7 +41,7 @@ class _Attempt(NamedTuple):
     left: Int[Array, ""]
 
 
-def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid) -> tuple[Tree, Tree]:
+def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, work: float) -> tuple[Tree, Tree]:
     """Final carry ``[N, ...]`` and outputs ``[N, P B, ...]`` of a batch of sequences, right in every case.
 
     Args:
@@ -52,6 +50,7 @@ def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid) -> tup
         xs: inputs, leaves ``[N or 1, P B, ...]``; those of this device, when the grid goes over a mesh axis.
         floor: sizes ``[N, ...]`` below which the states' own scale need not be resolved.
         grid: how the sequences are cut.
+        work: operations of a step.
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
@@ -62,7 +61,7 @@ def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid) -> tup
     def advance(states: Tree, inputs: Tree) -> tuple[Tree, Tree]:
         return lanes(step, states, inputs)
 
-    forgets, horizon, states = _forget(advance, init, blocks, floor, grid)
+    forgets, horizon, states = _forget(advance, init, blocks, floor, grid, work)
 
     def fill(part: Int[Array, ""], state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
         def forward(row: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
@@ -93,11 +92,11 @@ def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid) -> tup
 
 
 def _forget(
-    advance: Callable[[Tree, Tree], tuple[Tree, Tree]], init: Tree, blocks: Tree, floor: Tree, grid: Grid
+    advance: Callable[[Tree, Tree], tuple[Tree, Tree]], init: Tree, blocks: Tree, floor: Tree, grid: Grid, work: float
 ) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
-    """Whether twins meet within half a block, the row at which they have, and the states of the blocks there."""
-    most = grid.block // 2
-    trial = min(most // 4, max(8, grid.length // TRIAL))
+    """Whether twins meet within a third of a block, the row at which they have, and the states of the blocks there."""
+    most = grid.block // 3
+    trial = min(most, trial_steps(grid.length // grid.devices, grid.batch * grid.lanes, work))
     twins = Twins(grid.batch * grid.lanes, grid.spread(floor))
     goal = jnp.log(agreement(init))
 

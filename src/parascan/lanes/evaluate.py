@@ -24,6 +24,7 @@ class Layout(eqx.Module):
     Attributes:
         length: T, steps.
         size: D, entries of a state.
+        work: operations of a step.
         reverse: whether time runs from the last row to the first.
         mesh: devices to spread blocks over, a mesh of one axis; None for one device.
         lanes: blocks of one sequence on each device; None to choose by the sizes.
@@ -31,6 +32,7 @@ class Layout(eqx.Module):
 
     length: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
+    work: float = eqx.field(static=True)
     reverse: bool = eqx.field(static=True, default=False)
     mesh: Mesh | None = eqx.field(static=True, default=None)
     lanes: int | None = eqx.field(static=True, default=None)
@@ -45,7 +47,7 @@ class Layout(eqx.Module):
         platform = None if self.mesh is None else self.mesh.devices.flat[0].platform
         lanes = self.lanes
         if lanes is None:
-            lanes = choose_lanes(self.length, self.size, batch, self.devices, platform)
+            lanes = choose_lanes(self.length, self.size, self.work, batch, self.devices, platform)
         block = self.length // max(lanes * self.devices, 1)
         if lanes == 0 or block == 0:
             return None
@@ -106,7 +108,7 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     grid = layout.grid(batch)
     if grid is None:
         return _one_by_one(step, init, xs, floor, layout=layout)
-    run: Callable[..., tuple[Tree, Tree]] = partial(run_blocks, grid=grid)
+    run: Callable[..., tuple[Tree, Tree]] = partial(run_blocks, grid=grid, work=layout.work)
     if grid.axis is not None:
         shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
         run = jax.shard_map(
@@ -123,7 +125,7 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     cut = (rest, layout.length) if layout.reverse else (0, grid.length)
     carry, ys = run(step, init, _rows(xs, *cut), floor)
     cut = (0, rest) if layout.reverse else (grid.length, layout.length)
-    left_over = Layout(rest, layout.size, layout.reverse)
+    left_over = Layout(rest, layout.size, layout.work, layout.reverse)
     carry, more = _one_by_one(step, carry, _rows(xs, *cut), floor, layout=left_over)
     parts = (more, ys) if layout.reverse else (ys, more)
     return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
