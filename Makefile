@@ -3,6 +3,7 @@
 PYTHON ?= python3
 WORKERS ?= 2
 PYTEST_ARGS ?=
+ROWS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,12 +11,13 @@ LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test demo lint types lock clean
+.PHONY: help setup test demo bench lint types lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make test    run the tests (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
+	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make lint    check style and formatting"
 	@echo "make types   check types"
 	@echo "make lock    resolve the pinned packages anew, with PYTHON=python3.11"
@@ -28,6 +30,9 @@ test: setup
 
 demo: setup
 	@$(BIN)/parascan reproduce table1
+
+bench: setup
+	@$(BIN)/python -m benchmarks $(ROWS)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -1,0 +1,21 @@
+"""One file a row of the table of targets; each yields its cases one by one."""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from ..case import Case, Size
+from . import compiling, devices, gru, langevin, linear, lorenz, memory, networks, observers
+
+ROWS: Mapping[int, Callable[[Size], Iterator[Case]]] = MappingProxyType(
+    {
+        1: networks.run,
+        2: observers.run,
+        4: gru.run,
+        5: langevin.run,
+        6: lorenz.run,
+        7: memory.run,
+        8: linear.run,
+        10: devices.run,
+        11: compiling.run,
+    }
+)

@@ -1,0 +1,58 @@
+"""What the library is measured against, kept deliberately plain."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+TOLERANCE = 1e-10
+"""Merit over T at which the published experiments stop."""
+
+
+def sequential(step: Callable[[Any, Any], Any], length: int) -> Callable[[Any, Any], Any]:
+    """`jit(lax.scan)` of `(state, x) -> state`, with every state as output."""
+    return jax.jit(lambda s0, xs: jax.lax.scan(lambda s, x: (step(s, x),) * 2, s0, xs, length=length)[1])
+
+
+def deer(step: Callable[[Any, Any], Any], length: int) -> Callable[[Any, Any], Any]:
+    """Published-style Newton: dense Jacobians of all steps, then an associative scan over (A, b)."""
+
+    def combine(left: Any, right: Any) -> Any:
+        (A, a), (B, b) = left, right
+        return B @ A, jnp.einsum("tij,tj->ti", B, a) + b
+
+    def run(s0: jax.Array, xs: Any) -> tuple[jax.Array, jax.Array]:
+        def previous(states: jax.Array) -> jax.Array:
+            return jnp.concatenate([s0[None], states[:-1]])
+
+        def merit(states: jax.Array) -> jax.Array:
+            return 0.5 * jnp.sum((states - jax.vmap(step)(previous(states), xs)) ** 2) / length
+
+        def update(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            states, count = state
+            before = previous(states)
+            A = jax.vmap(jax.jacfwd(step))(before, xs)
+            b = jax.vmap(step)(before, xs) - jnp.einsum("tij,tj->ti", A, before)
+            b = b.at[0].add(A[0] @ s0)
+            return jax.lax.associative_scan(combine, (A, b))[1], count + 1
+
+        def going(state: tuple[jax.Array, jax.Array]) -> jax.Array:
+            return (merit(state[0]) > TOLERANCE) & (state[1] < length)
+
+        start = jnp.broadcast_to(s0, (length, *s0.shape))
+        return jax.lax.while_loop(going, update, (start, jnp.int32(0)))
+
+    return jax.jit(run)
+
+
+def associative(A: jax.Array, b: jax.Array) -> jax.Array:
+    """`lax.associative_scan` of `s_t = A_t s_{t-1} + b_t` from zero, dense or diagonal."""
+
+    def combine(left: Any, right: Any) -> Any:
+        (A, a), (B, b) = left, right
+        if A.ndim == 2:
+            return A * B, B * a + b
+        return B @ A, jnp.einsum("tij,tj->ti", B, a) + b
+
+    return jax.lax.associative_scan(combine, (A, b))[1]
