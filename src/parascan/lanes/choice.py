@@ -36,8 +36,8 @@ WORTH_A_COPY = 300
 TRIAL_SHARE = 0.015
 """Part of the sequential time that may be spent on finding out that a system does not forget."""
 
-LEAST_WORK = 2e6
-"""Operations of a whole sequence below which the fixed cost of the parallel form, some 30 microseconds, shows."""
+LEAST_WORK = 5e6
+"""Operations of a whole sequence below which the fixed cost of the parallel form, some 100 microseconds, shows."""
 
 COSTLY = frozenset(
     {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erf_inv", "erfc"}

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from .._types import Tree
 from .choice import choose_lanes
-from .engine import Step, run_blocks
+from .engine import Step, run_blocks, scan_steps
 from .grid import Grid
 
 
@@ -137,15 +137,5 @@ def _rows(xs: Tree, first: int, end: int) -> Tree:
 
 
 def _one_by_one(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree]:
-    """``jax.lax.scan``, batched as ``jax.vmap`` does it unless the batch is one."""
-
-    def scan(init: Tree, xs: Tree) -> tuple[Tree, Tree]:
-        return jax.lax.scan(lambda *args: step(*args), init, xs, layout.length, reverse=layout.reverse)
-
-    batch = jax.tree.leaves(init)[0].shape[0]
-    if batch == 1:
-        out = scan(*jax.tree.map(lambda leaf: leaf[0], (init, xs)))
-        return jax.tree.map(lambda leaf: leaf[None], out)
-    axes = jax.tree.map(lambda leaf: None if len(leaf) < batch else 0, xs)
-    xs = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < batch else leaf, xs)
-    return jax.vmap(scan, in_axes=(0, axes))(init, xs)
+    """A batch of sequences one step after the other."""
+    return scan_steps(step, init, xs, layout.length, reverse=layout.reverse)
