@@ -7,14 +7,16 @@ block of T steps is sequential evaluation.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float, Int
 
 from ._problem import Recurrence
 from ._types import State, Trajectory, Tree
+from .lanes.program import over_lanes
 
 
 class BlockMap(eqx.Module):
@@ -24,17 +26,83 @@ class BlockMap(eqx.Module):
 
     def __call__(self, state: State, inputs: tuple[Tree, Bool[Array, " B"]]) -> State:
         """The state after the block."""
-        return self.run(state, inputs)[0]
 
-    def run(self, state: State, inputs: tuple[Tree, Bool[Array, " B"]]) -> tuple[State, Trajectory]:
-        """The state after the block, and after each of its steps."""
-
-        def one(state: State, row: tuple[Tree, Bool[Array, ""]]) -> tuple[State, State]:
+        def one(state: State, row: tuple[Tree, Bool[Array, ""]]) -> tuple[State, None]:
             x, real = row
-            state = jnp.where(real, self.advance(state, x), state)
-            return state, state
+            return jnp.where(real, self.advance(state, x), state), None
 
-        return jax.lax.scan(one, state, inputs)
+        return jax.lax.scan(one, state, inputs)[0]
+
+
+class BlockRecurrence(Recurrence):
+    """The recurrence of block maps, whose blocks run side by side as lanes wherever all of them are visited.
+
+    Attributes:
+        whole: whether all blocks are full, so that no row need be told from padding.
+    """
+
+    whole: bool = eqx.field(static=True)
+
+    def images(self, states: Trajectory) -> Trajectory:
+        """``F_k(s_{k-1})`` for all blocks."""
+        advance = self._lanes()
+        after = self._over_rows(lambda states, x, _: advance(states, x), self.previous(states).T)
+        return after.T
+
+    def pushforward(self, states: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
+        """Products of the block maps' Jacobians with a few vectors: each step is linearized once for all of them."""
+        advance = self._lanes()
+
+        def forward(carry: tuple[Array, Array], x: Tree, _: Array) -> tuple[Array, Array]:
+            after, linear = jax.linearize(lambda states: advance(states, x), carry[0])
+            return after, jax.vmap(linear)(carry[1])
+
+        start = jnp.broadcast_to(vectors[..., None], (*vectors.shape, self.length))
+        pushed = self._over_rows(forward, (self.previous(states).T, start))[1]
+        return jnp.moveaxis(pushed, -1, 1)
+
+    def trajectories(self, states: Trajectory) -> Float[Array, "P B D"]:
+        """The states after every step of all blocks, from the boundaries."""
+        advance = self._lanes()
+
+        def forward(carry: tuple[Array, Array], x: Tree, row: Array) -> tuple[Array, Array]:
+            after = advance(carry[0], x)
+            return after, jax.lax.dynamic_update_index_in_dim(carry[1], after.T, row, 1)
+
+        room = jax.lax.empty((self.length, self._rows, self.size), self.dtype)
+        start = (self.previous(states).T, room)
+        return jax.lax.fori_loop(0, self._rows, lambda row, carry: forward(carry, self._row(row), row), start)[1]
+
+    @property
+    def _rows(self) -> int:
+        """B."""
+        return self.inputs[1].shape[1]
+
+    def _row(self, row: Int[Array, ""]) -> Tree:
+        """The inputs of one step of every block, ``[... P]``."""
+        return jax.tree.map(
+            lambda leaf: jnp.moveaxis(jax.lax.dynamic_index_in_dim(leaf, row, 1, keepdims=False), 0, -1),
+            self.inputs[0],
+        )
+
+    def _over_rows(self, forward: Callable[[Tree, Tree, Array], Tree], start: Tree) -> Tree:
+        """What all steps of all blocks make of a tree ``[... P]``; padding leaves it as it is."""
+
+        def one(row: Int[Array, ""], carry: Tree) -> Tree:
+            after = forward(carry, self._row(row), row)
+            if self.whole:
+                return after
+            real = jax.lax.dynamic_index_in_dim(self.inputs[1], row, 1, keepdims=False)
+            return jax.tree.map(lambda new, old: jnp.where(real, new, old), after, carry)
+
+        return jax.lax.fori_loop(0, self._rows, one, start)
+
+    def _lanes(self) -> Callable[[Array, Tree], Array]:
+        """One step of every block, ``[D P] -> [D P]``."""
+        step = cast(BlockMap, self.advance).advance
+        x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), self.inputs[0])
+        lanes = over_lanes(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, x)
+        return lambda states, x: lanes(step, states, x)
 
 
 class Blocked(eqx.Module):
@@ -47,7 +115,7 @@ class Blocked(eqx.Module):
         block: B, steps of a block.
     """
 
-    coarse: Recurrence
+    coarse: BlockRecurrence
     block_map: BlockMap
     length: int = eqx.field(static=True)
     block: int = eqx.field(static=True)
@@ -62,11 +130,16 @@ class Blocked(eqx.Module):
         """
         length, block = recurrence.length, min(block, recurrence.length)
         count = -(-length // block)
+        whole = length == count * block
         rows = jnp.arange(count * block).reshape(count, block)
-        # Padding repeats the last input: the step has seen it, so it cannot fail there.
-        inputs = jax.tree.map(lambda leaf: leaf[jnp.minimum(rows, length - 1)], recurrence.inputs)
+
+        def cut(leaf: Array) -> Array:
+            # Padding repeats the last input: the step has seen it, so it cannot fail there.
+            return leaf.reshape(count, block, *leaf.shape[1:]) if whole else leaf[jnp.minimum(rows, length - 1)]
+
         block_map = BlockMap(recurrence.advance)
-        coarse = Recurrence(block_map, recurrence.initial, (inputs, rows < length), count)
+        inputs = (jax.tree.map(cut, recurrence.inputs), rows < length)
+        coarse = BlockRecurrence(block_map, recurrence.initial, inputs, count, whole)
         return cls(coarse, block_map, length, block)
 
     def boundaries(self, states: Trajectory) -> Trajectory:
@@ -89,6 +162,4 @@ class Blocked(eqx.Module):
 
     def fill(self, boundaries: Trajectory) -> Trajectory:
         """Every state ``[T D]`` from the boundaries ``[P D]``, all blocks in parallel."""
-        starts = self.coarse.previous(boundaries)
-        states = jax.vmap(lambda start, inputs: self.block_map.run(start, inputs)[1])(starts, self.coarse.inputs)
-        return states.reshape(-1, self.coarse.size)[: self.length]
+        return self.coarse.trajectories(boundaries).reshape(-1, self.coarse.size)[: self.length]

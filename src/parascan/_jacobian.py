@@ -54,7 +54,7 @@ def full(problem: Recurrence, states: Trajectory, form: str = "auto") -> Abstrac
     if structure.kind == "zero":
         return ZeroTransition(problem.length, problem.size, problem.dtype)
     if structure.kind == "diagonal":
-        return DiagonalTransition(_products(problem, states, np.ones((1, problem.size), bool))[0])
+        return DiagonalTransition(problem.pushforward(states, jnp.ones((1, problem.size), problem.dtype))[0])
     if structure.kind == "block" and structure.blocks is not None:
         return _blocks(problem, states, structure.blocks)
     if form == "dense" or (form != "matrix_free" and _dense_pays(problem)):
@@ -73,7 +73,7 @@ def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
     indicators = colors[None, :] == np.arange(colors.max(initial=0) + 1)[:, None]
 
     def add(total: Trajectory, indicator: State) -> tuple[Trajectory, None]:
-        return total + indicator * _product(problem, states, indicator), None
+        return total + indicator * problem.pushforward(states, indicator[None])[0], None
 
     masks = jnp.asarray(indicators, problem.dtype)
     return jax.lax.scan(add, jnp.zeros_like(states), masks)[0]
@@ -92,30 +92,20 @@ def _structure(problem: Recurrence) -> Structure:
     return classify(_pattern(problem))
 
 
-def _product(problem: Recurrence, states: Trajectory, v: State) -> Trajectory:
-    """``J_t v`` for all t in parallel."""
-    product = JacobianProduct(problem.advance)
-    return jax.vmap(lambda operands: product(operands, v))((problem.previous(states), problem.inputs))
-
-
-def _products(problem: Recurrence, states: Trajectory, vectors: np.ndarray) -> jax.Array:
-    """``J_t v`` for a few vectors and all t, ``[vectors T D]``."""
-    return jax.vmap(lambda v: _product(problem, states, v))(jnp.asarray(vectors, problem.dtype))
-
-
 def _blocks(problem: Recurrence, states: Trajectory, blocks: tuple[tuple[int, ...], ...]) -> BlockTransition:
     """Diagonal blocks of the Jacobians: column j of every block comes from one product."""
     members = np.asarray(blocks)
     seeds = np.zeros((members.shape[1], problem.size), bool)
     for column in range(members.shape[1]):
         seeds[column, members[:, column]] = True
-    columns = _products(problem, states, seeds)[:, :, members]
+    columns = problem.pushforward(states, jnp.asarray(seeds, problem.dtype))[:, :, members]
     return BlockTransition(jnp.moveaxis(columns, 0, -1), members)
 
 
 def _dense(problem: Recurrence, states: Trajectory) -> jax.Array:
     """``[T D D]``."""
-    return jax.vmap(jax.jacfwd(problem.advance))(problem.previous(states), problem.inputs)
+    columns = problem.pushforward(states, jnp.eye(problem.size, dtype=problem.dtype))
+    return jnp.moveaxis(columns, 0, -1)
 
 
 def _dense_pays(problem: Recurrence) -> bool:

@@ -49,6 +49,15 @@ class Recurrence(eqx.Module):
         """``f_t(s_{t-1})`` for all t in parallel; equal to ``states`` only at the solution."""
         return jax.vmap(self.advance)(self.previous(states), self.inputs)
 
+    def pushforward(self, states: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V T D"]:
+        """Products of the Jacobians at ``states`` with a few vectors, for all t in parallel."""
+
+        def product(previous: State, inputs: Tree, vector: State) -> State:
+            return jax.jvp(lambda s: self.advance(s, inputs), (previous,), (vector,))[1]
+
+        of_steps = jax.vmap(product, in_axes=(0, 0, None))
+        return jax.vmap(of_steps, in_axes=(None, None, 0))(self.previous(states), self.inputs, vectors)
+
     def images_in_portions(self, states: Trajectory) -> Trajectory:
         """The same, in a form whose derivative keeps to the caches and stores nothing but its arguments."""
         return in_portions(self.advance)(self.previous(states), self.inputs)

@@ -152,8 +152,9 @@ def run_steps(step: Step, init: Tree, xs: Tree, grid: Grid, ys: Tree, wanted: Bo
     """
     if grid.batch == 1:
         # Without the axis of the batch, so that XLA compiles what it compiles for ``jax.lax.scan``.
-        alone = jax.tree.map(lambda leaf: leaf[0], (init, xs, ys))
-        return jax.tree.map(lambda leaf: leaf[None], _turns(step, *alone, grid, wanted, time=0))
+        init, xs, ys = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (init, xs, ys))
+        carry, ys = _turns(step, init, xs, ys, grid, wanted, time=0)
+        return jax.tree.map(lambda leaf: leaf[None], (carry, ys))
     shared = jax.tree.map(lambda leaf: None if len(leaf) < grid.batch else 0, xs)
 
     def batched(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
