@@ -1,13 +1,15 @@
-"""What every test may use: four simulated devices, both precisions, fresh keys."""
+"""What every test may use: at least four devices, both precisions, fresh keys."""
 
 import itertools
+import os
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-# Before any array exists, since the number of devices is fixed from then on.
-jax.config.update("jax_num_cpu_devices", 4)
+# Before any array exists, since the number of devices is fixed from then on. A device for every core, where there are
+# more, for examples that ask for all of them.
+jax.config.update("jax_num_cpu_devices", max(4, os.cpu_count() or 1))
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -18,7 +18,7 @@ from ._results import Result
 from ._signature import as_arrays
 from ._solution import Solution
 from ._types import StepFunction, Tree
-from .solvers import AbstractSolver, Forgetting, Sequential
+from .solvers import AbstractSolver, Sequential
 
 
 class RolloutError(RuntimeError):
@@ -89,7 +89,7 @@ def scan(
     """
     options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, unroll, False, mesh)
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
-    if not isinstance(options.solver, Sequential | Forgetting):
+    if not isinstance(options.solver, Sequential):
         _refuse_nan(init)
     carry, ys, outcome = _scan_programs(f, init, xs, options)
     if outcome is not None and throw:

@@ -41,7 +41,7 @@ def test_precision_outside_the_fixture_is_the_default():
 
 
 def test_several_devices_are_simulated():
-    assert len(jax.devices("cpu")) == 4
+    assert len(jax.devices("cpu")) >= 4
 
 
 def test_keys_are_fresh(getkey):

@@ -96,7 +96,7 @@ def perform(request: Request, show: Callable[[str], None]) -> Outcome:
         show: called with a line on what is going on.
     """
     show("sequential evaluation")
-    sequential, sequential_seconds = _timed(lambda: ps.rollout(*request.call, throw=False))
+    sequential, sequential_seconds = _timed(lambda: ps.rollout(*request.call, solver=ps.Sequential(), throw=False))
     solution, lines, arrays = sequential, {}, {}
     if not isinstance(request.solver, ps.Sequential):
         portion, seconds = _timed(lambda: _in_parallel(request, show))

@@ -84,7 +84,8 @@ def _measured(case: Case, slot: Slot, progress: Callable[[Report], None]) -> Row
     estimate = ps.lyapunov_exponents(*call, key=jax.random.key(case.seed), dt=PUBLISHED.DT)
     xs = _first(inputs, case.length)
     portion = _newton(case, system, xs, slot, progress)
-    states, reference = portion.solution.states, ps.rollout(system.step, system.initial_state, xs, case.length).states
+    sequential = ps.rollout(system.step, system.initial_state, xs, case.length, solver=ps.Sequential())
+    states, reference = portion.solution.states, sequential.states
     per_step = float(estimate.per_step)
     if case.kind == "observer":
         agreement = contracting(states, reference, per_step, case.tolerance)
