@@ -10,6 +10,7 @@ from ._adjoint import Setup
 from ._blocks import Blocked
 from ._forgetting import evaluate_forgetting, keeping, why_not
 from ._iterate import Loop, LoopState, Plan, iterate
+from ._memory import require_memory
 from ._options import Options
 from ._problem import Recurrence, ScanProblem
 from ._results import Result
@@ -98,6 +99,8 @@ def _iteratively(
 ) -> Solution:
     """Solve for the whole trajectory."""
     problem = ScanProblem.of(signature, reverse=options.reverse)
+    if options.memory_limit is not None:
+        require_memory(problem.recurrence, solver, int(options.memory_limit))
     method, block = (solver.outer, solver.length) if isinstance(solver, Blocks) else (solver, 1)
     default = -(-signature.length // block) if method.causal else DESCENT_BUDGET
     budget = default if options.max_iterations is None else int(options.max_iterations)

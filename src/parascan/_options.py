@@ -25,9 +25,10 @@ class Options(NamedTuple):
     reverse: bool
     unroll: int | bool
     history: bool
+    memory_limit: int | None
 
 
-_DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False)
+_DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False, None)
 
 
 def resolve_options(
@@ -41,6 +42,7 @@ def resolve_options(
     unroll: int | bool,
     history: bool,
     mesh: Mesh | None,
+    memory_limit: int | None,
 ) -> Options:
     """Checked options with every default in place."""
     if solver is None:
@@ -59,6 +61,7 @@ def resolve_options(
         bool(reverse),
         unroll,
         bool(history),
+        memory_limit,
     )
     for name, value, kind, example in (
         ("criterion", options.criterion, AbstractCriterion, "ps.StateError()"),
@@ -73,6 +76,11 @@ def resolve_options(
             raise TypeError(f"max_iterations: given {max_iterations!r}, expected an integer or None.")
         if max_iterations < 0:
             raise ValueError(f"max_iterations: given {max_iterations}, expected zero or more.")
+    if memory_limit is not None:
+        if isinstance(memory_limit, bool) or not isinstance(memory_limit, int | np.integer):
+            raise TypeError(f"memory_limit: given {memory_limit!r}, expected an integer number of bytes or None.")
+        if memory_limit < 1:
+            raise ValueError(f"memory_limit: given {memory_limit}, expected one byte or more.")
     return options
 
 

@@ -47,6 +47,7 @@ def scan(
     guess: Any = None,
     adjoint: AbstractAdjoint | None = None,
     mesh: Mesh | None = None,
+    memory_limit: int | None = None,
     throw: bool = True,
 ) -> tuple[Tree, Tree]:
     """Final carry and stacked outputs of a scan: ``jax.lax.scan``, in parallel over time where the system allows it.
@@ -70,6 +71,8 @@ def scan(
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
         adjoint: how derivatives are taken; ``Implicit()`` when None.
         mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
+        memory_limit: most bytes that an iterative solver may hold, as estimated before anything is allocated; None for
+            no limit. The default and sequential solvers hold little beside what they return.
         throw: raise on anything but success; with False an unsuccessful answer is returned as it is.
 
     Returns:
@@ -77,7 +80,7 @@ def scan(
 
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: an argument of the wrong shape, length or value.
+        ValueError: an argument of the wrong shape, length or value, or a memory limit that the solver would exceed.
         RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
 
     Example:
@@ -87,7 +90,9 @@ def scan(
         >>> before.shape
         (5,)
     """
-    options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, unroll, False, mesh)
+    options = resolve_options(
+        length, solver, criterion, max_iterations, guess, adjoint, reverse, unroll, False, mesh, memory_limit
+    )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     if not isinstance(options.solver, Sequential):
         _refuse_nan(init)
@@ -111,6 +116,7 @@ def rollout(
     adjoint: AbstractAdjoint | None = None,
     history: bool = False,
     mesh: Mesh | None = None,
+    memory_limit: int | None = None,
     throw: bool = True,
 ) -> Solution:
     """The trajectory of ``s_t = f_t(s_{t-1}, x_t)`` with a record of how it was found.
@@ -132,6 +138,8 @@ def rollout(
         adjoint: how derivatives are taken; ``Implicit()`` when None.
         history: keep merit, step norm and repairs of every iterate.
         mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
+        memory_limit: most bytes that an iterative solver may hold, as estimated before anything is allocated; None for
+            no limit. The default and sequential solvers hold little beside what they return.
         throw: raise on anything but success; with False look at ``result``.
 
     Returns:
@@ -139,7 +147,7 @@ def rollout(
 
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: an argument of the wrong shape, length or value.
+        ValueError: an argument of the wrong shape, length or value, or a memory limit that the solver would exceed.
         RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
 
     Source: sections 2 and 3 of the paper; Lim et al. 2024.
@@ -151,7 +159,9 @@ def rollout(
         >>> solution.states.shape
         (100, 3)
     """
-    options = resolve_options(length, solver, criterion, max_iterations, guess, adjoint, reverse, 1, history, mesh)
+    options = resolve_options(
+        length, solver, criterion, max_iterations, guess, adjoint, reverse, 1, history, mesh, memory_limit
+    )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     _refuse_nan(init)
     solution = _rollout_programs(step, init, xs, options)

@@ -17,7 +17,7 @@ LAYERS = (
     ("_jacobian", "_view", "_solution", "_blocks", "guesses"),
     ("_criterion",),
     ("solvers",),
-    ("_iterate",),
+    ("_iterate", "_memory"),
     ("_adjoint",),
     ("_forgetting",),
     ("diagnostics",),

@@ -1,0 +1,80 @@
+"""The benchmarks measure what they say: turns, medians, answers compared first, a table made from the results."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from benchmarks import store
+from benchmarks.case import Case, Size
+from benchmarks.harness import assert_close, compare
+from benchmarks.rows import ROWS
+
+TOY = Size(toy=True, rounds=2)
+
+
+class FakeClock:
+    """A clock that only programs move."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.order = []
+
+    def __call__(self):
+        return self.now
+
+    def program(self, name, seconds):
+        def run():
+            self.order.append(name)
+            self.now += seconds
+
+        return run
+
+
+def test_both_take_turns_and_the_ratio_is_theirs_over_ours():
+    clock = FakeClock()
+    ratio = compare(clock.program("ours", 1.0), clock.program("theirs", 3.0), rounds=4, clock=clock)
+    assert ratio.median == ratio.low == ratio.high == 3.0
+    assert ratio.seconds == 1.0
+    assert clock.order[-8:] == ["ours", "theirs", "theirs", "ours"] * 2
+
+
+def test_short_calls_are_repeated_within_a_sample():
+    clock = FakeClock()
+    compare(clock.program("ours", 0.001), clock.program("theirs", 0.002), rounds=1, clock=clock)
+    assert clock.order.count("ours") > 15
+    assert clock.order.count("theirs") > 8
+
+
+def test_a_wrong_answer_stops_the_row():
+    with pytest.raises(AssertionError, match="wrong: error"):
+        assert_close(jnp.ones(3), jnp.ones(3).at[1].set(1.01), 16, "wrong")
+    with pytest.raises(AssertionError, match="missing"):
+        assert_close(jnp.full(3, jnp.nan), jnp.ones(3), 16, "missing")
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_runs(row):
+    with jax.enable_x64(True):
+        found = list(ROWS[row](TOY))
+    assert found
+    assert all(case.value > 0 and case.target > 0 for case in found)
+
+
+def test_results_are_replaced_row_by_row_and_losing_cases_come_first(tmp_path):
+    path = tmp_path / "machine.json"
+    about = {"processor": "P", "cores": 2, "platform": "cpu", "jax": "0", "python": "3"}
+    store.add([Case(1, "old", "m", 1.0, 1.0, 1.0, 2.0)], 1, about, path)
+    store.add([Case(1, "won", "m", 3.0, 2.0, 4.0, 2.0, limit=0.5)], 1, about, path)
+    store.add([Case(7, "lost", "m", 3.0, 3.0, 3.0, 2.0, most=True)], 7, about, path)
+    lines = store.table(path).splitlines()
+    assert "1 of 2 targets met" in lines[0]
+    assert "lost" in lines[-2]
+    assert "**missed**" in lines[-2]
+    assert "won" in lines[-1]
+    assert "| 3 (2 to 4) | at least 2 | met | 50 % |" in lines[-1]
+
+
+def test_the_table_in_the_documentation_is_that_of_the_stored_results():
+    text = store.DOCUMENT.read_text()
+    written = text.partition(store.BEGIN)[2].partition(store.END)[0].strip()
+    assert written == "\n\n".join(store.table(path) for path in sorted(store.RESULTS.glob("*.json")))
