@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 import pytest
-
-from benchmarks import store
 from benchmarks.case import Case, Size
 from benchmarks.harness import assert_close, compare
 from benchmarks.rows import ROWS
+
+from benchmarks import store
 
 TOY = Size(toy=True, rounds=2)
 

@@ -8,6 +8,7 @@ import parascan as ps
 
 SOLVERS = {
     "sequential": lambda: ps.Sequential(),
+    "forgetting": lambda: ps.Forgetting(blocks=4),
     "deer": lambda: ps.deer(),
     "deer_dense": lambda: ps.Newton(ps.Full("dense")),
     "deer_matrix_free": lambda: ps.Newton(ps.Full("matrix_free")),
@@ -24,7 +25,10 @@ SOLVERS = {
 }
 """Every solver that ``rollout`` offers."""
 
-CAUSAL = [name for name in SOLVERS if name not in ("sequential", "gradient_descent", "blocks", "blocks_jacobi")]
+DIRECT = ("sequential", "forgetting")
+"""Those that take no iteration."""
+
+CAUSAL = [name for name in SOLVERS if name not in (*DIRECT, "gradient_descent", "blocks", "blocks_jacobi")]
 
 
 def rnn(key, dtype, size=4, gain=0.5):

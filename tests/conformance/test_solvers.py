@@ -8,7 +8,7 @@ import pytest
 import parascan as ps
 from parascan.solvers import AbstractLinearization, AbstractSolver
 
-from .members import CAUSAL, PROBLEMS, SOLVERS
+from .members import CAUSAL, DIRECT, PROBLEMS, SOLVERS
 
 LENGTH = 25
 SINGLE = jnp.dtype("float32")
@@ -44,13 +44,13 @@ def test_states_are_the_sequential_ones_and_starting_there_takes_no_iteration(so
     assert solution.ys is None
     assert bool(solution.result == ps.Result.successful)
     assert int(solution.stats.repairs) == 0
-    assert (int(solution.stats.iterations) > 0) == (solver != "sequential")
+    assert (int(solution.stats.iterations) > 0) == (solver not in DIRECT)
     again = ps.rollout(step, init, xs, solver=SOLVERS[solver](), guess=ps.guesses.Given(reference))
     assert int(again.stats.iterations) == 0
 
 
 @pytest.mark.parametrize("problem", ["scalar", "autonomous"])
-@pytest.mark.parametrize("solver", ["sequential", "deer", "quasi_deer", "jacobi", "gradient_descent"])
+@pytest.mark.parametrize("solver", ["sequential", "forgetting", "deer", "quasi_deer", "jacobi", "gradient_descent"])
 def test_scalar_and_autonomous_systems(solver, problem, getkey):
     step, init, xs = PROBLEMS[problem](getkey(), SINGLE)
     length = LENGTH if xs is None else None
@@ -58,7 +58,7 @@ def test_scalar_and_autonomous_systems(solver, problem, getkey):
     assert_close(solution.states, lax_states(step, init, xs, length), SINGLE)
 
 
-@pytest.mark.parametrize("solver", ["sequential", "deer", "quasi_deer", "picard"])
+@pytest.mark.parametrize("solver", ["sequential", "forgetting", "deer", "quasi_deer", "picard"])
 def test_reverse_runs_from_the_last_input(solver, getkey):
     step, init, xs = PROBLEMS["tree"](getkey(), SINGLE)
     solution = ps.rollout(step, init, xs, reverse=True, solver=SOLVERS[solver]())
@@ -68,7 +68,7 @@ def test_reverse_runs_from_the_last_input(solver, getkey):
     assert_close(solution.carry, carry, SINGLE)
 
 
-@pytest.mark.parametrize("solver", ["sequential", "deer", "quasi_deer", "jacobi"])
+@pytest.mark.parametrize("solver", ["sequential", "forgetting", "deer", "quasi_deer", "jacobi"])
 def test_a_batch_under_vmap_has_its_own_counts(solver, getkey):
     step, _, xs = PROBLEMS["rnn"](getkey(), SINGLE)
     inits = jnp.stack([jnp.zeros(4, SINGLE), 3 * jnp.ones(4, SINGLE)])
