@@ -15,7 +15,7 @@ from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
 from ._signature import Signature
 from ._types import Tree
-from .lanes import LEAST_WORK, Layout, operations, scan_blocks, unsuited
+from .lanes import Layout, operations, scan_blocks, unrewarding, unsuited
 from .solvers import Forgetting
 
 
@@ -30,8 +30,8 @@ def why_not(signature: Signature, solver: Forgetting) -> str | None:
         return "its carry has no floating leaf"
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
     closed = jax.make_jaxpr(signature.step)(signature.init, x)
-    if solver.blocks is None and operations(closed) * signature.length < LEAST_WORK:
-        return "its steps are few and small"
+    if solver.blocks is None and (reason := unrewarding(closed, signature.length)):
+        return reason
     layout = Layout(signature.length, signature.layout.size, operations(closed), False, solver.mesh, solver.blocks)
     if layout.grid(1) is None:
         return "it is short, or its length has no fitting divisor"

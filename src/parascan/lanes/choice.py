@@ -39,6 +39,13 @@ TRIAL_SHARE = 0.015
 LEAST_WORK = 5e6
 """Operations of a whole sequence below which the fixed cost of the parallel form, some 100 microseconds, shows."""
 
+WORTH_A_MOVE = 5
+"""Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain."""
+
+FEW_REDUCTIONS = 0.08
+"""Part of the work in reductions above which lanes are no gain: with the lanes last XLA reduces entry by entry, and
+computes again what several entries have in common (outer products 14 times as slow, a softmax of two 5 times)."""
+
 COSTLY = frozenset(
     {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erf_inv", "erfc"}
     | {"exp", "exp2", "expm1", "lgamma", "log", "log1p", "logistic", "pow", "rsqrt", "sin", "sinh", "sqrt", "tan"}
@@ -115,6 +122,31 @@ def unsuited(closed: ClosedJaxpr) -> str | None:
             return "its random numbers depend on the batch"
     if any(jnp.issubdtype(aval.dtype, jax.dtypes.extended) for aval in closed.out_avals):
         return "its outputs are keys"
+    return None
+
+
+def unrewarding(closed: ClosedJaxpr, length: int) -> str | None:
+    """Why a step gains nothing from several blocks at once, or None; rules from measurements on a CPU.
+
+    Args:
+        closed: the step.
+        length: T, how often it is taken.
+    """
+    work = operations(closed)
+    if work * length < LEAST_WORK:
+        return "its steps are few and small"
+    if jax.default_backend() != "cpu":
+        return None
+    moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
+    if work < WORTH_A_MOVE * moved:
+        return "it computes little for what it reads and writes"
+    reduced = sum(
+        int(np.prod(eqn.invars[0].aval.shape))
+        for eqn in _operations(closed.jaxpr)
+        if eqn.primitive.name.startswith(("reduce_", "cum", "arg", "sort"))
+    )
+    if reduced > FEW_REDUCTIONS * work:
+        return "it consists of reductions, which are slow side by side"
     return None
 
 
