@@ -64,7 +64,7 @@ def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
 def _directly(solver: AbstractDirectSolver | Forgetting, signature: Signature, options: Options) -> tuple[Tree, Tree]:
     """Evaluate without iterations."""
     if isinstance(solver, Forgetting):
-        return evaluate_forgetting(signature, solver, reverse=options.reverse)
+        return evaluate_forgetting(signature, solver, options.batch, reverse=options.reverse)
     return solver.evaluate(
         signature.step, signature.init, signature.xs, signature.length, reverse=options.reverse, unroll=options.unroll
     )

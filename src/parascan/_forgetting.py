@@ -15,7 +15,7 @@ from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
 from ._signature import Signature
 from ._types import Tree
-from .lanes import Layout, operations, scan_blocks, unrewarding, unsuited
+from .lanes import Layout, adjoint_pays, operations, scan_blocks, unrewarding, unsuited
 from .solvers import Forgetting
 
 
@@ -38,15 +38,21 @@ def why_not(signature: Signature, solver: Forgetting) -> str | None:
     return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
 
 
-def evaluate_forgetting(signature: Signature, solver: Forgetting, *, reverse: bool) -> tuple[Tree, Tree]:
+def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *, reverse: bool) -> tuple[Tree, Tree]:
     """Final carry and outputs of a checked call, with derivatives of every order.
+
+    Args:
+        signature: the call.
+        solver: what is asked for.
+        batch: sequences that are known to run at once.
+        reverse: direction of time.
 
     Raises:
         ValueError: a discrete carry leaf depends on a floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
     work = operations(ClosedJaxpr(problem.step.program.jaxpr, problem.step.closed_over))
-    layout = Layout(signature.length, signature.layout.size, work, reverse, solver.mesh, solver.blocks)
+    layout = Layout(signature.length, signature.layout.size, work, reverse, solver.mesh, solver.blocks, batch)
     return _evaluate(_Call(problem, signature.init, signature.xs), layout)
 
 
@@ -94,10 +100,24 @@ def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
     return problem.layout.whole(floating, problem.final_discrete), ys
 
 
+def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
+    """Final carry and outputs by ``jax.lax.scan``."""
+
+    def step(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+        return call.problem.step(carry, x)
+
+    return jax.lax.scan(step, call.init, call.xs, layout.length, reverse=layout.reverse)
+
+
 @_evaluate.def_jvp
 def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
-    """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs."""
+    """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs.
+
+    Where that does not pay, the tangent of the plain loop as JAX has it.
+    """
     call, layout = primals
+    if layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch):
+        return eqx.filter_jvp(lambda call: _one_by_one(call, layout), (call,), (tangents[0],))
     problem = call.problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
     keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)

@@ -26,6 +26,7 @@ class Options(NamedTuple):
     unroll: int | bool
     history: bool
     memory_limit: int | None
+    batch: int = 1
 
 
 _DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False, None)
@@ -43,6 +44,7 @@ def resolve_options(
     history: bool,
     mesh: Mesh | None,
     memory_limit: int | None,
+    batch: int,
 ) -> Options:
     """Checked options with every default in place."""
     if solver is None:
@@ -62,6 +64,7 @@ def resolve_options(
         unroll,
         bool(history),
         memory_limit,
+        batch,
     )
     for name, value, kind, example in (
         ("criterion", options.criterion, AbstractCriterion, "ps.StateError()"),

@@ -18,6 +18,7 @@ from ._results import Result
 from ._signature import as_arrays
 from ._solution import Solution
 from ._types import StepFunction, Tree
+from .lanes import batch_size
 from .solvers import AbstractSolver, Sequential
 
 
@@ -91,7 +92,18 @@ def scan(
         (5,)
     """
     options = resolve_options(
-        length, solver, criterion, max_iterations, guess, adjoint, reverse, unroll, False, mesh, memory_limit
+        length,
+        solver,
+        criterion,
+        max_iterations,
+        guess,
+        adjoint,
+        reverse,
+        unroll,
+        False,
+        mesh,
+        memory_limit,
+        batch_size((init, xs)),
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     if not isinstance(options.solver, Sequential):
@@ -160,7 +172,18 @@ def rollout(
         (100, 3)
     """
     options = resolve_options(
-        length, solver, criterion, max_iterations, guess, adjoint, reverse, 1, history, mesh, memory_limit
+        length,
+        solver,
+        criterion,
+        max_iterations,
+        guess,
+        adjoint,
+        reverse,
+        1,
+        history,
+        mesh,
+        memory_limit,
+        batch_size((init, xs)),
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     _refuse_nan(init)

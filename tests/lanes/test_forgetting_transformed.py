@@ -9,6 +9,7 @@ import pytest
 from lane_runs import BLOCKS, close, inputs, losses, mesh, rnn
 
 import parascan as ps
+from parascan.lanes import batch_size
 
 
 class TestBatches:
@@ -91,13 +92,25 @@ class TestDerivatives:
 
         close(run(functools.partial(ps.scan, solver=BLOCKS)), run(jax.lax.scan), dtype, units=2**10)
 
-    def test_long_enough_for_an_adjoint_in_blocks(self):
+    @pytest.mark.parametrize("solver", [None, ps.Forgetting(32)])
+    def test_long_enough_for_an_adjoint_in_blocks(self, solver):
         loss, args = losses("float32", T=8192)
 
         def run(scan):
             return jax.jit(jax.grad(functools.partial(loss, scan), argnums=(0, 1, 2)))(*args)
 
-        close(run(ps.scan), run(jax.lax.scan), "float32", units=2**10)
+        close(run(functools.partial(ps.scan, solver=solver)), run(jax.lax.scan), "float32", units=2**10)
+
+    @pytest.mark.parametrize("solver", [None, BLOCKS])
+    @pytest.mark.parametrize("jacobian", [jax.jacrev, jax.jacfwd])
+    def test_jacobians(self, solver, jacobian):
+        W = 0.3 * jnp.eye(2)
+
+        def final(s0, scan):
+            return scan(lambda s, x: (jnp.tanh(W @ s + x),) * 2, s0, jnp.ones((512, 2)))[1][:3]
+
+        given = jacobian(functools.partial(final, scan=functools.partial(ps.scan, solver=solver)))(jnp.ones(2))
+        close(given, jacobian(functools.partial(final, scan=jax.lax.scan))(jnp.ones(2)), "float32", 2**8)
 
     def test_forward_mode_and_second_order(self):
         loss, args = losses("float32", T=256)
@@ -176,3 +189,18 @@ class TestDevices:
             ps.every_core(0)
         with pytest.raises(TypeError, match=r"count: given 1\.5"):
             ps.every_core(1.5)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_the_batch_of_a_call_is_seen_also_under_a_gradient(depth):
+    seen = []
+
+    def call(x):
+        seen.append(batch_size((x, 1)))
+        return jnp.sum(x)
+
+    xs = jnp.ones((2, 3, 4))
+    for axis in range(depth):
+        call = jax.vmap(call, in_axes=0)
+    jax.jit(jax.grad(lambda xs: jnp.sum(call(xs))))(xs)
+    assert seen == [(1, 2, 6)[depth]]

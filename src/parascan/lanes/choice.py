@@ -15,7 +15,7 @@ SHORTEST = 4096
 SHORTEST_BLOCK = 128
 """Least steps of a block: the rows that are run twice must be few among them."""
 
-LANES_ON_CPU = ((4, 512), (8, 256), (2**62, 32))
+LANES_ON_CPU = ((4, 1024), (8, 256), (2**62, 32))
 """Most lanes for states up to a size: more do not fill vector registers better, but no longer fit the near caches."""
 
 LANES_OF_A_BATCH = 128
@@ -32,6 +32,12 @@ ENTRIES_ELSEWHERE = 2**18
 
 WORTH_A_COPY = 300
 """Operations for each entry of the state from which a step costs much more than copying what it puts out."""
+
+WORTH_AN_ADJOINT = 300
+"""Operations for each entry of the state from which the adjoint in blocks beats reverse mode through a plain loop."""
+
+BATCH_OF_ADJOINTS = 8
+"""Batch from which reverse mode through a plain loop wins, whose products are then full ones."""
 
 TRIAL_SHARE = 0.015
 """Part of the sequential time that may be spent on finding out that a system does not forget."""
@@ -85,6 +91,17 @@ def choose_lanes(
     if not exact and work < WORTH_A_COPY * size:
         return 0
     return max(exact or counts, key=lambda count: _value(count * batch))
+
+
+def adjoint_pays(size: int, work: float, batch: int) -> bool:
+    """Whether a derivative is worth a recurrence of its own, rather than JAX's way through the plain loop.
+
+    Args:
+        size: D, entries of a state.
+        work: operations of a step, as ``operations`` counts them.
+        batch: N, sequences that run at once as far as known.
+    """
+    return work >= WORTH_AN_ADJOINT * size and batch < BATCH_OF_ADJOINTS
 
 
 def _value(lanes: int) -> float:

@@ -28,6 +28,7 @@ class Layout(eqx.Module):
         reverse: whether time runs from the last row to the first.
         mesh: devices to spread blocks over, a mesh of one axis; None for one device.
         lanes: blocks of one sequence on each device; None to choose by the sizes.
+        batch: sequences that are known to run at once.
     """
 
     length: int = eqx.field(static=True)
@@ -36,6 +37,7 @@ class Layout(eqx.Module):
     reverse: bool = eqx.field(static=True, default=False)
     mesh: Mesh | None = eqx.field(static=True, default=None)
     lanes: int | None = eqx.field(static=True, default=None)
+    batch: int = eqx.field(static=True, default=1)
 
     @property
     def devices(self) -> int:
