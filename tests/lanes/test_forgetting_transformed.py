@@ -200,7 +200,7 @@ def test_the_batch_of_a_call_is_seen_also_under_a_gradient(depth):
         return jnp.sum(x)
 
     xs = jnp.ones((2, 3, 4))
-    for axis in range(depth):
-        call = jax.vmap(call, in_axes=0)
+    for _ in range(depth):
+        call = jax.vmap(call)
     jax.jit(jax.grad(lambda xs: jnp.sum(call(xs))))(xs)
     assert seen == [(1, 2, 6)[depth]]
