@@ -30,7 +30,7 @@ def why_not(signature: Signature, solver: Forgetting) -> str | None:
         return "its carry has no floating leaf"
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
     closed = jax.make_jaxpr(signature.step)(signature.init, x)
-    if solver.blocks is None and (reason := unrewarding(closed, signature.length)):
+    if solver.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
         return reason
     layout = Layout(signature.length, signature.layout.size, operations(closed), False, solver.mesh, solver.blocks)
     if layout.grid(1) is None:

@@ -15,7 +15,7 @@ SHORTEST = 4096
 SHORTEST_BLOCK = 128
 """Least steps of a block: the rows that are run twice must be few among them."""
 
-LANES_ON_CPU = ((4, 1024), (8, 256), (2**62, 32))
+LANES_ON_CPU = ((4, 512), (8, 256), (2**62, 32))
 """Most lanes for states up to a size: more do not fill vector registers better, but no longer fit the near caches."""
 
 LANES_OF_A_BATCH = 128
@@ -45,8 +45,9 @@ TRIAL_SHARE = 0.015
 LEAST_WORK = 5e6
 """Operations of a whole sequence below which the fixed cost of the parallel form, some 100 microseconds, shows."""
 
-WORTH_A_MOVE = 5
-"""Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain."""
+WORTH_A_MOVE = ((8, 4), (2**62, 8))
+"""Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain, for
+states up to a size."""
 
 FEW_REDUCTIONS = 0.08
 """Part of the work in reductions above which lanes are no gain: with the lanes last XLA reduces entry by entry, and
@@ -58,6 +59,13 @@ COSTLY = frozenset(
     | {"tanh", "random_bits", "threefry2x32"}
 )
 """Operations that take about ten others."""
+
+MOVING = frozenset(
+    {"broadcast_in_dim", "concatenate", "convert_element_type", "copy", "dynamic_slice", "dynamic_update_slice"}
+    | {"expand_dims", "gather", "iota", "pad", "reshape", "rev", "slice", "split", "squeeze", "stop_gradient"}
+    | {"transpose"}
+)
+"""Operations that compute nothing."""
 
 
 def choose_lanes(
@@ -142,12 +150,13 @@ def unsuited(closed: ClosedJaxpr) -> str | None:
     return None
 
 
-def unrewarding(closed: ClosedJaxpr, length: int) -> str | None:
+def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
     """Why a step gains nothing from several blocks at once, or None; rules from measurements on a CPU.
 
     Args:
         closed: the step.
         length: T, how often it is taken.
+        size: D, entries of a state.
     """
     work = operations(closed)
     if work * length < LEAST_WORK:
@@ -155,7 +164,7 @@ def unrewarding(closed: ClosedJaxpr, length: int) -> str | None:
     if jax.default_backend() != "cpu":
         return None
     moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
-    if work < WORTH_A_MOVE * moved:
+    if work < next(least for bound, least in WORTH_A_MOVE if size <= bound) * moved:
         return "it computes little for what it reads and writes"
     reduced = sum(
         int(np.prod(eqn.invars[0].aval.shape))
@@ -173,7 +182,9 @@ def operations(closed: ClosedJaxpr) -> float:
 
 
 def _count(eqn: Any) -> float:
-    """Operations of one equation."""
+    """Operations of one equation; moving entries is none."""
+    if eqn.primitive.name in MOVING:
+        return 0
     entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
     if eqn.primitive.name == "dot_general":
         (contracted, _), _ = eqn.params["dimension_numbers"]
