@@ -17,6 +17,9 @@ from .rows import ROWS
 SEVERAL_DEVICES = 8
 """Devices of the process that measures row 10."""
 
+FEWEST_ROUNDS = 7
+"""Rounds below which a median at full size is not kept."""
+
 console = Console()
 
 
@@ -36,6 +39,8 @@ def main(
         raise typer.BadParameter(f"rows: given {unknown}, expected some of {list(ROWS)}.")
     if size not in ("full", "toy"):
         raise typer.BadParameter(f"size: given {size!r}, expected full or toy.")
+    if size == "full" and rounds < FEWEST_ROUNDS:
+        raise typer.BadParameter(f"rounds: given {rounds}, expected at least {FEWEST_ROUNDS} at full size.")
     if one:
         measure(wanted[0], Size(size == "toy", rounds))
     else:
@@ -70,7 +75,7 @@ def each_in_its_process(rows: list[int], size: str, rounds: int) -> None:
             raise SystemExit(130) from None
         if code:
             failed.append(row)
-    if size == "full":
+    if size == "full" and (store.RESULTS / f"{machine.slug()}.json").exists():
         report()
         store.write_document()
     if failed:

@@ -18,6 +18,7 @@ def add(cases: Iterable[Case], row: int, about: dict[str, Any], path: Path) -> N
     known = json.loads(path.read_text()) if path.exists() else {"rows": {}}
     known["machine"] = about
     known["rows"][str(row)] = [asdict(case) for case in cases]
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(known, indent=1) + "\n")
     partial.replace(path)

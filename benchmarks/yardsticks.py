@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 
 TOLERANCE = 1e-10
 """Merit over T at which the published experiments stop."""
@@ -15,14 +16,19 @@ def sequential(step: Callable[[Any, Any], Any], length: int) -> Callable[[Any, A
     return jax.jit(lambda s0, xs: jax.lax.scan(lambda s, x: (step(s, x),) * 2, s0, xs, length=length)[1])
 
 
-def deer(step: Callable[[Any, Any], Any], length: int) -> Callable[[Any, Any], Any]:
-    """Published-style Newton: dense Jacobians of all steps, then an associative scan over (A, b)."""
+def guess(s0: jax.Array, length: int) -> jax.Array:
+    """Standard normals, as published: from a constant guess the Rossler observer takes 1052 iterations, not 5."""
+    return jr.normal(jr.key(0), (length, *s0.shape), s0.dtype)
+
+
+def deer(step: Callable[[Any, Any], Any], length: int) -> Callable[[Any, Any, Any], Any]:
+    """Published-style Newton from a guess: dense Jacobians of all steps, then an associative scan over (A, b)."""
 
     def combine(left: Any, right: Any) -> Any:
         (A, a), (B, b) = left, right
         return B @ A, jnp.einsum("tij,tj->ti", B, a) + b
 
-    def run(s0: jax.Array, xs: Any) -> tuple[jax.Array, jax.Array]:
+    def run(s0: jax.Array, xs: Any, start: jax.Array) -> tuple[jax.Array, jax.Array]:
         def previous(states: jax.Array) -> jax.Array:
             return jnp.concatenate([s0[None], states[:-1]])
 
@@ -35,12 +41,15 @@ def deer(step: Callable[[Any, Any], Any], length: int) -> Callable[[Any, Any], A
             A = jax.vmap(jax.jacfwd(step))(before, xs)
             b = jax.vmap(step)(before, xs) - jnp.einsum("tij,tj->ti", A, before)
             b = b.at[0].add(A[0] @ s0)
-            return jax.lax.associative_scan(combine, (A, b))[1], count + 1
+            states = jax.lax.associative_scan(combine, (A, b))[1]
+            # As published: a state that overflowed starts from the guess again.
+            sound = jnp.all(jnp.isfinite(states), axis=1, keepdims=True)
+            return jnp.where(sound, states, start), count + 1
 
         def going(state: tuple[jax.Array, jax.Array]) -> jax.Array:
-            return (merit(state[0]) > TOLERANCE) & (state[1] < length)
+            # Written so that NaN does not count as converged.
+            return ~(merit(state[0]) <= TOLERANCE) & (state[1] < length)
 
-        start = jnp.broadcast_to(s0, (length, *s0.shape))
         return jax.lax.while_loop(going, update, (start, jnp.int32(0)))
 
     return jax.jit(run)

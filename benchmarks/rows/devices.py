@@ -30,6 +30,7 @@ def run(size: Size) -> Iterator[Case]:
         expected = seq(cell, xs)
         for count in COUNTS:
             if count > len(devices):
+                print(f"  skipped: {count} devices, {len(devices)} present")
                 continue
             many = gru.program(ps.scan, False, batch, mesh=Mesh(devices[:count], ("time",)))
             name = f"GRU(64) T={T} batch {batch}, {count} devices"

@@ -7,7 +7,7 @@ from benchmarks.case import Case, Size
 from benchmarks.harness import assert_close, compare
 from benchmarks.rows import ROWS
 
-from benchmarks import store
+from benchmarks import store, yardsticks
 
 TOY = Size(toy=True, rounds=2)
 
@@ -50,6 +50,19 @@ def test_a_wrong_answer_stops_the_row():
         assert_close(jnp.ones(3), jnp.ones(3).at[1].set(1.01), 16, "wrong")
     with pytest.raises(AssertionError, match="missing"):
         assert_close(jnp.full(3, jnp.nan), jnp.ones(3), 16, "missing")
+
+
+def test_the_yardstick_does_not_take_overflow_for_an_answer():
+    # Steep where the guess is far off, for its first steps only: their products overflow into all that follow.
+    def step(s, x):
+        return jnp.where(jnp.abs(s - 2) < 1, 10 - 1e3 * (s - 2), jnp.where(jnp.abs(s) < 1, 0.5 * s + x, 0))
+
+    inputs = jnp.full((300, 1), 0.1)
+    guess = jnp.full((300, 1), 0.2).at[:40].set(2.0)
+    states, count = yardsticks.deer(step, 300)(jnp.full(1, 0.2), inputs, guess)
+    assert_close(states, yardsticks.sequential(step, 300)(jnp.full(1, 0.2), inputs), 16, "DEER")
+    # Without the reset, only causality brings the answer, after as many iterations as steps.
+    assert 1 < count < 100
 
 
 @pytest.mark.parametrize("row", ROWS)
