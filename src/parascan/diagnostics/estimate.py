@@ -1,0 +1,43 @@
+"""A number with how it was found, how sure it is, and what it rests on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float
+
+
+class Estimate(eqx.Module):
+    """A measured or bounded quantity; never a bare number.
+
+    Attributes:
+        value: best value, a scalar or an array.
+        low: lower end of the interval, of the shape of ``value``; ``-inf`` where nothing is known.
+        high: upper end of the interval; ``inf`` where nothing is known.
+        method: how it was found, in a few words.
+        unit: its unit, such as ``"1/step"``; empty when dimensionless.
+        level: probability that the interval is meant to hold with; 1 for a proven bound.
+        assumptions: what has to be true for the interval to mean anything.
+    """
+
+    value: Float[Array, "*shape"]
+    low: Float[Array, "*shape"]
+    high: Float[Array, "*shape"]
+    method: str = eqx.field(static=True)
+    unit: str = eqx.field(static=True, default="")
+    level: float = eqx.field(static=True, default=0.95)
+    assumptions: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """Plain numbers, lists and strings, for JSON."""
+        numbers = {name: np.asarray(getattr(self, name), float).tolist() for name in ("value", "low", "high")}
+        words = {"method": self.method, "unit": self.unit, "level": self.level, "assumptions": list(self.assumptions)}
+        return numbers | words
+
+    def __str__(self) -> str:
+        value, low, high = (np.asarray(x, float) for x in (self.value, self.low, self.high))
+        if value.ndim:
+            return f"{value.size} values {self.unit} ({self.method})"
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{value:.4g}{unit} [{low:.4g}, {high:.4g}] ({self.method})"
