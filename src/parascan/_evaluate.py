@@ -113,7 +113,7 @@ def _iteratively(
             return _in_blocks(solver, recurrence, setup, plan, loop)
         return iterate(recurrence, setup.start, plan(setup), loop)
 
-    setup = Setup(method, options.guess.states(problem), options.guess.repair(problem))
+    setup = Setup(method, options.guess.states(problem), options.guess.repair(problem), options.batch)
     outcome = options.adjoint.apply(problem.recurrence, setup, run)
     states = _void_after(outcome.states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
     return Solution(

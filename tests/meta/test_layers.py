@@ -14,7 +14,7 @@ LAYERS = (
     ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),
     ("_problem",),
-    ("_jacobian", "_view", "_solution", "_blocks", "guesses"),
+    ("_jacobian", "_view", "_solution", "_blocks", "_pullback", "guesses"),
     ("_criterion",),
     ("solvers",),
     ("_iterate", "_memory"),

@@ -1,5 +1,6 @@
 """How many blocks to run side by side, by facts that are known while tracing: no clock, the same answer every time."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -179,6 +180,17 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
 def operations(closed: ClosedJaxpr) -> float:
     """Arithmetic operations of one step, roughly."""
     return float(sum(_count(eqn) for eqn in _operations(closed.jaxpr)))
+
+
+def costly(step: Callable[..., Any], *example: Any) -> bool:
+    """Whether a step has operations that take about ten others.
+
+    Args:
+        step: the step.
+        example: its arguments, as arrays or ``ShapeDtypeStruct``.
+    """
+    closed = jax.make_jaxpr(step)(*example)
+    return any(eqn.primitive.name in COSTLY for eqn in _operations(closed.jaxpr))
 
 
 def _count(eqn: Any) -> float:
