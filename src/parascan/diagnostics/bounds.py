@@ -39,7 +39,7 @@ def log_geometric_sum(log_rate: Number, count: Number) -> Float[Array, "*shape"]
     """
     log_rate, count = jnp.asarray(log_rate, jnp.result_type(float)), jnp.asarray(count, jnp.result_type(float))
     rate = jnp.abs(log_rate)
-    growth = jnp.maximum(log_rate, 0.0) * (count - 1)
+    growth = 0.5 * (log_rate + rate) * (count - 1)  # the positive part, with the slope at zero that the sum has
     return growth + jnp.log(count) + _log_mean_decay(rate * count) - _log_mean_decay(rate)
 
 

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .bounds import Number, log_geometric_sum
+from .bounds import Number
 
 
 class Condition(eqx.Module):
