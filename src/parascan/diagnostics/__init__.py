@@ -4,4 +4,11 @@ from .conditioning import Conditioning as Conditioning
 from .conditioning import conditioning as conditioning
 from .estimate import Estimate as Estimate
 from .exponents import LyapunovEstimate as LyapunovEstimate
+from .growth import Regularity as Regularity
+from .growth import jacobian_norm as jacobian_norm
+from .growth import regularity as regularity
 from .lyapunov import lyapunov_exponents as lyapunov_exponents
+from .paths import Paths as Paths
+from .pilots import Growth as Growth
+from .pilots import measure_growth as measure_growth
+from .smoothness import lipschitz as lipschitz

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._problem import Recurrence
 from .._types import State, Trajectory, Tree
-from ..lanes.program import over_lanes
+from .lanewise import LaneStep, last
 
 MOST_LANES = 32
 """Most windows side by side."""
@@ -88,9 +88,10 @@ class Windows(eqx.Module):
 def log_stretches(
     recurrence: Recurrence, frames: Float[Array, "V k D"], windows: Windows, states: Trajectory | None = None
 ) -> tuple[Float[Array, "T V k"], Float[Array, " k"]]:
-    """Logarithms of the diagonal of R in ``J_t Q_{t-1} = Q_t R_t``, for every step and frame; and the bias of their mean.
+    """Logarithms of the diagonal of R in ``J_t Q_{t-1} = Q_t R_t`` for every step, and the bias of their mean.
 
-    The bias is that of frames that have not turned enough at the beginning of their windows, as far as it shows. Depth T where the states are not known, then T over the windows; work T steps and ``T V k`` products, and those of
+    The bias is that of frames that have not turned enough at the beginning of their windows, as far as it shows.
+    Depth T where the states are not known, then T over the windows; work T steps and ``T V k`` products, and those of
     the burn-in; memory ``T V k`` and the states of a segment.
 
     Args:
@@ -99,7 +100,7 @@ def log_stretches(
         windows: how to cut.
         states: the trajectory ``[T D]`` where it is known.
     """
-    step = _Step(recurrence)
+    step = LaneStep(recurrence.advance)
     rows = jnp.arange(windows.segments * windows.segment)
 
     def cut(leaf: Array) -> Array:
@@ -126,20 +127,6 @@ def log_stretches(
     return logs.reshape(-1, *logs.shape[2:])[: windows.length], jnp.mean(bias, axis=0)
 
 
-class _Step(eqx.Module):
-    """One step of every window, ``[D P] -> [D P]``."""
-
-    recurrence: Recurrence
-
-    def push(self, states: Float[Array, "D P"], x: Tree, frames: Float[Array, "V k D P"]) -> Array:
-        """Products of the Jacobians with the windows' frames."""
-        step = self.recurrence.advance
-        struct = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[:-1], leaf.dtype), x)
-        advance = over_lanes(lambda step, s, x: step(s, x), (False, True, True), step, self.recurrence.initial, struct)
-        linear = jax.linearize(lambda states: advance(step, states, x), states)[1]
-        return jax.vmap(jax.vmap(linear))(frames)
-
-
 class _Pass(NamedTuple):
     """What one pass over all windows of a segment leaves behind.
 
@@ -159,7 +146,7 @@ class _Pass(NamedTuple):
 
 
 def _side_by_side(
-    step: _Step, frames: Float[Array, "V k D"], steps: Tree, real: Int[Array, ""], windows: Windows
+    step: LaneStep, frames: Float[Array, "V k D"], steps: Tree, real: Int[Array, ""], windows: Windows
 ) -> tuple[Float[Array, "V k D"], Float[Array, "S V k"], Float[Array, " k"]]:
     """The frames after a segment, the log stretches of its steps, and the error of their mean for want of turning.
 
@@ -173,43 +160,39 @@ def _side_by_side(
 
     def one(row: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         frames, stretches = carry
-        (state, x), counts = jax.tree.map(
-            lambda leaf: jnp.moveaxis(jax.lax.dynamic_index_in_dim(leaf, row, 0, keepdims=False), 0, -1),
-            (gathered, valid),
+        (state, x), counts = last(
+            jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, row, 0, keepdims=False), (gathered, valid))
         )
         turned, norms = orthonormal(step.push(state, x, frames))
         stretches = jax.lax.dynamic_update_index_in_dim(stretches, jnp.where(counts, norms, 1), row, 0)
         return jnp.where(counts, turned, frames), stretches
 
-    def advance(last: _Pass) -> _Pass:
-        first = jnp.where(last.number == 0, 0, burn_in)
-        room = jnp.ones_like(last.logs)
-        after, stretches = jax.lax.fori_loop(first, burn_in + rows, one, (last.start, room))
+    def advance(before: _Pass) -> _Pass:
+        first = jnp.where(before.number == 0, 0, burn_in)
+        room = jnp.ones_like(before.logs)
+        after, stretches = jax.lax.fori_loop(first, burn_in + rows, one, (before.start, room))
         # Outside the loop over rows, where logarithms of many numbers at once are cheap.
         logs = jnp.log(stretches)
-        bias = jnp.where(last.number == 0, _overlap(logs, windows), _change(last.logs, logs, windows))
+        bias = jnp.where(before.number == 0, _overlap(logs, windows), _change(before.logs, logs, windows))
         start = jnp.concatenate([frames[..., None], after[..., :-1]], axis=-1)
-        return _Pass(start, after, logs, bias, last.number + 1)
+        return _Pass(start, after, logs, bias, before.number + 1)
 
     start = jnp.broadcast_to(frames[..., None], (*frames.shape, lanes))
     room = jnp.zeros((burn_in + rows, *frames.shape[:2], lanes), frames.dtype)
-    last = _Pass(start, start, room, jnp.zeros(frames.shape[1], frames.dtype), jnp.int32(0))
-    if lanes == 1:
-        last = advance(last)
-    else:
-        last = jax.lax.while_loop(lambda last: _goes_on(last, windows), advance, last)
+    done = _Pass(start, start, room, jnp.zeros(frames.shape[1], frames.dtype), jnp.int32(0))
+    done = advance(done) if lanes == 1 else jax.lax.while_loop(lambda done: _goes_on(done, windows), advance, done)
     # [R V k P] to [P R V k]: window after window.
-    logs = jnp.moveaxis(last.logs[burn_in:], -1, 0).reshape(lanes * rows, *frames.shape[:2])
-    return last.after[..., (windows.segment - 1) // rows], logs[: windows.segment], last.bias
+    logs = jnp.moveaxis(done.logs[burn_in:], -1, 0).reshape(lanes * rows, *frames.shape[:2])
+    return done.after[..., (windows.segment - 1) // rows], logs[: windows.segment], done.bias
 
 
-def _goes_on(last: _Pass, windows: Windows) -> Bool[Array, ""]:
+def _goes_on(done: _Pass, windows: Windows) -> Bool[Array, ""]:
     """Whether the bias is still to be seen beside the error of a mean that has only so many windows."""
-    means = jnp.mean(last.logs[windows.burn_in :], axis=(0, 1))
+    means = jnp.mean(done.logs[windows.burn_in :], axis=(0, 1))
     error = jnp.std(means, axis=-1) / windows.lanes**0.5
     least = ROUNDING * jnp.finfo(means.dtype).eps
-    visible = jnp.any(last.bias > jnp.maximum(VISIBLE_BIAS * error, least))
-    return (last.number == 0) | ((last.number < MOST_PASSES) & visible)
+    visible = jnp.any(done.bias > jnp.maximum(VISIBLE_BIAS * error, least))
+    return (done.number == 0) | ((done.number < MOST_PASSES) & visible)
 
 
 def _overlap(logs: Float[Array, "rows V k P"], windows: Windows) -> Float[Array, " k"]:
