@@ -7,6 +7,8 @@ from .exponents import LyapunovEstimate as LyapunovEstimate
 from .growth import Regularity as Regularity
 from .growth import jacobian_norm as jacobian_norm
 from .growth import regularity as regularity
+from .diagnose import diagnose as diagnose
+from .diagnosis import Diagnosis as Diagnosis
 from .lyapunov import lyapunov_exponents as lyapunov_exponents
 from .paths import Paths as Paths
 from .pilots import Growth as Growth
