@@ -65,9 +65,7 @@ def samples(curves: Iterable[Mapping[str, Any]], seed: int, each: int = LENGTHS_
             if counts[place] < 0:
                 continue
             seen = NewtonPilot(ends[: place + 1], counts[: place + 1], EVALUATIONS).within(EVALUATIONS)
-            yield Sample(
-                seen, curve["exponent"], int(ends[place]), int(counts[place]), curve["kind"], curve["label"]
-            )
+            yield Sample(seen, curve["exponent"], int(ends[place]), int(counts[place]), curve["kind"], curve["label"])
 
 
 def fit_power(found: list[Sample]) -> tuple[list[float], float]:

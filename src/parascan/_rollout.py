@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from jax.core import Tracer
 from jax.sharding import Mesh
 

@@ -3,11 +3,10 @@
 import math
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from .._compile import ProgramCache
 from .._criterion import AbstractCriterion, Merit, StateError
@@ -109,6 +108,7 @@ class _Seen(NamedTuple):
         drift: root mean square norm of ``J - I`` on random unit vectors, times the square root of D.
         residual: root mean square residual norm of a step of the guess.
         size: D.
+        driven: whether the steps differ by their inputs.
     """
 
     growth: Growth
@@ -117,6 +117,7 @@ class _Seen(NamedTuple):
     drift: Float[Array, ""]
     residual: Float[Array, ""]
     size: Int[Array, ""]
+    driven: Bool[Array, ""]
 
 
 def _look(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length: int, budget: int) -> _Seen:
@@ -138,6 +139,7 @@ def _look(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length:
         jnp.sqrt(jnp.mean(jnp.sum(moved**2, axis=-1))),
         jnp.sqrt(jnp.mean(jnp.sum(first.residual(guess) ** 2, axis=1))),
         jnp.asarray(recurrence.size),
+        jnp.asarray(bool(jax.tree.leaves(recurrence.inputs))),
     )
 
 
@@ -240,6 +242,7 @@ def _assemble(
             f"jacobi_blocks_of_{block}": jacobi_on_blocks(behavior, block),
         },
         per_pilot=per_pilot,
+        pilot_places=_places(len(per_pilot), growth.steps, length, spread=bool(seen.driven)),
         pilot=pilot,
         length=length,
         size=int(seen.size),
@@ -247,6 +250,14 @@ def _assemble(
         criterion=str(criterion),
         cost={"steps": growth.steps, "products": growth.products, "evaluations": pilot.steps},
     )
+
+
+def _places(count: int, steps: int, length: int, *, spread: bool) -> Float[np.ndarray, " P"]:
+    """The middle of every pilot in the data: spread over it, or one after the other from its start."""
+    if not spread or steps == length:
+        return (np.arange(count) + 0.5) * steps / count
+    measured = steps / count / 2
+    return (np.arange(count) + 0.5) * (length - measured) / count + measured / 2
 
 
 def _warnings(exponent: Estimate, predicted: Estimate, dtype: Any, length: int) -> tuple[str, ...]:

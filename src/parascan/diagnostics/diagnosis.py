@@ -35,6 +35,7 @@ class Diagnosis(eqx.Module):
         prediction_horizon: steps until rounding errors are as large as the states are spread.
         iterations: expected iterations by method.
         per_pilot: exponent of every pilot, in 1/step, in the order of the data.
+        pilot_places: middle of every pilot, in steps of the data.
         pilot: Newton's measured counts.
         length: T.
         size: D.
@@ -56,6 +57,7 @@ class Diagnosis(eqx.Module):
     prediction_horizon: Estimate
     iterations: Mapping[str, Estimate]
     per_pilot: Float[np.ndarray, " P"]
+    pilot_places: Float[np.ndarray, " P"]
     pilot: NewtonPilot
     length: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
@@ -80,6 +82,7 @@ class Diagnosis(eqx.Module):
             "criterion": self.criterion,
             **estimates,
             "iterations": {name: _plain(each.to_dict()) for name, each in self.iterations.items()},
+            "pilot_places": np.asarray(self.pilot_places, float).tolist(),
             "per_pilot": _plain(np.asarray(self.per_pilot, float).tolist()),
             "pilot": {"ends": self.pilot.ends.tolist(), "counts": self.pilot.counts.tolist()},
             "cost": dict(self.cost),

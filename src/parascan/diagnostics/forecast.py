@@ -197,5 +197,7 @@ def _counts(value: float, low: float, high: float, most: int, method: str, *, me
     value, low, high = (min(max(each, 0.0 if measured else 1.0), most) for each in (value, low, high))
     ends = (round(value), math.floor(low), math.ceil(high))
     level = 1.0 if measured else calibration().level
-    assumptions = () if measured else ("later steps are like those of the pilots", "systems are like those calibrated on")
+    assumptions = (
+        () if measured else ("later steps are like those of the pilots", "systems are like those calibrated on")
+    )
     return Estimate(*(jnp.asarray(float(end)) for end in ends), method, "iterations", level, assumptions)

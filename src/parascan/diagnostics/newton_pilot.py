@@ -78,7 +78,7 @@ def newton_pilot(
     """
     first = _run(step, init, xs, min(length, FIRST_LENGTH, max(budget // 2, 1)), criterion, budget // 2)
     longest = _affordable(first, budget - first.steps, length)
-    if longest < LEAST_SECOND * first.length:
+    if longest < max(LEAST_SECOND * first.length, 1):
         return first
     second = _run(step, init, xs, longest, criterion, budget - first.steps)
     steps = first.steps + second.steps
@@ -87,7 +87,7 @@ def newton_pilot(
 
 
 def _affordable(first: NewtonPilot, budget: int, length: int) -> int:
-    """Steps of a second pilot that the budget allows if counts go on growing as they did, rounded down to a few sizes."""
+    """Steps of a second pilot that the budget allows if counts go on growing as they did; one of a few sizes."""
     if first.length == 0:
         return 0
     count, earlier = first.at(first.length), first.at(first.length / 2)

@@ -32,9 +32,7 @@ class Ruling(NamedTuple):
     evidence: tuple[str, ...]
 
 
-def rule(
-    exponent: Estimate, per_pilot: Float[np.ndarray, " P"], newton: Estimate, length: int, finite: bool
-) -> Ruling:
+def rule(exponent: Estimate, per_pilot: Float[np.ndarray, " P"], newton: Estimate, length: int, finite: bool) -> Ruling:
     """Decide.
 
     *Predictable*: the exponent is negative beyond doubt, perturbations die out well within the length, and Newton is
