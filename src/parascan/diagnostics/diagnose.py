@@ -244,6 +244,7 @@ def _assemble(
         per_pilot=per_pilot,
         pilot_places=_places(len(per_pilot), growth.steps, length, spread=bool(seen.driven)),
         pilot=pilot,
+        behavior=behavior,
         length=length,
         size=int(seen.size),
         dtype=str(dtype),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .estimate import Estimate
-from .forecast import newton_iterations
+from .forecast import Behavior, newton_iterations
 from .newton_pilot import NewtonPilot
 from .verdict import Verdict
 
@@ -37,6 +37,7 @@ class Diagnosis(eqx.Module):
         per_pilot: exponent of every pilot, in 1/step, in the order of the data.
         pilot_places: middle of every pilot, in steps of the data.
         pilot: Newton's measured counts.
+        behavior: the numbers that the iterations follow from.
         length: T.
         size: D.
         dtype: of the states.
@@ -59,6 +60,7 @@ class Diagnosis(eqx.Module):
     per_pilot: Float[np.ndarray, " P"]
     pilot_places: Float[np.ndarray, " P"]
     pilot: NewtonPilot
+    behavior: Behavior
     length: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
     dtype: str = eqx.field(static=True)

@@ -89,7 +89,9 @@ def jacobi_iterations(behavior: Behavior) -> Estimate:
     Args:
         behavior: of the system.
     """
-    return _by_formula("jacobi", _jacobi(behavior), behavior.length, "memory horizon (log a + log e0/tol) / |exponent|")
+    return _by_formula(
+        "jacobi", jacobi_formula(behavior), behavior.length, "memory horizon log(a e0 / tol) / |exponent|"
+    )
 
 
 def quasi_newton_iterations(behavior: Behavior, newton: Estimate) -> Estimate:
@@ -99,7 +101,7 @@ def quasi_newton_iterations(behavior: Behavior, newton: Estimate) -> Estimate:
         behavior: of the system.
         newton: Newton's updates.
     """
-    weight, jacobi = calibration().quasi_weight, _jacobi(behavior)
+    weight, jacobi = calibration().quasi_weight, jacobi_formula(behavior)
     formula = max(float(newton.value), 1.0) ** weight * max(min(jacobi, behavior.length), 1.0) ** (1 - weight)
     return _by_formula("quasi_newton", formula, behavior.length, "between Newton and Jacobi")
 
@@ -110,8 +112,7 @@ def picard_iterations(behavior: Behavior) -> Estimate:
     Args:
         behavior: of the system.
     """
-    formula = _picard(behavior.drift * behavior.length, behavior.log_drop, behavior.length)
-    return _by_formula("picard", formula, behavior.length, "(kappa T)^n / n!, kappa = |J - I|")
+    return _by_formula("picard", picard_formula(behavior), behavior.length, "(kappa T)^n / n!, kappa = |J - I|")
 
 
 def descent_updates(behavior: Behavior) -> Estimate:
@@ -154,26 +155,35 @@ def jacobi_on_blocks(behavior: Behavior, block: int) -> Estimate:
         behavior: of the system.
         block: steps of a block.
     """
-    formula = _jacobi(behavior) / block + 1
+    formula = jacobi_formula(behavior) / block + 1
     return _by_formula("jacobi", formula, -(-behavior.length // block), f"memory horizon / {block} + 1")
 
 
-def _jacobi(behavior: Behavior) -> float:
-    """The memory horizon of the allowed error."""
+def jacobi_formula(behavior: Behavior) -> float:
+    """The memory horizon of the allowed error; infinite without one.
+
+    Args:
+        behavior: of the system.
+    """
     if not behavior.exponent < 0:
         return math.inf
     return (behavior.log_a + max(behavior.log_drop, 0.0)) / -behavior.exponent
 
 
-def _picard(drift: float, log_drop: float, length: int) -> float:
-    """The least n for which ``n log(drift) - log(n!)`` is below minus the drop; T where none below it is."""
+def picard_formula(behavior: Behavior) -> float:
+    """The least n for which ``(kappa T)^n / n!`` is below the allowed error over the first; T where none below it is.
+
+    Args:
+        behavior: of the system.
+    """
+    length, drift = behavior.length, behavior.drift * behavior.length
     if not math.isfinite(drift):
         return length
     low, high = 0, length
     while low < high:
         n = (low + high) // 2
         # The terms of the series grow until n = drift, and what is asked for lies beyond.
-        good = n >= drift and n * math.log(max(drift, 1e-300)) - math.lgamma(n + 1) <= -log_drop
+        good = n >= drift and n * math.log(max(drift, 1e-300)) - math.lgamma(n + 1) <= -behavior.log_drop
         low, high = (low, n) if good else (n + 1, high)
     return max(low, 1)
 
