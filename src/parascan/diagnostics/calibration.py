@@ -54,6 +54,6 @@ class Calibration:
 @functools.cache
 def calibration() -> Calibration:
     """The stored calibration."""
-    stored = json.loads((importlib.resources.files(__package__) / FILE).read_text())
+    stored = json.loads((importlib.resources.files("parascan.diagnostics") / FILE).read_text())
     offsets = {name: Offset(**each) for name, each in stored.pop("offsets").items()}
     return Calibration(power=tuple(stored.pop("power")), offsets=offsets, **stored)

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from .._compile import ProgramCache
-from .._problem import Recurrence, ScanProblem
+from .._problem import ScanProblem
 from .._signature import as_arrays, resolve, resolve_length
 from .._types import StepFunction, Tree
+from .conditioning import sequential_states
 from .paths import Paths
 from .products import geometric, log_norms
 
@@ -66,11 +67,8 @@ def _measure(
     step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length: int
 ) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
     """The extremes, as one traceable function."""
-    recurrence: Recurrence = ScanProblem.of(resolve(step, init, xs, length, scan_form=False), reverse=False).recurrence
-    states = jax.lax.scan(
-        lambda state, x: (recurrence.advance(state, x),) * 2, recurrence.initial, recurrence.inputs, length
-    )[1]
-    paths = Paths.whole(recurrence, states)
+    recurrence = ScanProblem.of(resolve(step, init, xs, length, scan_form=False), reverse=False).recurrence
+    paths = Paths.whole(recurrence, sequential_states(recurrence))
     lengths = geometric(max(length // 4, 1))
     starts = paths.spread_starts(STARTS, int(lengths[-1]))
     norms = log_norms(paths, starts, lengths, key)

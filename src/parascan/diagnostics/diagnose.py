@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from .._compile import ProgramCache
-from .._criterion import AbstractCriterion, Merit, StateError
+from .._criterion import Merit, StateError
 from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, refuse_nan, resolve, resolve_length
 from .._types import StepFunction, Tree
 from .bounds import log_sigma_min_bounds
+from .conditioning import sequential_states
 from .diagnosis import Diagnosis, scaled
-from .estimate import Estimate
+from .estimate import Estimate, estimate_of
 from .forecast import (
     Behavior,
     descent_updates,
@@ -46,7 +47,7 @@ def diagnose(
     *,
     key: Key[Array, ""],
     reverse: bool = False,
-    criterion: AbstractCriterion | None = None,
+    criterion: StateError | Merit | None = None,
     block: int = 32,
     dt: float = 1.0,
     budget: int | None = None,
@@ -127,8 +128,7 @@ def _look(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length:
     count = min(recurrence.length, FIRST_STEPS)
     inputs = jax.tree.map(lambda leaf: leaf[:count], recurrence.inputs)
     first = Recurrence(recurrence.advance, recurrence.initial, inputs, count)
-    advance = lambda state, x: (recurrence.advance(state, x),) * 2  # noqa: E731
-    states = jax.lax.scan(advance, recurrence.initial, inputs, count)[1]
+    states = sequential_states(first)
     vectors = jax.random.normal(key, (4, recurrence.size), recurrence.dtype)
     moved = first.pushforward(states, vectors) - vectors[:, None]
     guess = jnp.broadcast_to(recurrence.initial, states.shape)
@@ -192,8 +192,10 @@ def behavior_of(seen: Any, criterion: StateError | Merit, length: int, eps: floa
     low, high = (2 * float(end) for end in theory)
     value = 2 * float(log_sigma_min_bounds(exponent.value, length).lower)
     value, low, high = (each if math.isfinite(each) else -math.inf for each in (value, low, high))
-    log_mu = Estimate(
-        *(jnp.asarray(each) for each in (min(max(value, low), high), low, high)),
+    log_mu = estimate_of(
+        min(max(value, low), high),
+        low,
+        high,
         "theorem 2; the value is its lower bound for a = 1",
         "",
         1.0,
@@ -215,8 +217,8 @@ def _assemble(
     finite = bool(jnp.isfinite(seen.scale) & ~jnp.isnan(exponent.value))
     behavior = behavior_of(seen, criterion, length, eps)
     newton = newton_iterations(pilot, behavior.exponent, length)
-    rounding = jnp.asarray(eps * max(float(seen.scale), eps))
-    initial = Estimate(rounding, rounding, rounding, "one unit of rounding", "state", 1.0)
+    rounding = eps * max(float(seen.scale), eps)
+    initial = estimate_of(rounding, rounding, rounding, "one unit of rounding", "state", 1.0)
     predicted = prediction_horizon(exponent, initial, max(float(growth.spread), eps) if finite else 1.0)
     per_pilot = np.asarray(growth.per_pilot)
     verdict, evidence = rule(exponent, per_pilot, newton, length, finite)

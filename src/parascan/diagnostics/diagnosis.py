@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from .estimate import Estimate
+from .estimate import Estimate, estimate_of
 from .forecast import Behavior, newton_iterations
 from .newton_pilot import NewtonPilot
 from .verdict import Verdict
@@ -120,8 +119,8 @@ def span(estimate: Estimate, scale: float = 1.0) -> str:
 
 def scaled(estimate: Estimate, factor: float, unit: str) -> Estimate:
     """An estimate in another unit."""
-    ends = (jnp.asarray(each) * factor for each in (estimate.value, estimate.low, estimate.high))
-    return Estimate(*ends, estimate.method, unit, estimate.level, estimate.assumptions)
+    value, low, high = (float(each) * factor for each in (estimate.value, estimate.low, estimate.high))
+    return estimate_of(value, low, high, estimate.method, unit, estimate.level, estimate.assumptions)
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from .calibration import Offset, calibration
-from .estimate import Estimate
+from .estimate import Estimate, estimate_of
 from .newton_pilot import NewtonPilot
 from .rates import descent_iterations
 
@@ -127,9 +127,10 @@ def descent_updates(behavior: Behavior) -> Estimate:
     ]
     value, low, high = (max(end, 1.0) for end in ends)
     offset = calibration().offsets["gradient_descent"]
-    return Estimate(
-        *(jnp.asarray(x) for x in (value * math.exp(offset.median), low * math.exp(offset.low))),
-        jnp.asarray(high * math.exp(offset.high)),
+    return estimate_of(
+        value * math.exp(offset.median),
+        low * math.exp(offset.low),
+        high * math.exp(offset.high),
         "(1/mu) log(|r0|/mu) with mu from theorem 2",
         "iterations",
         calibration().level,
@@ -205,9 +206,9 @@ def _by_formula(name: str, formula: float, most: int, method: str, of: Estimate 
 def _counts(value: float, low: float, high: float, most: int, method: str, *, measured: bool) -> Estimate:
     """A count between one and the most that a causal method takes."""
     value, low, high = (min(max(each, 0.0 if measured else 1.0), most) for each in (value, low, high))
-    ends = (round(value), math.floor(low), math.ceil(high))
+    ends = (float(round(value)), float(math.floor(low)), float(math.ceil(high)))
     level = 1.0 if measured else calibration().level
     assumptions = (
         () if measured else ("later steps are like those of the pilots", "systems are like those calibrated on")
     )
-    return Estimate(*(jnp.asarray(float(end)) for end in ends), method, "iterations", level, assumptions)
+    return estimate_of(*ends, method, "iterations", level, assumptions)

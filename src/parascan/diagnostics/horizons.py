@@ -3,10 +3,9 @@
 import math
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
-from .estimate import Estimate
+from .estimate import Estimate, estimate_of
 
 
 def memory_horizon(exponent: Estimate, a: Estimate, tolerance: float) -> Estimate:
@@ -97,10 +96,10 @@ def _over_intervals(steps: Callable[[float, float], float], first: Estimate, sec
     ]
     value = steps(float(first.value), float(second.value))
     low, high = (min(ends), max(ends)) if ends else (0.0, math.inf)
-    return Estimate(
-        jnp.asarray(value),
-        jnp.asarray(low),
-        jnp.asarray(high),
+    return estimate_of(
+        value,
+        low,
+        high,
         method,
         "steps",
         min(first.level, second.level),
