@@ -131,16 +131,14 @@ class _Pass(NamedTuple):
     """What one pass over all windows of a segment leaves behind.
 
     Attributes:
-        start: frames at the beginning of the windows; only those of the first pass have a burn-in before them.
-        after: frames at their ends.
-        logs: log stretches by row and window, those of the burn-in first ``[B + R, V, k, P]``.
+        after: frames at the ends of the windows.
+        logs: log stretches by row and window.
         bias: estimated error of their mean for want of turning.
         number: passes so far.
     """
 
-    start: Float[Array, "V k D P"]
     after: Float[Array, "V k D P"]
-    logs: Float[Array, "rows V k P"]
+    logs: Float[Array, "R V k P"]
     bias: Float[Array, " k"]
     number: Int[Array, ""]
 
@@ -158,59 +156,48 @@ def _side_by_side(
     valid = (index >= 0) & (index < real)
     gathered = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 0, windows.segment - 1)], steps)
 
-    def one(row: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        frames, stretches = carry
-        (state, x), counts = last(
-            jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, row, 0, keepdims=False), (gathered, valid))
-        )
-        turned, norms = orthonormal(step.push(state, x, frames))
-        stretches = jax.lax.dynamic_update_index_in_dim(stretches, jnp.where(counts, norms, 1), row, 0)
-        return jnp.where(counts, turned, frames), stretches
+    def one(frames: Array, row: tuple[Tree, Array]) -> tuple[Array, Array]:
+        (state, x), counts = last(row)
+        turned, stretches = orthonormal(step.push(state, x, frames))
+        return jnp.where(counts, turned, frames), jnp.where(counts, stretches, 1)
 
-    def advance(before: _Pass) -> _Pass:
-        first = jnp.where(before.number == 0, 0, burn_in)
-        room = jnp.ones_like(before.logs)
-        after, stretches = jax.lax.fori_loop(first, burn_in + rows, one, (before.start, room))
-        # Outside the loop over rows, where logarithms of many numbers at once are cheap.
+    def again(before: _Pass) -> _Pass:
+        start = jnp.concatenate([frames[..., None], before.after[..., :-1]], axis=-1)
+        after, stretches = jax.lax.scan(one, start, jax.tree.map(lambda leaf: leaf[burn_in:], (gathered, valid)))
         logs = jnp.log(stretches)
-        bias = jnp.where(before.number == 0, _overlap(logs, windows), _change(before.logs, logs, windows))
-        start = jnp.concatenate([frames[..., None], after[..., :-1]], axis=-1)
-        return _Pass(start, after, logs, bias, before.number + 1)
+        bias = jnp.abs(jnp.mean(logs - before.logs, axis=(0, 1, 3)))
+        return _Pass(after, logs, bias, before.number + 1)
 
     start = jnp.broadcast_to(frames[..., None], (*frames.shape, lanes))
-    room = jnp.zeros((burn_in + rows, *frames.shape[:2], lanes), frames.dtype)
-    done = _Pass(start, start, room, jnp.zeros(frames.shape[1], frames.dtype), jnp.int32(0))
-    done = advance(done) if lanes == 1 else jax.lax.while_loop(lambda done: _goes_on(done, windows), advance, done)
+    after, stretches = jax.lax.scan(one, start, (gathered, valid))
+    # Outside the loop over rows, where logarithms of many numbers at once are cheap.
+    done = _Pass(after, jnp.log(stretches[burn_in:]), _overlap(stretches, windows), jnp.int32(1))
+    if lanes > 1:
+        done = jax.lax.while_loop(lambda done: _goes_on(done, windows), again, done)
     # [R V k P] to [P R V k]: window after window.
-    logs = jnp.moveaxis(done.logs[burn_in:], -1, 0).reshape(lanes * rows, *frames.shape[:2])
+    logs = jnp.moveaxis(done.logs, -1, 0).reshape(lanes * rows, *frames.shape[:2])
     return done.after[..., (windows.segment - 1) // rows], logs[: windows.segment], done.bias
 
 
 def _goes_on(done: _Pass, windows: Windows) -> Bool[Array, ""]:
     """Whether the bias is still to be seen beside the error of a mean that has only so many windows."""
-    means = jnp.mean(done.logs[windows.burn_in :], axis=(0, 1))
+    means = jnp.mean(done.logs, axis=(0, 1))
     error = jnp.std(means, axis=-1) / windows.lanes**0.5
     least = ROUNDING * jnp.finfo(means.dtype).eps
-    visible = jnp.any(done.bias > jnp.maximum(VISIBLE_BIAS * error, least))
-    return (done.number == 0) | ((done.number < MOST_PASSES) & visible)
+    return (done.number < MOST_PASSES) & jnp.any(done.bias > jnp.maximum(VISIBLE_BIAS * error, least))
 
 
-def _overlap(logs: Float[Array, "rows V k P"], windows: Windows) -> Float[Array, " k"]:
+def _overlap(stretches: Float[Array, "rows V k P"], windows: Windows) -> Float[Array, " k"]:
     """Bias of the mean, from steps that two windows have in common: the burn-in of one is the end of the one before.
 
     What a frame lacks shrinks as it turns, so that it makes no more difference in the whole window than in the second
     half of the burn-in.
     """
     if windows.burn_in < 2 or windows.lanes == 1:
-        return jnp.full(logs.shape[2], 0 if windows.lanes == 1 else jnp.inf, logs.dtype)
+        return jnp.full(stretches.shape[2], 0 if windows.lanes == 1 else jnp.inf, stretches.dtype)
     half = windows.burn_in // 2
-    late = logs[half : windows.burn_in, ..., 1:] - logs[windows.rows + half :, ..., :-1]
+    late = jnp.log(stretches[half : windows.burn_in, ..., 1:] / stretches[windows.rows + half :, ..., :-1])
     return jnp.abs(jnp.mean(late, axis=(0, 1, 3))) * (late.shape[0] / windows.rows)
-
-
-def _change(before: Float[Array, "rows V k P"], logs: Float[Array, "rows V k P"], windows: Windows) -> Array:
-    """How much the mean of the stretches differs between two passes."""
-    return jnp.abs(jnp.mean((logs - before)[windows.burn_in :], axis=(0, 1, 3)))
 
 
 def orthonormal(frames: Float[Array, "... k D P"]) -> tuple[Float[Array, "... k D P"], Float[Array, "... k P"]]:
