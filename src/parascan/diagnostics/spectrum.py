@@ -6,6 +6,7 @@ early, from a random position, and has turned by the time that its steps count. 
 segments, so that no more states are held than a segment has; the frame goes on from one segment to the next.
 """
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -32,11 +33,18 @@ ENTRIES_OF_A_SEGMENT = 2**22
 MOST_PASSES = 4
 """Most times that the windows run."""
 
-VISIBLE_BIAS = 0.25
+VISIBLE_BIAS = 0.5
 """Part of a mean's standard error from which a bias is worth another pass."""
 
 ROUNDING = 8
 """Units of rounding below which a bias is not looked at."""
+
+SMALL_STATE = 8
+"""Largest D for which states and one direction go hand in hand where the states are not known: such a step takes less
+time than moving its state into a window."""
+
+STEPS_OF_A_CELL = {"float64": 16, "float32": 4}
+"""Steps after which a direction that goes alone is brought back to unit length."""
 
 UNROLLED_COLUMNS = 8
 """Most columns of a frame that are made orthogonal one by one over all windows, rather than by a QR of each window."""
@@ -85,21 +93,76 @@ class Windows(eqx.Module):
         return -(-self.length // self.segments)
 
 
-def log_stretches(
-    recurrence: Recurrence, frames: Float[Array, "V k D"], windows: Windows, states: Trajectory | None = None
-) -> tuple[Float[Array, "T V k"], Float[Array, " k"]]:
-    """Logarithms of the diagonal of R in ``J_t Q_{t-1} = Q_t R_t`` for every step, and the bias of their mean.
+class Stretches(NamedTuple):
+    """How much directions stretch along a trajectory.
 
-    The bias is that of frames that have not turned enough at the beginning of their windows, as far as it shows.
+    Attributes:
+        logs: mean log stretch in each cell of steps, per step ``[C V k]``.
+        cell: steps of a cell.
+        bias: estimated error of the mean for want of turning where windows begin.
+        windows: how the trajectory was cut.
+    """
+
+    logs: Float[Array, "C V k"]
+    cell: int
+    bias: Float[Array, " k"]
+    windows: Windows
+
+
+def log_stretches(
+    recurrence: Recurrence,
+    frames: Float[Array, "V k D"],
+    states: Trajectory | None = None,
+    lanes: int | None = None,
+    burn_in: int | None = None,
+    divides: int = 0,
+) -> Stretches:
+    """Logarithms of the diagonal of R in ``J_t Q_{t-1} = Q_t R_t``, averaged over cells of few steps or one.
+
     Depth T where the states are not known, then T over the windows; work T steps and ``T V k`` products, and those of
-    the burn-in; memory ``T V k`` and the states of a segment.
+    the burn-in; memory ``T V k`` over the steps of a cell, and the states of a segment.
 
     Args:
         recurrence: the system, with one step or more.
         frames: start directions; orthonormal rows.
-        windows: how to cut.
         states: the trajectory ``[T D]`` where it is known.
+        lanes: windows side by side in place of the choice.
+        burn_in: steps for which a frame turns before its window, in place of the choice.
+        divides: number of steps that cells must divide, besides T; zero for none.
     """
+    if lanes is None and states is None and frames.shape[1] == 1 and recurrence.size <= SMALL_STATE:
+        cell = math.gcd(STEPS_OF_A_CELL.get(str(recurrence.dtype), 1), recurrence.length, divides)
+        logs, bias = _hand_in_hand(recurrence, frames, cell), jnp.zeros(1, frames.dtype)
+        return Stretches(logs, cell, bias, Windows(recurrence.length, 1, 1, recurrence.length, 0))
+    windows = Windows.of(recurrence.length, recurrence.size, lanes, burn_in)
+    return Stretches(*_in_windows(recurrence, frames, states, windows), windows)
+
+
+def _hand_in_hand(recurrence: Recurrence, frames: Float[Array, "V 1 D"], cell: int) -> Float[Array, "C V 1"]:
+    """Mean log stretches of cells, directions and state advancing together."""
+
+    def one(carry: tuple[State, Array], x: Tree) -> tuple[tuple[State, Array], None]:
+        state, linear = jax.linearize(lambda s: recurrence.advance(s, x), carry[0])
+        return (state, jax.vmap(linear)(carry[1])), None
+
+    def of_cell(carry: tuple[State, Array], xs: Tree) -> tuple[tuple[State, Array], Array]:
+        state, vectors = jax.lax.scan(one, carry, xs, cell)[0]
+        # By the largest entry first, whose square may overflow or vanish after so many steps.
+        largest = jnp.max(jnp.abs(vectors), axis=1, keepdims=True)
+        scaled = vectors / jnp.where(largest > 0, largest, 1)
+        norms = jnp.sqrt(jnp.sum(scaled**2, axis=1, keepdims=True))
+        return (state, scaled / jnp.where(largest > 0, norms, 1)), (norms * largest)[:, 0]
+
+    cells = recurrence.length // cell
+    xs = jax.tree.map(lambda leaf: leaf.reshape(cells, cell, *leaf.shape[1:]), recurrence.inputs)
+    norms = jax.lax.scan(of_cell, (recurrence.initial, frames[:, 0]), xs, cells)[1]
+    return jnp.log(norms)[..., None] / cell
+
+
+def _in_windows(
+    recurrence: Recurrence, frames: Float[Array, "V k D"], states: Trajectory | None, windows: Windows
+) -> tuple[Float[Array, "T V k"], int, Float[Array, " k"]]:
+    """Log stretches of all steps, the number one, and the bias of their mean."""
     step = LaneStep(recurrence.advance)
     rows = jnp.arange(windows.segments * windows.segment)
 
@@ -122,9 +185,10 @@ def log_stretches(
     start = (recurrence.initial, frames)
     xs = (jax.tree.map(cut, recurrence.inputs), known, real)
     if windows.segments == 1:
-        return segment(start, jax.tree.map(lambda leaf: leaf[0], xs))[1]
+        logs, bias = segment(start, jax.tree.map(lambda leaf: leaf[0], xs))[1]
+        return logs, 1, bias
     logs, bias = jax.lax.scan(segment, start, xs)[1]
-    return logs.reshape(-1, *logs.shape[2:])[: windows.length], jnp.mean(bias, axis=0)
+    return logs.reshape(-1, *logs.shape[2:])[: windows.length], 1, jnp.mean(bias, axis=0)
 
 
 class _Pass(NamedTuple):
