@@ -50,6 +50,7 @@ class Contraction(eqx.Module):
     factor: Float[Array, "D D"]
 
 
+@eqx.filter_jit
 def contraction(paths: Paths) -> Contraction:
     """The constant metric in which the largest contraction factor is least, as far as a search finds it.
 

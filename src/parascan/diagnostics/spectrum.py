@@ -151,7 +151,8 @@ def _hand_in_hand(recurrence: Recurrence, frames: Float[Array, "V 1 D"], cell: i
         largest = jnp.max(jnp.abs(vectors), axis=1, keepdims=True)
         scaled = vectors / jnp.where(largest > 0, largest, 1)
         norms = jnp.sqrt(jnp.sum(scaled**2, axis=1, keepdims=True))
-        return (state, scaled / jnp.where(largest > 0, norms, 1)), (norms * largest)[:, 0]
+        stretches = jnp.where(jnp.all(jnp.isfinite(state)), norms * largest, jnp.nan)
+        return (state, scaled / jnp.where(largest > 0, norms, 1)), stretches[:, 0]
 
     cells = recurrence.length // cell
     xs = jax.tree.map(lambda leaf: leaf.reshape(cells, cell, *leaf.shape[1:]), recurrence.inputs)
@@ -178,6 +179,8 @@ def _in_windows(
         if before is None:
             state, before = jax.lax.scan(lambda s, x: (recurrence.advance(s, x), s), state, inputs, windows.segment)
         frames, logs, bias = _side_by_side(step, frames, (before, inputs), real, windows)
+        # A linear step has finite Jacobians wherever the state is.
+        logs = jnp.where(jnp.all(jnp.isfinite(before), axis=1)[:, None, None], logs, jnp.nan)
         return (state, frames), (logs, bias)
 
     known = None if states is None else cut(recurrence.previous(states))
