@@ -27,7 +27,7 @@ def test_pilots_of_a_driven_network_find_what_the_whole_has(size, getkey):
         norm = jacobian_norm(paths, getkey())
         assert found.rho.low <= norm.high
         assert norm.low <= found.rho.high * 1.01
-        constants = regularity(paths, found.exponent.value, getkey(), longest=31, starts=1000)
+        constants = regularity(paths, found.exponent.value, getkey(), longest=63, starts=1000)
         assert constants.a.low <= found.a.high * 1.05
         assert 1 <= found.a.value <= constants.a.high * 1.05
         assert 0 < found.b.value <= 1
