@@ -29,7 +29,8 @@ def test_pilots_of_a_driven_network_find_what_the_whole_has(size, getkey):
         assert norm.low <= found.rho.high * 1.01
         constants = regularity(paths, found.exponent.value, getkey(), longest=63, starts=1000)
         assert constants.a.low <= found.a.high * 1.05
-        assert 1 <= found.a.value <= constants.a.high * 1.05
+        # A turned direction also sees the lengths between those looked at.
+        assert 1 <= found.a.value <= constants.a.high * 1.1
         assert 0 < found.b.value <= 1
         assert found.steps <= default_budget(20_000) == 2000
         assert found.products <= PRODUCTS_PER_STEP * 2000
