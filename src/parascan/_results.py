@@ -25,6 +25,6 @@ class Result(eqx.Enumeration):
     )
     uncertified = (
         "The rollout met its own tolerance, but its states could not be certified to the tolerance asked for: the "
-        "bound on their error passes it at the step after certificate.horizon. Raise the tolerance of certify, use float64, "
+        "bound on their error passes it at the step after certificate.horizon. Raise the tolerance, use float64, "
         "or shorten the rollout: with a positive Lyapunov exponent no trajectory can be known for long."
     )

@@ -18,7 +18,7 @@ from .._problem import Recurrence
 from .._types import Trajectory
 from ..linear import AbstractTransition, Bidiagonal
 from .rounding import rounding_of_steps
-from .sensitivity import coherent_spread, independent_spread
+from .sensitivity import brought_to_range, coherent_spread, independent_spread
 
 CORRECTIONS = 2
 """Newton corrections made before the error is bounded: each squares a small error."""
@@ -32,11 +32,17 @@ COHERENT = 2.0
 STANDING = 2**9
 """Units of rounding below which a change of state leaves the rounding errors of a step alike."""
 
-DIRECTIONS = 4
-"""Random likely errors along which the curvature is measured."""
+PLACES = (0.5, 0.5, 1.0, 1.0)
+"""How far along a random likely error its curvature is measured, one direction each."""
+
+LEAST_GAIN = 0.25
+"""Most that a Newton correction may be of the one before, unless rounding is all there is to correct."""
 
 CURVATURE_MARGIN = 4.0
 """How much larger the curvature may be along the true error than along any of these."""
+
+CONTRACTION_MARGIN = 2.0
+"""The same for the curvature along the last correction itself."""
 
 
 class ErrorBound(eqx.Module):
@@ -83,11 +89,11 @@ def bound_errors(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -
     given = jnp.where(jnp.isfinite(states), states, 0.0)
     first = problem.residual(given)
 
-    def correct(states: Trajectory, _: None) -> tuple[Trajectory, Bool[Array, " T"]]:
+    def correct(states: Trajectory, _: None) -> tuple[Trajectory, tuple[Bool[Array, " T"], Float[Array, " T"]]]:
         here = linearize(problem, states)
-        return states + here.correction, here.finite
+        return states + here.correction, (here.finite, _norms(here.correction))
 
-    refined, finite = jax.lax.scan(correct, given, None, length=CORRECTIONS)
+    refined, (finite, earlier) = jax.lax.scan(correct, given, None, length=CORRECTIONS)
     here = linearize(problem, refined)
     reached = jnp.all(finite, axis=0) & here.finite & jnp.all(jnp.isfinite(states), axis=1)
     unit = 0.5 * float(jnp.finfo(problem.dtype).eps)
@@ -97,11 +103,16 @@ def bound_errors(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -
     standing = jnp.abs(refined - problem.previous(refined)) <= STANDING * unit * scale
     rounding = SPREADS * independent_spread(here.transition, local, keys[1])
     rounding += COHERENT * coherent_spread(here.transition, jnp.where(standing, local, 0.0), keys[2])
-    rounding += float(jnp.finfo(problem.dtype).tiny) ** 0.5
-    remaining = _norms(here.correction) + rounding
-    h = curvature(problem, refined, here.transition, remaining, local, keys[3])
+    last = _norms(here.correction)
+    remaining = last + rounding
+    h = jnp.maximum(
+        curvature(problem, refined, here.transition, remaining, local, keys[3]),
+        contraction(problem, refined, here, remaining, rounding),
+    )
+    # Far from the solution a correction says nothing of the error: it has to be in the middle of fast convergence.
+    reached &= (last <= LEAST_GAIN * earlier[-1]) | (last <= rounding)
     moved = _norms(refined - given)
-    bound = moved + remaining * kantorovich_factor(h)
+    bound = (moved + remaining * kantorovich_factor(h)) * (1 + 16 * unit)
     known = (jnp.cumprod(reached.astype(jnp.int32)) > 0) & jnp.isfinite(bound)
     return ErrorBound(
         bound=jnp.where(known, bound, jnp.inf),
@@ -150,31 +161,56 @@ def curvature(
         key: random key of the directions.
     """
     solve = Bidiagonal(transition).solve
-    largest = jnp.maximum(jnp.max(local, initial=0.0), jnp.finfo(problem.dtype).tiny)
+    scaled = brought_to_range(local)[1]
     sizes = jnp.where(jnp.isfinite(sizes), sizes, 0.0)
     previous = problem.previous(states)
 
-    def second_order(point: Array, inputs: Any, error: Array) -> Array:
+    def second_order(point: Array, inputs: Any, error: Array, place: Array) -> Array:
         def product(at: Array) -> Array:
             return jax.jvp(lambda s: problem.advance(s, inputs), (at,), (error,))[1]
 
-        return product(point + 0.5 * error) - product(point)
+        # Exact for a constant second derivative, wherever along the error it is taken.
+        return (product(point + place * error) - product(point)) * (0.5 / place)
 
-    def share(signs: Trajectory) -> Float[Array, " T"]:
-        direction = solve(signs * local / largest)
+    def share(signs: Trajectory, place: Array) -> Float[Array, " T"]:
+        direction = solve(signs * scaled)
         norms = _norms(direction)
         usable = (norms > 0) & jnp.isfinite(norms)
         factor = jnp.where(usable, sizes / jnp.where(usable, norms, 1.0), 0.0)
         error = jnp.where(usable[:, None], factor[:, None] * direction, 0.0)
         before = jnp.concatenate([jnp.zeros_like(error[:1]), error[:-1]])
-        terms = jax.vmap(second_order)(previous, problem.inputs, before)
+        terms = jax.vmap(second_order, in_axes=(0, 0, 0, None))(previous, problem.inputs, before, place)
         effect = _norms(solve(terms))
         relative = effect / jnp.maximum(sizes, jnp.finfo(problem.dtype).tiny)
         return jnp.where(jnp.isnan(relative), jnp.inf, relative)
 
-    signs = jax.random.rademacher(key, (DIRECTIONS, *states.shape), problem.dtype)
-    shares = jnp.max(jax.vmap(share)(signs), axis=0)
+    signs = jax.random.rademacher(key, (len(PLACES), *states.shape), problem.dtype)
+    shares = jnp.max(jax.vmap(share)(signs, jnp.asarray(PLACES, problem.dtype)), axis=0)
     return 2 * CURVATURE_MARGIN * jax.lax.cummax(shares)
+
+
+def contraction(
+    problem: Recurrence,
+    states: Trajectory,
+    here: Linearized,
+    sizes: Float[Array, " T"],
+    rounding: Float[Array, " T"],
+) -> Float[Array, " T"]:
+    """Kantorovich's ``h`` as the last correction shows it: what is left after it, beyond rounding, is h / 2 of it.
+
+    Args:
+        problem: the recurrence.
+        states: trajectory ``[T D]``.
+        here: its linearization.
+        sizes: norms of the error ``[T]``.
+        rounding: bound on the effect of rounding ``[T]``.
+
+    Source: Deuflhard 2004, section 2.1.1, the simplified Newton correction.
+    """
+    left = problem.residual(states + here.correction)
+    effect = _norms(Bidiagonal(here.transition).solve(left))
+    share = jnp.maximum(effect - rounding, 0.0) / jnp.maximum(sizes, jnp.finfo(problem.dtype).tiny)
+    return 2 * CONTRACTION_MARGIN * jax.lax.cummax(jnp.where(jnp.isnan(share), jnp.inf, share))
 
 
 def kantorovich_factor(h: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

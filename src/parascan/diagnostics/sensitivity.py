@@ -22,6 +22,9 @@ EXACT_SIZE = 8
 PROBES = 16
 """Random right-hand sides of an estimated trace, whose square root is then right to about 18 percent."""
 
+FIRST = 4
+"""Steps whose rounding errors are taken for what is usual."""
+
 COHERENT_PROBES = 4
 """Right-hand sides with signs that stay the same over time."""
 
@@ -48,9 +51,7 @@ def independent_spread(transition: AbstractTransition, errors: Trajectory, key: 
         errors: standard deviations of the errors of single steps ``[T D]``.
         key: random key of the probes.
     """
-    largest = jnp.maximum(jnp.max(errors), jnp.finfo(errors.dtype).tiny)
-    # Squares of units of rounding would underflow.
-    scaled = errors / largest
+    scale, scaled = brought_to_range(errors)
     if isinstance(transition, ZeroTransition):
         squares = jnp.sum(scaled**2, axis=1)
     elif isinstance(transition, DiagonalTransition):
@@ -60,7 +61,7 @@ def independent_spread(transition: AbstractTransition, errors: Trajectory, key: 
     else:
         signs = jax.random.rademacher(key, (PROBES, *errors.shape), errors.dtype)
         squares = jnp.mean(jnp.sum(jax.vmap(Bidiagonal(transition).solve)(signs * scaled) ** 2, axis=2), axis=0)
-    return largest * jnp.sqrt(jnp.maximum(squares, 0.0))
+    return scale * (jnp.sqrt(jnp.maximum(squares, 0.0)) + float(jnp.finfo(errors.dtype).tiny) ** 0.5)
 
 
 def _traces(transition: DenseTransition, errors: Trajectory) -> Float[Array, " T"]:
@@ -82,6 +83,26 @@ def coherent_spread(transition: AbstractTransition, errors: Trajectory, key: Key
     """
     count = 1 if transition.size == 1 else COHERENT_PROBES
     signs = jax.random.rademacher(key, (count, 1, transition.size), errors.dtype)
-    largest = jnp.maximum(jnp.max(errors), jnp.finfo(errors.dtype).tiny)
-    solutions = jax.vmap(Bidiagonal(transition).solve)(signs * errors / largest)
-    return largest * jnp.sqrt(jnp.mean(jnp.sum(solutions**2, axis=2), axis=0))
+    scale, scaled = brought_to_range(errors)
+    solutions = jax.vmap(Bidiagonal(transition).solve)(signs * scaled)
+    return scale * jnp.sqrt(jnp.mean(jnp.sum(solutions**2, axis=2), axis=0))
+
+
+def brought_to_range(errors: Trajectory) -> tuple[Float[Array, ""], Trajectory]:
+    """A scale, and errors in units of it whose squares neither overflow nor vanish near the start.
+
+    The scale lies between the errors of the first steps, which belong to the true trajectory whatever the rest is, and
+    the largest. Errors beyond the range that squares have from there are infinite.
+
+    Args:
+        errors: sizes ``[T D]``, finite and zero or more.
+    """
+    numbers = jnp.finfo(errors.dtype)
+    positive = jnp.min(jnp.where(errors > 0, errors, jnp.inf), initial=jnp.inf)
+    first = jnp.max(errors[:FIRST])
+    first = jnp.where(first > 0, first, jnp.where(jnp.isfinite(positive), positive, 1.0))
+    most = float(numbers.max) ** 0.75
+    ratios = errors / first
+    largest = jnp.max(jnp.where(ratios <= most, ratios, 0.0), initial=1.0)
+    scale = first * jnp.sqrt(largest)
+    return scale, jnp.where(ratios <= most, errors / scale, jnp.inf)
