@@ -1,4 +1,4 @@
-"""Random systems with their true trajectories, by numpy in extended precision: independent of JAX and of its rounding."""
+"""Random systems with their true trajectories, by numpy in extended precision: independent of JAX."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import parascan as ps
