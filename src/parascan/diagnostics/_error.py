@@ -111,6 +111,8 @@ def bound_errors(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -
     )
     # Far from the solution a correction says nothing of the error: it has to be in the middle of fast convergence.
     reached &= (last <= LEAST_GAIN * earlier[-1]) | (last <= rounding)
+    # Quotients by numbers near the largest one may be flushed to zero, and norms with them.
+    reached &= jnp.max(jnp.abs(states), axis=1) < float(jnp.finfo(problem.dtype).max) ** 0.75
     moved = _norms(refined - given)
     bound = (moved + remaining * kantorovich_factor(h)) * (1 + 16 * unit)
     known = (jnp.cumprod(reached.astype(jnp.int32)) > 0) & jnp.isfinite(bound)
