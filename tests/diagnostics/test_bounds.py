@@ -139,11 +139,11 @@ def newton_errors(weights, inputs, start, guess):
 
 @pytest.mark.parametrize("gain", [0.1, 0.2, 0.8])
 def test_theorem_four_bounds_the_iterates(gain):
-    random = np.random.default_rng(1)
-    weights = random.normal(size=(3, 3))
+    draw = np.random.default_rng(1)
+    weights = draw.normal(size=(3, 3))
     weights *= gain / np.linalg.norm(weights, 2)
-    inputs = random.normal(size=(25, 3))
-    errors = newton_errors(weights, inputs, np.zeros(3), 3 * random.normal(size=(25, 3)))
+    inputs = draw.normal(size=(25, 3))
+    errors = newton_errors(weights, inputs, np.zeros(3), 3 * draw.normal(size=(25, 3)))
     with jax.enable_x64(True):
         for beta in (0.3, 0.6, 0.9):
             bound = rates.log_error_bound(jnp.arange(25.0), 25.0, beta, np.log(gain), 1.0, gain)
