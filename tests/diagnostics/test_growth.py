@@ -9,7 +9,7 @@ from flow_steps import recurrence, trajectory
 import parascan as ps
 from parascan._problem import Recurrence
 from parascan.diagnostics import Paths, contraction, growth, jacobian_norm, lipschitz, products, regularity
-from parascan.diagnostics.singular import norms_of_products, shortfall, stored_norms
+from parascan.diagnostics.spectral_norms import norms_of_products, shortfall, stored_norms
 from parascan.diagnostics.statistics import extrapolated_maximum, half_width, mean
 
 
