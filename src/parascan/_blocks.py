@@ -6,6 +6,7 @@ exactly zero; only the jumps at the boundaries are left to solve for. Blocks of 
 block of T steps is sequential evaluation.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -18,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ._problem import Recurrence
 from ._types import State, Trajectory, Tree
-from .lanes import costly
+from .lanes import costly, lanes_at_once
 from .lanes.program import over_lanes, with_known
 
 FEW_VECTORS = 8
@@ -48,17 +49,31 @@ class BlockRecurrence(Recurrence):
 
     Attributes:
         whole: whether all blocks are full, so that no row need be told from padding.
+        known: number of leading boundaries that are exact; their blocks need no visit.
     """
 
     whole: bool = eqx.field(static=True)
+    known: Int[Array, ""] | int = 0
+
+    def knowing(self, prefix: Int[Array, ""]) -> "BlockRecurrence":
+        """The same recurrence, told that its first boundaries are exact."""
+        return dataclasses.replace(self, known=prefix)
 
     def images(self, states: Trajectory) -> Trajectory:
-        """``F_k(s_{k-1})`` for all blocks."""
-        return self.run(self.previous(states), 0)
+        """``F_k(s_{k-1})`` for all blocks; those that are known to be exact are ``s_k``."""
+        return self._in_groups(lambda group, before: group.run(before, 0), states, states, 0)
 
     def pushforward(self, states: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
-        """Products of the block maps' Jacobians with a few vectors: each step is linearized once for all of them."""
-        advance, first = self._lanes(), self.previous(states).T
+        """Products of the block maps' Jacobians with a few vectors: each step is linearized once for all of them.
+
+        Zero in blocks that are known to be exact, where no correction arrives.
+        """
+        none = jnp.zeros((len(vectors), *states.shape), self.dtype)
+        return self._in_groups(lambda group, before: group.pushed(before, vectors), states, none, 1)
+
+    def pushed(self, before: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
+        """The same for all blocks, from the states before them."""
+        advance, first = self._lanes(), before.T
         linearize, push = _in_two_stages(advance, first, self._row(jnp.int32(0)))
         few = len(vectors) <= FEW_VECTORS
 
@@ -112,6 +127,32 @@ class BlockRecurrence(Recurrence):
 
         room = jax.lax.empty((self.length, self._rows, self.size), self.dtype)
         return jax.lax.fori_loop(0, self._rows, forward, (self.previous(states).T, room))[1]
+
+    def _in_groups(
+        self, visit: Callable[["BlockRecurrence", Trajectory], Array], states: Trajectory, known: Array, axis: int
+    ) -> Array:
+        """What a visit makes of all blocks, as many at a time as suits the caches, but for groups known to be exact.
+
+        Args:
+            visit: from some of the blocks and the states before them.
+            states: the boundaries ``[P D]``.
+            known: what stands for blocks that are not visited.
+            axis: of the result that counts blocks.
+        """
+        size = min(lanes_at_once(self.size), self.length)
+        count = -(-self.length // size)
+        before = self.previous(states)
+        if count == 1:
+            return visit(self, before)
+
+        def one(index: Int[Array, ""], found: Array) -> Array:
+            # The last group overlaps the one before it.
+            first = jnp.minimum(index * size, self.length - size)
+            cut = partial(jax.lax.dynamic_slice_in_dim, start_index=first, slice_size=size)
+            group = dataclasses.replace(self, inputs=jax.tree.map(cut, self.inputs), length=size)
+            return jax.lax.dynamic_update_slice_in_dim(found, visit(group, cut(before)), first, axis)
+
+        return jax.lax.fori_loop(jnp.minimum(self.known // size, count), count, one, known)
 
     @property
     def _rows(self) -> int:

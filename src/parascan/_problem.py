@@ -12,7 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
@@ -44,6 +44,10 @@ class Recurrence(eqx.Module):
     def previous(self, states: Trajectory) -> Trajectory:
         """The state before each step."""
         return jnp.concatenate([self.initial[None], states[:-1]])
+
+    def knowing(self, prefix: Int[Array, ""]) -> "Recurrence":
+        """The same recurrence, told that its first states are exact and need not be computed again."""
+        return self
 
     def images(self, states: Trajectory) -> Trajectory:
         """``f_t(s_{t-1})`` for all t in parallel; equal to ``states`` only at the solution."""

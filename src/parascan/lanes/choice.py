@@ -121,6 +121,17 @@ def choose_lanes(
     return max(exact or counts, key=value)
 
 
+def lanes_at_once(size: int) -> int:
+    """Most lanes that are worth running together, when there are many.
+
+    Args:
+        size: D, entries of a state.
+    """
+    if jax.default_backend() == "cpu":
+        return next(lanes for bound, lanes in LANES_ON_CPU if size <= bound)
+    return max(ENTRIES_ELSEWHERE // max(size, 1), 1)
+
+
 def adjoint_pays(size: int, work: float, batch: int) -> bool:
     """Whether a derivative is worth a recurrence of its own, rather than JAX's way through the plain loop.
 
