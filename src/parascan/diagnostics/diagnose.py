@@ -252,7 +252,7 @@ def _assemble(
         length=length,
         size=int(seen.size),
         dtype=str(dtype),
-        criterion=str(criterion),
+        criterion=f"Merit(tol={criterion.tol:g})" if isinstance(criterion, Merit) else str(criterion),
         cost={"steps": growth.steps, "products": growth.products, "evaluations": pilot.steps},
     )
 
