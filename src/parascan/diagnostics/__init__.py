@@ -12,6 +12,8 @@ from .growth import Regularity as Regularity
 from .growth import jacobian_norm as jacobian_norm
 from .growth import regularity as regularity
 from .lyapunov import lyapunov_exponents as lyapunov_exponents
+from .metric import Contraction as Contraction
+from .metric import contraction as contraction
 from .paths import Paths as Paths
 from .pilots import Growth as Growth
 from .pilots import measure_growth as measure_growth

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .estimate import Estimate
+from .spectrum import Stretches
 from .statistics import batch_means, half_width, mean
 
 LEVEL = 0.95
@@ -97,39 +98,33 @@ def kaplan_yorke_dimension(exponents: Float[Array, " k"], size: int) -> Float[Ar
 
 
 def summarize(
-    logs: Float[Array, "T V k"],
-    bias: Float[Array, " k"],
-    warm_up: int,
-    windows: int | None,
-    dt: float,
-    size: int,
-    how: str,
+    stretches: Stretches, warm_up: int, windows: int | None, dt: float, size: int, how: str
 ) -> LyapunovEstimate:
     """The estimate from log stretches.
 
     Args:
-        logs: of every step, frame and direction.
-        bias: of their mean, for directions that have not turned enough where windows begin.
+        stretches: in cells that divide the warm-up and the windows.
         warm_up: leading steps that do not count.
         windows: number of finite-time windows over all steps, the last of which takes what is left over, or None.
         dt: time that one step stands for.
         size: D.
         how: the method, in a few words.
     """
-    single = logs.shape[2] == 1
-    logs, bias = (logs[..., 0], bias[0]) if single else (logs, bias)
-    counted = logs[warm_up:]
+    logs, cell, bias, _ = stretches
+    if logs.shape[2] == 1:
+        logs, bias = logs[..., 0], bias[0]
+    counted = logs[warm_up // cell :]
     directions = mean(counted)
     value, spread = jnp.mean(directions, axis=0), jnp.std(directions, axis=0)
     over_directions = jnp.mean(logs, axis=1)
-    batches = batch_means(over_directions[warm_up:])
+    batches = batch_means(over_directions[warm_up // cell :])
     # Directions that have not turned yet disagree by as much as they are biased.
     width = half_width(batches, LEVEL) + spread + bias + ROUNDING * jnp.finfo(logs.dtype).eps
     width = jnp.where(jnp.isnan(width) & jnp.isneginf(value), 0, width)
     low, high = (
         jnp.where(jnp.isnan(end), sign * jnp.inf, end) for end, sign in ((value - width, -1), (value + width, 1))
     )
-    method = f"{how}, {len(counted)} steps after {warm_up}, {len(batches)} batch means"
+    method = f"{how}, {cell * len(counted)} steps after {warm_up}, {len(batches)} batch means"
     return LyapunovEstimate(
         per_step=value,
         per_time=value / dt,

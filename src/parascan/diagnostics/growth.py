@@ -44,6 +44,7 @@ class Regularity(eqx.Module):
     overshoot: Estimate
 
 
+@eqx.filter_jit
 def regularity(
     paths: Paths,
     exponent: Float[Array, ""],
@@ -130,6 +131,7 @@ def _swings(stretches: Float[Array, "P L"] | None, exponent: Float[Array, ""]) -
     return rise, jnp.min(sums - jax.lax.cummax(sums, axis=1))
 
 
+@eqx.filter_jit
 def jacobian_norm(paths: Paths, key: Key[Array, ""], *, places: int = PLACES) -> Estimate:
     """``rho = max ||J_t||``, the largest spectral norm of a step's Jacobian along the trajectory.
 

@@ -1,5 +1,7 @@
 """Lyapunov exponents of a step along its own trajectory."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,13 +13,16 @@ from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, resolve
 from .._types import StepFunction, Trajectory, Tree
 from .exponents import LyapunovEstimate, summarize
-from .spectrum import Windows, log_stretches
+from .spectrum import log_stretches
 
 WARM_UP_SHARE = 20
 """A warm-up that is not given is T over this number."""
 
 LONGEST_WARM_UP = 1000
 """Most steps of a warm-up that is not given."""
+
+WARM_UP_MULTIPLE = 16
+"""What a warm-up that is not given is a multiple of."""
 
 
 def lyapunov_exponents(
@@ -121,7 +126,8 @@ def _estimate(
     if length == 0:
         raise ValueError("length: given 0, expected one step or more to measure an exponent on.")
     warm_up = options.warm_up
-    warm_up = min(length // WARM_UP_SHARE, LONGEST_WARM_UP) if warm_up is None else warm_up
+    if warm_up is None:
+        warm_up = min(length // WARM_UP_SHARE, LONGEST_WARM_UP) // WARM_UP_MULTIPLE * WARM_UP_MULTIPLE
     if warm_up >= length:
         raise ValueError(f"warm_up: given {warm_up}, expected zero or more and less than T = {length}.")
     if options.windows is not None and options.windows > length:
@@ -132,12 +138,13 @@ def _estimate(
         raise ValueError(f"k: given {options.k}, expected at most D = {recurrence.size}.")
     known = None if states is None else _flat_states(problem, signature.init, states)
     frames = random_frames(key, options.directions, options.k, recurrence)
-    cut = Windows.of(length, recurrence.size, options.lanes, options.burn_in)
-    logs, bias = log_stretches(recurrence, frames, cut, known)
+    divides = math.gcd(warm_up, length // options.windows if options.windows else 0)
+    found = log_stretches(recurrence, frames, known, options.lanes, options.burn_in, divides)
     how = "algorithm 1" if options.k == 1 else "QR of pushed frames"
+    cut = found.windows
     if cut.lanes > 1:
         how += f" in {cut.segments * cut.lanes} windows with {cut.burn_in} steps of burn-in"
-    return summarize(logs, bias, warm_up, options.windows, options.dt, recurrence.size, how)
+    return summarize(found, warm_up, options.windows, options.dt, recurrence.size, how)
 
 
 def random_frames(key: Key[Array, ""], count: int, k: int, recurrence: Recurrence) -> Float[Array, "V k D"]:

@@ -66,10 +66,11 @@ class Paths(eqx.Module):
         return np.floor((np.arange(count) + 0.5) * available / count).astype(int)
 
     def spread_starts(self, count: int, longest: int) -> np.ndarray:
-        """Flat indices of steps, evenly spread over and within the paths, with as many steps from them on."""
-        each = min(-(-count // self.count), self.length - longest + 1)
+        """Flat indices of at most so many steps, spread over and within the paths, with as many steps from them on."""
+        used = np.floor((np.arange(min(count, self.count)) + 0.5) * self.count / min(count, self.count)).astype(int)
+        each = min(max(count // self.count, 1), self.length - longest + 1)
         within = np.floor((np.arange(each) + 0.5) * (self.length - longest + 1) / each).astype(int)
-        return (np.arange(self.count)[:, None] * self.length + within).reshape(-1)
+        return (used[:, None] * self.length + within).reshape(-1)
 
     def at(self, places: Int[Array, " n"] | np.ndarray) -> tuple[Float[Array, "D n"], Tree]:
         """States and inputs of steps by their flat index, with the places as the last axis."""

@@ -15,7 +15,7 @@ STORED_SIZE = 16
 LENGTHS_PER_OCTAVE = 3
 """Lengths of windows between one and its double."""
 
-POWER_STEPS = 3
+POWER_STEPS = 5
 """Products with a window and its transpose for each length, where products are not stored."""
 
 

@@ -1,5 +1,6 @@
 """How fast the Jacobian changes with the state."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -22,6 +23,7 @@ RADIUS = 0.1
 """Distance from the trajectory in units of the states' own spread, where none is given."""
 
 
+@eqx.filter_jit
 def lipschitz(paths: Paths, key: Key[Array, ""], *, places: int = PLACES, radius: float | None = None) -> Estimate:
     """Lipschitz constant of ``s -> J_t(s)`` near the trajectory, by sampling, in 1/unit of the state.
 

@@ -22,23 +22,30 @@ def stored_norms(matrices: Float[Array, "*batch M N"]) -> Float[Array, "*batch"]
 
     An SVD of each of many small matrices costs a hundred times as much.
     """
-    largest = jnp.max(jnp.abs(matrices), axis=(-1, -2), keepdims=True)
-    scaled = matrices / jnp.where(largest > 0, largest, 1)
-    gram = jnp.einsum("...mi,...mj->...ij", scaled, scaled)
+    largest = jnp.max(jnp.abs(matrices), axis=(-1, -2))
+    image = jnp.einsum("...mi,...i->...m", _scaled(matrices), leading_vectors(matrices))
+    return jnp.sqrt(jnp.sum(image**2, axis=-1)) * largest
+
+
+def leading_vectors(matrices: Float[Array, "*batch M N"]) -> Float[Array, "*batch N"]:
+    """Unit vectors that the matrices stretch most."""
+    scaled = _scaled(matrices)
 
     def square(_: int, power: Array) -> Array:
-        power = jnp.einsum("...ij,...jk->...ik", power, power)
-        top = jnp.max(jnp.abs(power), axis=(-1, -2), keepdims=True)
-        return power / jnp.where(top > 0, top, 1)
+        return _scaled(jnp.einsum("...ij,...jk->...ik", power, power))
 
-    power = jax.lax.fori_loop(0, SQUARINGS, square, gram)
+    power = jax.lax.fori_loop(0, SQUARINGS, square, _scaled(jnp.einsum("...mi,...mj->...ij", scaled, scaled)))
     # All columns lean towards the leading vector; the longest has lost least to rounding.
     column = jnp.argmax(jnp.sum(power**2, axis=-2), axis=-1)
     vector = jnp.take_along_axis(power, column[..., None, None], axis=-1)[..., 0]
-    image = jnp.einsum("...mi,...i->...m", scaled, vector)
-    length = jnp.sqrt(jnp.sum(vector**2, axis=-1))
-    norm = jnp.sqrt(jnp.sum(image**2, axis=-1)) / jnp.where(length > 0, length, 1)
-    return norm * largest[..., 0, 0]
+    length = jnp.sqrt(jnp.sum(vector**2, axis=-1, keepdims=True))
+    return vector / jnp.where(length > 0, length, 1)
+
+
+def _scaled(matrices: Float[Array, "*batch M N"]) -> Float[Array, "*batch M N"]:
+    """The matrices with a largest entry of one; zero stays zero."""
+    largest = jnp.max(jnp.abs(matrices), axis=(-1, -2), keepdims=True)
+    return matrices / jnp.where(largest > 0, largest, 1)
 
 
 def norms_of_products(

@@ -6,6 +6,7 @@ early, from a random position, and has turned by the time that its steps count. 
 segments, so that no more states are held than a segment has; the frame goes on from one segment to the next.
 """
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -32,11 +33,18 @@ ENTRIES_OF_A_SEGMENT = 2**22
 MOST_PASSES = 4
 """Most times that the windows run."""
 
-VISIBLE_BIAS = 0.25
+VISIBLE_BIAS = 0.5
 """Part of a mean's standard error from which a bias is worth another pass."""
 
 ROUNDING = 8
 """Units of rounding below which a bias is not looked at."""
+
+SMALL_STATE = 8
+"""Largest D for which states and one direction go hand in hand where the states are not known: such a step takes less
+time than moving its state into a window."""
+
+STEPS_OF_A_CELL = {"float64": 16, "float32": 4}
+"""Steps after which a direction that goes alone is brought back to unit length."""
 
 UNROLLED_COLUMNS = 8
 """Most columns of a frame that are made orthogonal one by one over all windows, rather than by a QR of each window."""
@@ -85,21 +93,77 @@ class Windows(eqx.Module):
         return -(-self.length // self.segments)
 
 
-def log_stretches(
-    recurrence: Recurrence, frames: Float[Array, "V k D"], windows: Windows, states: Trajectory | None = None
-) -> tuple[Float[Array, "T V k"], Float[Array, " k"]]:
-    """Logarithms of the diagonal of R in ``J_t Q_{t-1} = Q_t R_t`` for every step, and the bias of their mean.
+class Stretches(NamedTuple):
+    """How much directions stretch along a trajectory.
 
-    The bias is that of frames that have not turned enough at the beginning of their windows, as far as it shows.
+    Attributes:
+        logs: mean log stretch in each cell of steps, per step ``[C V k]``.
+        cell: steps of a cell.
+        bias: estimated error of the mean for want of turning where windows begin.
+        windows: how the trajectory was cut.
+    """
+
+    logs: Float[Array, "C V k"]
+    cell: int
+    bias: Float[Array, " k"]
+    windows: Windows
+
+
+def log_stretches(
+    recurrence: Recurrence,
+    frames: Float[Array, "V k D"],
+    states: Trajectory | None = None,
+    lanes: int | None = None,
+    burn_in: int | None = None,
+    divides: int = 0,
+) -> Stretches:
+    """Logarithms of the diagonal of R in ``J_t Q_{t-1} = Q_t R_t``, averaged over cells of few steps or one.
+
     Depth T where the states are not known, then T over the windows; work T steps and ``T V k`` products, and those of
-    the burn-in; memory ``T V k`` and the states of a segment.
+    the burn-in; memory ``T V k`` over the steps of a cell, and the states of a segment.
 
     Args:
         recurrence: the system, with one step or more.
         frames: start directions; orthonormal rows.
-        windows: how to cut.
         states: the trajectory ``[T D]`` where it is known.
+        lanes: windows side by side in place of the choice.
+        burn_in: steps for which a frame turns before its window, in place of the choice.
+        divides: number of steps that cells must divide, besides T; zero for none.
     """
+    if lanes is None and states is None and frames.shape[1] == 1 and recurrence.size <= SMALL_STATE:
+        cell = math.gcd(STEPS_OF_A_CELL.get(str(recurrence.dtype), 1), recurrence.length, divides)
+        logs, bias = _hand_in_hand(recurrence, frames, cell), jnp.zeros(1, frames.dtype)
+        return Stretches(logs, cell, bias, Windows(recurrence.length, 1, 1, recurrence.length, 0))
+    windows = Windows.of(recurrence.length, recurrence.size, lanes, burn_in)
+    return Stretches(*_in_windows(recurrence, frames, states, windows), windows)
+
+
+def _hand_in_hand(recurrence: Recurrence, frames: Float[Array, "V 1 D"], cell: int) -> Float[Array, "C V 1"]:
+    """Mean log stretches of cells, directions and state advancing together."""
+
+    def one(carry: tuple[State, Array], x: Tree) -> tuple[tuple[State, Array], None]:
+        state, linear = jax.linearize(lambda s: recurrence.advance(s, x), carry[0])
+        return (state, jax.vmap(linear)(carry[1])), None
+
+    def of_cell(carry: tuple[State, Array], xs: Tree) -> tuple[tuple[State, Array], Array]:
+        state, vectors = jax.lax.scan(one, carry, xs, cell)[0]
+        # By the largest entry first, whose square may overflow or vanish after so many steps.
+        largest = jnp.max(jnp.abs(vectors), axis=1, keepdims=True)
+        scaled = vectors / jnp.where(largest > 0, largest, 1)
+        norms = jnp.sqrt(jnp.sum(scaled**2, axis=1, keepdims=True))
+        stretches = jnp.where(jnp.all(jnp.isfinite(state)), norms * largest, jnp.nan)
+        return (state, scaled / jnp.where(largest > 0, norms, 1)), stretches[:, 0]
+
+    cells = recurrence.length // cell
+    xs = jax.tree.map(lambda leaf: leaf.reshape(cells, cell, *leaf.shape[1:]), recurrence.inputs)
+    norms = jax.lax.scan(of_cell, (recurrence.initial, frames[:, 0]), xs, cells)[1]
+    return jnp.log(norms)[..., None] / cell
+
+
+def _in_windows(
+    recurrence: Recurrence, frames: Float[Array, "V k D"], states: Trajectory | None, windows: Windows
+) -> tuple[Float[Array, "T V k"], int, Float[Array, " k"]]:
+    """Log stretches of all steps, the number one, and the bias of their mean."""
     step = LaneStep(recurrence.advance)
     rows = jnp.arange(windows.segments * windows.segment)
 
@@ -115,6 +179,8 @@ def log_stretches(
         if before is None:
             state, before = jax.lax.scan(lambda s, x: (recurrence.advance(s, x), s), state, inputs, windows.segment)
         frames, logs, bias = _side_by_side(step, frames, (before, inputs), real, windows)
+        # A linear step has finite Jacobians wherever the state is.
+        logs = jnp.where(jnp.all(jnp.isfinite(before), axis=1)[:, None, None], logs, jnp.nan)
         return (state, frames), (logs, bias)
 
     known = None if states is None else cut(recurrence.previous(states))
@@ -122,25 +188,24 @@ def log_stretches(
     start = (recurrence.initial, frames)
     xs = (jax.tree.map(cut, recurrence.inputs), known, real)
     if windows.segments == 1:
-        return segment(start, jax.tree.map(lambda leaf: leaf[0], xs))[1]
+        logs, bias = segment(start, jax.tree.map(lambda leaf: leaf[0], xs))[1]
+        return logs, 1, bias
     logs, bias = jax.lax.scan(segment, start, xs)[1]
-    return logs.reshape(-1, *logs.shape[2:])[: windows.length], jnp.mean(bias, axis=0)
+    return logs.reshape(-1, *logs.shape[2:])[: windows.length], 1, jnp.mean(bias, axis=0)
 
 
 class _Pass(NamedTuple):
     """What one pass over all windows of a segment leaves behind.
 
     Attributes:
-        start: frames at the beginning of the windows; only those of the first pass have a burn-in before them.
-        after: frames at their ends.
-        logs: log stretches by row and window, those of the burn-in first ``[B + R, V, k, P]``.
+        after: frames at the ends of the windows.
+        logs: log stretches by row and window.
         bias: estimated error of their mean for want of turning.
         number: passes so far.
     """
 
-    start: Float[Array, "V k D P"]
     after: Float[Array, "V k D P"]
-    logs: Float[Array, "rows V k P"]
+    logs: Float[Array, "R V k P"]
     bias: Float[Array, " k"]
     number: Int[Array, ""]
 
@@ -158,59 +223,48 @@ def _side_by_side(
     valid = (index >= 0) & (index < real)
     gathered = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 0, windows.segment - 1)], steps)
 
-    def one(row: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        frames, stretches = carry
-        (state, x), counts = last(
-            jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, row, 0, keepdims=False), (gathered, valid))
-        )
-        turned, norms = orthonormal(step.push(state, x, frames))
-        stretches = jax.lax.dynamic_update_index_in_dim(stretches, jnp.where(counts, norms, 1), row, 0)
-        return jnp.where(counts, turned, frames), stretches
+    def one(frames: Array, row: tuple[Tree, Array]) -> tuple[Array, Array]:
+        (state, x), counts = last(row)
+        turned, stretches = orthonormal(step.push(state, x, frames))
+        return jnp.where(counts, turned, frames), jnp.where(counts, stretches, 1)
 
-    def advance(before: _Pass) -> _Pass:
-        first = jnp.where(before.number == 0, 0, burn_in)
-        room = jnp.ones_like(before.logs)
-        after, stretches = jax.lax.fori_loop(first, burn_in + rows, one, (before.start, room))
-        # Outside the loop over rows, where logarithms of many numbers at once are cheap.
+    def again(before: _Pass) -> _Pass:
+        start = jnp.concatenate([frames[..., None], before.after[..., :-1]], axis=-1)
+        after, stretches = jax.lax.scan(one, start, jax.tree.map(lambda leaf: leaf[burn_in:], (gathered, valid)))
         logs = jnp.log(stretches)
-        bias = jnp.where(before.number == 0, _overlap(logs, windows), _change(before.logs, logs, windows))
-        start = jnp.concatenate([frames[..., None], after[..., :-1]], axis=-1)
-        return _Pass(start, after, logs, bias, before.number + 1)
+        bias = jnp.abs(jnp.mean(logs - before.logs, axis=(0, 1, 3)))
+        return _Pass(after, logs, bias, before.number + 1)
 
     start = jnp.broadcast_to(frames[..., None], (*frames.shape, lanes))
-    room = jnp.zeros((burn_in + rows, *frames.shape[:2], lanes), frames.dtype)
-    done = _Pass(start, start, room, jnp.zeros(frames.shape[1], frames.dtype), jnp.int32(0))
-    done = advance(done) if lanes == 1 else jax.lax.while_loop(lambda done: _goes_on(done, windows), advance, done)
+    after, stretches = jax.lax.scan(one, start, (gathered, valid))
+    # Outside the loop over rows, where logarithms of many numbers at once are cheap.
+    done = _Pass(after, jnp.log(stretches[burn_in:]), _overlap(stretches, windows), jnp.int32(1))
+    if lanes > 1:
+        done = jax.lax.while_loop(lambda done: _goes_on(done, windows), again, done)
     # [R V k P] to [P R V k]: window after window.
-    logs = jnp.moveaxis(done.logs[burn_in:], -1, 0).reshape(lanes * rows, *frames.shape[:2])
+    logs = jnp.moveaxis(done.logs, -1, 0).reshape(lanes * rows, *frames.shape[:2])
     return done.after[..., (windows.segment - 1) // rows], logs[: windows.segment], done.bias
 
 
 def _goes_on(done: _Pass, windows: Windows) -> Bool[Array, ""]:
     """Whether the bias is still to be seen beside the error of a mean that has only so many windows."""
-    means = jnp.mean(done.logs[windows.burn_in :], axis=(0, 1))
+    means = jnp.mean(done.logs, axis=(0, 1))
     error = jnp.std(means, axis=-1) / windows.lanes**0.5
     least = ROUNDING * jnp.finfo(means.dtype).eps
-    visible = jnp.any(done.bias > jnp.maximum(VISIBLE_BIAS * error, least))
-    return (done.number == 0) | ((done.number < MOST_PASSES) & visible)
+    return (done.number < MOST_PASSES) & jnp.any(done.bias > jnp.maximum(VISIBLE_BIAS * error, least))
 
 
-def _overlap(logs: Float[Array, "rows V k P"], windows: Windows) -> Float[Array, " k"]:
+def _overlap(stretches: Float[Array, "rows V k P"], windows: Windows) -> Float[Array, " k"]:
     """Bias of the mean, from steps that two windows have in common: the burn-in of one is the end of the one before.
 
     What a frame lacks shrinks as it turns, so that it makes no more difference in the whole window than in the second
     half of the burn-in.
     """
     if windows.burn_in < 2 or windows.lanes == 1:
-        return jnp.full(logs.shape[2], 0 if windows.lanes == 1 else jnp.inf, logs.dtype)
+        return jnp.full(stretches.shape[2], 0 if windows.lanes == 1 else jnp.inf, stretches.dtype)
     half = windows.burn_in // 2
-    late = logs[half : windows.burn_in, ..., 1:] - logs[windows.rows + half :, ..., :-1]
+    late = jnp.log(stretches[half : windows.burn_in, ..., 1:] / stretches[windows.rows + half :, ..., :-1])
     return jnp.abs(jnp.mean(late, axis=(0, 1, 3))) * (late.shape[0] / windows.rows)
-
-
-def _change(before: Float[Array, "rows V k P"], logs: Float[Array, "rows V k P"], windows: Windows) -> Array:
-    """How much the mean of the stretches differs between two passes."""
-    return jnp.abs(jnp.mean((logs - before)[windows.burn_in :], axis=(0, 1, 3)))
 
 
 def orthonormal(frames: Float[Array, "... k D P"]) -> tuple[Float[Array, "... k D P"], Float[Array, "... k P"]]:
