@@ -17,6 +17,7 @@ from ._results import Result
 from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
+from .diagnostics.certify import Requirements, certificate_of
 from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Sequential, deer
 
 Direct = AbstractDirectSolver | Forgetting
@@ -40,6 +41,12 @@ def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options)
     """The whole solution."""
     signature = resolve(step, init, xs, options.length, scan_form=False)
     solver = _solver_for(signature, options)
+    solution = _solve(solver, signature, options)
+    return solution if options.certify is False else _certified(solution, signature, options)
+
+
+def _solve(solver: Direct | Iterative, signature: Signature, options: Options) -> Solution:
+    """The solution by the solver that is to run."""
     if isinstance(solver, Iterative):
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
     kept = dataclasses.replace(signature, step=keeping(signature.step))
@@ -48,6 +55,16 @@ def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options)
     prefix = jnp.sum(jnp.cumprod(finite[::-1] if options.reverse else finite)).astype(jnp.int32)
     result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
     return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, solver)
+
+
+def _certified(solution: Solution, signature: Signature, options: Options) -> Solution:
+    """The solution with its certificate, and no success without one."""
+    problem = ScanProblem.of(signature, reverse=options.reverse)
+    tolerance = None if options.certify is True else jnp.asarray(options.certify, problem.recurrence.dtype)
+    certificate = certificate_of(problem, problem.flatten(solution.states), Requirements(tolerance))
+    withheld = (solution.result == Result.successful) & ~certificate.certified
+    result = Result.where(withheld, Result.uncertified, solution.result)
+    return dataclasses.replace(solution, result=result, certificate=certificate)
 
 
 def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:

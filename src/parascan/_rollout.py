@@ -126,6 +126,7 @@ def rollout(
     history: bool = False,
     mesh: Mesh | None = None,
     memory_limit: int | None = None,
+    certify: bool | float = False,
     throw: bool = True,
 ) -> Solution:
     """The trajectory of ``s_t = f_t(s_{t-1}, x_t)`` with a record of how it was found.
@@ -149,10 +150,13 @@ def rollout(
         mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
         memory_limit: most bytes that an iterative solver may hold, as estimated before anything is allocated; None for
             no limit. The default and sequential solvers hold little beside what they return.
+        certify: bound the error of the states against the true trajectory, as ``ps.certify`` does, into
+            ``solution.certificate``; a bound beyond the tolerance is ``Result.uncertified``. A number is that
+            tolerance, in units of the state; True stands for the default one.
         throw: raise on anything but success; with False look at ``result``.
 
     Returns:
-        A ``Solution``: states, carry, ys, result, stats, history, solver.
+        A ``Solution``: states, carry, ys, result, stats, history, solver, certificate.
 
     Raises:
         TypeError: an argument of the wrong kind.
@@ -181,6 +185,7 @@ def rollout(
         mesh,
         memory_limit,
         batch_size((init, xs)),
+        certify,
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     refuse_nan(init)

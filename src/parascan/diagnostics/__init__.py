@@ -1,5 +1,6 @@
 """Diagnoses of a system: how fast it forgets or amplifies perturbations."""
 
+from .certify import certify as certify
 from .conditioning import Conditioning as Conditioning
 from .conditioning import conditioning as conditioning
 from .curves import WindowGrowth as WindowGrowth

@@ -66,9 +66,9 @@ def extreme_singular_values(
 
     def estimate(low: Array, value: Array, high: Array, worst: tuple[float, float], place: str) -> Estimate:
         known = finite & jnp.isfinite(value)
-        ends = (jnp.where(known, end, unknown) for end, unknown in zip((low, high), worst, strict=True))
+        low, high = jnp.where(known, low, worst[0]), jnp.where(known, high, worst[1])
         method = f"Lanczos on {place}, {steps} iterations"
-        return Estimate(jnp.where(known, value, jnp.nan), *ends, method, level=level, assumptions=ASSUMPTIONS)
+        return Estimate(jnp.where(known, value, jnp.nan), low, high, method, level=level, assumptions=ASSUMPTIONS)
 
     top, bottom = 0.5 * largest, -0.5 * smallest
     sigma_max = estimate(
