@@ -2,10 +2,12 @@
 
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Array
 
 import parascan as ps
 from parascan.diagnostics import Diagnosis, Estimate
@@ -19,10 +21,20 @@ def contracting(state, x):
     return 0.5 * jnp.tanh(state + x)
 
 
-def rotation(state, x):
-    """Neutral in every direction."""
-    first, second = state
-    return jnp.stack([0.6 * first - 0.8 * second, 0.8 * first + 0.6 * second])
+class Quadratic(eqx.Module):
+    """``s' = A s + c s^2``: one program for neutral, contracting and exploding maps."""
+
+    matrix: Array
+    curvature: Array
+
+    def __call__(self, state, x):
+        return self.matrix @ state + self.curvature * state**2
+
+
+def diagnosed(matrix, curvature=0.0):
+    """A short diagnosis of a quadratic map of the plane."""
+    step = Quadratic(jnp.asarray(matrix, float), jnp.asarray(curvature))
+    return ps.diagnose(step, jnp.array([1.0, 0.5]), length=1000, key=KEY, budget=200)
 
 
 @pytest.fixture(scope="module")
@@ -68,23 +80,30 @@ def test_the_cost_is_stated_and_bounded(forgetful):
     assert forgetful.cost["evaluations"] <= 6 * 2000
 
 
-def test_a_million_steps_cost_one_twentieth():
+def test_a_million_steps_cost_what_the_budget_allows():
     found = ps.diagnose(lambda s, x: 0.9 * s + 0.1 * jnp.cos(s), jnp.ones(1), length=10**6, key=KEY, budget=4000)
     assert found.cost["steps"] <= 4000
     assert found.cost["evaluations"] <= 6 * 4000
     assert found.verdict == "predictable"
 
 
-@pytest.mark.parametrize("neutral", [rotation, lambda s, x: s], ids=["rotation", "identity"])
-def test_a_neutral_map_is_not_predictable(neutral):
-    found = ps.diagnose(neutral, jnp.array([1.0, 0.5]), length=1000, key=KEY, budget=200)
-    assert found.verdict != "predictable"
+def test_neutral_maps_are_not_predictable_and_contracting_ones_are():
+    assert diagnosed([[0.6, -0.8], [0.8, 0.6]]).verdict != "predictable"
+    assert diagnosed([[1.0, 0.0], [0.0, 1.0]]).verdict != "predictable"
+    assert diagnosed([[0.5, 0.0], [0.0, 0.4]]).verdict == "predictable"
+
+
+def test_states_that_leave_the_range_of_numbers_leave_it_open():
+    found = diagnosed([[0.0, 0.0], [0.0, 0.0]], 10.0)
+    assert found.verdict == "undetermined"
+    assert "range of numbers" in found.evidence[0]
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_chaotic_lorenz_is_unpredictable_and_rounding_in_float32_is_named():
     lorenz = ps.systems.get("lorenz")
     start = jax.lax.fori_loop(0, 2000, lambda _, s: lorenz.step(s, None), lorenz.initial_state)
-    found = ps.diagnose(lorenz.step, start, length=100_000, key=KEY, budget=5000, dt=0.01)
+    found = ps.diagnose(lorenz.step, start, length=100_000, key=KEY, budget=3000, dt=0.01)
     assert found.verdict == "unpredictable"
     assert float(found.exponent_per_time.value) == pytest.approx(100 * float(found.exponent.value), rel=1e-5)
     assert 500 < float(found.prediction_horizon.value) < 5000
@@ -93,7 +112,7 @@ def test_chaotic_lorenz_is_unpredictable_and_rounding_in_float32_is_named():
 
 def test_one_step_of_one_entry_in_either_form_and_any_tree():
     one = ps.diagnose(lambda s, x: jnp.sin(s), jnp.ones(1), length=1, key=KEY)
-    assert one.verdict == "marginal"
+    assert one.verdict in ("marginal", "undetermined")
     assert float(one.iterations["newton"].high) <= 1
     tree = ps.diagnose(
         lambda carry, x: ({"a": 0.5 * carry["a"] + x, "n": carry["n"] + 1}, carry["a"]),
@@ -105,13 +124,6 @@ def test_one_step_of_one_entry_in_either_form_and_any_tree():
     )
     assert tree.verdict == "predictable"
     assert tree.size == 1
-
-
-def test_states_that_leave_the_range_of_numbers_leave_it_open():
-    found = ps.diagnose(lambda s, x: 10 * s * s, jnp.full(1, 2.0), length=500, key=KEY, budget=100)
-    assert found.verdict == "undetermined"
-    assert "range of numbers" in found.evidence[0]
-    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_wrong_arguments_are_refused():

@@ -203,6 +203,7 @@ def behavior_of(seen: Any, criterion: StateError | Merit, length: int, eps: floa
     )
     first_error = max(float(seen.distance), float(growth.spread), 1e-300)
     drop = math.log(first_error) - math.log(max(allowed_error(criterion, scale, eps), 1e-300))
+    drop = drop if math.isfinite(drop) else 0.0
     residual = math.log(max(float(seen.residual) * math.sqrt(length), 1e-300))
     return Behavior(length, float(exponent.value), math.log(float(a.value)), drop, float(seen.drift), log_mu, residual)
 
@@ -219,7 +220,8 @@ def _assemble(
     newton = newton_iterations(pilot, behavior.exponent, length)
     rounding = eps * max(float(seen.scale), eps)
     initial = estimate_of(rounding, rounding, rounding, "one unit of rounding", "state", 1.0)
-    predicted = prediction_horizon(exponent, initial, max(float(growth.spread), eps) if finite else 1.0)
+    spread = float(growth.spread)
+    predicted = prediction_horizon(exponent, initial, max(spread, eps) if math.isfinite(spread) else 1.0)
     per_pilot = np.asarray(growth.per_pilot)
     verdict, evidence = rule(exponent, per_pilot, newton, length, finite)
     return Diagnosis(
@@ -250,7 +252,7 @@ def _assemble(
         length=length,
         size=int(seen.size),
         dtype=str(dtype),
-        criterion=str(criterion),
+        criterion=f"Merit(tol={criterion.tol:g})" if isinstance(criterion, Merit) else str(criterion),
         cost={"steps": growth.steps, "products": growth.products, "evaluations": pilot.steps},
     )
 

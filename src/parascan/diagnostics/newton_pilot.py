@@ -18,13 +18,16 @@ from ..solvers import deer
 from .prefixes import UNMET, Prefixes, prefix_counts
 
 FIRST_LENGTH = 32
-"""Steps of the first, short pilot, which tells how long the second may be."""
+"""Steps of the first, short run, which tells how long the second may be."""
 
 GROWTH_PER_DOUBLING = 2
-"""Updates that a pilot twice as long is given in addition, beside those that the first pilot's slope asks for."""
+"""Updates that a run twice as long is given in addition, beside those that the slope of the one before asks for."""
 
-LEAST_SECOND = 1.25
-"""A second pilot that is not longer than the first by this factor is not worth its compilation."""
+LEAST_GAIN = 1.25
+"""A run that is not longer than the one before by this factor is not worth its compilation."""
+
+MOST_LONGER_RUNS = 2
+"""Runs after the first: what the second shows allows a longer third where counts settle."""
 
 
 class NewtonPilot(eqx.Module):
@@ -66,7 +69,8 @@ def newton_pilot(
 ) -> NewtonPilot:
     """Run Newton on the first steps, as long as the budget allows, and count its updates on every prefix.
 
-    Two runs: a short one, and one whose length follows from it. From the initial state repeated, as ``rollout`` does.
+    A short run, and up to two longer ones whose length follows from the one before. From the initial state repeated, as
+    ``rollout`` does.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
@@ -74,29 +78,31 @@ def newton_pilot(
         xs: inputs, each leaf with leading axis T, or None.
         length: T.
         criterion: when an iterate is good enough.
-        budget: step evaluations for both runs together.
+        budget: step evaluations for all runs together.
     """
-    first = _run(step, init, xs, min(length, FIRST_LENGTH, max(budget // 2, 1)), criterion, budget // 2)
-    longest = _affordable(first, budget - first.steps, length)
-    if longest < max(LEAST_SECOND * first.length, 1):
-        return first
-    second = _run(step, init, xs, longest, criterion, budget - first.steps)
-    steps = first.steps + second.steps
-    best = second if second.length >= first.length else first
-    return NewtonPilot(best.ends, best.counts, steps)
+    best = _run(step, init, xs, min(length, FIRST_LENGTH, max(budget // 2, 1)), criterion, budget // 2)
+    spent = best.steps
+    for _ in range(MOST_LONGER_RUNS):
+        longest = _affordable(best, budget - spent, length)
+        if longest < max(LEAST_GAIN * best.length, 1):
+            break
+        run = _run(step, init, xs, longest, criterion, budget - spent)
+        spent += run.steps
+        best = run if run.length >= best.length else best
+    return NewtonPilot(best.ends, best.counts, spent)
 
 
-def _affordable(first: NewtonPilot, budget: int, length: int) -> int:
-    """Steps of a second pilot that the budget allows if counts go on growing as they did; one of a few sizes."""
-    if first.length == 0:
+def _affordable(known: NewtonPilot, budget: int, length: int) -> int:
+    """Steps of a longer run that the budget allows if counts go on growing as they did; one of a few sizes."""
+    if known.length == 0:
         return 0
-    count, earlier = first.at(first.length), first.at(first.length / 2)
-    slope = (count - earlier) / (first.length / 2)
-    candidates = sorted({length, *(round(first.length * 2 ** (k / 2)) for k in range(64))})
+    count, earlier = known.at(known.length), known.at(known.length / 2)
+    slope = (count - earlier) / (known.length / 2)
+    candidates = sorted({length, *(round(FIRST_LENGTH * 2 ** (k / 2)) for k in range(64))})
 
     def price(steps: int) -> float:
-        doublings = np.log2(max(steps / first.length, 1))
-        return steps * (count + slope * (steps - first.length) + GROWTH_PER_DOUBLING * doublings + 2)
+        doublings = np.log2(max(steps / known.length, 1))
+        return steps * (count + slope * (steps - known.length) + GROWTH_PER_DOUBLING * doublings + 2)
 
     return max((each for each in candidates if each <= length and price(each) <= budget), default=0)
 
