@@ -51,8 +51,7 @@ def _solve(solver: Direct | Iterative, signature: Signature, options: Options) -
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
     kept = dataclasses.replace(signature, step=keeping(signature.step))
     carry, (ys, states) = _directly(solver, kept, options)
-    finite = _finite_steps(states, signature.length)
-    prefix = jnp.sum(jnp.cumprod(finite[::-1] if options.reverse else finite)).astype(jnp.int32)
+    prefix = _finite_prefix(states, signature.length, reverse=options.reverse)
     result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
     return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, solver)
 
@@ -95,13 +94,20 @@ def _direct_stats(signature: Signature, finite_prefix: jax.Array) -> Stats:
     return Stats(none, zero, zero, jnp.full_like(zero, jnp.nan), length, finite_prefix, none)
 
 
-def _finite_steps(states: Tree, length: int) -> jax.Array:
-    """Whether all floating entries are finite after each step."""
-    flags = jnp.ones((length,), jnp.int32)
-    for leaf in jax.tree.leaves(states):
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            flags &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
-    return flags
+def _finite_prefix(states: Tree, length: int, *, reverse: bool) -> jax.Array:
+    """Number of steps, in the order of computation, before the first that has an entry which is not finite."""
+    leaves = [leaf for leaf in jax.tree.leaves(states) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    whole = jnp.asarray(length, jnp.int32)
+    if not leaves or length == 0:
+        return whole
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
+
+    def count() -> jax.Array:
+        flags = [jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim))) for leaf in leaves]
+        steps = jnp.all(jnp.stack(flags), axis=0)
+        return jnp.argmin(steps[::-1] if reverse else steps).astype(jnp.int32)
+
+    return jax.lax.cond(jnp.all(jnp.stack(finite)), lambda: whole, count)
 
 
 def _drop(problem: ScanProblem, states: jax.Array) -> None:
@@ -155,9 +161,8 @@ def _in_blocks(
     outcome = iterate(blocked.coarse, start, plan(Setup(setup.solver, start, repair)), loop)
     states = blocked.fill(outcome.states)
     stats, length = outcome.stats, recurrence.length
-    finite = _finite_steps(states, length)
     reached = jnp.minimum((stats.finite_prefix + 1) * blocked.block, length)
-    finite_prefix = jnp.minimum(jnp.sum(jnp.cumprod(finite)), reached).astype(jnp.int32)
+    finite_prefix = jnp.minimum(_finite_prefix(states, length, reverse=False), reached)
     broken = (outcome.result == Result.successful) & (finite_prefix < length)
     share = blocked.coarse.length / length
     history = outcome.history
