@@ -50,6 +50,14 @@ class View(eqx.Module):
         """Number of exact steps."""
         return jnp.sum(self.exact, dtype=jnp.int32)
 
+    @property
+    def settled_prefix(self) -> Int[Array, ""]:
+        """Number of leading steps whose residual is zero within rounding on the scale of their own state."""
+        eps = float(jnp.finfo(self.states.dtype).eps)
+        units = 512 if eps < 1e-12 else 16
+        within = jnp.abs(self.residual) <= units * eps * (1 + jnp.abs(self.states))
+        return jnp.sum(_leading(jnp.all(within, axis=1) & self.finite), dtype=jnp.int32)
+
     def largest(self, values: Trajectory) -> Float[Array, " D"]:
         """Largest magnitude over the judged steps, NaN counting as infinite."""
         magnitude = jnp.where(jnp.isnan(values), jnp.inf, jnp.abs(values))

@@ -23,7 +23,7 @@ LAYERS = (
     ("diagnostics",),
     ("planning",),
     ("_options", "_devices"),
-    ("_evaluate",),
+    ("_evaluate", "_failure"),
     ("_rollout",),
     ("systems", "nn"),
     ("paper", "plot", "report"),

@@ -17,9 +17,9 @@ def known_prefix(residual: Trajectory) -> Bool[Array, " T"]:
 class Settled(Iterate):
     """An iterate whose known states are in place, with its residual and how many images are not finite.
 
+    Images that are not finite are replaced by those of the iterate it is made of.
+
     Attributes:
-        states: the trajectory ``[T D]``.
-        images: its images, those not finite replaced by the iterate's own ``[T D]``.
         known: the steps whose states are exact ``[T]``.
         nonfinite: how many images were not finite.
     """
