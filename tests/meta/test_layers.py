@@ -25,6 +25,8 @@ LAYERS = (
     ("_options", "_devices"),
     ("_evaluate", "_failure"),
     ("_rollout",),
+    ("_inflow", "_checkpoint"),
+    ("_stream",),
     ("systems", "nn"),
     ("paper", "plot", "report"),
     ("cli", "__main__"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from .._types import State
 from ._abstract import AbstractComposableTransition
@@ -56,6 +56,19 @@ class ScaledTransition(AbstractComposableTransition):
         """Entries and exponents."""
         return self.inner.slices, self.exponents
 
+    def scale(self, factor: float | Float[Array, ""]) -> "ScaledTransition":
+        """The same structure with every ``A_t`` multiplied by one number."""
+        return ScaledTransition(self.inner.scale(factor), self.exponents)
+
+    def clip(self, bound: float | Float[Array, ""]) -> "ScaledTransition":
+        """Every stored entry limited to a magnitude, powers of two included."""
+        rows = jax.vmap(lambda row, exponent: jax.tree.map(lambda leaf: _scaled(leaf, exponent), row))(*self.slices)
+        return ScaledTransition.of(self.inner.with_slices(rows).clip(bound))
+
+    def guarded(self) -> "ScaledTransition":
+        """The same structure with zeros for what is not finite."""
+        return ScaledTransition(self.inner.guarded(), self.exponents)
+
     def product(self, row: Pair, v: State) -> State:
         """``A v`` for one row."""
         return _scaled(self.inner.product(row[0], v), row[1])
@@ -79,7 +92,7 @@ def _normalized(row: PyTree[Array], exponent: Int[Array, ""]) -> Pair:
     return jax.tree.map(lambda leaf: jnp.ldexp(leaf, -shift), row), jnp.where(largest > 0, exponent + shift, 0)
 
 
-def _scaled(v: State, exponent: Int[Array, ""]) -> State:
+def _scaled(v: Array, exponent: Int[Array, ""]) -> Array:
     """``2^exponent v``, exact wherever the result is a number; zero stays zero however large the power."""
     bounded = jnp.clip(exponent, -4096, 4096)
     return jnp.ldexp(v, bounded)
