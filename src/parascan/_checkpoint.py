@@ -2,10 +2,12 @@
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ._types import Tree
@@ -55,13 +57,11 @@ def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> Mark | None:
     if not path.exists():
         return None
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stored_file, np.load(stored_file) as file:
             head = json.loads(file["head"].tobytes())
             stored = [file[f"leaf{index}"] for index in range(len(file.files) - 1)]
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"state_file: given {path}, which is no state file, expected one that stream wrote."
-        ) from error
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"state_file: given {path}, no state file, expected one that stream wrote.") from error
     for name, expected in {"format": FORMAT, **setting}.items():
         if head.get(name) != expected:
             raise ValueError(
@@ -76,13 +76,13 @@ def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> Mark | None:
 
 def _raw(leaf: Any) -> np.ndarray:
     """The bytes of an array, whatever its dtype."""
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.frombuffer(np.ascontiguousarray(leaf).tobytes(), np.uint8)
 
 
 def _restored(raw: np.ndarray, like: Any) -> Any:
     """The array that the bytes came from."""
-    if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(_restored(raw, jax.random.key_data(like)), impl=jax.random.key_impl(like))
-    return jax.numpy.asarray(np.frombuffer(raw.tobytes(), like.dtype).reshape(like.shape))
+    return jnp.asarray(np.frombuffer(raw.tobytes(), like.dtype).reshape(like.shape))

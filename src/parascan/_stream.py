@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,9 +168,11 @@ def _pieces(settings: Settings, source: AbstractSource, mark: Mark) -> Iterator[
         solution = rollout(settings.step, mark.carry, inputs, length, guess=guess, throw=False, **settings.options)
         count = _usable(solution, rows, mark.position)
         carry, guess = _shift(solution.states, jnp.asarray(count, jnp.int32))
-        take = partial(_taken, count=count)
-        pieces = jax.tree.map(take, (solution.states, solution.ys))
-        yield Piece(mark.position, *pieces, _on_host(carry), int(solution.stats.iterations))
+        states, ys = _rows_on_host((solution.states, solution.ys), count)
+        iterations = int(solution.stats.iterations)
+        # What is not needed for the next window is let go before the caller has the piece.
+        del solution, inputs
+        yield Piece(mark.position, states, ys, jax.tree.map(_on_host, carry), iterations)
         inflow.drop(count)
         mark = Mark(mark.position + count, carry, guess)
         if settings.path is not None:
@@ -221,11 +222,11 @@ def _repeat(carry: Tree, window: int) -> Tree:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (window, *leaf.shape)), carry)
 
 
+def _rows_on_host(tree: Tree, count: int) -> Tree:
+    """The first rows of a tree, as numpy arrays."""
+    return jax.tree.map(lambda leaf: _on_host(leaf)[:count], tree)
+
+
 def _on_host(leaf: Any) -> Any:
-    """A tree as numpy arrays; keys stay what they are."""
-    return jax.tree.map(lambda x: x if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else np.asarray(x), leaf)
-
-
-def _taken(leaf: Any, count: int) -> Any:
-    """The first rows of an array, on the host."""
-    return _on_host(leaf)[:count]
+    """An array of numpy; keys stay what they are."""
+    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)
