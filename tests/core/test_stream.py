@@ -1,6 +1,8 @@
 """Streams: the same trajectory as at once, exact windows, resumption to the last bit, constant memory."""
 
 import itertools
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -172,3 +174,36 @@ def test_wrong_arguments_are_refused(changes, error, text):
 def test_traced_arguments_are_refused():
     with pytest.raises(TypeError, match="outside jit"):
         jax.jit(lambda init: list(ps.stream(step, init, XS)))(jnp.zeros(3))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import numpy as np, jax, jax.numpy as jnp, parascan as ps
+
+folder = Path(sys.argv[1])
+weights = 0.5 * np.random.default_rng(0).standard_normal((3, 3)).astype("float32")
+xs = np.random.default_rng(1).standard_normal((30000, 3)).astype("float32")
+out = np.memmap(folder / "states", "float32", "r+" if (folder / "states").exists() else "w+", shape=xs.shape)
+print("started", flush=True)
+for piece in ps.stream(lambda s, x: jnp.tanh(weights @ s + x), jnp.zeros(3), xs, window=100, solver=ps.deer(),
+                       max_iterations=3, state_file=folder / "mark"):
+    out[piece.start : piece.start + len(piece.states)] = piece.states
+    print(piece.start, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_it_ends_with_the_same_bits(tmp_path):
+    moments = np.random.default_rng(0).integers(1, 25, 10)
+    for name, kills in (("whole", []), ("killed", moments)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for kill in [*kills, None]:
+            process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True)
+            with process.stdout as lines:
+                for count, _ in enumerate(lines):
+                    if count == kill:
+                        process.kill()
+            assert (process.wait() == 0) == (kill is None)
+    assert (tmp_path / "whole" / "states").read_bytes() == (tmp_path / "killed" / "states").read_bytes()

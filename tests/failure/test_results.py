@@ -124,6 +124,11 @@ def test_a_small_step_is_not_taken_for_convergence():
     assert not bool(solution.result == ps.Result.successful)
 
 
+def test_inputs_without_entries_are_inputs():
+    solution = ps.rollout(lambda s, x: 0.5 * s + 1, jnp.zeros(2), jnp.zeros((200, 0)), solver=ps.deer())
+    np.testing.assert_allclose(solution.states[-1], 2.0, rtol=1e-6)
+
+
 def test_zero_budget_tests_the_guess():
     solution = ps.rollout(contracting, jnp.zeros(3), XS, solver=ps.deer(), max_iterations=0, throw=False)
     assert int(solution.stats.iterations) == 0
