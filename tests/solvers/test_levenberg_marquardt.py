@@ -88,3 +88,16 @@ def test_a_guess_with_infinite_images_is_worked_off():
 def test_wrong_arguments_are_refused(arguments, error, text):
     with pytest.raises(error, match=text):
         ps.LevenbergMarquardt(*arguments)
+
+
+@pytest.mark.parametrize("solver", [ps.elk(), ps.LineSearch(ps.deer()), ps.Hybrid(ps.GradientDescent(), ps.deer())])
+def test_the_gradient_is_that_of_sequential_evaluation(solver):
+    xs = jax.random.normal(jax.random.key(1), (25, 3))
+
+    def loss(weights, solver):
+        states = ps.rollout(lambda s, x: jnp.tanh(weights @ s + x), jnp.zeros(3), xs, solver=solver).states
+        return jnp.mean(states**2)
+
+    weights = 0.5 * jax.random.normal(jax.random.key(0), (3, 3))
+    expected = jax.grad(loss)(weights, ps.Sequential())
+    np.testing.assert_allclose(jax.grad(loss)(weights, solver), expected, atol=1e-6)
