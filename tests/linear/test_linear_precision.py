@@ -13,7 +13,7 @@ import parascan as ps
 from parascan.linear import DenseTransition, DiagonalTransition, damped_solve, linear_recurrence
 
 TREES = pytest.mark.parametrize("backend", ["associative", "chunked"])
-T = 200
+T = 256
 
 
 @functools.partial(jax.jit, static_argnames=("transpose", "backend"))
@@ -22,8 +22,8 @@ def solved(A, b, transpose=False, backend="sequential"):
 
 
 def growing_then_forgetting():
-    """Matrices whose product over the first half is 4^100, far beyond float32, and offsets from then on alone."""
-    factors = np.where(np.arange(T) < T // 2, 4.0, 0.25)
+    """Matrices whose product over a quarter is 16^64, far beyond float32, and offsets after the growth alone."""
+    factors = np.where(np.arange(T) < T // 2, 16.0, 1 / 16)
     rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((2, 2)))[0]
     b = np.zeros((T, 2))
     b[T // 2 :] = np.random.default_rng(1).standard_normal((T // 2, 2))
