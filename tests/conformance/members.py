@@ -18,7 +18,6 @@ SOLVERS = {
     "scale_elk": lambda: ps.scale_elk(0.3),
     "elk": lambda: ps.elk(),
     "quasi_elk": lambda: ps.quasi_elk(),
-    "elk_fixed": lambda: ps.elk(0.1),
     "blocks_elk": lambda: ps.Blocks(ps.elk(), 7),
     "line_search": lambda: ps.LineSearch(ps.Newton(ps.Diagonal(), damping=0.1, clip=2.0)),
     "hybrid": lambda: ps.Hybrid(ps.GradientDescent(), ps.deer()),

@@ -16,7 +16,7 @@ import parascan as ps
 
 COUNT = int(os.environ.get("FUZZ", "0"))
 BATCH = 50
-SLICE = [("elk", (17, 1)), ("hybrid", (17, 1)), ("forgetting", (40, 3))]
+SLICE = [("hybrid", (17, 1)), ("forgetting", (40, 3))]
 EVERY = list(itertools.product(problems.SOLVERS, problems.SHAPES))
 GROUPS = EVERY if COUNT else SLICE
 ROUNDS = max(1, -(-COUNT // (BATCH * len(EVERY))))

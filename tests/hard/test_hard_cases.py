@@ -11,11 +11,8 @@ import parascan as ps
 
 ERROR = {"float64": 1e-11, "float32": 8e-6}
 QUICK = [
-    ("non_normal", "elk"),
     ("unstable_transient", "elk"),
-    ("unstable_transient", "LineSearch(deer)"),
     ("far_cubic", "elk"),
-    ("far_cubic", "deer"),
     ("jumping", "Hybrid(descent, deer)"),
     ("chaotic_rnn", "quasi_deer"),
 ]

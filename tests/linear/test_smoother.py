@@ -63,7 +63,7 @@ def test_every_length(length, backend):
         np.testing.assert_allclose(given, expected, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["sequential", "associative"])
 def test_a_growing_system_in_float32_stays_finite_and_right(backend):
     T, growth, alpha = 14, 1e6, 1e-2
     generator = np.random.default_rng(0)

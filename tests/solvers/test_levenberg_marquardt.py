@@ -90,7 +90,7 @@ def test_wrong_arguments_are_refused(arguments, error, text):
         ps.LevenbergMarquardt(*arguments)
 
 
-@pytest.mark.parametrize("solver", [ps.elk(), ps.LineSearch(ps.deer()), ps.Hybrid(ps.GradientDescent(), ps.deer())])
+@pytest.mark.parametrize("solver", [ps.LineSearch(ps.elk())])
 def test_the_gradient_is_that_of_sequential_evaluation(solver):
     xs = jax.random.normal(jax.random.key(1), (25, 3))
 
