@@ -11,11 +11,12 @@ LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test demo bench lint types lock clean
+.PHONY: help setup test fuzz demo bench lint types lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make test    run the tests (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
+	@echo "make fuzz    solve 10000 random problems and check every answer (FUZZ=10000)"
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make lint    check style and formatting"
@@ -27,6 +28,10 @@ setup: $(INSTALLED)
 
 test: setup
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+FUZZ ?= 10000
+fuzz: setup
+	@FUZZ=$(FUZZ) $(BIN)/python -m pytest -n $(WORKERS) tests/fuzz $(PYTEST_ARGS)
 
 demo: setup
 	@$(BIN)/parascan reproduce table1

@@ -15,6 +15,7 @@ from ._solution import Solution as Solution
 from .diagnostics import certify as certify
 from .diagnostics import conditioning as conditioning
 from .diagnostics import diagnose as diagnose
+from ._stream import stream as stream
 from .diagnostics import lyapunov_exponents as lyapunov_exponents
 from .linear import linear_recurrence as linear_recurrence
 from .solvers import Blocks as Blocks
@@ -22,14 +23,19 @@ from .solvers import Diagonal as Diagonal
 from .solvers import Forgetting as Forgetting
 from .solvers import Full as Full
 from .solvers import GradientDescent as GradientDescent
+from .solvers import Hybrid as Hybrid
 from .solvers import Identity as Identity
+from .solvers import LevenbergMarquardt as LevenbergMarquardt
+from .solvers import LineSearch as LineSearch
 from .solvers import Newton as Newton
 from .solvers import Sequential as Sequential
 from .solvers import StochasticDiagonal as StochasticDiagonal
 from .solvers import Surrogate as Surrogate
 from .solvers import Zero as Zero
 from .solvers import deer as deer
+from .solvers import elk as elk
 from .solvers import jacobi as jacobi
 from .solvers import picard as picard
 from .solvers import quasi_deer as quasi_deer
+from .solvers import quasi_elk as quasi_elk
 from .solvers import scale_elk as scale_elk

@@ -23,6 +23,11 @@ RUNAWAY_DEFECT = 1e3
 """Defect, in units of the tolerance, above which an iterate cannot be near a trajectory whatever its scale."""
 
 
+def rounding_units(eps: float) -> int:
+    """How many units of rounding an answer may be off for want of digits, by the unit of its dtype."""
+    return 512 if eps < 1e-12 else 16 if eps < 1e-4 else 4
+
+
 class Progress(eqx.Module):
     """What is known of one iterate.
 
@@ -86,9 +91,10 @@ class StateError(AbstractCriterion):
     iterate, so a method that merely takes small steps is not mistaken for one that has converged. ``|s|`` is each
     state entry's largest magnitude over time.
 
-    With both tolerances left out the answer is taken as far as the dtype allows: 512 (float64) or 16 (float32 and
-    below) units of rounding, and where rounding forbids even that, as far as it goes provided the estimated error is
-    below the square root of one unit. A tolerance given by the user is met or the rollout does not succeed.
+    With both tolerances left out the answer is taken as far as the dtype allows: 512 (float64), 16 (float32) or 4
+    (bfloat16, float16) units of rounding, and where rounding forbids even that, as far as it goes provided the
+    estimated error is below the square root of one unit. A tolerance given by the user is met or the rollout does not
+    succeed.
 
     Args:
         rtol: relative tolerance, dimensionless, zero or more; None for the default above.
@@ -117,7 +123,7 @@ class StateError(AbstractCriterion):
     def ratio(self, progress: Progress) -> Float[Array, ""]:
         """Largest estimated error over its tolerance."""
         eps = float(jnp.finfo(progress.scale.dtype).eps)
-        default = (512 if eps < 1e-12 else 16) * eps
+        default = rounding_units(eps) * eps
         rtol = self.rtol if self.rtol is not None else default if self.atol is None else 0.0
         atol = self.atol if self.atol is not None else rtol
         error = jnp.max(progress.correction / (atol + rtol * progress.scale))

@@ -91,7 +91,8 @@ def _direct_stats(signature: Signature, finite_prefix: jax.Array) -> Stats:
     dtype = signature.layout.dtype if signature.layout.size else jnp.result_type(float)
     none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
     length = jnp.asarray(signature.length, jnp.int32)
-    return Stats(none, zero, zero, jnp.full_like(zero, jnp.nan), length, finite_prefix, none)
+    unknown = jnp.full_like(zero, jnp.nan)
+    return Stats(none, zero, zero, unknown, length, finite_prefix, none, finite_prefix, none)
 
 
 def _finite_prefix(states: Tree, length: int, *, reverse: bool) -> jax.Array:
@@ -177,6 +178,7 @@ def _in_blocks(
             merit=stats.merit * share,
             exact_prefix=jnp.minimum(stats.exact_prefix * blocked.block, length),
             finite_prefix=finite_prefix,
+            settled_prefix=jnp.minimum(stats.settled_prefix * blocked.block, finite_prefix),
         ),
         history=history,
     )

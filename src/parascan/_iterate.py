@@ -4,6 +4,7 @@ The loop tests an iterate before it moves on, so the iterate that is returned is
 iterate that is already good costs no update. It knows no tolerance (``_criterion``) and no derivative (``_adjoint``).
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,6 +39,7 @@ class LoopState(eqx.Module):
     best_ratio: Float[Array, ""]
     stagnation: Int[Array, ""]
     initial_merit: Float[Array, ""]
+    best: tuple[Trajectory, Stats] | None
     history: History | None
 
 
@@ -74,7 +76,21 @@ def iterate(problem: Recurrence, start: Trajectory, plan: Plan, loop: Loop) -> L
     def body(state: LoopState) -> LoopState:
         return _advance(problem, plan, state)
 
-    return loop(lambda state: state.running, body, _first_state(problem, start, plan), plan.budget + 1)
+    last = loop(lambda state: state.running, body, _first_state(problem, start, plan), plan.budget + 1)
+    return _with_best(last)
+
+
+def _with_best(last: LoopState) -> LoopState:
+    """The outcome with its best iterate where the iterations failed; a causal method's last one is its best."""
+    if last.best is None:
+        return last
+    failed = (last.result != Result.successful) & (last.result != Result.nonfinite)
+    states, stats = last.best
+    stats = dataclasses.replace(stats, iterations=last.stats.iterations, repairs=last.stats.repairs)
+    states, stats = jax.tree.map(
+        lambda best, current: jnp.where(failed, best, current), (states, stats), (last.states, last.stats)
+    )
+    return dataclasses.replace(last, states=states, stats=stats)
 
 
 def _first_state(problem: Recurrence, start: Trajectory, plan: Plan) -> LoopState:
@@ -85,15 +101,17 @@ def _first_state(problem: Recurrence, start: Trajectory, plan: Plan) -> LoopStat
     if plan.record:
         unknown = jnp.full((plan.budget + 1,), jnp.nan, problem.dtype)
         history = History(unknown, unknown, jnp.full((plan.budget + 1,), -1, jnp.int32))
+    stats = Stats(integer, real, real, real, integer, integer, integer, integer, integer)
     return LoopState(
         states=start,
         solver_state=plan.solver.init(problem, start),
         result=Result.max_iterations_reached,
         running=jnp.asarray(True),
-        stats=Stats(integer, real, real, real, integer, integer, integer),
+        stats=stats,
         best_ratio=infinite,
         stagnation=integer,
         initial_merit=infinite,
+        best=None if plan.solver.causal else (start, stats),
         history=history,
     )
 
@@ -122,6 +140,7 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
     stagnation = jnp.where(improved, 0, state.stagnation + 1)
     stop, result = plan.criterion.verdict(evidence.replace(correction=proposal.correction, stagnation=stagnation))
     running = ~(stop | (state.stats.iterations >= plan.budget))
+    best = improved | (state.stats.iterations == 0)
     following, repairs = _follow(problem, plan, state, view, proposal, running)
     stats = Stats(
         iterations=state.stats.iterations + running,
@@ -131,6 +150,8 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
         exact_prefix=view.exact_prefix,
         finite_prefix=view.finite_prefix,
         repairs=state.stats.repairs + repairs,
+        settled_prefix=view.settled_prefix,
+        improved_at=jnp.where(best, state.stats.iterations, state.stats.improved_at),
     )
     step = view.largest(following.states - view.states)
     return LoopState(
@@ -142,8 +163,18 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
         best_ratio=jnp.where(improved, ratio, state.best_ratio),
         stagnation=stagnation,
         initial_merit=initial_merit,
+        best=_better(state.best, best, (view.states, stats)),
         history=_record(state.history, state.stats.iterations, merit, step, repairs),
     )
+
+
+def _better(
+    best: tuple[Trajectory, Stats] | None, replace: Bool[Array, ""], current: tuple[Trajectory, Stats]
+) -> tuple[Trajectory, Stats] | None:
+    """The best iterate so far with its statistics; none is kept for causal methods."""
+    if best is None:
+        return None
+    return jax.tree.map(lambda new, old: jnp.where(replace, new, old), current, best)
 
 
 class Proposal(NamedTuple):

@@ -8,13 +8,26 @@ import jax.numpy as jnp
 from ._blocks import Blocked
 from ._problem import Recurrence
 from ._types import Tree
-from .solvers import AbstractIterativeSolver, Blocks, Newton
+from .solvers import (
+    AbstractIterativeSolver,
+    Blocks,
+    Diagonal,
+    GradientDescent,
+    Hybrid,
+    LevenbergMarquardt,
+    LineSearch,
+    Newton,
+)
+from .solvers.gradient import RATES
 
 TRAJECTORIES = 8
 """Arrays like the states that an iteration holds at once: two iterates, images, residual, correction, guess, repair."""
 
 TRANSITIONS = 2
 """Arrays like the stored Jacobians: the products that they are made of, and themselves."""
+
+COVARIANCES = 6
+"""Arrays like the stored Jacobians that the smoother of Levenberg-Marquardt holds beside them."""
 
 
 def require_memory(recurrence: Recurrence, solver: AbstractIterativeSolver | Blocks, limit: int) -> None:
@@ -58,6 +71,15 @@ def peak_bytes(recurrence: Recurrence, solver: AbstractIterativeSolver | Blocks)
 def _of_iterations(recurrence: Recurrence, method: AbstractIterativeSolver) -> int:
     """Bytes of one iteration."""
     total = TRAJECTORIES * _states(recurrence)
+    if isinstance(method, LineSearch):
+        return _of_iterations(recurrence, method.inner) + 2 * method.trials * _states(recurrence)
+    if isinstance(method, Hybrid):
+        return max(_of_iterations(recurrence, part) for part in (method.first, method.then))
+    if isinstance(method, GradientDescent) and method.optimizer is None:
+        return total + 2 * len(RATES) * _states(recurrence)
+    if isinstance(method, LevenbergMarquardt):
+        width = 1 if isinstance(method.linearization, Diagonal) else recurrence.size
+        return total + (TRANSITIONS + COVARIANCES) * width * _states(recurrence)
     if isinstance(method, Newton):
         states = jax.ShapeDtypeStruct((recurrence.length, recurrence.size), recurrence.dtype)
         stored = jax.eval_shape(

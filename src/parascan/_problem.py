@@ -88,9 +88,9 @@ def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
         whole = length - length % PORTION
         if jax.default_backend() != "cpu" or whole < 2 * PORTION:
             return mapped(*rows)
-        portions = jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, PORTION, *leaf.shape[1:]), rows)
+        portions = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // PORTION, PORTION, *leaf.shape[1:]), rows)
         out = jax.lax.scan(lambda _, portion: (None, mapped(*portion)), None, portions)[1]
-        out = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), out)
+        out = jax.tree.map(lambda leaf: leaf.reshape(whole, *leaf.shape[2:]), out)
         if whole == length:
             return out
         rest = mapped(*jax.tree.map(lambda leaf: leaf[whole:], rows))

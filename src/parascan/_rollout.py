@@ -10,6 +10,7 @@ from ._compile import ProgramCache
 from ._criterion import AbstractCriterion
 from ._devices import placed
 from ._evaluate import evaluate_rollout, evaluate_scan
+from ._failure import explain_failure
 from ._options import resolve_options
 from ._results import Result
 from ._signature import as_arrays, refuse_nan
@@ -200,12 +201,7 @@ def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
         return solution.result.error_if(answer, failed)
     if not bool(failed):
         return answer
-    stats = solution.stats
-    where = (
-        f"iterations {int(stats.iterations)}, residual {float(stats.residual_norm):.3g}, exact steps "
-        f"{int(stats.exact_prefix)}, finite steps {int(stats.finite_prefix)}, repairs {int(stats.repairs)}"
-    )
-    raise RolloutError(f"{Result[solution.result]} ({where})", solution)
+    raise RolloutError(explain_failure(solution), solution)
 
 
 _scan_programs = ProgramCache(evaluate_scan)

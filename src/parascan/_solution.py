@@ -21,6 +21,10 @@ class Stats(eqx.Module):
         exact_prefix: number of leading steps whose residual is exactly zero.
         finite_prefix: number of leading steps whose image under the step is finite; T on success.
         repairs: states put back to the guess because they, or their image, were not finite, summed over iterations.
+        settled_prefix: number of leading steps whose residual is zero within rounding: where an unfinished trajectory
+            goes wrong.
+        improved_at: the iteration that gave the best iterate so far by the criterion's measure: when a trajectory
+            stopped getting better. Of a method that is not causal it is the one returned.
     """
 
     iterations: Int[Array, ""]
@@ -30,6 +34,8 @@ class Stats(eqx.Module):
     exact_prefix: Int[Array, ""]
     finite_prefix: Int[Array, ""]
     repairs: Int[Array, ""]
+    settled_prefix: Int[Array, ""]
+    improved_at: Int[Array, ""]
 
 
 class History(eqx.Module):

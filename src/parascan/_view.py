@@ -7,6 +7,9 @@ from jaxtyping import Array, Bool, Float, Int
 from ._problem import Recurrence
 from ._types import Trajectory
 
+SETTLED = 16
+"""Units of rounding, on the scale of a state, up to which its residual counts as zero."""
+
 
 class View(eqx.Module):
     """A trajectory, its images under the step, and which of these were finite.
@@ -49,6 +52,13 @@ class View(eqx.Module):
     def exact_prefix(self) -> Int[Array, ""]:
         """Number of exact steps."""
         return jnp.sum(self.exact, dtype=jnp.int32)
+
+    @property
+    def settled_prefix(self) -> Int[Array, ""]:
+        """Number of leading steps whose residual is zero within rounding on the scale of their own state."""
+        eps = float(jnp.finfo(self.states.dtype).eps)
+        within = jnp.abs(self.residual) <= SETTLED * eps * (1 + jnp.abs(self.states))
+        return jnp.sum(_leading(jnp.all(within, axis=1) & self.finite), dtype=jnp.int32)
 
     def largest(self, values: Trajectory) -> Float[Array, " D"]:
         """Largest magnitude over the judged steps, NaN counting as infinite."""

@@ -16,19 +16,25 @@ SOLVERS = {
     "picard": lambda: ps.picard(),
     "jacobi": lambda: ps.jacobi(),
     "scale_elk": lambda: ps.scale_elk(0.3),
+    "elk": lambda: ps.elk(),
+    "quasi_elk": lambda: ps.quasi_elk(),
+    "blocks_elk": lambda: ps.Blocks(ps.elk(), 7),
+    "line_search": lambda: ps.LineSearch(ps.Newton(ps.Diagonal(), damping=0.1, clip=2.0)),
+    "hybrid": lambda: ps.Hybrid(ps.GradientDescent(), ps.deer()),
     "clipped": lambda: ps.Newton(ps.Diagonal(), clip=0.5),
     "stochastic": lambda: ps.Newton(ps.StochasticDiagonal(jax.random.key(5), probes=2)),
     "surrogate": lambda: ps.Newton(ps.Surrogate(lambda carry, x: jax.tree.map(lambda leaf: 0.3 * leaf, carry))),
     "blocks": lambda: ps.Blocks(ps.deer(), 7),
     "blocks_jacobi": lambda: ps.Blocks(ps.jacobi(), 8, burn_in=5),
     "gradient_descent": lambda: ps.GradientDescent(optax.sgd(0.7)),
+    "gradient_search": lambda: ps.GradientDescent(),
 }
 """Every solver that ``rollout`` offers."""
 
 DIRECT = ("sequential", "forgetting")
 """Those that take no iteration."""
 
-CAUSAL = [name for name in SOLVERS if name not in (*DIRECT, "gradient_descent", "blocks", "blocks_jacobi")]
+CAUSAL = [name for name in SOLVERS if name not in DIRECT and not name.startswith(("blocks", "gradient"))]
 
 
 def rnn(key, dtype, size=4, gain=0.5):

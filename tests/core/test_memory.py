@@ -24,6 +24,10 @@ SOLVERS = {
     "diagonal": ps.quasi_deer(),
     "jacobi": ps.jacobi(),
     "blocks": ps.Blocks(ps.Newton(ps.Full("dense")), 20),
+    "elk": ps.elk(),
+    "quasi_elk": ps.quasi_elk(),
+    "line search": ps.LineSearch(ps.quasi_deer()),
+    "hybrid": ps.Hybrid(ps.GradientDescent(), ps.quasi_deer()),
     "uneven blocks": ps.Blocks(ps.Newton(ps.Full("dense")), 30),
 }
 

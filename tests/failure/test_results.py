@@ -127,8 +127,72 @@ def test_a_small_step_is_not_taken_for_convergence():
     assert not bool(solution.result == ps.Result.successful)
 
 
+def test_inputs_without_entries_are_inputs():
+    solution = ps.rollout(lambda s, x: 0.5 * s + 1, jnp.zeros(2), jnp.zeros((200, 0)), solver=ps.deer())
+    np.testing.assert_allclose(solution.states[-1], 2.0, rtol=1e-6)
+
+
 def test_zero_budget_tests_the_guess():
     solution = ps.rollout(contracting, jnp.zeros(3), XS, solver=ps.deer(), max_iterations=0, throw=False)
     assert int(solution.stats.iterations) == 0
     assert bool(solution.result == ps.Result.max_iterations_reached)
     np.testing.assert_array_equal(solution.states, jnp.zeros((50, 3)))
+
+
+def test_an_iterate_that_ran_away_is_not_returned_but_the_best_one():
+    solution = ps.rollout(
+        contracting, jnp.zeros(3), XS, solver=ps.GradientDescent(optax.sgd(50.0)), history=True, throw=False
+    )
+    best = int(solution.stats.improved_at)
+    assert bool(solution.result == ps.Result.diverged)
+    assert int(solution.stats.iterations) > best
+    assert float(solution.stats.merit) == float(solution.history.merit[best])
+    previous = jnp.concatenate([jnp.zeros((1, 3)), solution.states[:-1]])
+    residual = solution.states - jax.vmap(contracting)(previous, XS)
+    np.testing.assert_allclose(0.5 * jnp.mean(jnp.sum(residual**2, axis=1)), solution.stats.merit, rtol=1e-4)
+
+
+def test_where_and_when_it_went_wrong():
+    # Jacobi settles a step an iteration; from the sixth on a coordinate jumps, and the guess is right until then.
+    step = lambda s, x: s + x  # noqa: E731
+    xs = jnp.zeros((40, 1)).at[6].set(1.0)
+    solution = ps.rollout(step, jnp.zeros(1), xs, solver=ps.jacobi(), max_iterations=5, throw=False)
+    assert int(solution.stats.settled_prefix) == 6 + 5
+    assert int(solution.stats.exact_prefix) == 6 + 5
+    with pytest.raises(ps.RolloutError, match=r"step 12 \(row 11\)"):
+        ps.rollout(step, jnp.zeros(1), xs, solver=ps.jacobi(), max_iterations=5)
+
+
+ADVICE = {
+    "max_iterations_reached": "Sequential",
+    "stalled": "near rounding",
+    "diverged": "GradientDescent",
+    "nonfinite": "step 21",
+}
+
+
+@pytest.mark.parametrize("code", ADVICE)
+def test_the_message_says_what_to_try(code):
+    with pytest.raises(ps.RolloutError, match=ADVICE[code]):
+        outcomes()[code](throw=True)
+
+
+@pytest.mark.parametrize("name", ["deer", "elk"])
+def test_a_bad_element_changes_no_bit_of_the_others(name):
+    solver = getattr(ps, name)()
+    rates = jnp.asarray([2.0, jnp.nan, 4.0, 1.2])[:, None] * jnp.ones(24)
+    step = lambda s, rate: rate * s * (1 - s)  # noqa: E731
+
+    @jax.jit
+    def run(rates):
+        one = lambda xs: ps.rollout(  # noqa: E731
+            step, jnp.asarray(0.3), xs, solver=solver, max_iterations=9, throw=False
+        )
+        return jax.vmap(one)(rates)
+
+    mixed, alike = run(rates), run(rates.at[1].set(rates[0]))
+    codes = ("successful", "nonfinite", "max_iterations_reached", "successful")
+    assert [bool((mixed.result == getattr(ps.Result, code))[i]) for i, code in enumerate(codes)] == [True] * 4
+    for given, expected in zip(jax.tree.leaves(mixed), jax.tree.leaves(alike), strict=True):
+        np.testing.assert_array_equal(given[jnp.asarray([0, 2, 3])], expected[jnp.asarray([0, 2, 3])])
+    assert len(set(np.asarray(mixed.stats.iterations).tolist())) > 1

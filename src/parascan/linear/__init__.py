@@ -8,6 +8,7 @@ from .choice import choose_backend as choose_backend
 from .choice import explain_backend as explain_backend
 from .matrix_free import MatrixFreeTransition as MatrixFreeTransition
 from .recurrence import linear_recurrence as linear_recurrence
+from .smoother import damped_solve as damped_solve
 from .transitions import DenseTransition as DenseTransition
 from .transitions import DiagonalTransition as DiagonalTransition
 from .transitions import ScalarTransition as ScalarTransition

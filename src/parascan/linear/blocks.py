@@ -76,21 +76,21 @@ class BlockTransition(AbstractComposableTransition):
 
     def product(self, row: Float[Array, "N k k"], v: State) -> State:
         """``A v`` for one row."""
-        return self._ungroup(jnp.einsum("nij,nj->ni", row, self._group(v), precision=PRECISION))
+        return self.ungroup(jnp.einsum("nij,nj->ni", row, self.group(v), precision=PRECISION))
 
     def transposed_product(self, row: Float[Array, "N k k"], v: State) -> State:
         """``A^T v`` for one row."""
-        return self._ungroup(jnp.einsum("nji,nj->ni", row, self._group(v), precision=PRECISION))
+        return self.ungroup(jnp.einsum("nji,nj->ni", row, self.group(v), precision=PRECISION))
 
     def compose(self, later: Float[Array, "N k k"], earlier: Float[Array, "N k k"]) -> Float[Array, "N k k"]:
         """Blocks of ``A_later A_earlier``."""
         return jax.vmap(matrix_product)(later, earlier)
 
-    def _group(self, v: State) -> Float[Array, "N k"]:
+    def group(self, v: State) -> Float[Array, "N k"]:
         """Coordinates gathered by block."""
         ordered = v if self.permutation is None else v[np.array(self.permutation)]
         return ordered.reshape(-1, self.matrices.shape[-1])
 
-    def _ungroup(self, v: Float[Array, "N k"]) -> State:
+    def ungroup(self, v: Float[Array, "N k"]) -> State:
         """Coordinates back in the order of the state."""
         return v.ravel() if self.permutation is None else v.ravel()[np.argsort(self.permutation)]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -11,6 +12,9 @@ from ._abstract import AbstractComposableTransition, AbstractTransition, require
 from .backends import find_backend
 from .bidiagonal import Bidiagonal
 from .transitions import DenseTransition, DiagonalTransition, ScalarTransition
+
+NARROW = (jnp.dtype("bfloat16"), jnp.dtype("float16"))
+"""Dtypes whose recurrences over stored matrices are accumulated in float32."""
 
 
 def linear_recurrence(
@@ -26,7 +30,9 @@ def linear_recurrence(
     Runs the recurrence step by step or as a tree of partial products, whichever suits structure, length and platform.
     Depth T and D^2 work a step for dense matrices in sequence; depth of order log T or ``T / 512`` and D^3 work a step
     in parallel. The derivative with respect to every argument, in either mode and to any order, is again one linear
-    recurrence; nothing of the tree is stored for it. Matrices are multiplied in their full precision (no TF32).
+    recurrence; nothing of the tree is stored for it. Matrices are multiplied in their full precision (no TF32),
+    bfloat16 and float16 are accumulated in float32, and products over stretches in which the system grows are kept as a
+    matrix times a power of two, so that they do not overflow where the states do not.
 
     Args:
         A: a transition, or an array: [T D D] dense, [T D] diagonal, [T] multiples of the identity.
@@ -66,6 +72,10 @@ def linear_recurrence(
 
 def _solve(system: Bidiagonal, b: Trajectory, s0: State | None, transpose: bool) -> Trajectory:
     """The initial state enters through the first offset; its derivative, and that of ``A_1``, with it."""
+    if b.dtype in NARROW and isinstance(system.transition, AbstractComposableTransition):
+        narrow = b.dtype
+        system, b, s0 = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (system, b, s0))
+        return _solve(system, b, s0, transpose).astype(narrow)
     if s0 is not None and len(b):
         b = b.at[0].add(system.transition.product(system.transition.row(0), s0))
     return system.transposed_solve(b) if transpose else system.solve(b)

@@ -8,6 +8,11 @@ from .base import Solver as Solver
 from .combinators import Blocks as Blocks
 from .forgetting import Forgetting as Forgetting
 from .gradient import GradientDescent as GradientDescent
+from .hybrid import Hybrid as Hybrid
+from .levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+from .levenberg_marquardt import elk as elk
+from .levenberg_marquardt import quasi_elk as quasi_elk
+from .line_search import LineSearch as LineSearch
 from .linearizations import AbstractLinearization as AbstractLinearization
 from .linearizations import Diagonal as Diagonal
 from .linearizations import Full as Full

@@ -26,8 +26,8 @@ CHUNKS = 512
 def run(transition: AbstractComposableTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
     """Solution of the recurrence, or of the transposed one."""
     chunks, rows = layout(len(b))
-    cut = partial(_cut, chunks=chunks, rows=rows)
-    inside, offsets = jax.tree.map(cut, transition), cut(b)
+    pieces = partial(cut, chunks=chunks, rows=rows)
+    inside, offsets = jax.tree.map(pieces, transition), pieces(b)
     entering = _entering(inside.slices, transpose)
     products, ends = jax.vmap(partial(_summary, transpose=transpose))(inside, offsets, entering)
     if transpose:
@@ -49,7 +49,7 @@ def layout(length: int) -> tuple[int, int]:
     return chunks, -(-length // chunks)
 
 
-def _cut(x: Array, chunks: int, rows: int) -> Array:
+def cut(x: Array, chunks: int, rows: int) -> Array:
     """Leading axis as ``[chunks, rows]``, zeros beyond its end."""
     missing = chunks * rows - x.shape[0]
     padded = jnp.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1)) if missing else x

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..._types import Trajectory
 from .._abstract import AbstractComposableTransition, AbstractTransition
+from ..scaled import ScaledTransition
 from . import associative, chunked, lanes, sequential
 
 
@@ -16,11 +17,20 @@ class Backend(NamedTuple):
     supports: type[AbstractTransition]
 
 
+def _overflow_safe(run: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
+    """A backend that forms products of many matrices, with each of these kept as a matrix times a power of two."""
+
+    def scaled(transition: AbstractComposableTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
+        return run(ScaledTransition.of(transition), b, transpose=transpose)
+
+    return scaled
+
+
 BACKENDS: Mapping[str, Backend] = MappingProxyType(
     {
         "sequential": Backend(sequential.run, AbstractTransition),
-        "associative": Backend(associative.run, AbstractComposableTransition),
-        "chunked": Backend(chunked.run, AbstractComposableTransition),
+        "associative": Backend(_overflow_safe(associative.run), AbstractComposableTransition),
+        "chunked": Backend(_overflow_safe(chunked.run), AbstractComposableTransition),
         "lanes": Backend(lanes.run, AbstractTransition),
     }
 )
