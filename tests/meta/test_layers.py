@@ -41,6 +41,7 @@ OPTIONAL = {
     "typer": {"cli"},
     "rich": SURFACE,
     "optax": {"solvers"},
+    "flax": {"nn"},
 }
 LAZY = {"matplotlib": {"paper"}, "dysts": {"systems"}, "optax": {"solvers"}}
 
