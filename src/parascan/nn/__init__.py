@@ -1,7 +1,9 @@
 """Trainable layers: recurrent cells evaluated in parallel over the sequence, and what keeps them predictable."""
 
 from ._cell import AbstractCell, Custom
+from ._exponents import ceiling_penalty, finite_time_exponents, flossing_penalty
 from ._layer import AbstractLayer, Recurrent
+from ._monitor import DriftWarning, Monitor, Reading
 from ._packed import Packed, pack
 from ._stack import Bidirectional, Stacked, stack
 from ._warm import WarmStart, states_of
@@ -21,6 +23,7 @@ __all__ = [
     "Custom",
     "DiagonalMetric",
     "DiagonalWeight",
+    "DriftWarning",
     "ElmanCell",
     "FullMetric",
     "GRUCell",
@@ -29,12 +32,17 @@ __all__ = [
     "LSTMCell",
     "LearnedRate",
     "MinimalGatedCell",
+    "Monitor",
     "OrthogonalDiagonalWeight",
     "Packed",
+    "Reading",
     "Recurrent",
     "ScaledWeight",
     "Stacked",
     "WarmStart",
+    "ceiling_penalty",
+    "finite_time_exponents",
+    "flossing_penalty",
     "pack",
     "stack",
     "states_of",

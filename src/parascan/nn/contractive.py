@@ -44,6 +44,20 @@ class LearnedRate(eqx.Module):
         return self.at_most * jax.nn.sigmoid(self.raw)
 
 
+class FixedRate(eqx.Module):
+    """A rate that stays as it is; not a leaf, so that no map over a model's numbers changes it.
+
+    Args:
+        constant: the rate.
+    """
+
+    constant: float = eqx.field(static=True)
+
+    def value(self) -> float:
+        """The rate."""
+        return self.constant
+
+
 class _MakesParts(Protocol):
     """The class of a weight or a metric."""
 
@@ -91,7 +105,7 @@ class ContractiveCell(AbstractUnitCell):
     bias: Vector
     weight: AbstractWeight
     metric: AbstractMetric | None
-    rate: float | LearnedRate
+    rate: FixedRate | LearnedRate
     input_size: int = eqx.field(static=True)
     hidden_size: int = eqx.field(static=True)
     activation: Callable[[Array], Array] = eqx.field(static=True)
@@ -109,20 +123,19 @@ class ContractiveCell(AbstractUnitCell):
         key: PRNGKeyArray,
     ) -> None:
         check_sizes(input_size=input_size, hidden_size=hidden_size)
-        _check_rate(rate)
+        self.rate = _as_rate(rate)
         _check_slopes(activation)
         keys = jax.random.split(key, 4)
         self.weight_ih = uniform(keys[0], (hidden_size, input_size), hidden_size, dtype)
         self.bias = uniform(keys[1], (hidden_size,), hidden_size, dtype)
         self.weight = weight(hidden_size, dtype=dtype, key=keys[2])
         self.metric = None if metric is None else metric(hidden_size, dtype=dtype, key=keys[3])
-        self.rate, self.activation = rate, activation
+        self.activation = activation
         self.input_size, self.hidden_size = input_size, hidden_size
 
     def rate_value(self) -> Float[Array, ""]:
         """The rate, fixed or learned."""
-        rate = self.rate.value() if isinstance(self.rate, LearnedRate) else self.rate
-        return jnp.asarray(rate, self.bias.dtype)
+        return jnp.asarray(self.rate.value(), self.bias.dtype)
 
     def initial_state(self) -> Vector:
         """Zeros."""
@@ -176,14 +189,15 @@ class _Ready(AbstractCell):
         return state, state
 
 
-def _check_rate(rate: Any) -> None:
-    """Refuse what is no rate of contraction."""
+def _as_rate(rate: Any) -> FixedRate | LearnedRate:
+    """The rate as a module."""
     if isinstance(rate, LearnedRate):
-        return
+        return rate
     if isinstance(rate, bool) or not isinstance(rate, int | float):
         raise TypeError(f"rate: given {type(rate).__name__}, expected a number between 0 and 1 or a LearnedRate.")
     if not 0 < rate < 1:
         raise ValueError(f"rate: given {rate}, expected a number between 0 and 1.")
+    return FixedRate(float(rate))
 
 
 def _check_slopes(activation: Callable[[Array], Array]) -> None:
