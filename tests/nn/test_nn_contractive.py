@@ -153,7 +153,7 @@ def test_each_layer_has_its_own_rate(getkey):
 def test_refusals(options, error, message, getkey):
     with pytest.raises(error, match=message):
         ps.nn.ContractiveCell(2, 2, key=getkey(), **options)
-    with pytest.raises(ValueError, match="start: given 0[.]95, expected a number between 0 and at_most"):
+    with pytest.raises(ValueError, match=r"start: given 0[.]95, expected a number between 0 and at_most"):
         ps.nn.LearnedRate(0.95, 0.9)
     with pytest.raises(ValueError, match="condition: given 1, expected a number above one"):
         ps.nn.FullMetric(2, condition=1, key=getkey())

@@ -3,13 +3,12 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Int
 
 from .._criterion import AbstractCriterion
 from .._rollout import rollout, scan
@@ -17,21 +16,7 @@ from .._solution import Solution
 from .._types import Tree
 from ..solvers import AbstractSolver
 from ._cell import AbstractCell, AbstractUnitCell
-
-
-class Marks(NamedTuple):
-    """What is known about the rows of a sequence beside their values."""
-
-    length: Int[Array, ""] | None
-    mask: Bool[Array, " T"] | None
-    starts: Bool[Array, " T"] | None
-
-    def valid(self, rows: int) -> Bool[Array, " T"] | None:
-        """Rows that hold an input, None for all."""
-        inside = None if self.length is None else jnp.arange(rows) < self.length
-        if inside is None or self.mask is None:
-            return self.mask if inside is None else inside
-        return inside & self.mask
+from ._marks import Marks, checked_marks, resets, row_before, where_rows
 
 
 class AbstractLayer(eqx.Module):
@@ -70,7 +55,7 @@ class AbstractLayer(eqx.Module):
             ValueError: shapes that do not fit.
             RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
         """
-        outputs, state, _ = self.through(xs, state, _checked_marks(xs, length, mask, starts), guess, run=_by_scan)
+        outputs, state, _ = self.through(xs, state, checked_marks(xs, length, mask, starts), guess, run=_by_scan)
         return outputs, state
 
     def rollout(
@@ -96,7 +81,7 @@ class AbstractLayer(eqx.Module):
         Returns:
             ``(outputs, state, solution)``; the solution is a tuple of them for a layer made of layers.
         """
-        return self.through(xs, state, _checked_marks(xs, length, mask, starts), guess, run=_by_rollout)
+        return self.through(xs, state, checked_marks(xs, length, mask, starts), guess, run=_by_rollout)
 
     @abc.abstractmethod
     def through(self, xs: Tree, state: Any, marks: Marks, guess: Any, *, run: "Run") -> tuple[Any, Any, Any]:
@@ -157,15 +142,15 @@ class Recurrent(AbstractLayer):
         valid = marks.valid(rows)
         if valid is not None:
             # A row of padding may hold anything; what no derivative reaches must still be finite to be left out.
-            xs = jax.tree.map(lambda leaf: _where(valid, leaf, jnp.zeros_like(leaf)), xs)
-        resets = _resets(marks, rows, self.reverse)
+            xs = jax.tree.map(lambda leaf: where_rows(valid, leaf, jnp.zeros_like(leaf)), xs)
+        anew = resets(marks, rows, self.reverse)
         step = _Step(cell, first if marks.length is not None else fresh)
-        scanned = (cell.prepare(xs), resets, marks.mask)
+        scanned = (cell.prepare(xs), anew, marks.mask)
         outputs, states, last, solution = run(self, step, first, scanned, guess, marks.length is not None)
         if marks.length is not None and not self.reverse:
-            last = _row_before(marks.length, states, first)
+            last = row_before(marks.length, states, first)
         if valid is not None:
-            outputs = jax.tree.map(lambda leaf: _where(valid, leaf, jnp.zeros_like(leaf)), outputs)
+            outputs = jax.tree.map(lambda leaf: where_rows(valid, leaf, jnp.zeros_like(leaf)), outputs)
         return outputs, last, solution
 
     def step(self, x: Tree, state: Any = None) -> tuple[Any, Any]:
@@ -258,55 +243,6 @@ def _by_rollout(
         guess=guess,
     )
     return solution.ys, solution.states, solution.carry, solution
-
-
-def _resets(marks: Marks, rows: int, reverse: bool) -> Bool[Array, " T"] | None:
-    """Rows before whose step the state starts anew."""
-    if marks.starts is not None:
-        # Run backwards, a sequence starts at its last row, the one before the start of the next.
-        return jnp.roll(marks.starts, -1).at[-1].set(False) if reverse else marks.starts
-    if marks.length is not None and reverse:
-        # The padding comes first; whatever it did to the state is dropped where the inputs begin.
-        return jnp.arange(rows) == marks.length - 1
-    return None
-
-
-def _row_before(length: Int[Array, ""], states: Tree, first: Tree) -> Tree:
-    """The state after ``length`` steps."""
-
-    def pick(states: Array, first: Array) -> Array:
-        return jnp.where(length > 0, states[jnp.maximum(length - 1, 0)], first)
-
-    return jax.tree.map(pick, states, first)
-
-
-def _where(rows: Bool[Array, " T"], first: Array, second: Array) -> Array:
-    """Rows of the first array where asked for, else of the second."""
-    return jnp.where(rows.reshape(-1, *[1] * (first.ndim - 1)), first, second)
-
-
-def _checked_marks(xs: Tree, length: Any, mask: Any, starts: Any) -> Marks:
-    """Marks of the right shapes and kinds."""
-    leaves = jax.tree.leaves(xs)
-    if not leaves or any(jnp.ndim(leaf) == 0 for leaf in leaves):
-        raise ValueError("xs: given no array with a leading axis, expected inputs [T, I].")
-    if starts is not None and length is not None:
-        raise ValueError("starts: given together with length, expected one of them; mask marks padding as well.")
-    if length is not None:
-        length = jnp.asarray(length)
-        if length.ndim or not jnp.issubdtype(length.dtype, jnp.integer):
-            raise ValueError(
-                f"length: given {length.dtype}{list(length.shape)}, expected an integer; batches come from jax.vmap."
-            )
-    rows = jnp.shape(leaves[0])[0]
-    flags = {"mask": mask, "starts": starts}
-    for name, value in flags.items():
-        if value is None:
-            continue
-        flags[name] = value = jnp.asarray(value)
-        if value.shape != (rows,) or value.dtype != jnp.bool_:
-            raise ValueError(f"{name}: given {value.dtype}{list(value.shape)}, expected bool[{rows}].")
-    return Marks(length, flags["mask"], flags["starts"])
 
 
 def _check_inputs(cell: AbstractCell, xs: Any) -> None:

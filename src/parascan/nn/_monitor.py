@@ -24,7 +24,14 @@ REMEDY = (
 
 
 class DriftWarning(UserWarning):
-    """A model that is about to become unpredictable, or has become so."""
+    """A model that is about to become unpredictable, or has become so.
+
+    Args:
+        message: what was seen, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 class Reading(NamedTuple):
@@ -144,12 +151,11 @@ class Monitor:
                 else f"rises by {self.slope():.2g} a training step and passes {self.limit:.3g} in about {left:.0f}"
             )
             first = self.readings[-self.window :][0]
-            warnings.warn(
+            message = (
                 f"the exponent, {reading.exponent:.3g} per step at training step {reading.step}, {what}; iterations "
-                f"went from {first.iterations} to {reading.iterations}. {REMEDY}",
-                DriftWarning,
-                stacklevel=3,
+                f"went from {first.iterations} to {reading.iterations}. {REMEDY}"
             )
+            warnings.warn(DriftWarning(message), stacklevel=3)
         self._warned = drifts
 
 

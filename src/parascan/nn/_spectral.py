@@ -10,7 +10,7 @@ SQUARINGS = 6
 """With n squarings the bound is at most ``D^(1 / 2^(n + 2))`` times the norm: 1.8 percent above it at D = 100."""
 
 ORTHOGONALIZATIONS = 12
-"""Steps of Bjorck's iteration; one more triples a small singular value by half, and squares the defect of one near 1."""
+"""Steps of Bjorck's iteration; each makes a small singular value half as large again, and squares a small defect."""
 
 
 def norm_bound(matrix: Float[Array, "M N"]) -> Float[Array, ""]:

@@ -10,7 +10,8 @@ from jaxtyping import PRNGKeyArray
 from .._types import Tree
 from ..solvers import AbstractSolver
 from ._cell import AbstractCell, check_sizes
-from ._layer import AbstractLayer, Marks, Recurrent, Run
+from ._layer import AbstractLayer, Recurrent, Run
+from ._marks import Marks
 
 
 class Bidirectional(AbstractLayer):
