@@ -1,5 +1,6 @@
 """Trainable layers: recurrent cells evaluated in parallel over the sequence, and what keeps them predictable."""
 
+from ._archive import LabeledSequences, read_ts
 from ._cell import AbstractCell, Custom
 from ._exponents import ceiling_penalty, finite_time_exponents, flossing_penalty
 from ._layer import AbstractLayer, Recurrent
@@ -30,6 +31,7 @@ __all__ = [
     "LEMCell",
     "LRCCell",
     "LSTMCell",
+    "LabeledSequences",
     "LearnedRate",
     "MinimalGatedCell",
     "Monitor",
@@ -44,6 +46,7 @@ __all__ = [
     "finite_time_exponents",
     "flossing_penalty",
     "pack",
+    "read_ts",
     "stack",
     "states_of",
 ]

@@ -60,7 +60,7 @@ class RNN(nnx.Module):
         self.time_major, self.return_carry = time_major, return_carry
         self.reverse, self.keep_order = reverse, keep_order
         self.solver = nnx.static(solver)
-        self.rngs = nnx.Rngs(0) if rngs is None else rngs
+        self.rngs = nnx.data(rngs)
 
     def __call__(
         self,
@@ -96,7 +96,9 @@ class RNN(nnx.Module):
         batch = xs.shape[:-2]
         carry = initial_carry
         if carry is None:
-            carry = self.cell.initialize_carry((*batch, xs.shape[-1]), self.rngs if rngs is None else rngs)
+            rngs = self.rngs if rngs is None else rngs
+            # New ones: those of the module cannot be counted up inside a transformation that it is not part of.
+            carry = self.cell.initialize_carry((*batch, xs.shape[-1]), nnx.Rngs(0) if rngs is None else rngs)
         graph, variables = nnx.split(self.cell)
         layer = Recurrent(_Cell(graph, variables), self.solver, reverse=reverse)
 
