@@ -121,11 +121,11 @@ def main(
     data: Annotated[str, typer.Option(help="A set that aeon brings, or a local archive's path up to _TRAIN.ts.")] = (
         "JapaneseVowels"
     ),
-    length: Annotated[int, typer.Option(min=1, help="Steps of a sequence.")] = 4096,
+    length: Annotated[int, typer.Option(min=1, help="Steps of a sequence.")] = 8192,
     count: Annotated[int, typer.Option(min=1, help="Sequences to train on, and to test on.")] = 90,
     hidden: Annotated[int, typer.Option(min=1, help="Entries of a state.")] = 32,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 100,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences of a training step.")] = 8,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 60,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences of a training step.")] = 4,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the comparison.")] = 2,
     rounds: Annotated[int, typer.Option(min=3, help="Rounds of the measurement.")] = 7,
     out: Annotated[Path, typer.Option(help="Where states, figures and numbers go.")] = Path("build/train-demo"),
@@ -137,7 +137,7 @@ def main(
         f"{recordings.name}: {shape[0]} sequences of {shape[1]} steps, {shape[2]} channels, "
         f"{len(recordings.classes)} classes; jax {jax.__version__} on {jax.devices()[0].device_kind}"
     )
-    settings = Settings(steps, batch)
+    settings = Settings(steps, batch, look_every=max(steps // 10, 1))
     with interruptible(f"Run the same command to go on; the state is in {out / 'state'}.") as check:
         console.print(f"Speed of GRU({hidden}) in this process:")
         ratios = measure(recordings, hidden, batch, rounds)

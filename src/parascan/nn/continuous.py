@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._cell import AbstractUnitCell, check_sizes, draw_gates, drive_of, times_state, uniform
+from ._cell import AbstractUnitCell, check_sizes, draw_gates, times_input, times_state, uniform
 
 Vector = Float[Array, " H"]
 
@@ -59,11 +59,13 @@ class LEMCell(AbstractUnitCell):
         zeros = jnp.zeros((self.hidden_size,), self.weight_hh.dtype)
         return zeros, zeros
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T 4*H"]:
+    def drive(self, x: Float[Array, " I"]) -> Float[Array, " 4*H"]:
         """``V x + b`` of all four parts."""
-        return drive_of(xs, self.weight_ih, self.bias)
+        return times_input(self.weight_ih, x, self.bias)
 
-    def step(self, drive: Float[Array, " 4*H"], state: tuple[Vector, Vector]) -> tuple[tuple[Vector, Vector], Vector]:
+    def advance(
+        self, drive: Float[Array, " 4*H"], state: tuple[Vector, Vector]
+    ) -> tuple[tuple[Vector, Vector], Vector]:
         """``(y, z)`` after the step, and ``y``."""
         visible, memory = state
         drives = jnp.split(drive, 4)
@@ -139,12 +141,12 @@ class LRCCell(AbstractUnitCell):
         """Zeros."""
         return jnp.zeros((self.hidden_size,), self.leak.dtype)
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T 2*H"]:
+    def drive(self, x: Float[Array, " I"]) -> Float[Array, " 2*H"]:
         """``g + W u`` and ``g + K u``."""
-        synapses = jax.nn.sigmoid(self.input_slope * (xs - self.input_shift))
-        return drive_of(synapses, self.weight_ih, jnp.concatenate([self.leak, self.leak]))
+        synapses = jax.nn.sigmoid(self.input_slope * (x - self.input_shift))
+        return times_input(self.weight_ih, synapses, jnp.concatenate([self.leak, self.leak]))
 
-    def step(self, drive: Float[Array, " 2*H"], state: Vector) -> tuple[Vector, Vector]:
+    def advance(self, drive: Float[Array, " 2*H"], state: Vector) -> tuple[Vector, Vector]:
         """The new state, twice."""
         of_conductance, of_potential = jnp.split(drive, 2)
         synapse = jax.nn.sigmoid(self.slope * (state - self.shift))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._cell import AbstractCell, AbstractUnitCell, check_sizes, drive_of, times_state, uniform
+from ._cell import AbstractUnitCell, check_sizes, times_input, times_state, uniform
 from ._spectral import norm_bound, within
 from .metrics import AbstractMetric, DiagonalMetric
 from .weights import AbstractWeight, ScaledWeight
@@ -141,46 +141,52 @@ class ContractiveCell(AbstractUnitCell):
         """Zeros."""
         return jnp.zeros((self.hidden_size,), self.bias.dtype)
 
-    def ready(self) -> AbstractCell:
+    def ready(self) -> "_Ready":
         """The cell with its matrices formed."""
         rate = self.rate_value()
         inner = self.weight.bounded(rate)
         if self.metric is None or (isinstance(self.metric, DiagonalMetric) and inner.ndim == 1):
-            return _Ready(self, inner, None)
+            return self._with(inner, None)
         if isinstance(self.metric, DiagonalMetric):
             scales = self.metric.scales()
-            return _Ready(self, inner * scales / scales[:, None], None)
+            return self._with(inner * scales / scales[:, None], None)
         factor, inverse = self.metric.factor(), self.metric.inverse()
         inner = jnp.diag(inner) if inner.ndim == 1 else inner
         # P P^-1 is the identity up to rounding only, and that enters every step.
         inner = within(inner, rate / jnp.maximum(norm_bound(jnp.matmul(factor, inverse, precision="highest")), 1))
-        return _Ready(self, jnp.matmul(inner, factor, precision="highest"), inverse)
+        return self._with(jnp.matmul(inner, factor, precision="highest"), inverse)
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T H"]:
+    def _with(self, inner: Float[Array, "H *H"], outer: Float[Array, "H H"] | None) -> "_Ready":
+        """The cell with these matrices."""
+        return _Ready(input_size=self.input_size, hidden_size=self.hidden_size, cell=self, inner=inner, outer=outer)
+
+    def drive(self, x: Float[Array, " I"]) -> Float[Array, " H"]:
         """``W x + b``."""
-        return drive_of(xs, self.weight_ih, self.bias)
+        return times_input(self.weight_ih, x, self.bias)
 
-    def step(self, drive: Vector, state: Vector) -> tuple[Vector, Vector]:
+    def advance(self, drive: Vector, state: Vector) -> tuple[Vector, Vector]:
         """The new state, twice; forms the matrices anew, which a layer does once for all steps."""
-        return self.ready().step(drive, state)
+        return self.ready().advance(drive, state)
 
 
-class _Ready(AbstractCell):
+class _Ready(AbstractUnitCell):
     """A contractive cell whose matrices are at hand."""
 
     cell: ContractiveCell
     inner: Float[Array, "H *H"]
     outer: Float[Array, "H H"] | None
+    input_size: int = eqx.field(static=True)
+    hidden_size: int = eqx.field(static=True)
 
     def initial_state(self) -> Vector:
         """Zeros."""
         return self.cell.initial_state()
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T H"]:
+    def drive(self, x: Float[Array, " I"]) -> Vector:
         """``W x + b``."""
-        return self.cell.prepare(xs)
+        return self.cell.drive(x)
 
-    def step(self, drive: Vector, state: Vector) -> tuple[Vector, Vector]:
+    def advance(self, drive: Vector, state: Vector) -> tuple[Vector, Vector]:
         """The new state, twice."""
         product = self.inner * state if self.inner.ndim == 1 else times_state(self.inner, state)
         state = self.cell.activation(product + drive)

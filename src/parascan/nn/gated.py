@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._cell import AbstractUnitCell, draw_gates, drive_of, times_state, uniform
+from ._cell import AbstractUnitCell, draw_gates, times_input, times_state, uniform
 
 Vector = Float[Array, " H"]
 
@@ -57,11 +57,11 @@ class ElmanCell(AbstractUnitCell):
         """Zeros."""
         return jnp.zeros((self.hidden_size,), self.weight_hh.dtype)
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T H"]:
+    def drive(self, x: Float[Array, " I"]) -> Float[Array, " H"]:
         """``W x + b``."""
-        return drive_of(xs, self.weight_ih, self.bias)
+        return times_input(self.weight_ih, x, self.bias)
 
-    def step(self, drive: Vector, state: Vector) -> tuple[Vector, Vector]:
+    def advance(self, drive: Vector, state: Vector) -> tuple[Vector, Vector]:
         """The new state, twice."""
         state = self.activation(drive + times_state(self.weight_hh, state))
         return state, state
@@ -106,11 +106,11 @@ class GRUCell(AbstractUnitCell):
         """Zeros."""
         return jnp.zeros((self.hidden_size,), self.weight_hh.dtype)
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T 3*H"]:
+    def drive(self, x: Float[Array, " I"]) -> Float[Array, " 3*H"]:
         """``W x + b`` of all three gates."""
-        return drive_of(xs, self.weight_ih, self.bias)
+        return times_input(self.weight_ih, x, self.bias)
 
-    def step(self, drive: Float[Array, " 3*H"], state: Vector) -> tuple[Vector, Vector]:
+    def advance(self, drive: Float[Array, " 3*H"], state: Vector) -> tuple[Vector, Vector]:
         """The new state, twice."""
         of_reset, of_update, of_new = jnp.split(drive, 3)
         reset, update, new = jnp.split(times_state(self.weight_hh, state), 3)
@@ -156,11 +156,11 @@ class MinimalGatedCell(AbstractUnitCell):
         """Zeros."""
         return jnp.zeros((self.hidden_size,), self.weight_hh.dtype)
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T 2*H"]:
+    def drive(self, x: Float[Array, " I"]) -> Float[Array, " 2*H"]:
         """``W x + b`` of the gate and the candidate."""
-        return drive_of(xs, self.weight_ih, self.bias)
+        return times_input(self.weight_ih, x, self.bias)
 
-    def step(self, drive: Float[Array, " 2*H"], state: Vector) -> tuple[Vector, Vector]:
+    def advance(self, drive: Float[Array, " 2*H"], state: Vector) -> tuple[Vector, Vector]:
         """The new state, twice."""
         of_forget, of_new = jnp.split(drive, 2)
         of_gate, of_candidate = jnp.split(self.weight_hh, 2)
@@ -206,11 +206,13 @@ class LSTMCell(AbstractUnitCell):
         zeros = jnp.zeros((self.hidden_size,), self.weight_hh.dtype)
         return zeros, zeros
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T 4*H"]:
+    def drive(self, x: Float[Array, " I"]) -> Float[Array, " 4*H"]:
         """``W x + b`` of all four gates."""
-        return drive_of(xs, self.weight_ih, self.bias)
+        return times_input(self.weight_ih, x, self.bias)
 
-    def step(self, drive: Float[Array, " 4*H"], state: tuple[Vector, Vector]) -> tuple[tuple[Vector, Vector], Vector]:
+    def advance(
+        self, drive: Float[Array, " 4*H"], state: tuple[Vector, Vector]
+    ) -> tuple[tuple[Vector, Vector], Vector]:
         """``(h, c)`` after the step, and ``h``."""
         hidden, memory = state
         enter, forget, new, leave = jnp.split(drive + times_state(self.weight_hh, hidden), 4)
