@@ -6,11 +6,11 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
 from ._adjoint import attach
+from ._axes import batch_first
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
@@ -98,22 +98,7 @@ def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
     floating = problem.layout.part(call.init)[0]
     inputs = (call.xs, problem.discrete())
     floating, ys = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
-    return _batch_first((problem.layout.whole(floating, problem.final_discrete), ys))
-
-
-def _batch_first(tree: Tree) -> Tree:
-    """The same arrays; under ``jax.vmap`` a reshape leaves the batch axis in front, wherever it has been.
-
-    Under ``vmap`` of ``jit`` JAX takes the batch axes of a custom derivative's outputs from the function, and those of
-    the derivative itself from the rule, without comparing them (seen in 0.10.2): they have to agree beforehand.
-    """
-
-    def move(leaf: Array) -> Array:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.extended):
-            return leaf
-        return leaf.reshape(1, *leaf.shape).reshape(leaf.shape)
-
-    return jax.tree.map(move, tree)
+    return batch_first((problem.layout.whole(floating, problem.final_discrete), ys))
 
 
 def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
@@ -133,7 +118,7 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
     """
     call, layout = primals
     if layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch):
-        return eqx.filter_jvp(lambda call: _batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
+        return eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
     problem = call.problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
     keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
@@ -143,6 +128,6 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
 
     def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
         states = attach(problem.recurrence, answer)
-        return _batch_first((problem.carry(states), problem.outputs(states)))
+        return batch_first((problem.carry(states), problem.outputs(states)))
 
     return (carry, ys), eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1]

@@ -27,6 +27,7 @@ class Options(NamedTuple):
     history: bool
     memory_limit: int | None
     batch: int = 1
+    adjoint_given: bool = False
 
 
 _DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False, None)
@@ -65,6 +66,7 @@ def resolve_options(
         bool(history),
         memory_limit,
         batch,
+        adjoint is not None,
     )
     for name, value, kind, example in (
         ("criterion", options.criterion, AbstractCriterion, "ps.StateError()"),

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from .._adjoint import AbstractAdjoint
 from .._criterion import AbstractCriterion
 from .._rollout import rollout, scan
 from .._solution import Solution
@@ -107,6 +108,7 @@ class Recurrent(AbstractLayer):
         max_iterations: most iterations; T when None.
         mesh: devices to spread the default solver's blocks over, such as ``ps.every_core()``.
         reverse: run from the last input to the first.
+        adjoint: how derivatives are taken; None for the solver's own way.
 
     Raises:
         TypeError: ``cell`` is not a cell.
@@ -126,6 +128,7 @@ class Recurrent(AbstractLayer):
     max_iterations: int | None = eqx.field(static=True, default=None)
     mesh: Mesh | None = eqx.field(static=True, default=None)
     reverse: bool = eqx.field(static=True, default=False)
+    adjoint: AbstractAdjoint | None = None
 
     def __check_init__(self) -> None:
         if not isinstance(self.cell, AbstractCell):
@@ -222,6 +225,7 @@ def _by_scan(
         max_iterations=layer.max_iterations,
         mesh=layer.mesh,
         guess=guess,
+        adjoint=layer.adjoint,
     )
     outputs, states = ys if keep else (ys, None)
     return outputs, states, last, None
@@ -241,6 +245,7 @@ def _by_rollout(
         max_iterations=layer.max_iterations,
         mesh=layer.mesh,
         guess=guess,
+        adjoint=layer.adjoint,
     )
     return solution.ys, solution.states, solution.carry, solution
 
