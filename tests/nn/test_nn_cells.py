@@ -92,10 +92,9 @@ def test_cell_obeys_its_equations(kind, getkey):
     for x in np.asarray(xs):
         state = CELLS[kind](known, x, state)
         expected.append(state[0])
-    for solver in SOLVERS.values():
-        outputs, last = ps.nn.Recurrent(cell, solver)(xs)
-        agree(outputs, np.stack(expected), 1e-9)
-        agree(last, state, 1e-9)
+    outputs, last = ps.nn.Recurrent(cell, ps.deer())(xs)
+    agree(outputs, np.stack(expected), 1e-9)
+    agree(last, state, 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,14 @@ WEIGHTS = (
     ps.nn.DiagonalWeight,
 )
 METRICS = (None, ps.nn.DiagonalMetric, ps.nn.FullMetric)
-PAIRS = list(itertools.product(WEIGHTS, METRICS))
+# The other pairs add no line that these do not run.
+OTHERS = {(ps.nn.OrthogonalDiagonalWeight, None), (ps.nn.CayleyWeight, ps.nn.FullMetric)}
+PAIRS = [
+    pytest.param(
+        *pair, marks=[] if pair[0] is ps.nn.ScaledWeight or pair in OTHERS or pair[1] is None else pytest.mark.slow
+    )
+    for pair in itertools.product(WEIGHTS, METRICS)
+]
 
 
 def label(value):
@@ -70,7 +77,9 @@ def test_the_rate_is_reached(metric, getkey):
     np.testing.assert_allclose([single, whole], RATE, rtol=1e-3)
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=label)
+@pytest.mark.parametrize(
+    "metric", [pytest.param(None, marks=pytest.mark.slow), ps.nn.DiagonalMetric, ps.nn.FullMetric], ids=label
+)
 def test_the_exponent_stays_below_the_rate_after_every_step_of_training(metric, getkey):
     """Trained to tell two initial states apart at the end, which a free cell answers with an exponent above zero."""
     with jax.enable_x64(True):

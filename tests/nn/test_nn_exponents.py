@@ -59,7 +59,9 @@ def test_a_reversed_layer_has_the_exponents_of_its_own_direction(getkey):
     )
 
 
-@pytest.mark.parametrize("solver", [ps.Sequential(), ps.deer()], ids=["sequential", "deer"])
+@pytest.mark.parametrize(
+    "solver", [ps.Sequential(), pytest.param(ps.deer(), marks=pytest.mark.slow)], ids=["sequential", "deer"]
+)
 def test_the_derivative_is_that_of_central_differences(solver, getkey):
     layer, xs, key = elman(1.2, getkey()).using(solver), jax.random.normal(getkey(), (LENGTH, INPUTS)), getkey()
     direction = jax.random.normal(getkey(), (HIDDEN, HIDDEN))
@@ -73,6 +75,7 @@ def test_the_derivative_is_that_of_central_differences(solver, getkey):
     np.testing.assert_allclose(jax.grad(value)(0.0), measured, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_descent_on_a_penalty_moves_the_exponent_below_its_ceiling(getkey):
     layer, xs, key = elman(3.0, getkey(), 8), 0.1 * jax.random.normal(getkey(), (LENGTH, INPUTS)), getkey()
     optimizer = optax.adam(0.02)
