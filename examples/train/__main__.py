@@ -23,7 +23,7 @@ from .models import equinox_gru, flax_gru, plain, usual
 from .recordings import Recordings, load
 from .training import Record, Settings, accuracy, loss, train, value_and_gradient
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 SHOWN = 4
 """Sequences whose exponent and iterations are looked at."""
 

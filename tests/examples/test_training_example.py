@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 def write(folder, part, seed):
     """Two classes: a rising and a falling wave, in recordings of different lengths."""
-    random = np.random.default_rng(seed)
+    draws = np.random.default_rng(seed)
     lines = []
     for index in range(8):
-        length = int(random.integers(5, 12))
-        wave = (1 if index % 2 else -1) * np.linspace(-1, 1, length) + 0.1 * random.standard_normal(length)
-        second = random.standard_normal(length)
+        length = int(draws.integers(5, 12))
+        wave = (1 if index % 2 else -1) * np.linspace(-1, 1, length) + 0.1 * draws.standard_normal(length)
+        second = draws.standard_normal(length)
         channels = ":".join(",".join(f"{value:.5f}" for value in channel) for channel in (wave, second))
         lines.append(f"{channels}:{'up' if index % 2 else 'down'}")
     header = "@problemName Waves\n@equalLength false\n@classLabel true down up\n@data\n"
