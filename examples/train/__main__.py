@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from parascan.cli._errors import interruptible
 from .figure import draw
 from .models import equinox_gru, flax_gru, plain, usual
 from .recordings import Recordings, load
-from .training import Record, Settings, accuracy, loss, train, value_and_gradient
+from .training import Record, Settings, OtherStateError, accuracy, loss, train, value_and_gradient
 
 console = Console(highlight=False, soft_wrap=True)
 SHOWN = 4
@@ -81,7 +82,7 @@ def same_accuracy(data: Recordings, hidden: int, settings: Settings, seeds: int,
     for name, make in kinds.items():
         reached = []
         for seed in range(seeds):
-            changed = Settings(settings.steps, settings.batch, settings.learning_rate, seed, settings.look_every)
+            changed = replace(settings, seed=seed)
             model, _ = run(f"{name}, seed {seed}", make(seed), data, changed, out, check)
             reached.append(accuracy(model, data.test))
         found[name] = reached
@@ -131,23 +132,38 @@ def main(
     out: Annotated[Path, typer.Option(help="Where states, figures and numbers go.")] = Path("build/train-demo"),
 ) -> None:
     """Train recurrent classifiers on long sequences of real recordings; run it again after Ctrl-C to go on."""
-    recordings = load(data, length, count, seed=0)
+    trained_on = f"{data}, {length} steps, {count} sequences, {hidden} units"
+    try:
+        recordings = load(data, length, count, seed=0)
+        _run_all(
+            recordings,
+            Settings(steps, batch, look_every=max(steps // 10, 1), data=trained_on),
+            hidden,
+            seeds,
+            rounds,
+            out,
+        )
+    except (FileNotFoundError, OtherStateError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _run_all(recordings: Recordings, settings: Settings, hidden: int, seeds: int, rounds: int, out: Path) -> None:
+    """Measure, train, compare, draw."""
     shape = recordings.train.xs.shape
     console.print(
         f"{recordings.name}: {shape[0]} sequences of {shape[1]} steps, {shape[2]} channels, "
         f"{len(recordings.classes)} classes; jax {jax.__version__} on {jax.devices()[0].device_kind}"
     )
-    settings = Settings(steps, batch, look_every=max(steps // 10, 1))
     with interruptible(f"Run the same command to go on; the state is in {out / 'state'}.") as check:
         console.print(f"Speed of GRU({hidden}) in this process:")
-        ratios = measure(recordings, hidden, batch, rounds)
+        ratios = measure(recordings, hidden, settings.batch, rounds)
         check()
         console.print("The same accuracy, however the layer is run:")
         reached = same_accuracy(recordings, hidden, settings, seeds, out, check)
         console.print("Contractive by construction, and free:")
         records = side_by_side(recordings, hidden, settings, out, check)
     picture = out / "contractive_and_free.png"
-    draw(records, float(np.log(0.95)), f"tanh networks of {hidden} on {recordings.name}, T = {length}", picture)
+    draw(records, float(np.log(0.95)), f"tanh networks of {hidden} on {recordings.name}, T = {shape[1]}", picture)
     numbers = {"ratios": ratios, "accuracy": reached, "looks": {name: record.looks for name, record in records.items()}}
     (out / "numbers.json").write_text(json.dumps(numbers, indent=1))
     console.print(f"Figure: {picture}; numbers: {out / 'numbers.json'}")

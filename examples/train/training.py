@@ -24,6 +24,7 @@ class Settings:
     learning_rate: float = 3e-3
     seed: int = 0
     look_every: int = 20
+    data: str = ""
 
 
 @dataclass
@@ -33,6 +34,10 @@ class Record:
     step: int = 0
     losses: list[float] = field(default_factory=list)
     looks: list[dict[str, float]] = field(default_factory=list)
+
+
+class OtherStateError(ValueError):
+    """A state kept by an earlier run that trained something else."""
 
 
 Look = Callable[[int, Any, float], dict[str, float]]
@@ -121,12 +126,16 @@ def _restore(path: Path, model: Any, memory: Any, settings: Settings) -> tuple[A
     """Read the state of an earlier call.
 
     Raises:
-        ValueError: it was made with other settings.
+        OtherStateError: it was made with other settings.
     """
     with path.open("rb") as file:
         header = json.loads(file.readline())
-        if {**header["settings"], "steps": 0} != {**asdict(settings), "steps": 0}:
-            raise ValueError(f"{path}: given a state made with {header['settings']}, expected {asdict(settings)}.")
+        free = {"steps": 0, "look_every": 0}
+        if {**header["settings"], **free} != {**asdict(settings), **free}:
+            raise OtherStateError(
+                f"{path}: given a state made with {header['settings']}, expected {asdict(settings)}. Name another "
+                "folder or remove this one."
+            )
         weights, rest = eqx.partition(model, eqx.is_inexact_array)
         weights, memory = eqx.tree_deserialise_leaves(file, (weights, memory))
         model = eqx.combine(weights, rest)

@@ -78,7 +78,7 @@ def test_the_rate_is_reached(metric, getkey):
 
 
 @pytest.mark.parametrize(
-    "metric", [pytest.param(None, marks=pytest.mark.slow), ps.nn.DiagonalMetric, ps.nn.FullMetric], ids=label
+    "metric", [*(pytest.param(metric, marks=pytest.mark.slow) for metric in METRICS[:2]), ps.nn.FullMetric], ids=label
 )
 def test_the_exponent_stays_below_the_rate_after_every_step_of_training(metric, getkey):
     """Trained to tell two initial states apart at the end, which a free cell answers with an exponent above zero."""
