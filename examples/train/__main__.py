@@ -22,7 +22,7 @@ from parascan.cli._errors import interruptible
 from .figure import draw
 from .models import equinox_gru, flax_gru, plain, usual
 from .recordings import Recordings, load
-from .training import Record, Settings, OtherStateError, accuracy, loss, train, value_and_gradient
+from .training import OtherStateError, Record, Settings, accuracy, loss, train, value_and_gradient
 
 console = Console(highlight=False, soft_wrap=True)
 SHOWN = 4
