@@ -14,7 +14,7 @@ READS = {"outputs": lambda ys: jnp.sum(ys, axis=0), "last": lambda ys: ys[-1] **
 # Five products make a step for whose derivative a recurrence of its own pays; one does not.
 @pytest.mark.parametrize(
     ("size", "products", "batch", "read"),
-    [(32, 1, 2, "outputs"), (32, 1, 2, "last"), (32, 5, 2, "outputs")],
+    [(32, 1, 2, "outputs"), (32, 1, 2, "last"), pytest.param(32, 5, 2, "outputs", marks=pytest.mark.slow)],
 )
 def test_gradient_of_a_mapped_scan(size, products, batch, read, getkey):
     weights = 0.5 * jax.random.normal(getkey(), (size, size)) / size**0.5

@@ -126,7 +126,7 @@ def test_a_stream_gives_what_the_whole_gives(getkey):
 
 
 def test_the_initial_state_has_a_derivative(getkey):
-    made = layer(getkey(), ps.deer(), layers=1, bidirectional=False)
+    made = ps.nn.Recurrent(ps.nn.GRUCell(INPUTS, HIDDEN, key=getkey()), ps.deer())
     xs = jax.random.normal(getkey(), (6, INPUTS))
     state = jax.tree.map(lambda leaf: leaf + 0.1, made(xs)[1])
     value = lambda state, made: jnp.sum(made(xs, state)[0] ** 2)  # noqa: E731
