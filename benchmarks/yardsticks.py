@@ -65,3 +65,18 @@ def associative(A: jax.Array, b: jax.Array) -> jax.Array:
         return B @ A, jnp.einsum("tij,tj->ti", B, a) + b
 
     return jax.lax.associative_scan(combine, (A, b))[1]
+
+
+def exponent(step: Callable[[Any, Any], Any], length: int, start: jax.Array) -> Callable[[Any], Any]:
+    """The largest Lyapunov exponent of a step without inputs: each Jacobian stored, QR of what it makes of a vector."""
+
+    def run(s0: jax.Array) -> jax.Array:
+        def one(carry: Any, _: None) -> Any:
+            s, q = carry
+            q, r = jnp.linalg.qr(jax.jacfwd(step)(s, None) @ q)
+            return (step(s, None), q), jnp.log(jnp.abs(r[0, 0]))
+
+        first = start[:, None] / jnp.linalg.norm(start)
+        return jnp.mean(jax.lax.scan(one, (s0, first), None, length)[1])
+
+    return jax.jit(run)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from ..case import Case, Size
-from . import compiling, devices, gru, langevin, linear, lorenz, memory, networks, observers
+from . import compiling, devices, exponents, gru, langevin, linear, lorenz, memory, networks, observers
 
 ROWS: Mapping[int, Callable[[Size], Iterator[Case]]] = MappingProxyType(
     {
@@ -15,6 +15,7 @@ ROWS: Mapping[int, Callable[[Size], Iterator[Case]]] = MappingProxyType(
         6: lorenz.run,
         7: memory.run,
         8: linear.run,
+        9: exponents.run,
         10: devices.run,
         11: compiling.run,
     }

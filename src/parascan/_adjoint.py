@@ -17,8 +17,9 @@ from jaxtyping import Array, Bool
 from ._iterate import Loop, LoopState
 from ._jacobian import full
 from ._problem import Recurrence
+from ._pullback import Pullback
 from ._types import Trajectory
-from .linear import linear_recurrence
+from .linear import AbstractTransition, choose_backend, linear_recurrence
 from .solvers import AbstractIterativeSolver
 
 
@@ -28,6 +29,7 @@ class Setup(eqx.Module):
     solver: AbstractIterativeSolver
     start: Trajectory
     repair: Trajectory
+    batch: int = eqx.field(static=True, default=1)
 
 
 Run: TypeAlias = Callable[[Recurrence, Setup, Loop], LoopState]
@@ -58,7 +60,7 @@ class Implicit(AbstractAdjoint):
     def apply(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
         """Iterate on constants, then attach the derivative."""
         outcome = run(_constant(problem), _constant(setup), _while)
-        states = attach(problem, jax.lax.stop_gradient(outcome.states))
+        states = attach(problem, jax.lax.stop_gradient(outcome.states), setup.batch)
         return eqx.tree_at(lambda state: state.states, outcome, states)
 
 
@@ -96,17 +98,60 @@ def _constant(tree: Any) -> Any:
 
 
 @eqx.filter_custom_jvp
-def attach(problem: Recurrence, states: Trajectory) -> Trajectory:
-    """The solution's states, with the derivative that being the solution implies."""
+def attach(problem: Recurrence, states: Trajectory, batch: int) -> Trajectory:
+    """The solution's states, with the derivative that being the solution implies.
+
+    Args:
+        problem: the recurrence.
+        states: its solution ``[T D]``.
+        batch: sequences that are known to run at once.
+    """
     return states
 
 
 @attach.def_jvp
-def _attach_jvp(primals: tuple[Recurrence, Trajectory], tangents: tuple[Any, Any]) -> tuple[Trajectory, Trajectory]:
+def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> tuple[Trajectory, Trajectory]:
     """``ds_t = J_t ds_{t-1} + (df_t/dp) dp``, with ``dp`` the tangent of the whole problem."""
-    problem, states = primals
-    answer = attach(problem, states)
-    drive = eqx.filter_jvp(lambda p: p.images_in_portions(answer), (problem,), (tangents[0],))[1]
-    if drive is None:
+    problem, states, batch = primals
+    answer = attach(problem, states, batch)
+    if not any(leaf.size for leaf in jax.tree.leaves(tangents[0])):
         return answer, jnp.zeros_like(answer)
-    return answer, linear_recurrence(full(problem, answer), drive)
+    transition = full(problem, answer)
+    if batch == 1 and choose_backend(transition, problem.length) == "lanes":
+        pull = Pullback(problem, answer, tangents[0])
+        if pull.side_by_side:
+            return answer, _in_one_system(problem, answer, tangents[0], transition, pull)
+    return answer, linear_recurrence(transition, _drive(problem, answer, tangents[0]))
+
+
+def _drive(problem: Recurrence, states: Trajectory, tangent: Recurrence) -> Trajectory:
+    """``(df_t/dp) dp`` for all t."""
+    return eqx.filter_jvp(lambda p: p.images_in_portions(states), (problem,), (tangent,))[1]
+
+
+def _in_one_system(
+    problem: Recurrence, states: Trajectory, tangent: Recurrence, transition: AbstractTransition, pull: Pullback
+) -> Trajectory:
+    """The same, with ``dp`` among the unknowns of the linear system, so that one pass solves its transpose.
+
+    ``[J -F; 0 1] (ds, dp) = (0, dp)`` with ``F = df/dp``; transposed, ``y = J^-T c`` leaves ``F^T y`` to ``dp``.
+    """
+
+    def product(unknown: tuple[Trajectory, Recurrence]) -> tuple[Trajectory, Recurrence]:
+        ds, dp = unknown
+        images = eqx.filter_jvp(lambda p, s: p.images_in_portions(s), (problem, states), (dp, ds))[1]
+        return ds - images, dp
+
+    def solve(_: Any, rhs: tuple[Trajectory, Recurrence]) -> tuple[Trajectory, Recurrence]:
+        drive, dp = rhs
+        return linear_recurrence(transition, drive + _drive(problem, states, dp)), dp
+
+    def transpose_solve(_: Any, rhs: tuple[Trajectory, Recurrence]) -> tuple[Trajectory, Recurrence]:
+        y, left = pull(rhs[0])
+        return y, jax.tree.map(jnp.add, rhs[1], left)
+
+    # Zero, but linear in the tangent, as the right-hand side of a linear solve that is transposed has to be.
+    entry = next(jnp.real(leaf.ravel()[0]) for leaf in jax.tree.leaves(tangent) if leaf.size)
+    zero = jnp.where(jnp.asarray(False), entry.astype(states.dtype), 0)
+    rhs = (jnp.broadcast_to(zero, states.shape), tangent)
+    return jax.lax.custom_linear_solve(product, rhs, solve, transpose_solve)[0]

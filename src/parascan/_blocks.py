@@ -6,17 +6,27 @@ exactly zero; only the jumps at the boundaries are left to solve for. Blocks of 
 block of T steps is sequential evaluation.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import Array, Bool, Float, Int
 
 from ._problem import Recurrence
 from ._types import State, Trajectory, Tree
-from .lanes.program import over_lanes
+from .lanes import costly, lanes_at_once
+from .lanes.program import over_lanes, with_known
+
+FEW_VECTORS = 8
+"""Vectors up to which each is pushed on its own: together, XLA reorders the axes at every step."""
+
+Linearize = Callable[[Array, Tree], tuple[Array, list[Array]]]
+"""States after a step, and what its derivative needs."""
 
 
 class BlockMap(eqx.Module):
@@ -39,39 +49,110 @@ class BlockRecurrence(Recurrence):
 
     Attributes:
         whole: whether all blocks are full, so that no row need be told from padding.
+        known: number of leading boundaries that are exact; their blocks need no visit.
     """
 
     whole: bool = eqx.field(static=True)
+    known: Int[Array, ""] | int = 0
+
+    def knowing(self, prefix: Int[Array, ""]) -> "BlockRecurrence":
+        """The same recurrence, told that its first boundaries are exact."""
+        return dataclasses.replace(self, known=prefix)
 
     def images(self, states: Trajectory) -> Trajectory:
-        """``F_k(s_{k-1})`` for all blocks."""
-        advance = self._lanes()
-        after = self._over_rows(lambda states, x, _: advance(states, x), self.previous(states).T)
-        return after.T
+        """``F_k(s_{k-1})`` for all blocks; those that are known to be exact are ``s_k``."""
+        return self._in_groups(lambda group, before: group.run(before, 0), states, states, 0)
 
     def pushforward(self, states: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
-        """Products of the block maps' Jacobians with a few vectors: each step is linearized once for all of them."""
-        advance = self._lanes()
+        """Products of the block maps' Jacobians with a few vectors: each step is linearized once for all of them.
 
-        def forward(carry: tuple[Array, Array], x: Tree, _: Array) -> tuple[Array, Array]:
-            after, linear = jax.linearize(lambda states: advance(states, x), carry[0])
-            return after, jax.vmap(linear)(carry[1])
+        Zero in blocks that are known to be exact, where no correction arrives.
+        """
+        none = jnp.zeros((len(vectors), *states.shape), self.dtype)
+        return self._in_groups(lambda group, before: group.pushed(before, vectors), states, none, 1)
+
+    def pushed(self, before: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
+        """The same for all blocks, from the states before them."""
+        advance, first = self._lanes(), before.T
+        linearize, push = _in_two_stages(advance, first, self._row(jnp.int32(0)))
+        few = len(vectors) <= FEW_VECTORS
+
+        def all_through(linear: list[Array], vectors: Any) -> Any:
+            return tuple(push(linear, v) for v in vectors) if few else jax.vmap(partial(push, linear))(vectors)
 
         start = jnp.broadcast_to(vectors[..., None], (*vectors.shape, self.length))
-        pushed = self._over_rows(forward, (self.previous(states).T, start))[1]
-        return jnp.moveaxis(pushed, -1, 1)
+        columns = tuple(start) if few else start
+        if costly(cast(BlockMap, self.advance).advance, self.initial, self._x()):
+            pushed = self._one_turn_later(linearize, all_through, first, columns)
+        else:
+
+            def forward(carry: tuple[Array, Any], x: Tree) -> tuple[Array, Any]:
+                after, linear = linearize(carry[0], x)
+                return after, all_through(linear, carry[1])
+
+            pushed = self._over_rows(forward, (first, columns))[1]
+        return jnp.moveaxis(jnp.asarray(pushed), -1, 1)
+
+    def _one_turn_later(self, linearize: Linearize, push: Callable[..., Any], states: Array, columns: Any) -> Any:
+        """The columns pushed through all rows, each step being linearized one turn of the loop before that is used.
+
+        What a step leaves to its derivative is then stored in between. Within one turn XLA would compute it anew for
+        every column, sines and all; where it is cheap, that is the faster way.
+        """
+
+        def forward(row: Int[Array, ""], carry: tuple[Array, list[Array], Any]) -> tuple[Array, list[Array], Any]:
+            after, linear, columns = carry
+            moved = self._where_real(row, push(linear, columns), columns)
+            return *linearize(after, self._row(jnp.minimum(row + 1, self._rows - 1))), moved
+
+        first = linearize(states, self._row(jnp.int32(0)))
+        return jax.lax.fori_loop(0, self._rows, forward, (*first, columns))[2]
+
+    def run(self, states: Trajectory, skipped: int) -> Trajectory:
+        """The states ``[P D]`` after all blocks, without the first rows of each.
+
+        Args:
+            states: where each block starts ``[P D]``.
+            skipped: rows left out.
+        """
+        return self._over_rows(self._lanes(), states.T, skipped).T
 
     def trajectories(self, states: Trajectory) -> Float[Array, "P B D"]:
         """The states after every step of all blocks, from the boundaries."""
         advance = self._lanes()
 
-        def forward(carry: tuple[Array, Array], x: Tree, row: Array) -> tuple[Array, Array]:
-            after = advance(carry[0], x)
+        def forward(row: Int[Array, ""], carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            after = advance(carry[0], self._row(row))
             return after, jax.lax.dynamic_update_index_in_dim(carry[1], after.T, row, 1)
 
         room = jax.lax.empty((self.length, self._rows, self.size), self.dtype)
-        start = (self.previous(states).T, room)
-        return jax.lax.fori_loop(0, self._rows, lambda row, carry: forward(carry, self._row(row), row), start)[1]
+        return jax.lax.fori_loop(0, self._rows, forward, (self.previous(states).T, room))[1]
+
+    def _in_groups(
+        self, visit: Callable[["BlockRecurrence", Trajectory], Array], states: Trajectory, known: Array, axis: int
+    ) -> Array:
+        """What a visit makes of all blocks, as many at a time as suits the caches, but for groups known to be exact.
+
+        Args:
+            visit: from some of the blocks and the states before them.
+            states: the boundaries ``[P D]``.
+            known: what stands for blocks that are not visited.
+            axis: of the result that counts blocks.
+        """
+        size = min(lanes_at_once(self.size), self.length)
+        count = -(-self.length // size)
+        before = self.previous(states)
+        if count == 1:
+            return visit(self, before)
+
+        def one(index: Int[Array, ""], found: Array) -> Array:
+            # The last group overlaps the one before it.
+            first = jnp.minimum(index * size, self.length - size)
+            cut = partial(jax.lax.dynamic_slice_in_dim, start_index=first, slice_size=size)
+            group = dataclasses.replace(self, inputs=jax.tree.map(cut, self.inputs), length=size)
+            return jax.lax.dynamic_update_slice_in_dim(found, visit(group, cut(before)), first, axis)
+
+        return jax.lax.fori_loop(jnp.minimum(self.known // size, count), count, one, known)
 
     @property
     def _rows(self) -> int:
@@ -85,24 +166,58 @@ class BlockRecurrence(Recurrence):
             self.inputs[0],
         )
 
-    def _over_rows(self, forward: Callable[[Tree, Tree, Array], Tree], start: Tree) -> Tree:
-        """What all steps of all blocks make of a tree ``[... P]``; padding leaves it as it is."""
+    def _over_rows(self, forward: Callable[[Tree, Tree], Tree], start: Tree, first: int = 0) -> Tree:
+        """What all steps of all blocks from a row on make of a tree ``[... P]``."""
 
         def one(row: Int[Array, ""], carry: Tree) -> Tree:
-            after = forward(carry, self._row(row), row)
-            if self.whole:
-                return after
-            real = jax.lax.dynamic_index_in_dim(self.inputs[1], row, 1, keepdims=False)
-            return jax.tree.map(lambda new, old: jnp.where(real, new, old), after, carry)
+            return self._where_real(row, forward(carry, self._row(row)), carry)
 
-        return jax.lax.fori_loop(0, self._rows, one, start)
+        return jax.lax.fori_loop(first, self._rows, one, start)
+
+    def _where_real(self, row: Int[Array, ""], after: Tree, before: Tree) -> Tree:
+        """The one tree in blocks that have that row, the other where it is padding."""
+        if self.whole:
+            return after
+        real = jax.lax.dynamic_index_in_dim(self.inputs[1], row, 1, keepdims=False)
+        return jax.tree.map(lambda new, old: jnp.where(real, new, old), after, before)
 
     def _lanes(self) -> Callable[[Array, Tree], Array]:
         """One step of every block, ``[D P] -> [D P]``."""
         step = cast(BlockMap, self.advance).advance
-        x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), self.inputs[0])
-        lanes = over_lanes(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, x)
-        return lambda states, x: lanes(step, states, x)
+        lanes = over_lanes(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, self._x())
+        states = jnp.broadcast_to(self.initial[:, None], (self.size, self.length))
+        return with_known(lanes, step, states, jax.eval_shape(lambda: self._row(jnp.int32(0))))
+
+    def _x(self) -> Tree:
+        """Shapes of the inputs of one step."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), self.inputs[0])
+
+
+def _in_two_stages(
+    advance: Callable[[Array, Tree], Array], states: Array, x: Tree
+) -> tuple[Linearize, Callable[[list[Array], Array], Array]]:
+    """A map taken apart into its value with what its derivative needs, and its derivative from that.
+
+    Args:
+        advance: the map, of states and inputs.
+        states: an example of its first argument.
+        x: an example of its second.
+    """
+    programs = []
+
+    def linearize(states: Array, x: Tree) -> tuple[Array, list[Array]]:
+        after, derivative = jax.linearize(lambda s: advance(s, x), states)
+        closed = jax.make_jaxpr(derivative)(states)
+        programs.append(closed.jaxpr)
+        return after, [jnp.asarray(each) for each in closed.consts]
+
+    jax.eval_shape(linearize, states, x)
+
+    def push(needed: list[Array], vectors: Array) -> Array:
+        (pushed,) = jaxpr_as_fun(ClosedJaxpr(programs[0], needed))(vectors)
+        return pushed
+
+    return linearize, push
 
 
 class Blocked(eqx.Module):
@@ -157,8 +272,7 @@ class Blocked(eqx.Module):
         skipped = self.block - min(steps, self.block)
         starts = jnp.arange(self.coarse.length) * self.block + skipped
         before = jnp.concatenate([self.coarse.initial[None], states])[jnp.minimum(starts, self.length)]
-        tails = jax.tree.map(lambda leaf: leaf[:, skipped:], self.coarse.inputs)
-        return jax.vmap(self.coarse.advance)(before, tails)
+        return self.coarse.run(before, skipped)
 
     def fill(self, boundaries: Trajectory) -> Trajectory:
         """Every state ``[T D]`` from the boundaries ``[P D]``, all blocks in parallel."""

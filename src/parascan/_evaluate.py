@@ -18,6 +18,7 @@ from ._sequential import evaluate_sequentially
 from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
+from .diagnostics.certify import Requirements, certificate_of
 from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Sequential, deer
 
 Direct = AbstractDirectSolver | Forgetting
@@ -41,14 +42,29 @@ def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options)
     """The whole solution."""
     signature = resolve(step, init, xs, options.length, scan_form=False)
     solver = _solver_for(signature, options)
+    solution = _solve(solver, signature, options)
+    return solution if options.certify is False else _certified(solution, signature, options)
+
+
+def _solve(solver: Direct | Iterative, signature: Signature, options: Options) -> Solution:
+    """The solution by the solver that is to run."""
     if isinstance(solver, Iterative):
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
     kept = dataclasses.replace(signature, step=keeping(signature.step))
     carry, (ys, states) = _directly(solver, kept, options)
-    finite = _finite_steps(states, signature.length)
-    prefix = jnp.sum(jnp.cumprod(finite[::-1] if options.reverse else finite)).astype(jnp.int32)
+    prefix = _finite_prefix(states, signature.length, reverse=options.reverse)
     result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
     return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, solver)
+
+
+def _certified(solution: Solution, signature: Signature, options: Options) -> Solution:
+    """The solution with its certificate, and no success without one."""
+    problem = ScanProblem.of(signature, reverse=options.reverse)
+    tolerance = None if options.certify is True else jnp.asarray(options.certify, problem.recurrence.dtype)
+    certificate = certificate_of(problem, problem.flatten(solution.states), Requirements(tolerance))
+    withheld = (solution.result == Result.successful) & ~certificate.certified
+    result = Result.where(withheld, Result.uncertified, solution.result)
+    return dataclasses.replace(solution, result=result, certificate=certificate)
 
 
 def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
@@ -67,7 +83,7 @@ def _directly(solver: AbstractDirectSolver | Forgetting, signature: Signature, o
     if isinstance(solver, Forgetting):
         return evaluate_forgetting(signature, solver, options.batch, reverse=options.reverse)
     if isinstance(solver, Sequential) and options.adjoint_given and isinstance(options.adjoint, Implicit):
-        return evaluate_sequentially(signature, reverse=options.reverse, unroll=options.unroll)
+        return evaluate_sequentially(signature, options.batch, reverse=options.reverse, unroll=options.unroll)
     return solver.evaluate(
         signature.step, signature.init, signature.xs, signature.length, reverse=options.reverse, unroll=options.unroll
     )
@@ -81,13 +97,20 @@ def _direct_stats(signature: Signature, finite_prefix: jax.Array) -> Stats:
     return Stats(none, zero, zero, jnp.full_like(zero, jnp.nan), length, finite_prefix, none)
 
 
-def _finite_steps(states: Tree, length: int) -> jax.Array:
-    """Whether all floating entries are finite after each step."""
-    flags = jnp.ones((length,), jnp.int32)
-    for leaf in jax.tree.leaves(states):
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            flags &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
-    return flags
+def _finite_prefix(states: Tree, length: int, *, reverse: bool) -> jax.Array:
+    """Number of steps, in the order of computation, before the first that has an entry which is not finite."""
+    leaves = [leaf for leaf in jax.tree.leaves(states) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    whole = jnp.asarray(length, jnp.int32)
+    if not leaves or length == 0:
+        return whole
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
+
+    def count() -> jax.Array:
+        flags = [jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim))) for leaf in leaves]
+        steps = jnp.all(jnp.stack(flags), axis=0)
+        return jnp.argmin(steps[::-1] if reverse else steps).astype(jnp.int32)
+
+    return jax.lax.cond(jnp.all(jnp.stack(finite)), lambda: whole, count)
 
 
 def _drop(problem: ScanProblem, states: jax.Array) -> None:
@@ -116,7 +139,7 @@ def _iteratively(
             return _in_blocks(solver, recurrence, setup, plan, loop)
         return iterate(recurrence, setup.start, plan(setup), loop)
 
-    setup = Setup(method, options.guess.states(problem), options.guess.repair(problem))
+    setup = Setup(method, options.guess.states(problem), options.guess.repair(problem), options.batch)
     outcome = options.adjoint.apply(problem.recurrence, setup, run)
     states = _void_after(outcome.states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
     return Solution(
@@ -141,9 +164,8 @@ def _in_blocks(
     outcome = iterate(blocked.coarse, start, plan(Setup(setup.solver, start, repair)), loop)
     states = blocked.fill(outcome.states)
     stats, length = outcome.stats, recurrence.length
-    finite = _finite_steps(states, length)
     reached = jnp.minimum((stats.finite_prefix + 1) * blocked.block, length)
-    finite_prefix = jnp.minimum(jnp.sum(jnp.cumprod(finite)), reached).astype(jnp.int32)
+    finite_prefix = jnp.minimum(_finite_prefix(states, length, reverse=False), reached)
     broken = (outcome.result == Result.successful) & (finite_prefix < length)
     share = blocked.coarse.length / length
     history = outcome.history

@@ -127,7 +127,7 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
     answer = jax.lax.stop_gradient(problem.flatten(states))
 
     def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
-        states = attach(problem.recurrence, answer)
+        states = attach(problem.recurrence, answer, layout.batch)
         return batch_first((problem.carry(states), problem.outputs(states)))
 
     return (carry, ys), eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1]

@@ -100,6 +100,8 @@ def _first_state(problem: Recurrence, start: Trajectory, plan: Plan) -> LoopStat
 
 def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
     """Test the current iterate and, unless it ends the loop, replace it by the next."""
+    if plan.solver.causal:
+        problem = problem.knowing(state.stats.exact_prefix)
     view = View.of(problem, state.states, plan.repair)
     merit = view.merit()
     initial_merit = jnp.where(state.stats.iterations == 0, merit, state.initial_merit)

@@ -27,6 +27,7 @@ class Options(NamedTuple):
     history: bool
     memory_limit: int | None
     batch: int = 1
+    certify: bool | float = False
     adjoint_given: bool = False
 
 
@@ -46,6 +47,7 @@ def resolve_options(
     mesh: Mesh | None,
     memory_limit: int | None,
     batch: int,
+    certify: bool | float = False,
 ) -> Options:
     """Checked options with every default in place."""
     if solver is None:
@@ -66,6 +68,7 @@ def resolve_options(
         bool(history),
         memory_limit,
         batch,
+        certify,
         adjoint is not None,
     )
     for name, value, kind, example in (
@@ -81,6 +84,11 @@ def resolve_options(
             raise TypeError(f"max_iterations: given {max_iterations!r}, expected an integer or None.")
         if max_iterations < 0:
             raise ValueError(f"max_iterations: given {max_iterations}, expected zero or more.")
+    if not isinstance(certify, bool):
+        if not isinstance(certify, int | float | np.number):
+            raise TypeError(f"certify: given {_name(certify)}, expected True, False or a tolerance.")
+        if not certify > 0:
+            raise ValueError(f"certify: given {certify}, expected True, False or a positive tolerance.")
     if memory_limit is not None:
         if isinstance(memory_limit, bool) or not isinstance(memory_limit, int | np.integer):
             raise TypeError(f"memory_limit: given {memory_limit!r}, expected an integer number of bytes or None.")

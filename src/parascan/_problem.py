@@ -12,7 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
@@ -44,6 +44,10 @@ class Recurrence(eqx.Module):
     def previous(self, states: Trajectory) -> Trajectory:
         """The state before each step."""
         return jnp.concatenate([self.initial[None], states[:-1]])
+
+    def knowing(self, prefix: Int[Array, ""]) -> "Recurrence":
+        """The same recurrence, told that its first states are exact and need not be computed again."""
+        return self
 
     def images(self, states: Trajectory) -> Trajectory:
         """``f_t(s_{t-1})`` for all t in parallel; equal to ``states`` only at the solution."""
@@ -142,7 +146,7 @@ class ScanProblem(eqx.Module):
 
     def discrete(self) -> tuple[Array, ...]:
         """The discrete leaves before every step, with leading axis T in the user's direction of time."""
-        return self._outward(self.recurrence.inputs[1])
+        return self.outward(self.recurrence.inputs[1])
 
     def outputs(self, states: Trajectory) -> Tree:
         """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry."""
@@ -155,7 +159,7 @@ class ScanProblem(eqx.Module):
         leaves = [
             known[first] if (first := alike[place + index]) < place else leaf for index, leaf in enumerate(leaves)
         ]
-        return self._outward(jax.tree.unflatten(jax.tree.structure(ys), leaves))
+        return self.outward(jax.tree.unflatten(jax.tree.structure(ys), leaves))
 
     def carry(self, states: Trajectory) -> Tree:
         """The carry after the last step."""
@@ -163,7 +167,7 @@ class ScanProblem(eqx.Module):
 
     def carries(self, states: Trajectory) -> Tree:
         """The carry after every step, with leading axis T."""
-        return self._outward(self._after(states))
+        return self.outward(self._after(states))
 
     def _after(self, states: Trajectory) -> Tree:
         """The carry after every step, in the order of computation."""
@@ -175,10 +179,10 @@ class ScanProblem(eqx.Module):
 
     def flatten(self, carries: Tree) -> Trajectory:
         """Flat states of carries given with leading axis T in the user's direction of time."""
-        return jax.vmap(lambda carry: self.layout.split(carry)[0])(self._outward(carries))
+        return jax.vmap(lambda carry: self.layout.split(carry)[0])(self.outward(carries))
 
-    def _outward(self, tree: Tree) -> Tree:
-        """From the order of computation to the user's order of time, or back."""
+    def outward(self, tree: Tree) -> Tree:
+        """From the order of computation to the user's order of time, or back: leaves have a leading axis T."""
         return _flip(tree) if self.reverse else tree
 
 

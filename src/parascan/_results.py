@@ -23,3 +23,8 @@ class Result(eqx.Enumeration):
         "The system itself leaves the finite numbers: its exact trajectory, or one of its inputs, is infinite or NaN. "
         "Check xs and the step function at the step that stats.finite_prefix gives."
     )
+    uncertified = (
+        "The rollout met its own tolerance, but its states could not be certified to the tolerance asked for: the "
+        "bound on their error passes it at the step after certificate.horizon. Raise the tolerance, use float64, "
+        "or shorten the rollout: with a positive Lyapunov exponent no trajectory can be known for long."
+    )

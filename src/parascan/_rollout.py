@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jax.sharding import Mesh
 
@@ -15,7 +12,7 @@ from ._devices import placed
 from ._evaluate import evaluate_rollout, evaluate_scan
 from ._options import resolve_options
 from ._results import Result
-from ._signature import as_arrays
+from ._signature import as_arrays, refuse_nan
 from ._solution import Solution
 from ._types import StepFunction, Tree
 from .lanes import batch_size
@@ -108,7 +105,7 @@ def scan(
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     if not isinstance(options.solver, Sequential):
-        _refuse_nan(init)
+        refuse_nan(init)
     carry, ys, outcome = _scan_programs(f, init, xs, options)
     if outcome is not None and throw:
         return _raise_unless_successful((carry, ys), outcome)
@@ -130,6 +127,7 @@ def rollout(
     history: bool = False,
     mesh: Mesh | None = None,
     memory_limit: int | None = None,
+    certify: bool | float = False,
     throw: bool = True,
 ) -> Solution:
     """The trajectory of ``s_t = f_t(s_{t-1}, x_t)`` with a record of how it was found.
@@ -154,10 +152,13 @@ def rollout(
         mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
         memory_limit: most bytes that an iterative solver may hold, as estimated before anything is allocated; None for
             no limit. The default and sequential solvers hold little beside what they return.
+        certify: bound the error of the states against the true trajectory, as ``ps.certify`` does, into
+            ``solution.certificate``; a bound beyond the tolerance is ``Result.uncertified``. A number is that
+            tolerance, in units of the state; True stands for the default one.
         throw: raise on anything but success; with False look at ``result``.
 
     Returns:
-        A ``Solution``: states, carry, ys, result, stats, history, solver.
+        A ``Solution``: states, carry, ys, result, stats, history, solver, certificate.
 
     Raises:
         TypeError: an argument of the wrong kind.
@@ -186,22 +187,12 @@ def rollout(
         mesh,
         memory_limit,
         batch_size((init, xs)),
+        certify,
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
-    _refuse_nan(init)
+    refuse_nan(init)
     solution = _rollout_programs(step, init, xs, options)
     return _raise_unless_successful(solution, solution) if throw else solution
-
-
-def _refuse_nan(init: Tree) -> None:
-    """Refuse NaN in an initial state whose values are at hand; traced values are judged by the result."""
-    for path, leaf in jax.tree_util.tree_flatten_with_path(init)[0]:
-        if isinstance(leaf, Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            continue
-        bad = np.isnan(np.asarray(leaf))
-        if bad.any():
-            where = f"init{jax.tree_util.keystr(path)}"
-            raise ValueError(f"{where}: given NaN in {bad.sum()} of {bad.size} entries, expected numbers.")
 
 
 def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:

@@ -27,13 +27,15 @@ class _Call(eqx.Module):
     xs: Tree
     length: int = eqx.field(static=True)
     unroll: int | bool = eqx.field(static=True)
+    batch: int = eqx.field(static=True)
 
 
-def evaluate_sequentially(signature: Signature, *, reverse: bool, unroll: int | bool) -> tuple[Tree, Tree]:
+def evaluate_sequentially(signature: Signature, batch: int, *, reverse: bool, unroll: int | bool) -> tuple[Tree, Tree]:
     """Final carry and outputs of a checked call, with derivatives of every order.
 
     Args:
         signature: the call.
+        batch: sequences that are known to run at once.
         reverse: direction of time.
         unroll: steps per turn of the loop.
 
@@ -41,7 +43,7 @@ def evaluate_sequentially(signature: Signature, *, reverse: bool, unroll: int | 
         ValueError: a discrete carry leaf depends on a floating one, or there is no floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
-    return _evaluate(_Call(problem, signature.init, signature.xs, signature.length, unroll))
+    return _evaluate(_Call(problem, signature.init, signature.xs, signature.length, unroll, batch))
 
 
 def _loop(call: _Call) -> tuple[Tree, Tree]:
@@ -71,7 +73,7 @@ def _evaluate_jvp(primals: tuple[_Call], tangents: tuple[Any]) -> tuple[Any, Any
     answer = jax.lax.stop_gradient(problem.flatten(states))
 
     def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
-        states = attach(problem.recurrence, answer)
+        states = attach(problem.recurrence, answer, call.batch)
         return batch_first((problem.carry(states), problem.outputs(states)))
 
     return batch_first((carry, ys)), eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1]

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ._carry import CarryLayout
 from ._types import StepFunction, Tree
@@ -44,6 +45,21 @@ def as_arrays(name: str, tree: Tree) -> Tree:
         raise TypeError(
             f"{name}: given leaves that are not all arrays ({kinds}), expected arrays or numbers."
         ) from error
+
+
+def refuse_nan(init: Tree) -> None:
+    """Refuse NaN in an initial state whose values are at hand; traced values are judged by the result.
+
+    Raises:
+        ValueError: there is NaN, with the place.
+    """
+    for path, leaf in jax.tree_util.tree_flatten_with_path(init)[0]:
+        if isinstance(leaf, Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            continue
+        bad = np.isnan(np.asarray(leaf))
+        if bad.any():
+            where = f"init{jax.tree_util.keystr(path)}"
+            raise ValueError(f"{where}: given NaN in {bad.sum()} of {bad.size} entries, expected numbers.")
 
 
 def resolve_length(xs: Tree, length: int | None) -> int:

@@ -3,6 +3,7 @@
 import equinox as eqx
 from jaxtyping import Array, Float, Int
 
+from ._certificate import Certificate
 from ._results import Result
 from ._types import Tree
 
@@ -56,6 +57,7 @@ class Solution(eqx.Module):
         stats: iterations, residual and repairs.
         history: one row an iterate, when asked for.
         solver: the solver that ran.
+        certificate: bound on the error of the states, when asked for.
     """
 
     states: Tree
@@ -65,3 +67,4 @@ class Solution(eqx.Module):
     stats: Stats
     history: History | None
     solver: eqx.Module
+    certificate: Certificate | None = None

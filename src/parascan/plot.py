@@ -6,6 +6,8 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
+from .diagnostics import Diagnosis, WindowGrowth
+
 Figure: TypeAlias = Any
 """A matplotlib figure; its type is not imported, because matplotlib may be missing."""
 
@@ -99,6 +101,86 @@ def trajectory(
     panels[-1].set_xlim(0, time[-1])
     panels[-1].set_xlabel("step" if dt is None else "time (dt times step)")
     return figure
+
+
+def diagnosis(found: Diagnosis, growth: WindowGrowth, *, title: str) -> Figure:
+    """A diagnosis in three panels: exponents along the data, growth of perturbations, expected iterations against T.
+
+    Args:
+        found: the diagnosis.
+        growth: largest and least growth over windows of the first steps.
+        title: one line above the picture.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    require()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 9.0), layout="constrained")
+    panels = list(figure.subplots(3, 1))
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(colors=INK, labelsize=9)
+    panels[0].set_title(f"{title}: {found.verdict}", fontsize=10, loc="left")
+    _exponents(panels[0], found)
+    _windows(panels[1], found, growth)
+    _iterations(panels[2], found)
+    for panel in panels:
+        panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    return figure
+
+
+def _exponents(panel: Axes, found: Diagnosis) -> None:
+    """Finite-time exponents of the pilots where they ran, and the estimate with its interval."""
+    value, low, high = (float(each) for each in (found.exponent.value, found.exponent.low, found.exponent.high))
+    color = CHAOTIC if value > 0 else PREDICTABLE
+    panel.axhline(0, color=INK, linewidth=0.8)
+    if np.isfinite([low, high]).all():
+        panel.axhspan(low, high, color=color, alpha=0.2, linewidth=0, label="interval of\nthe exponent")
+    panel.axhline(value, color=color, linewidth=1.2, label="exponent")
+    panel.plot(found.pilot_places, found.per_pilot, "o", color=INK, markersize=4, label="pilots")
+    panel.set_xlabel("step of the data")
+    panel.set_ylabel("exponent per step")
+
+
+def _windows(panel: Axes, found: Diagnosis, growth: WindowGrowth) -> None:
+    """Growth over windows, measured, and both envelopes."""
+    tens = 1 / np.log(10)
+    k = np.asarray(growth.lengths)
+    panel.fill_between(
+        k, np.asarray(growth.lowest) * tens, np.asarray(growth.highest) * tens, color=MUTED, alpha=0.5, linewidth=0,
+        label="windows of\nthe first steps",
+    )  # fmt: skip
+    slope = float(found.exponent.value) * k
+    for constant, style, label in ((found.a, "-", "a e^(exponent k)"), (found.b, "--", "b e^(exponent k)")):
+        panel.plot(k, (np.log(float(constant.value)) + slope) * tens, style, color=INK, linewidth=1.2, label=label)
+    panel.axhline(0, color=INK, linewidth=0.5)
+    panel.set_xlabel("k, steps of a window")
+    panel.set_ylabel("log10 of the growth of a\nperturbation over k steps")
+
+
+def _iterations(panel: Axes, found: Diagnosis) -> None:
+    """Newton's expected iterations against T, what was measured, and T itself."""
+    curve = found.newton_curve()
+    lengths = np.array([length for length, _ in curve])
+    value, low, high = (
+        np.maximum([float(getattr(each, name)) for _, each in curve], 0.5) for name in ("value", "low", "high")
+    )
+    panel.fill_between(lengths, low, high, color=PREDICTABLE, alpha=0.2, linewidth=0, label="its interval")
+    panel.plot(lengths, value, color=PREDICTABLE, linewidth=1.2, label="Newton, expected")
+    measured = np.maximum(found.pilot.counts, 0.5)
+    panel.plot(found.pilot.ends, measured, ".", color=INK, markersize=4, label="measured by\nthe pilot")
+    panel.plot(lengths, lengths, ":", color=MUTED, linewidth=1.2, label="T, as many as steps")
+    panel.plot(lengths, lengths / 4, "--", color=MUTED, linewidth=1.0, label="T / 4")
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    panel.set_ylim(bottom=0.5)
+    panel.set_xlabel("T, steps")
+    panel.set_ylabel("iterations")
 
 
 def save(figure: Figure, file: IO[bytes], suffix: str) -> None:

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from parascan._blocks import Blocked
+from parascan._problem import ScanProblem
+from parascan._signature import resolve
 
 
 def rnn(length, dtype=jnp.float32, size=3):
@@ -112,3 +115,38 @@ def test_a_state_that_overflows_inside_a_block_is_found_and_placed():
 def test_wrong_blocks_are_refused(arguments, error, text):
     with pytest.raises(error, match=text):
         ps.Blocks(*arguments)
+
+
+def blocked(step, init, xs, block):
+    signature = resolve(step, init, xs, None, scan_form=False)
+    return Blocked.of(ScanProblem.of(signature, reverse=False).recurrence, block)
+
+
+@pytest.mark.parametrize("length", [400, 403])
+def test_blocks_known_to_be_exact_are_not_visited(length):
+    """Groups have 16 lanes here: inputs of the first 20 blocks are missing, and those of 16 are not asked for."""
+    step, init, xs = rnn(length, size=33)
+    coarse = blocked(step, init, xs.at[:80].set(jnp.nan), 4).coarse
+    whole = blocked(step, init, xs, 4).coarse
+    states = jax.random.normal(jax.random.key(2), (coarse.length, 33))
+    vectors = jnp.eye(33)[:2]
+    images = coarse.knowing(jnp.int32(20)).images(states)
+    np.testing.assert_array_equal(images[:16], states[:16])
+    assert bool(jnp.all(jnp.isnan(images[16:20])))
+    np.testing.assert_allclose(images[20:], whole.images(states)[20:], rtol=1e-5)
+    pushed = coarse.knowing(jnp.int32(16)).pushforward(states, vectors)
+    np.testing.assert_array_equal(pushed[:, :16], 0)
+    np.testing.assert_allclose(pushed[:, 20:], whole.pushforward(states, vectors)[:, 20:], rtol=1e-4, atol=1e-6)
+    assert bool(jnp.all(jnp.isnan(coarse.images(states)[:20])))
+
+
+def test_groups_of_blocks_are_all_of_them():
+    """Images and products of blocks in groups are those of one block after the other."""
+    step, init, xs = rnn(403, size=33)
+    coarse = blocked(step, init, xs, 4).coarse
+    states = jax.random.normal(jax.random.key(2), (coarse.length, 33))
+    before = coarse.previous(states)
+    np.testing.assert_allclose(coarse.images(states), jax.vmap(coarse.advance)(before, coarse.inputs), rtol=1e-5)
+    vector = jnp.ones(33)
+    expected = jax.vmap(lambda s, x: jax.jvp(lambda s: coarse.advance(s, x), (s,), (vector,))[1])(before, coarse.inputs)
+    np.testing.assert_allclose(coarse.pushforward(states, vector[None])[0], expected, rtol=1e-4, atol=1e-6)

@@ -29,7 +29,7 @@ def test_scalar_map_needs_no_warm_up(dtype, getkey):
 def test_a_warm_up_removes_the_bias_of_a_random_start(getkey):
     with jax.enable_x64(True):
         step = lambda s, _: jnp.asarray([0.9, 0.1]) * s  # noqa: E731
-        biased = exponent(step, jnp.ones(2), 20, getkey(), directions=8)
+        biased = exponent(step, jnp.ones(2), 20, getkey(), directions=8, warm_up=0)
         warm = exponent(step, jnp.ones(2), 20, getkey(), directions=8, warm_up=12)
         assert abs(float(warm.per_step) - np.log(0.9)) < 1e-9 < abs(float(biased.per_step) - np.log(0.9))
 
@@ -54,7 +54,7 @@ def test_units_of_time(getkey):
 def test_inputs_drive_the_jacobians_and_integers_are_left_alone(getkey):
     rates = jnp.linspace(0.2, 0.9, 50)
     step = lambda c, x: {"s": x * c["s"], "n": c["n"] + 1}  # noqa: E731
-    estimate = exponent(step, {"s": jnp.ones(3), "n": 0}, None, getkey(), xs=rates)
+    estimate = exponent(step, {"s": jnp.ones(3), "n": 0}, None, getkey(), xs=rates, warm_up=0)
     np.testing.assert_allclose(estimate.per_step, jnp.log(rates).mean(), rtol=1e-5)
 
 

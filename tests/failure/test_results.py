@@ -37,6 +37,9 @@ def outcomes():
         "nonfinite": lambda throw: ps.rollout(
             contracting, jnp.zeros(3), XS.at[20].set(jnp.nan), solver=ps.deer(), throw=throw
         ),
+        "uncertified": lambda throw: ps.rollout(
+            logistic, jnp.asarray(0.3), length=100, solver=ps.Sequential(), certify=1e-3, throw=throw
+        ),
     }
 
 

@@ -17,12 +17,11 @@ def ran_in_blocks(step, init, xs):
     """Whether the answer came from blocks, told by spoiling what the two ways to run step by step put out."""
 
     def marked(step, init, xs, length, *, reverse):
-        return init, jax.tree.map(
-            lambda leaf: jnp.full_like(leaf, MARK), scan_steps(step, init, xs, length, reverse=reverse)[1]
-        )
+        _, ys, totals = scan_steps(step, init, xs, length, reverse=reverse)
+        return init, jax.tree.map(lambda leaf: jnp.full_like(leaf, MARK), ys), totals
 
-    def marked_if(step, init, xs, grid, ys, wanted):
-        return init, jax.tree.map(lambda leaf: jnp.where(wanted, MARK, leaf), ys)
+    def marked_if(step, init, xs, grid, ys, totals, wanted):
+        return init, jax.tree.map(lambda leaf: jnp.where(wanted, MARK, leaf), ys), totals
 
     scan_steps = engine.scan_steps
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parascan.lanes.program import over_lanes
+from parascan.lanes.lazy import add_into
+from parascan.lanes.program import over_lanes, with_known
 
 LANES = 5
 W = jnp.asarray(np.random.default_rng(0).normal(size=(4, 4)), jnp.float32)
@@ -36,6 +37,11 @@ FUNCTIONS = {
     "choice": lambda s, x: jnp.where(s > x, s, 0.0) + jnp.clip(x, -1, 1) + jnp.max(s),
     "branch": lambda s, x: jax.lax.cond(x[0] > 0, jnp.sin, jnp.cos, s),
     "table": lambda s, x: W[jnp.int32(x[0] > 0)] + s,
+    "entries by index": lambda s, x: s.at[1].set(x[2]).at[jnp.array([0, 3])].add(x[:2])[jnp.array([3, 0, 1])],
+    "rows by index": lambda s, x: jnp.outer(s, x)[jnp.array([2, 2])].at[:, 1].set(0.0),
+    "stretch": lambda s, x: jax.lax.dynamic_update_slice(s, jax.lax.dynamic_slice(x, (1,), (2,)), (2,)),
+    "stretch of weights": lambda s, x: jax.lax.dynamic_update_slice(W[0], s[:2], (1,)) + jnp.take(x, jnp.arange(4)),
+    "entries by value": lambda s, x: s.at[jnp.int32(x[0] > 0)].set(1.0) + s[jnp.argmax(x)],
     "inner loop": inner_scan,
     "custom derivative": lambda s, x: jax.nn.relu(s) + jax.nn.softplus(x),
     "random": threefry,
@@ -71,6 +77,52 @@ def test_what_is_alike_for_all_lanes_is_computed_once(getkey):
 
 def test_products_keep_the_lanes_last(getkey):
     """A transposition in the loop would cost as much as the product."""
-    lanes = over_lanes(lambda s, x: W @ s + s @ W + jnp.concatenate([x[:2], s[:2]]), (True, True), W[0], W[0])
-    names = {eqn.primitive.name for eqn in jax.make_jaxpr(lanes)(jnp.ones((4, LANES)), jnp.ones((4, LANES))).eqns}
+
+    def function(weights, s, x):
+        return weights @ s + s @ weights + jnp.concatenate([x[:2], s[:2]])
+
+    lanes = over_lanes(function, (False, True, True), W, W[0], W[0])
+    state = jnp.ones((4, LANES))
+    names = {eqn.primitive.name for eqn in jax.make_jaxpr(with_known(lanes, W, state, state))(state, state).eqns}
+    assert "dot_general" in names
     assert "transpose" not in names
+
+
+def gated(weights, s, x):
+    """Gates whose cotangents are joined in reverse mode."""
+    first, second, third = jnp.split(weights[0] @ s + x, 3)
+    return jnp.tanh(first) * s + jax.nn.sigmoid(second) * third + weights[1] @ (weights[1] @ s) + weights[2] * s
+
+
+def pull(weights, s, x, y):
+    """Cotangents of all arguments of ``gated``."""
+    return jax.vjp(gated, weights, s, x)[1](y)
+
+
+def gated_arguments(getkey):
+    weights = (jax.random.normal(getkey(), (12, 4)), W, jnp.arange(4.0))
+    return weights, *(jax.random.normal(getkey(), (LANES, *shape)) for shape in ((4,), (12,), (4,)))
+
+
+def test_reverse_mode_over_lanes_with_the_weights_summed(getkey):
+    weights, *rows = gated_arguments(getkey)
+    lanes = over_lanes(pull, (False, True, True, True), weights, *(row[0] for row in rows), summed=(True, False, False))
+    sums, *others = lanes(weights, *(jnp.moveaxis(row, 0, -1) for row in rows))
+    expected_sums, *expected = jax.vmap(pull, in_axes=(None, 0, 0, 0))(weights, *rows)
+    for given, each in zip(sums, expected_sums, strict=True):
+        total = add_into(jnp.ones(each.shape[1:]), given)
+        np.testing.assert_allclose(total, 1 + jnp.sum(each, axis=0), rtol=1e-5, atol=1e-5)
+    for given, each in zip(others, expected, strict=True):
+        np.testing.assert_allclose(jnp.moveaxis(given, -1, 0), each, rtol=1e-5, atol=1e-5)
+
+
+def test_reverse_mode_joins_nothing_in_a_loop(getkey):
+    """XLA joins computed parts entry by entry: three times the cost of a product for each part."""
+    weights, *rows = gated_arguments(getkey)
+    of_state = over_lanes(lambda *args: pull(*args)[1], (False, True, True, True), weights, *(row[0] for row in rows))
+    rows = [jnp.moveaxis(row, 0, -1) for row in rows]
+    program = with_known(of_state, weights, *rows)
+    names = [eqn.primitive.name for eqn in jax.make_jaxpr(program)(*rows).eqns]
+    assert "concatenate" not in names
+    assert "pad" not in names
+    np.testing.assert_allclose(program(*rows), of_state(weights, *rows), rtol=1e-6)

@@ -8,13 +8,13 @@ from repository import PACKAGE, files, module_name, name, parse
 
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
-    ("_types", "_results"),
+    ("_types", "_results", "_certificate"),
     ("_hoist", "_axes"),
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),
     ("_problem",),
-    ("_jacobian", "_view", "_solution", "_blocks", "guesses"),
+    ("_jacobian", "_view", "_solution", "_blocks", "_pullback", "guesses"),
     ("_criterion",),
     ("solvers",),
     ("_iterate", "_memory"),

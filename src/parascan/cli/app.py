@@ -6,6 +6,7 @@ import typer
 
 from ..paper._provenance import version
 from . import reproduce
+from .diagnose import diagnose
 from .run import run
 from .systems import systems
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command()(systems)
+app.command()(diagnose)
 app.command()(run)
 app.add_typer(reproduce.commands, name="reproduce")
 

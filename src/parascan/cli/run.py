@@ -90,8 +90,8 @@ def run(
     the state), the largest exponent (per step and per unit of time) and seconds, compilation included. Exits with 1
     and a remedy when the rollout does not succeed.
     """
-    _check_suffix("--save", archive, {".npz"})
-    _check_suffix("--plot", picture, plot.SUFFIXES)
+    check_suffix("--save", archive, {".npz"})
+    check_suffix("--plot", picture, plot.SUFFIXES)
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
             built = build(system, settings or [], jax.random.key(seed))
@@ -100,7 +100,7 @@ def run(
                 built.inputs(length, key=jax.random.key(seed)),
                 length,
                 SOLVERS[solver](),
-                _criterion(criterion, tolerance),
+                criterion_of(criterion, tolerance),
                 max_iterations,
                 jax.random.key(seed),
             )
@@ -132,14 +132,14 @@ def _deliver(outcome: Outcome, title: str, dt: float | None, archive: Path | Non
         console.print(outcome.message, style="bold red", markup=False)
 
 
-def _criterion(name: CriterionName, tolerance: float | None) -> Any:
+def criterion_of(name: CriterionName, tolerance: float | None) -> Any:
     """The stopping rule, with its own default when no tolerance is given."""
     if name == CriterionName.merit:
         return ps.Merit() if tolerance is None else ps.Merit(tolerance)
     return ps.StateError(rtol=tolerance)
 
 
-def _check_suffix(option: str, path: Path | None, known: Collection[str]) -> None:
+def check_suffix(option: str, path: Path | None, known: Collection[str]) -> None:
     """Refuse a file that could not be written before time is spent on its content."""
     if path is not None and path.suffix not in known:
         raise typer.BadParameter(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -41,3 +42,20 @@ class Estimate(eqx.Module):
             return f"{value.size} values {self.unit} ({self.method})"
         unit = f" {self.unit}" if self.unit else ""
         return f"{value:.4g}{unit} [{low:.4g}, {high:.4g}] ({self.method})"
+
+
+def estimate_of(
+    value: float, low: float, high: float, method: str, unit: str, level: float, assumptions: tuple[str, ...] = ()
+) -> Estimate:
+    """An estimate made of plain numbers.
+
+    Args:
+        value: best value.
+        low: lower end of its interval.
+        high: upper end.
+        method: how it was found.
+        unit: its unit.
+        level: probability that the interval is meant to hold with.
+        assumptions: what has to be true for it.
+    """
+    return Estimate(jnp.asarray(value), jnp.asarray(low), jnp.asarray(high), method, unit, level, assumptions)

@@ -1,31 +1,28 @@
-"""The largest Lyapunov exponent of a step along its own trajectory."""
+"""Lyapunov exponents of a step along its own trajectory."""
+
+import math
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from .._compile import ProgramCache
 from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, resolve
-from .._types import StepFunction, Tree
+from .._types import StepFunction, Trajectory, Tree
+from .exponents import LyapunovEstimate, summarize
+from .spectrum import log_stretches
 
+WARM_UP_SHARE = 20
+"""A warm-up that is not given is T over this number."""
 
-class LyapunovEstimate(eqx.Module):
-    """An estimated largest Lyapunov exponent.
+LONGEST_WARM_UP = 1000
+"""Most steps of a warm-up that is not given."""
 
-    Attributes:
-        per_step: mean over start directions of the mean log stretch, in 1/step.
-        per_time: the same over ``dt``, in 1/unit of time; equal to ``per_step`` when ``dt`` is 1.
-        spread: standard deviation of ``per_step`` over start directions, in 1/step. Directions that have aligned
-            give the same number, so a spread that is not small says that the average is too short.
-        directions: the estimate of every start direction, in 1/step ``[directions]``.
-    """
-
-    per_step: Float[Array, ""]
-    per_time: Float[Array, ""]
-    spread: Float[Array, ""]
-    directions: Float[Array, " directions"]
+WARM_UP_MULTIPLE = 16
+"""What a warm-up that is not given is a multiple of."""
 
 
 def lyapunov_exponents(
@@ -35,15 +32,23 @@ def lyapunov_exponents(
     length: int | None = None,
     *,
     key: Key[Array, ""],
+    k: int = 1,
     directions: int = 3,
-    warm_up: int = 0,
+    warm_up: int | None = None,
     dt: float = 1.0,
+    windows: int | None = None,
+    states: Tree = None,
+    lanes: int | None = None,
+    burn_in: int | None = None,
 ) -> LyapunovEstimate:
-    """How fast neighboring trajectories part: the largest exponent, negative for predictable systems.
+    """How fast neighboring trajectories part: the largest exponents, the first negative for predictable systems.
 
-    Pushes unit vectors through the Jacobians along the trajectory by Jacobian-vector products, renormalizes at every
-    step and averages the logarithms of the stretches. Depth T, work ``T`` steps plus ``T`` products a direction,
-    memory independent of T.
+    Pushes frames of ``k`` vectors through the Jacobians by Jacobian-vector products, makes them orthonormal after
+    every step and averages the logarithms of the stretches. The states come first, one step after the other, unless
+    they are given; then windows of the trajectory push their frames side by side, each from some steps before its
+    beginning, so that its frame has turned when it counts. Depth T, or T over the windows where the states are given;
+    work ``T`` steps and ``directions k`` products a step and a quarter more; memory ``T directions k`` and
+    the states, of long trajectories in segments.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
@@ -51,19 +56,25 @@ def lyapunov_exponents(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         key: random key of the start directions.
-        directions: number of random start directions.
+        k: number of exponents, from the largest; D at most.
+        directions: number of random start directions, or frames when ``k`` is above one.
         warm_up: leading steps that turn the directions but do not count; a few times ``1/|gap to the next exponent|``
-            steps remove the bias of a random start.
+            steps remove the bias of a random start. T/20 and at most 1000 when None.
         dt: time that one step stands for, in the user's unit of time.
+        windows: number of equal windows along the data, all steps in them, for which finite-time exponents are
+            returned; the last takes what is left over. None for none.
+        states: the trajectory where it is known, as ``rollout`` returns it: a tree like ``init`` with leading axis T.
+        lanes: windows that run side by side in place of a choice by the sizes; 1 is algorithm 1 as published.
+        burn_in: steps for which a frame turns before its window; a quarter of it when None.
 
     Returns:
-        A ``LyapunovEstimate``.
+        A ``LyapunovEstimate``: the exponents per step and per unit of time, their intervals, and by-products.
 
     Raises:
-        TypeError: the step returns neither form.
-        ValueError: ``directions`` below one, ``warm_up`` outside [0, T), ``dt`` not positive, or lengths that disagree.
+        TypeError: the step returns neither form, or ``states`` is no tree like ``init``.
+        ValueError: T is zero, a number outside its range, or lengths that disagree.
 
-    Source: algorithm 1 of the paper; Benettin et al. 1980.
+    Source: algorithm 1 of the paper; Benettin et al. 1980; intervals by batch means (Conway 1963).
 
     Example:
         >>> import jax, jax.numpy as jnp, parascan as ps
@@ -72,62 +83,94 @@ def lyapunov_exponents(
         >>> round(float(estimate.per_step), 4)
         -0.6931
     """
-    if directions < 1:
-        raise ValueError(f"directions: given {directions}, expected one or more.")
+    counts = {"k": k, "directions": directions, "windows": windows, "lanes": lanes}
+    for name, value in counts.items():
+        if value is not None:
+            _check_integer(name, value, 1)
+    for name, value in {"warm_up": warm_up, "burn_in": burn_in}.items():
+        if value is not None:
+            _check_integer(name, value, 0)
     if not dt > 0:
         raise ValueError(f"dt: given {dt}, expected a positive duration of one step.")
-    return _programs(step, as_arrays("init", init), as_arrays("xs", xs), key, _Options(length, directions, warm_up, dt))
+    options = _Options(length, k, directions, warm_up, float(dt), windows, lanes, burn_in)
+    return _programs(step, as_arrays("init", init), as_arrays("xs", xs), as_arrays("states", states), key, options)
 
 
 class _Options(eqx.Module):
     """Everything about a call that is known before compilation."""
 
     length: int | None = eqx.field(static=True)
+    k: int = eqx.field(static=True)
     directions: int = eqx.field(static=True)
-    warm_up: int = eqx.field(static=True)
+    warm_up: int | None = eqx.field(static=True)
     dt: float = eqx.field(static=True)
+    windows: int | None = eqx.field(static=True)
+    lanes: int | None = eqx.field(static=True)
+    burn_in: int | None = eqx.field(static=True)
 
 
-def _estimate(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], options: _Options) -> LyapunovEstimate:
+def _check_integer(name: str, value: int, least: int) -> None:
+    """Refuse a count that is none."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: given {value!r}, expected an integer.")
+    if value < least:
+        raise ValueError(f"{name}: given {value}, expected {least} or more.")
+
+
+def _estimate(
+    step: StepFunction, init: Tree, xs: Tree, states: Tree, key: Key[Array, ""], options: _Options
+) -> LyapunovEstimate:
     """The estimate, as one traceable function of everything."""
     signature = resolve(step, init, xs, options.length, scan_form=False)
-    counted = signature.length - options.warm_up
-    if not 0 < counted <= signature.length:
-        given, most = options.warm_up, signature.length
-        raise ValueError(f"warm_up: given {given}, expected zero or more and less than T = {most}.")
-    problem = ScanProblem.of(signature, reverse=False).recurrence
-    vectors = jax.random.normal(key, (options.directions, problem.size), problem.dtype)
-    per_direction = _log_stretches(problem, vectors, options.warm_up) / counted
-    per_step = jnp.mean(per_direction)
-    return LyapunovEstimate(per_step, per_step / options.dt, jnp.std(per_direction), per_direction)
+    length = signature.length
+    if length == 0:
+        raise ValueError("length: given 0, expected one step or more to measure an exponent on.")
+    warm_up = options.warm_up
+    if warm_up is None:
+        warm_up = min(length // WARM_UP_SHARE, LONGEST_WARM_UP) // WARM_UP_MULTIPLE * WARM_UP_MULTIPLE
+    if warm_up >= length:
+        raise ValueError(f"warm_up: given {warm_up}, expected zero or more and less than T = {length}.")
+    if options.windows is not None and options.windows > length:
+        raise ValueError(f"windows: given {options.windows}, expected at most T = {length}.")
+    problem = ScanProblem.of(signature, reverse=False)
+    recurrence = problem.recurrence
+    if options.k > recurrence.size:
+        raise ValueError(f"k: given {options.k}, expected at most D = {recurrence.size}.")
+    known = None if states is None else _flat_states(problem, signature.init, states)
+    frames = random_frames(key, options.directions, options.k, recurrence)
+    divides = math.gcd(warm_up, length // options.windows if options.windows else 0)
+    found = log_stretches(recurrence, frames, known, options.lanes, options.burn_in, divides)
+    how = "algorithm 1" if options.k == 1 else "QR of pushed frames"
+    cut = found.windows
+    if cut.lanes > 1:
+        how += f" in {cut.segments * cut.lanes} windows with {cut.burn_in} steps of burn-in"
+    return summarize(found, warm_up, options.windows, options.dt, recurrence.size, how)
 
 
-def _log_stretches(
-    problem: Recurrence, vectors: Float[Array, "directions D"], warm_up: int
-) -> Float[Array, " directions"]:
-    """Sum of log stretches of every direction after the warm-up.
+def random_frames(key: Key[Array, ""], count: int, k: int, recurrence: Recurrence) -> Float[Array, "V k D"]:
+    """Orthonormal frames, uniformly distributed."""
+    vectors = jax.random.normal(key, (count, recurrence.size, k), recurrence.dtype)
+    if k == 1:
+        return (vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)).swapaxes(1, 2)
+    return jnp.linalg.qr(vectors)[0].swapaxes(1, 2)
 
-    Compensated summation: a float32 sum of 10^5 terms would lose the digits that an exponent near zero consists of.
+
+def _flat_states(problem: ScanProblem, init: Tree, states: Tree) -> Trajectory:
+    """A known trajectory as flat states.
+
+    Raises:
+        TypeError: not a tree like the initial carry.
+        ValueError: shapes that do not fit.
     """
-
-    def unit(vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
-        norms = jnp.linalg.norm(vectors, axis=1)
-        return jnp.where(norms[:, None] > 0, vectors / norms[:, None], vectors), norms
-
-    def advance(value: tuple, scanned: tuple) -> tuple[tuple, None]:
-        state, vectors, total, lost = value
-        inputs, counts = scanned
-        following, push = jax.linearize(lambda s: problem.advance(s, inputs), state)
-        vectors, norms = unit(jax.vmap(push)(vectors))
-        term = jnp.where(counts, jnp.log(norms), 0.0) - lost
-        new_total = total + term
-        lost = jnp.where(jnp.isfinite(new_total), (new_total - total) - term, 0.0)
-        return (following, vectors, new_total, lost), None
-
-    zeros = jnp.zeros((vectors.shape[0],), problem.dtype)
-    counts = jnp.arange(problem.length) >= warm_up
-    start = (problem.initial, unit(vectors)[0], zeros, zeros)
-    return jax.lax.scan(advance, start, (problem.inputs, counts))[0][2]
+    if jax.tree.structure(states) != jax.tree.structure(init):
+        raise TypeError(
+            f"states: given a tree {jax.tree.structure(states)}, expected one like init, {jax.tree.structure(init)}."
+        )
+    length = problem.recurrence.length
+    for given, leaf in zip(jax.tree.leaves(states), jax.tree.leaves(init), strict=True):
+        if given.shape != (length, *leaf.shape):
+            raise ValueError(f"states: given a leaf of shape {given.shape}, expected {(length, *leaf.shape)}.")
+    return problem.flatten(states)
 
 
 _programs = ProgramCache(_estimate)

@@ -1,5 +1,6 @@
 """How many blocks to run side by side, by facts that are known while tracing: no clock, the same answer every time."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,8 +16,17 @@ SHORTEST = 4096
 SHORTEST_BLOCK = 128
 """Least steps of a block: the rows that are run twice must be few among them."""
 
-LANES_ON_CPU = ((4, 512), (8, 256), (2**62, 32))
-"""Most lanes for states up to a size: more do not fill vector registers better, but no longer fit the near caches."""
+LANES_ON_CPU = ((4, 512), (8, 256), (32, 64), (2**62, 16))
+"""Best number of lanes for states up to a size: more do not fill vector registers better, but leave the near caches."""
+
+LANES_OF_HEAVY_STEPS = ((64, 64), (2**62, 32))
+"""The same for steps that compute much for each entry, whose products are better the wider they are."""
+
+LANES_IN_ONE_SET = 32
+"""Lanes above which rows a multiple of a page apart, which share few places of a cache, push one another out."""
+
+PAGE = 4096
+"""Bytes after which addresses fall into the same places of the nearest cache."""
 
 LANES_OF_A_BATCH = 128
 """Most lanes of a batch of sequences together, whatever the size of a state."""
@@ -86,11 +96,16 @@ def choose_lanes(
     if length < SHORTEST or size == 0:
         return 0
     if (platform or jax.default_backend()) == "cpu":
-        alone = next(lanes for bound, lanes in LANES_ON_CPU if size <= bound)
-        most = alone if batch == 1 else min(alone, max(alone, LANES_OF_A_BATCH // devices) // batch)
+        table = LANES_OF_HEAVY_STEPS if size > 8 and work >= WORTH_A_COPY * size else LANES_ON_CPU
+        alone = next(lanes for bound, lanes in table if size <= bound)
+        # Up to twice the fewest, so that there are counts to find a divisor among.
+        most = (
+            max(alone, 2 * FEWEST_LANES) if batch == 1 else min(alone, max(alone, LANES_OF_A_BATCH // devices) // batch)
+        )
         fewest = FEWEST_LANES if batch == 1 and devices == 1 else FEWEST_BLOCKS
     else:
         most, fewest = max(ENTRIES_ELSEWHERE // (size * batch), 1), 1
+        alone = most
     most = min(most, length // (SHORTEST_BLOCK * devices))
     if most < fewest:
         return 0
@@ -98,7 +113,23 @@ def choose_lanes(
     exact = [count for count in counts if length % (count * devices) == 0]
     if not exact and work < WORTH_A_COPY * size:
         return 0
-    return max(exact or counts, key=lambda count: _value(count * batch))
+
+    def value(count: int) -> float:
+        crowded = size > 8 and count > LANES_IN_ONE_SET and length // (count * devices) * size * 8 % PAGE == 0
+        return _value(count * batch) * min(1, alone / count) * (0.7 if crowded else 1)
+
+    return max(exact or counts, key=value)
+
+
+def lanes_at_once(size: int) -> int:
+    """Most lanes that are worth running together, when there are many.
+
+    Args:
+        size: D, entries of a state.
+    """
+    if jax.default_backend() == "cpu":
+        return next(lanes for bound, lanes in LANES_ON_CPU if size <= bound)
+    return max(ENTRIES_ELSEWHERE // max(size, 1), 1)
 
 
 def adjoint_pays(size: int, work: float, batch: int) -> bool:
@@ -179,6 +210,17 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
 def operations(closed: ClosedJaxpr) -> float:
     """Arithmetic operations of one step, roughly."""
     return float(sum(_count(eqn) for eqn in _operations(closed.jaxpr)))
+
+
+def costly(step: Callable[..., Any], *example: Any) -> bool:
+    """Whether a step has operations that take about ten others.
+
+    Args:
+        step: the step.
+        example: its arguments, as arrays or ``ShapeDtypeStruct``.
+    """
+    closed = jax.make_jaxpr(step)(*example)
+    return any(eqn.primitive.name in COSTLY for eqn in _operations(closed.jaxpr))
 
 
 def _count(eqn: Any) -> float:

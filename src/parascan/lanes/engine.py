@@ -7,10 +7,12 @@ two must agree: that, and not the twins, judges the answer. If twins part or the
 after the other, in the same program.
 """
 
+import abc
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
@@ -19,7 +21,8 @@ from .._types import Tree
 from .choice import trial_steps
 from .coupling import Twins, agreement, relative_distance, tolerance
 from .grid import Grid
-from .program import over_lanes
+from .lazy import add_into
+from .program import over_lanes, with_known
 
 PASSES = 2
 """Runs over all rows before the answer is given up: a second one starts from what the first one found."""
@@ -31,18 +34,46 @@ Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
 
 
+class AbstractTally(eqx.Module):
+    """A step that also adds to totals over all steps."""
+
+    @abc.abstractmethod
+    def __call__(self, carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+        """``(carry, y)`` of a step."""
+
+    @abc.abstractmethod
+    def tally(self, carry: Tree, x: Tree) -> tuple[Tree, Tree, Tree]:
+        """The same, and what the step adds to the totals."""
+
+
 class _Attempt(NamedTuple):
-    """The states at row H of all blocks, those after the last row, the outputs, and whether they are the answer."""
+    """The states at row H of all blocks, those after the last row, the results, and whether they are the answer."""
 
     states: Tree
     ends: Tree
     ys: Tree
+    totals: Tree
     agreed: Bool[Array, ""]
     left: Int[Array, ""]
 
 
-def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, work: float) -> tuple[Tree, Tree]:
-    """Final carry ``[N, ...]`` and outputs ``[N, P B, ...]`` of a batch of sequences, right in every case.
+def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
+    """How to take a step and learn what it adds to totals; nothing unless it is made for that."""
+    if isinstance(step, AbstractTally):
+        return lambda step, carry, x: step.tally(carry, x)  # pyright: ignore[reportFunctionMemberAccess]  # a tally too
+    return lambda step, carry, x: (*step(carry, x), ())
+
+
+def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
+    """Totals over no step, for the shapes of a step's arguments."""
+    shapes = jax.eval_shape(tallying(step), step, carry, x)[2]
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, work: float) -> tuple[Tree, Tree, Tree]:
+    """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
+
+    Totals are those of one sequence on one device.
 
     Args:
         step: the step of one sequence.
@@ -55,70 +86,79 @@ def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, work: 
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
     y = jax.eval_shape(step, carry, x)[1]
-    lanes = over_lanes(lambda step, carry, x: step(carry, x), (False, True, True), step, carry, x)
     blocks = grid.cut(xs)
+    example = jax.eval_shape(lambda: (grid.spread(init), grid.take(blocks, jnp.int32(0))))
+    lanes = over_lanes(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
+    forward = with_known(lanes, step, *example)
+    zero = no_totals(step, carry, x)
+    forgets, horizon, states = _forget(step, (carry, x), init, blocks, floor, grid, work)
 
-    def advance(states: Tree, inputs: Tree) -> tuple[Tree, Tree]:
-        return lanes(step, states, inputs)
+    def fill(part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree, Tree]:
+        def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
+            states, y, share = forward(state[0], grid.take(blocks, row))
+            return states, grid.put(state[1], y, row), jax.tree.map(add_into, state[2], share)
 
-    forgets, horizon, states = _forget(advance, init, blocks, floor, grid, work)
-
-    def fill(part: Int[Array, ""], state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
-        def forward(row: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
-            states, y = advance(state[0], grid.take(blocks, row))
-            return states, grid.put(state[1], y, row)
-
-        states, ends, ys = state
+        states, ends, ys, totals = state
         last = part == 0
         first, end = jnp.where(last, horizon, 0), jnp.where(last, grid.block, horizon)
-        states, ys = jax.lax.fori_loop(first, end, forward, (states, ys))
+        states, ys, totals = jax.lax.fori_loop(first, end, advance, (states, ys, totals))
         # A branch that all devices take alike, so that none waits for a message that is not sent.
-        return *jax.lax.cond(last, lambda: (grid.starts(states, init), states), lambda: (states, ends)), ys
+        return *jax.lax.cond(last, lambda: (grid.starts(states, init), states), lambda: (states, ends)), ys, totals
 
     judge = partial(relative_distance, floor=grid.spread(floor), groups=grid.batch)
 
     def attempt(before: _Attempt) -> _Attempt:
-        states, ends, ys = jax.lax.fori_loop(0, 2, fill, (before.states, before.ends, before.ys))
+        states, ends, ys, totals = jax.lax.fori_loop(0, 2, fill, (before.states, before.ends, before.ys, zero))
         agreed = _everywhere(judge(before.states, states) <= tolerance(init), grid)
-        return _Attempt(states, ends, ys, agreed, before.left - 1)
+        return _Attempt(states, ends, ys, totals, agreed, before.left - 1)
 
-    def side_by_side() -> tuple[Tree, Tree]:
-        first = _Attempt(states, states, grid.room(y), jnp.asarray(False), jnp.int32(PASSES))
+    def side_by_side() -> tuple[Tree, Tree, Tree]:
+        first = _Attempt(states, states, grid.room(y), zero, jnp.asarray(False), jnp.int32(PASSES))
         last = jax.lax.while_loop(lambda attempt: (attempt.left > 0) & ~attempt.agreed, attempt, first)
-        carry = _select(last.agreed, grid.final(last.ends), init)
-        return run_steps(step, carry, xs, grid, grid.joined(last.ys), ~last.agreed)
+        carry, totals = _select(last.agreed, (grid.final(last.ends), last.totals), (init, zero))
+        return run_steps(step, carry, xs, grid, grid.joined(last.ys), totals, ~last.agreed)
 
-    def one_by_one() -> tuple[Tree, Tree]:
+    def one_by_one() -> tuple[Tree, Tree, Tree]:
         if grid.axis is None:
             return scan_steps(step, init, xs, grid.length, reverse=grid.reverse)
-        return run_steps(step, init, xs, grid, grid.joined(grid.room(y)), jnp.asarray(True))
+        return run_steps(step, init, xs, grid, grid.joined(grid.room(y)), zero, jnp.asarray(True))
 
     return jax.lax.cond(forgets, side_by_side, one_by_one)
 
 
-def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree]:
-    """``jax.lax.scan`` of a batch of sequences, as ``jax.vmap`` batches it unless the batch is one."""
+def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree, Tree]:
+    """``jax.lax.scan`` of a batch of sequences, as ``jax.vmap`` batches it unless the batch is one; and totals."""
+    forward = tallying(step)
 
-    def scan(init: Tree, xs: Tree) -> tuple[Tree, Tree]:
-        return jax.lax.scan(lambda *args: step(*args), init, xs, length, reverse=reverse)
+    def scan(init: Tree, xs: Tree) -> tuple[Tree, Tree, Tree]:
+        def one(state: tuple[Tree, Tree], x: Tree) -> tuple[tuple[Tree, Tree], Tree]:
+            carry, y, share = forward(step, state[0], x)
+            return (carry, jax.tree.map(jnp.add, state[1], share)), y
+
+        x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+        (carry, totals), ys = jax.lax.scan(one, (init, no_totals(step, init, x)), xs, length, reverse=reverse)
+        return carry, ys, totals
 
     batch = jax.tree.leaves(init)[0].shape[0]
     if batch == 1:
-        out = scan(*jax.tree.map(lambda leaf: leaf[0], (init, xs)))
-        return jax.tree.map(lambda leaf: leaf[None], out)
+        carry, ys, totals = scan(*jax.tree.map(lambda leaf: leaf[0], (init, xs)))
+        return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
     axes = jax.tree.map(lambda leaf: None if len(leaf) < batch else 0, xs)
     xs = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < batch else leaf, xs)
     return jax.vmap(scan, in_axes=(0, axes))(init, xs)
 
 
 def _forget(
-    advance: Callable[[Tree, Tree], tuple[Tree, Tree]], init: Tree, blocks: Tree, floor: Tree, grid: Grid, work: float
+    step: Step, example: tuple[Tree, Tree], init: Tree, blocks: Tree, floor: Tree, grid: Grid, work: float
 ) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
     """Whether twins meet within a third of a block, the row at which they have, and the states of the blocks there."""
     most = grid.block // 3
     trial = min(most, trial_steps(grid.length // grid.devices, grid.batch * grid.lanes, work))
     twins = Twins(grid.batch * grid.lanes, grid.spread(floor))
     goal = jnp.log(agreement(init))
+    start = twins.start(grid.spread(init))
+    lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
+    advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(grid.take(blocks, jnp.int32(0)))))
 
     def going(state: tuple[Array, Array, Tree]) -> Bool[Array, ""]:
         row, apart, _ = state
@@ -130,11 +170,10 @@ def _forget(
         row, _, states = state
         end = jnp.minimum(row + BETWEEN_CHECKS, most)
         states = jax.lax.fori_loop(
-            row, end, lambda i, states: advance(states, twins.join(grid.take(blocks, i)))[0], states
+            row, end, lambda i, states: advance(states, twins.join(grid.take(blocks, i))), states
         )
         return end, jnp.log(twins.apart(states)), states
 
-    start = twins.start(grid.spread(init))
     row, apart, states = jax.lax.while_loop(going, follow, (jnp.int32(0), jnp.zeros_like(goal), start))
     return _everywhere(apart <= goal, grid), row, twins.part(states)
 
@@ -144,50 +183,58 @@ def _select(first: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
     return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)
 
 
-def run_steps(step: Step, init: Tree, xs: Tree, grid: Grid, ys: Tree, wanted: Bool[Array, ""]) -> tuple[Tree, Tree]:
-    """The same one step after the other, if it is wanted, else ``init`` and ``ys`` as they are.
+def run_steps(
+    step: Step, init: Tree, xs: Tree, grid: Grid, ys: Tree, totals: Tree, wanted: Bool[Array, ""]
+) -> tuple[Tree, Tree, Tree]:
+    """The same one step after the other, if it is wanted, else ``init``, ``ys`` and ``totals`` as they are.
 
     A loop of no turns instead of a branch, which would copy the outputs; a little slower than ``jax.lax.scan`` where it
     does turn. On a mesh axis one device follows the other.
     """
+    forward = tallying(step)
     if grid.batch == 1:
         # Without the axis of the batch, so that XLA compiles what it compiles for ``jax.lax.scan``.
         init, xs, ys = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (init, xs, ys))
-        carry, ys = _turns(step, init, xs, ys, grid, wanted, time=0)
-        return jax.tree.map(lambda leaf: leaf[None], (carry, ys))
+        carry, ys, totals = _turns(partial(forward, step), (init, ys, totals), xs, grid, wanted, time=0)
+        return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
     shared = jax.tree.map(lambda leaf: None if len(leaf) < grid.batch else 0, xs)
 
-    def batched(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+    def batched(carry: Tree, x: Tree) -> tuple[Tree, Tree, Tree]:
         x = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < grid.batch else leaf, x)
-        return jax.vmap(step, in_axes=(0, shared))(carry, x)
+        return *jax.vmap(step, in_axes=(0, shared))(carry, x), ()
 
-    return _turns(batched, init, xs, ys, grid, wanted, time=1)
+    return _turns(batched, (init, ys, totals), xs, grid, wanted, time=1)
 
 
 def _turns(
-    step: Step, init: Tree, xs: Tree, ys: Tree, grid: Grid, wanted: Bool[Array, ""], time: int
-) -> tuple[Tree, Tree]:
+    step: Callable[[Tree, Tree], tuple[Tree, Tree, Tree]],
+    start: tuple[Tree, Tree, Tree],
+    xs: Tree,
+    grid: Grid,
+    wanted: Bool[Array, ""],
+    time: int,
+) -> tuple[Tree, Tree, Tree]:
     """The loop over the rows of this device, when it is its turn."""
     length = grid.lanes * grid.block
 
-    def one(index: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+    def one(index: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
         row = length - 1 - index if grid.reverse else index
         take = partial(jax.lax.dynamic_index_in_dim, index=row, axis=time, keepdims=False)
         put = partial(jax.lax.dynamic_update_index_in_dim, index=row, axis=time)
-        carry, y = step(state[0], jax.tree.map(take, xs))
-        return carry, jax.tree.map(put, state[1], y)
+        carry, y, share = step(state[0], jax.tree.map(take, xs))
+        return carry, jax.tree.map(put, state[1], y), jax.tree.map(jnp.add, state[2], share)
 
     if grid.axis is None:
-        return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, (init, ys))
+        return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, start)
     axis = grid.axis
 
-    def turn(index: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+    def turn(index: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
         mine = jax.lax.axis_index(axis) == (grid.devices - 1 - index if grid.reverse else index)
-        carry, ys = jax.lax.fori_loop(0, jnp.where(mine, length, 0), one, state)
+        carry, ys, totals = jax.lax.fori_loop(0, jnp.where(mine, length, 0), one, state)
         sent = jax.tree.map(lambda leaf: jax.lax.psum(jnp.where(mine, leaf, jnp.zeros_like(leaf)), axis), carry)
-        return sent, ys
+        return sent, ys, totals
 
-    return jax.lax.fori_loop(0, jnp.where(wanted, grid.devices, 0), turn, (init, ys))
+    return jax.lax.fori_loop(0, jnp.where(wanted, grid.devices, 0), turn, start)
 
 
 def _everywhere(flag: Bool[Array, ""], grid: Grid) -> Bool[Array, ""]:

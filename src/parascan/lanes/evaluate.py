@@ -14,7 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from .._types import Tree
 from .choice import choose_lanes
-from .engine import Step, run_blocks, scan_steps
+from .engine import AbstractTally, Step, run_blocks, scan_steps
 from .grid import Grid
 
 
@@ -67,20 +67,37 @@ def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout, floor: Tree | 
         layout: sizes and choices.
         floor: tree like ``init``: a size below which the states' own scale need not be resolved; zero when None.
     """
+    return tally_blocks(step, init, xs, layout, floor)[:2]
+
+
+def tally_blocks(
+    step: Step, init: Tree, xs: Tree, layout: Layout, floor: Tree | None = None
+) -> tuple[Tree, Tree, Tree]:
+    """Final carry, outputs, and totals over all steps of a step that has them; not to be differentiated.
+
+    Args:
+        step: as for ``scan_blocks``, or an ``AbstractTally``.
+        init: initial carry, floating leaves.
+        xs: inputs with leading axis T.
+        layout: sizes and choices.
+        floor: as for ``scan_blocks``.
+    """
     if floor is None:
         floor = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), init)
     one = jax.tree.map(lambda leaf: leaf[None], (init, xs, floor))
-    return jax.tree.map(lambda leaf: leaf[0], _batch(step, *one, layout=layout))
+    carry, ys, totals = _batch(step, *one, layout=layout)
+    return *jax.tree.map(lambda leaf: leaf[0], (carry, ys)), totals
 
 
-def _batch(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree]:
+def _batch(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree, Tree]:
     """A batch of sequences, with a rule for a batch of batches; leaves of ``xs`` are ``[N or 1, T, ...]``."""
     batch = jax.tree.leaves(init)[0].shape[0]
     run = jax.custom_batching.custom_vmap(partial(_evaluate, layout=layout))
 
     @run.def_vmap
-    def rule(count: int, mapped: list[Tree], step: Step, *args: Tree) -> tuple[Tree, Tree]:
-        if any(jax.tree.leaves(mapped[0])):
+    def rule(count: int, mapped: list[Tree], step: Step, *args: Tree) -> tuple[tuple[Tree, ...], Tree]:
+        # Totals are those of one sequence, which lanes of several would mix.
+        if any(jax.tree.leaves(mapped[0])) or isinstance(step, AbstractTally):
             axes = jax.tree.map(lambda flag: 0 if flag else None, mapped)
             out = jax.vmap(partial(_one_by_one, layout=layout), in_axes=tuple(axes), axis_size=count)(step, *args)
         else:
@@ -88,8 +105,8 @@ def _batch(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> 
                 jax.tree.map(partial(_merged, count, batch, keep), part, flags)
                 for part, flags, keep in zip(args, mapped[1:], (False, True, False), strict=True)
             )
-            out = _batch(step, init, xs, floor, layout=layout)
-            out = jax.tree.map(lambda leaf: leaf.reshape(count, batch, *leaf.shape[1:]), out)
+            carry, ys, totals = _batch(step, init, xs, floor, layout=layout)
+            out = *jax.tree.map(lambda leaf: leaf.reshape(count, batch, *leaf.shape[1:]), (carry, ys)), totals
         return out, jax.tree.map(lambda _: True, out)
 
     return run(step, init, xs, floor)
@@ -104,20 +121,20 @@ def _merged(count: int, batch: int, shared: bool, leaf: jax.Array, mapped: bool)
     return jnp.broadcast_to(leaf, (count, batch, *rows)).reshape(count * batch, *rows)
 
 
-def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree]:
+def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree, Tree]:
     """A batch of sequences in blocks, and the steps that are left over one after the other."""
     batch = jax.tree.leaves(init)[0].shape[0]
     grid = layout.grid(batch)
     if grid is None:
         return _one_by_one(step, init, xs, floor, layout=layout)
-    run: Callable[..., tuple[Tree, Tree]] = partial(run_blocks, grid=grid, work=layout.work)
+    run: Callable[..., tuple[Tree, Tree, Tree]] = partial(run_blocks, grid=grid, work=layout.work)
     if grid.axis is not None:
         shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
         run = jax.shard_map(
             run,
             mesh=layout.mesh,
             in_specs=(shared, shared, spread, shared),
-            out_specs=(shared, spread),
+            out_specs=(shared, spread, shared),
             # Which values are alike on all devices is not tracked through the loops.
             check_vma=False,
         )
@@ -125,12 +142,13 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     if rest == 0:
         return run(step, init, xs, floor)
     cut = (rest, layout.length) if layout.reverse else (0, grid.length)
-    carry, ys = run(step, init, _rows(xs, *cut), floor)
+    carry, ys, totals = run(step, init, _rows(xs, *cut), floor)
     cut = (0, rest) if layout.reverse else (grid.length, layout.length)
     left_over = Layout(rest, layout.size, layout.work, layout.reverse)
-    carry, more = _one_by_one(step, carry, _rows(xs, *cut), floor, layout=left_over)
+    carry, more, others = _one_by_one(step, carry, _rows(xs, *cut), floor, layout=left_over)
     parts = (more, ys) if layout.reverse else (ys, more)
-    return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
+    ys = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
+    return carry, ys, jax.tree.map(jnp.add, totals, others)
 
 
 def _rows(xs: Tree, first: int, end: int) -> Tree:
@@ -138,6 +156,6 @@ def _rows(xs: Tree, first: int, end: int) -> Tree:
     return jax.tree.map(lambda leaf: leaf[:, first:end], xs)
 
 
-def _one_by_one(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree]:
+def _one_by_one(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree, Tree]:
     """A batch of sequences one step after the other."""
     return scan_steps(step, init, xs, layout.length, reverse=layout.reverse)

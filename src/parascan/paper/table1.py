@@ -81,7 +81,7 @@ def _measured(case: Case, slot: Slot, progress: Callable[[Report], None]) -> Row
     inputs = system.inputs(max(case.length, case.exponent_length))
     progress(Report(case, "exponent"))
     call = (system.step, system.initial_state, _first(inputs, case.exponent_length), case.exponent_length)
-    estimate = ps.lyapunov_exponents(*call, key=jax.random.key(case.seed), dt=PUBLISHED.DT)
+    estimate = ps.lyapunov_exponents(*call, key=jax.random.key(case.seed), warm_up=0, dt=PUBLISHED.DT)
     xs = _first(inputs, case.length)
     portion = _newton(case, system, xs, slot, progress)
     sequential = ps.rollout(system.step, system.initial_state, xs, case.length, solver=ps.Sequential())

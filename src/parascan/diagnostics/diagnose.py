@@ -1,0 +1,280 @@
+"""The diagnosis of a system: will parallel evaluation pay, before it is tried."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from .._compile import ProgramCache
+from .._criterion import Merit, StateError
+from .._problem import Recurrence, ScanProblem
+from .._signature import as_arrays, refuse_nan, resolve, resolve_length
+from .._types import StepFunction, Tree
+from .bounds import log_sigma_min_bounds
+from .conditioning import sequential_states
+from .diagnosis import Diagnosis, scaled
+from .estimate import Estimate, estimate_of
+from .forecast import (
+    Behavior,
+    descent_updates,
+    jacobi_iterations,
+    jacobi_on_blocks,
+    newton_iterations,
+    newton_on_blocks,
+    picard_iterations,
+    quasi_newton_iterations,
+)
+from .horizons import memory_horizon, prediction_horizon
+from .newton_pilot import NewtonPilot, newton_pilot
+from .pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
+from .verdict import rule
+
+EVALUATIONS_PER_STEP = 6
+"""Step evaluations of Newton's pilot, side by side, for each step of the budget."""
+
+FIRST_STEPS = 64
+"""Steps from the start at which the guess and the size of the states are looked at."""
+
+
+def diagnose(
+    step: StepFunction,
+    init: Tree,
+    xs: Tree = None,
+    length: int | None = None,
+    *,
+    key: Key[Array, ""],
+    reverse: bool = False,
+    criterion: StateError | Merit | None = None,
+    block: int = 32,
+    dt: float = 1.0,
+    budget: int | None = None,
+) -> Diagnosis:
+    """Whether a rollout is predictable, how many iterations each method will take, and why, before any full rollout.
+
+    Exponent and regularity constants come from short pilots spread over the data, Newton's iterations from a run on the
+    first steps that is continued to T by a law calibrated on other systems, the rest from theory with calibrated
+    factors. Not under ``jit``: lengths of pilots depend on what is found. Depth at most ``budget`` steps; work that
+    and at most 14 Jacobian-vector products or evaluations for each, side by side; memory of the pilots.
+
+    Args:
+        step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
+        init: initial state, any tree.
+        xs: inputs, each leaf with leading axis T, or None.
+        length: T; needed when ``xs`` is None.
+        key: random key of directions and points.
+        reverse: whether the rollout runs from the last input to the first.
+        criterion: stopping rule that the iterations are for, ``StateError()`` when None.
+        block: steps of a block in the forecasts on blocks.
+        dt: time that one step stands for, in the user's unit of time.
+        budget: most steps taken one after the other; 5 % of T or 2000, whichever is more, when None.
+
+    Returns:
+        A ``Diagnosis``; ``print`` it, or see ``verdict``, ``evidence``, ``iterations``.
+
+    Raises:
+        TypeError: the step returns neither form, or the criterion is neither ``StateError`` nor ``Merit``.
+        ValueError: no step, NaN in ``init``, lengths that disagree, or a number out of its range.
+
+    Source: definition 1, theorem 2, appendix J.1 and equation 7 of the paper.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, parascan as ps
+        >>> diagnosis = ps.diagnose(lambda s, x: 0.5 * s + x, jnp.ones(2), jnp.ones((1000, 2)), key=jax.random.key(0))
+        >>> diagnosis.verdict, int(diagnosis.iterations["newton"].value)
+        ('predictable', 1)
+    """
+    init, xs = as_arrays("init", init), as_arrays("xs", xs)
+    refuse_nan(init)
+    criterion = StateError() if criterion is None else criterion
+    steps = resolve_length(xs, length)
+    _check(steps, criterion, block, dt, budget)
+    if reverse:
+        xs = jax.tree.map(lambda leaf: leaf[::-1], xs)
+    budget = max(int(BUDGET_SHARE * steps), LEAST_BUDGET) if budget is None else int(budget)
+    seen = _programs(step, init, xs, key, steps, budget)
+    pilot = newton_pilot(step, init, xs, steps, criterion, EVALUATIONS_PER_STEP * budget)
+    return _assemble(seen, pilot, criterion, steps, block, dt)
+
+
+class _Seen(NamedTuple):
+    """What pilots and first steps show.
+
+    Attributes:
+        growth: exponent and constants.
+        scale: largest magnitude of a state.
+        distance: largest distance of a state from the initial one.
+        drift: root mean square norm of ``J - I`` on random unit vectors, times the square root of D.
+        residual: root mean square residual norm of a step of the guess.
+        size: D.
+        driven: whether the steps differ by their inputs.
+    """
+
+    growth: Growth
+    scale: Float[Array, ""]
+    distance: Float[Array, ""]
+    drift: Float[Array, ""]
+    residual: Float[Array, ""]
+    size: Int[Array, ""]
+    driven: Bool[Array, ""]
+
+
+def _look(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length: int, budget: int) -> _Seen:
+    """All that one program measures."""
+    recurrence = ScanProblem.of(resolve(step, init, xs, length, scan_form=False), reverse=False).recurrence
+    growth = measure_growth(recurrence, key, budget)
+    count = min(recurrence.length, FIRST_STEPS)
+    inputs = jax.tree.map(lambda leaf: leaf[:count], recurrence.inputs)
+    first = Recurrence(recurrence.advance, recurrence.initial, inputs, count)
+    states = sequential_states(first)
+    vectors = jax.random.normal(key, (4, recurrence.size), recurrence.dtype)
+    moved = first.pushforward(states, vectors) - vectors[:, None]
+    guess = jnp.broadcast_to(recurrence.initial, states.shape)
+    return _Seen(
+        growth,
+        jnp.max(jnp.abs(states)),
+        jnp.max(jnp.linalg.norm(states - recurrence.initial, axis=1)),
+        jnp.sqrt(jnp.mean(jnp.sum(moved**2, axis=-1))),
+        jnp.sqrt(jnp.mean(jnp.sum(first.residual(guess) ** 2, axis=1))),
+        jnp.asarray(recurrence.size),
+        jnp.asarray(bool(jax.tree.leaves(recurrence.inputs))),
+    )
+
+
+_programs = ProgramCache(_look)
+
+
+def _check(length: int, criterion: Any, block: int, dt: float, budget: int | None) -> None:
+    """Refuse what cannot be diagnosed."""
+    if length == 0:
+        raise ValueError("length: given 0, expected one step or more to diagnose.")
+    if not isinstance(criterion, StateError | Merit):
+        raise TypeError(f"criterion: given {type(criterion).__name__}, expected StateError() or Merit().")
+    for name, value in (("block", block), ("budget", budget)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer)):
+            raise TypeError(f"{name}: given {value!r}, expected an integer.")
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: given {value}, expected one or more.")
+    if not dt > 0:
+        raise ValueError(f"dt: given {dt}, expected a positive duration of one step.")
+
+
+def allowed_error(criterion: StateError | Merit, scale: float, eps: float) -> float:
+    """The error of a state that the criterion lets pass, in units of the state.
+
+    Args:
+        criterion: the stopping rule.
+        scale: largest magnitude of a state.
+        eps: unit of rounding of the states.
+    """
+    if isinstance(criterion, Merit):
+        return math.sqrt(2 * criterion.tol)
+    default = (512 if eps < 1e-12 else 16) * eps
+    rtol = criterion.rtol if criterion.rtol is not None else default if criterion.atol is None else 0.0
+    atol = criterion.atol if criterion.atol is not None else rtol
+    return atol + rtol * scale
+
+
+def behavior_of(seen: Any, criterion: StateError | Merit, length: int, eps: float) -> Behavior:
+    """What the forecast needs, from what was seen.
+
+    Args:
+        seen: what the pilots show.
+        criterion: the stopping rule.
+        length: T.
+        eps: unit of rounding of the states.
+    """
+    growth, scale = seen.growth, float(seen.scale)
+    exponent, a, b = growth.exponent, growth.a, growth.b
+    theory = log_sigma_min_bounds(exponent.value, length, a.value, b.value)
+    low, high = (2 * float(end) for end in theory)
+    value = 2 * float(log_sigma_min_bounds(exponent.value, length).lower)
+    value, low, high = (each if math.isfinite(each) else -math.inf for each in (value, low, high))
+    log_mu = estimate_of(
+        min(max(value, low), high),
+        low,
+        high,
+        "theorem 2; the value is its lower bound for a = 1",
+        "",
+        1.0,
+        ("a, b and the exponent are as measured",),
+    )
+    first_error = max(float(seen.distance), float(growth.spread), 1e-300)
+    drop = math.log(first_error) - math.log(max(allowed_error(criterion, scale, eps), 1e-300))
+    drop = drop if math.isfinite(drop) else 0.0
+    residual = math.log(max(float(seen.residual) * math.sqrt(length), 1e-300))
+    return Behavior(length, float(exponent.value), math.log(float(a.value)), drop, float(seen.drift), log_mu, residual)
+
+
+def _assemble(
+    seen: Any, pilot: NewtonPilot, criterion: StateError | Merit, length: int, block: int, dt: float
+) -> Diagnosis:
+    """The record."""
+    growth: Growth = seen.growth
+    exponent, dtype = growth.exponent, growth.exponent.value.dtype
+    eps = float(jnp.finfo(dtype).eps)
+    finite = bool(jnp.isfinite(seen.scale) & ~jnp.isnan(exponent.value))
+    behavior = behavior_of(seen, criterion, length, eps)
+    newton = newton_iterations(pilot, behavior.exponent, length)
+    rounding = eps * max(float(seen.scale), eps)
+    initial = estimate_of(rounding, rounding, rounding, "one unit of rounding", "state", 1.0)
+    spread = float(growth.spread)
+    predicted = prediction_horizon(exponent, initial, max(spread, eps) if math.isfinite(spread) else 1.0)
+    per_pilot = np.asarray(growth.per_pilot)
+    verdict, evidence = rule(exponent, per_pilot, newton, length, finite)
+    return Diagnosis(
+        verdict=verdict,
+        evidence=evidence + _warnings(exponent, predicted, dtype, length),
+        exponent=exponent,
+        exponent_per_time=scaled(exponent, 1 / dt, "1/time"),
+        a=growth.a,
+        b=growth.b,
+        rho=growth.rho,
+        lipschitz=growth.lipschitz,
+        log_mu=behavior.log_mu,
+        memory_horizon=memory_horizon(exponent, growth.a, math.exp(-min(max(behavior.log_drop, 0), 700))),
+        prediction_horizon=predicted,
+        iterations={
+            "newton": newton,
+            "quasi_newton": quasi_newton_iterations(behavior, newton),
+            "picard": picard_iterations(behavior),
+            "jacobi": jacobi_iterations(behavior),
+            "gradient_descent": descent_updates(behavior),
+            f"newton_blocks_of_{block}": newton_on_blocks(newton, length, block),
+            f"jacobi_blocks_of_{block}": jacobi_on_blocks(behavior, block),
+        },
+        per_pilot=per_pilot,
+        pilot_places=_places(len(per_pilot), growth.steps, length, spread=bool(seen.driven)),
+        pilot=pilot,
+        behavior=behavior,
+        length=length,
+        size=int(seen.size),
+        dtype=str(dtype),
+        criterion=f"Merit(tol={criterion.tol:g})" if isinstance(criterion, Merit) else str(criterion),
+        cost={"steps": growth.steps, "products": growth.products, "evaluations": pilot.steps},
+    )
+
+
+def _places(count: int, steps: int, length: int, *, spread: bool) -> Float[np.ndarray, " P"]:
+    """The middle of every pilot in the data: spread over it, or one after the other from its start."""
+    if not spread or steps == length:
+        return (np.arange(count) + 0.5) * steps / count
+    measured = steps / count / 2
+    return (np.arange(count) + 0.5) * (length - measured) / count + measured / 2
+
+
+def _warnings(exponent: Estimate, predicted: Estimate, dtype: Any, length: int) -> tuple[str, ...]:
+    """What a reader must know about the precision."""
+    if jnp.finfo(dtype).bits > 32:
+        return ()
+    found = []
+    if abs(float(exponent.value)) < 4 * float(jnp.finfo(dtype).eps) * max(math.sqrt(length), 1):
+        found.append(f"{dtype} cannot tell this exponent from zero; diagnose in float64.")
+    if float(predicted.value) < length:
+        found.append(
+            f"In {dtype} rounding takes over after {float(predicted.value):.0f} steps: the exponent is that of the "
+            "rounded system, and orbits may end in cycles that the system does not have."
+        )
+    return tuple(found)

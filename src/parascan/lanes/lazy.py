@@ -1,0 +1,146 @@
+"""Values of a lane program that are better not written out: parts that form one array, products that will be summed.
+
+The reverse mode of a cell with gates joins the gates' cotangents into one array and multiplies it by the weights. XLA
+fuses the joining with what computes the parts, entry by entry behind a branch: three times the cost of the product of
+each part with its share of the weights. And what a weight gathers from each lane is an outer product, whose sum over
+lanes is one matrix product.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+Dimensions = tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Sequence[int]]]
+"""``dimension_numbers`` of a product."""
+
+
+class Pieces(eqx.Module):
+    """An array known by its parts along one axis, zero between them.
+
+    Attributes:
+        parts: arrays of the whole's shape but for the axis, in order and disjoint.
+        starts: where each part begins.
+        axis: the axis, counted from the front.
+        size: length of the axis.
+    """
+
+    parts: tuple[Array, ...]
+    starts: tuple[int, ...] = eqx.field(static=True)
+    axis: int = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+
+    def ends(self) -> tuple[int, ...]:
+        """Where each part ends."""
+        return tuple(start + part.shape[self.axis] for start, part in zip(self.starts, self.parts, strict=True))
+
+    def whole(self) -> Array:
+        """The array itself."""
+        filled, end = [], 0
+        for start, part, stop in zip(self.starts, self.parts, self.ends(), strict=True):
+            filled.extend([self._zeros(part, start - end), part])
+            end = stop
+        filled.append(self._zeros(self.parts[-1], self.size - end))
+        kept = [part for part in filled if part.shape[self.axis]]
+        return kept[0] if len(kept) == 1 else jnp.concatenate(kept, axis=self.axis)
+
+    def plus(self, other: "Pieces") -> "Pieces | None":
+        """The sum, as pieces; None where the parts of the two overlap."""
+        if (self.axis, self.size) != (other.axis, other.size):
+            return None
+        spans = [*zip(self.starts, self.ends(), self.parts, strict=True)]
+        spans += [*zip(other.starts, other.ends(), other.parts, strict=True)]
+        spans.sort(key=lambda span: span[0])
+        if any(left[1] > right[0] for left, right in itertools.pairwise(spans)):
+            return None
+        return Pieces(tuple(span[2] for span in spans), tuple(span[0] for span in spans), self.axis, self.size)
+
+    def map(self, function: Any) -> "Pieces":
+        """A function of each part that keeps zero where it is and every axis of the whole."""
+        return Pieces(tuple(function(part) for part in self.parts), self.starts, self.axis, self.size)
+
+    def along(self, array: Array, axis: int) -> tuple[Array, ...]:
+        """The shares of another array that meet the parts along an axis of its own."""
+        spans = zip(self.starts, self.ends(), strict=True)
+        return tuple(jax.lax.slice_in_dim(array, start, end, axis=axis) for start, end in spans)
+
+    def _zeros(self, like: Array, count: int) -> Array:
+        """A stretch of zeros."""
+        shape = (*like.shape[: self.axis], count, *like.shape[self.axis + 1 :])
+        return jnp.zeros(shape, like.dtype)
+
+
+class Product(eqx.Module):
+    """A product of two arrays that both differ from lane to lane, not carried out yet.
+
+    Attributes:
+        left: ``[.. lanes]``, or pieces along an axis that is not summed over.
+        right: ``[.. lanes]``.
+        dimensions: of the product in one lane.
+        permutation: of the axes of the result in one lane.
+        options: the product's other parameters.
+    """
+
+    left: Any
+    right: Array
+    dimensions: Dimensions = eqx.field(static=True)
+    permutation: tuple[int, ...] = eqx.field(static=True)
+    options: tuple[tuple[str, Any], ...] = eqx.field(static=True)
+
+    def whole(self) -> Array:
+        """The result in every lane, ``[.. lanes]``."""
+        left = self.left.whole() if isinstance(self.left, Pieces) else self.left
+        return jax.vmap(
+            lambda left, right: jax.lax.transpose(
+                jax.lax.dot_general(left, right, self.dimensions, **dict(self.options)), self.permutation
+            ),
+            in_axes=-1,
+            out_axes=-1,
+        )(left, self.right)
+
+    def transposed(self, permutation: Sequence[int]) -> "Product":
+        """The same with its axes in another order."""
+        order = tuple(self.permutation[axis] for axis in permutation)
+        return Product(self.left, self.right, self.dimensions, order, self.options)
+
+    def summed(self) -> Array | Pieces:
+        """The sum over lanes: they become one more axis that the product contracts."""
+        (left, right), batch = self.dimensions
+        dimensions = ((*left, -1), (*right, -1)), batch
+        if not isinstance(self.left, Pieces):
+            return self._contracted(self.left, dimensions)
+        parts = tuple(self._contracted(part, dimensions) for part in self.left.parts)
+        free = [axis for axis in range(self.left.parts[0].ndim - 1) if axis not in left and axis not in batch[0]]
+        place = len(batch[0]) + free.index(self.left.axis)
+        return Pieces(parts, self.left.starts, self.permutation.index(place), self.left.size)
+
+    def _contracted(self, left: Array, dimensions: Dimensions) -> Array:
+        """One product over lanes."""
+        (first, second), batch = dimensions
+        first = [axis % left.ndim for axis in first]
+        second = [axis % self.right.ndim for axis in second]
+        out = jax.lax.dot_general(left, self.right, ((first, second), batch), **dict(self.options))
+        return jax.lax.transpose(out, self.permutation)
+
+
+def sum_over_lanes(value: Any) -> Array | Pieces:
+    """The sum of a value ``[.. lanes]`` over its lanes."""
+    if isinstance(value, Product):
+        return value.summed()
+    if isinstance(value, Pieces):
+        return value.map(lambda part: jnp.sum(part, axis=-1))
+    return jnp.sum(value, axis=-1)
+
+
+def add_into(total: Array, value: Array | Pieces) -> Array:
+    """A running total with a sum added: each part where it belongs, in place."""
+    if not isinstance(value, Pieces):
+        return total + value
+    for start, end, part in zip(value.starts, value.ends(), value.parts, strict=True):
+        where = (*(slice(None) for _ in range(value.axis)), slice(start, end))
+        total = total.at[where].add(part)
+    return total

@@ -1,0 +1,73 @@
+"""The forecast of Newton's iterations on systems that it was not calibrated on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from benchmarks.forecast.family import HELD_OUT_SEED, family
+from benchmarks.forecast.fit import EVALUATIONS, hit, samples
+from benchmarks.forecast.measure import newton_curve
+
+import parascan as ps
+from parascan._problem import ScanProblem
+from parascan._signature import resolve
+from parascan.diagnostics.forecast import newton_iterations
+from parascan.diagnostics.newton_pilot import NewtonPilot
+from parascan.diagnostics.prefixes import Prefixes, prefix_counts
+from parascan.diagnostics.verdict import LARGEST_SHARE
+
+LENGTH, SYSTEMS = 400, 30
+"""Small enough for every test run."""
+
+FEW_EVALUATIONS = 1500
+"""An eighth of what a pilot has in a diagnosis, so that at this length it sees a part of the data only."""
+
+
+def measured(gain, key):
+    """Newton's updates on all prefixes, and the exponent, of a network of four units."""
+    system = ps.systems.get("tanh_rnn", gain=gain, size=4, key=key)
+    xs = system.inputs(LENGTH)
+    signature = resolve(system.step, system.initial_state, xs, None, scan_form=False)
+    problem = ScanProblem.of(signature, reverse=False).recurrence
+    guess = jnp.broadcast_to(system.initial_state, (LENGTH, 4))
+    prefixes = Prefixes.of(LENGTH)
+    counts = prefix_counts(problem, guess, ps.deer(), (ps.StateError(),), prefixes, LENGTH)[0]
+    return counts, ps.lyapunov_exponents(system.step, system.initial_state, xs, key=key).per_step
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Pilots, exponents and counts of networks from predictable to chaotic."""
+    with jax.enable_x64(True):
+        gains = jnp.linspace(0.5, 2.0, SYSTEMS)
+        counts, exponents = jax.jit(jax.vmap(measured))(gains, jax.random.split(jax.random.key(77), SYSTEMS))
+    ends = np.array(Prefixes.of(LENGTH).ends)
+    pilots = [NewtonPilot(ends, np.asarray(each), EVALUATIONS) for each in counts]
+    return list(zip(pilots, np.asarray(exponents).tolist(), np.asarray(counts[:, -1]).tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("evaluations", "share"), [(EVALUATIONS, 0.9), (FEW_EVALUATIONS, 0.8)])
+def test_forecasts_are_within_a_factor_or_two_iterations(networks, evaluations, share):
+    seen = [(pilot.within(evaluations), *rest) for pilot, *rest in networks]
+    hits = [hit(float(newton_iterations(*each, LENGTH).value), count) for *each, count in seen]
+    assert np.mean(hits) >= share
+    if evaluations == FEW_EVALUATIONS:
+        assert sum(pilot.length < LENGTH for pilot, *_ in seen) >= 10
+
+
+def test_no_interval_below_a_quarter_of_the_length_is_wrong_about_it(networks):
+    for pilot, exponent, count in networks:
+        seen = pilot.within(FEW_EVALUATIONS)
+        if float(newton_iterations(seen, exponent, LENGTH).high) <= LARGEST_SHARE * LENGTH:
+            assert count <= LARGEST_SHARE * LENGTH
+
+
+@pytest.mark.slow
+def test_nine_in_ten_forecasts_are_right_on_the_held_out_family():
+    with jax.enable_x64(True):
+        found = list(samples([newton_curve(case) for case in family(HELD_OUT_SEED, 160)], 1))
+    expected = [newton_iterations(each.pilot, each.exponent, each.length) for each in found]
+    hits = [hit(float(one.value), each.count) for one, each in zip(expected, found, strict=True)]
+    inside = [float(one.low) <= each.count <= float(one.high) for one, each in zip(expected, found, strict=True)]
+    assert np.mean(hits) >= 0.88
+    assert np.mean(inside) >= 0.85
