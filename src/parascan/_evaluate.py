@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ._adjoint import Setup
+from ._adjoint import Implicit, Setup
 from ._blocks import Blocked
 from ._forgetting import evaluate_forgetting, keeping, why_not
 from ._iterate import Loop, LoopState, Plan, iterate
@@ -14,6 +14,7 @@ from ._memory import require_memory
 from ._options import Options
 from ._problem import Recurrence, ScanProblem
 from ._results import Result
+from ._sequential import evaluate_sequentially
 from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
@@ -81,6 +82,8 @@ def _directly(solver: AbstractDirectSolver | Forgetting, signature: Signature, o
     """Evaluate without iterations."""
     if isinstance(solver, Forgetting):
         return evaluate_forgetting(signature, solver, options.batch, reverse=options.reverse)
+    if isinstance(solver, Sequential) and options.adjoint_given and isinstance(options.adjoint, Implicit):
+        return evaluate_sequentially(signature, options.batch, reverse=options.reverse, unroll=options.unroll)
     return solver.evaluate(
         signature.step, signature.init, signature.xs, signature.length, reverse=options.reverse, unroll=options.unroll
     )

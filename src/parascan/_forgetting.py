@@ -10,6 +10,7 @@ from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
 from ._adjoint import attach
+from ._axes import batch_first
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
@@ -97,7 +98,7 @@ def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
     floating = problem.layout.part(call.init)[0]
     inputs = (call.xs, problem.discrete())
     floating, ys = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
-    return problem.layout.whole(floating, problem.final_discrete), ys
+    return batch_first((problem.layout.whole(floating, problem.final_discrete), ys))
 
 
 def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
@@ -117,7 +118,7 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
     """
     call, layout = primals
     if layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch):
-        return eqx.filter_jvp(lambda call: _one_by_one(call, layout), (call,), (tangents[0],))
+        return eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
     problem = call.problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
     keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
@@ -127,6 +128,6 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
 
     def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
         states = attach(problem.recurrence, answer, layout.batch)
-        return problem.carry(states), problem.outputs(states)
+        return batch_first((problem.carry(states), problem.outputs(states)))
 
     return (carry, ys), eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1]

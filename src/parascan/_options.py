@@ -28,6 +28,7 @@ class Options(NamedTuple):
     memory_limit: int | None
     batch: int = 1
     certify: bool | float = False
+    adjoint_given: bool = False
 
 
 _DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False, None)
@@ -68,6 +69,7 @@ def resolve_options(
         memory_limit,
         batch,
         certify,
+        adjoint is not None,
     )
     for name, value, kind, example in (
         ("criterion", options.criterion, AbstractCriterion, "ps.StateError()"),

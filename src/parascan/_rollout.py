@@ -68,7 +68,8 @@ def scan(
         criterion: when iterations stop; ``StateError()`` when None.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
-        adjoint: how derivatives are taken; ``Implicit()`` when None.
+        adjoint: how derivatives are taken; ``Implicit()`` when None. The sequential solver's are those of its loop,
+            unless ``Implicit()`` is asked for: then the reverse pass is one linear recurrence, in parallel.
         mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
         memory_limit: most bytes that an iterative solver may hold, as estimated before anything is allocated; None for
             no limit. The default and sequential solvers hold little beside what they return.
@@ -146,7 +147,8 @@ def rollout(
         criterion: when iterations stop; ``StateError()`` when None.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
-        adjoint: how derivatives are taken; ``Implicit()`` when None.
+        adjoint: how derivatives are taken; ``Implicit()`` when None. The sequential solver's are those of its loop,
+            unless ``Implicit()`` is asked for: then the reverse pass is one linear recurrence, in parallel.
         history: keep merit, step norm and repairs of every iterate.
         mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
         memory_limit: most bytes that an iterative solver may hold, as estimated before anything is allocated; None for

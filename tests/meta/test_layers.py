@@ -9,7 +9,7 @@ from repository import PACKAGE, files, module_name, name, parse
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
     ("_types", "_results", "_certificate"),
-    ("_hoist",),
+    ("_hoist", "_axes"),
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),
@@ -20,6 +20,7 @@ LAYERS = (
     ("_iterate", "_memory"),
     ("_adjoint",),
     ("_forgetting",),
+    ("_sequential",),
     ("diagnostics",),
     ("planning",),
     ("_options", "_devices"),
@@ -43,6 +44,7 @@ OPTIONAL = {
     "typer": {"cli"},
     "rich": SURFACE,
     "optax": {"solvers"},
+    "flax": {"nn"},
 }
 LAZY = {"matplotlib": {"paper"}, "dysts": {"systems"}, "optax": {"solvers"}}
 

@@ -1,0 +1,262 @@
+"""A cell run over a sequence, in one direction: the layer that all others are made of."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from .._adjoint import AbstractAdjoint
+from .._criterion import AbstractCriterion
+from .._rollout import rollout, scan
+from .._solution import Solution
+from .._types import Tree
+from ..solvers import AbstractSolver
+from ._cell import AbstractCell, AbstractUnitCell
+from ._marks import Marks, checked_marks, resets, row_before, where_rows
+
+
+class AbstractLayer(eqx.Module):
+    """A layer that maps a sequence to a sequence, and a state to a state."""
+
+    def __call__(
+        self,
+        xs: Tree,
+        state: Any = None,
+        *,
+        length: Any = None,
+        mask: Any = None,
+        starts: Any = None,
+        guess: Any = None,
+    ) -> tuple[Any, Any]:
+        """Outputs of all steps and the state after the last, to be given back with what follows.
+
+        Batches come from ``jax.vmap``. Rows that are no inputs are put out as zeros and have no derivative.
+
+        Args:
+            xs: inputs ``[T, I]``.
+            state: the state before the first step, as a call returned it; the cell's initial state when None.
+            length: number of leading rows that are inputs, the rest being padding; may be traced.
+            mask: True for rows that are inputs ``[T]``; the state stays as it is at all others. ``length`` is the
+                faster way to say the same of padding, since a state that stays is never forgotten.
+            starts: True for rows that start a sequence of their own ``[T]``, from the cell's initial state, as ``pack``
+                gives them; not together with ``length``.
+            guess: first trajectory for an iterative solver, as the ``Solution`` of an earlier call; for a layer made
+                of layers a tuple of these.
+
+        Returns:
+            ``(outputs, state)``.
+
+        Raises:
+            TypeError: inputs of another dtype than the weights.
+            ValueError: shapes that do not fit.
+            RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
+        """
+        outputs, state, _ = self.through(xs, state, checked_marks(xs, length, mask, starts), guess, run=_by_scan)
+        return outputs, state
+
+    def rollout(
+        self,
+        xs: Tree,
+        state: Any = None,
+        *,
+        length: Any = None,
+        mask: Any = None,
+        starts: Any = None,
+        guess: Any = None,
+    ) -> tuple[Any, Any, Any]:
+        """The same with a record of how the answer was found, which is a guess for the next call.
+
+        Args:
+            xs: inputs ``[T, I]``.
+            state: the state before the first step; the cell's initial state when None.
+            length: number of leading rows that are inputs.
+            mask: True for rows that are inputs ``[T]``.
+            starts: True for rows that start a sequence of their own ``[T]``.
+            guess: first trajectory for an iterative solver.
+
+        Returns:
+            ``(outputs, state, solution)``; the solution is a tuple of them for a layer made of layers.
+        """
+        return self.through(xs, state, checked_marks(xs, length, mask, starts), guess, run=_by_rollout)
+
+    @abc.abstractmethod
+    def through(self, xs: Tree, state: Any, marks: Marks, guess: Any, *, run: "Run") -> tuple[Any, Any, Any]:
+        """Outputs, state and solution of checked arguments, every recurrence being run by ``run``."""
+
+    @abc.abstractmethod
+    def step(self, x: Tree, state: Any = None) -> tuple[Any, Any]:
+        """Output and state after one more input: inference as the inputs arrive, with the same weights."""
+
+    @abc.abstractmethod
+    def using(self, solver: AbstractSolver | None) -> Self:
+        """The same layer evaluated by another solver, such as ``ps.Sequential()``."""
+
+
+class Recurrent(AbstractLayer):
+    """A cell run over a sequence, in parallel over its length where that pays.
+
+    Args:
+        cell: one of this module's cells, or any other one through ``Custom``.
+        solver: how the recurrence is evaluated, such as ``ps.deer()``; None for the library's default, blocks side by
+            side where the cell forgets and one step after the other where it does not.
+        criterion: when iterations stop; ``ps.StateError()`` when None.
+        max_iterations: most iterations; T when None.
+        mesh: devices to spread the default solver's blocks over, such as ``ps.every_core()``.
+        reverse: run from the last input to the first.
+        adjoint: how derivatives are taken; None for the solver's own way.
+
+    Raises:
+        TypeError: ``cell`` is not a cell.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, parascan as ps
+        >>> layer = ps.nn.Recurrent(ps.nn.GRUCell(3, 8, key=jax.random.key(0)))
+        >>> outputs, state = layer(jnp.ones((100, 3)))
+        >>> more, state = layer(jnp.ones((50, 3)), state)
+        >>> more.shape
+        (50, 8)
+    """
+
+    cell: AbstractCell
+    solver: AbstractSolver | None = None
+    criterion: AbstractCriterion | None = None
+    max_iterations: int | None = eqx.field(static=True, default=None)
+    mesh: Mesh | None = eqx.field(static=True, default=None)
+    reverse: bool = eqx.field(static=True, default=False)
+    adjoint: AbstractAdjoint | None = None
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.cell, AbstractCell):
+            given = getattr(self.cell, "__name__", type(self.cell).__name__)
+            raise TypeError(f"cell: given {given}, expected a cell such as ps.nn.GRUCell(...), or ps.nn.Custom(cell).")
+
+    def through(self, xs: Tree, state: Any, marks: Marks, guess: Any, *, run: "Run") -> tuple[Any, Any, Any]:
+        """Outputs, state and solution."""
+        _check_inputs(self.cell, xs)
+        rows = jax.tree.leaves(xs)[0].shape[0]
+        cell = self.cell.ready()
+        fresh = cell.initial_state()
+        first = fresh if state is None else state
+        valid = marks.valid(rows)
+        if valid is not None:
+            # A row of padding may hold anything; what no derivative reaches must still be finite to be left out.
+            xs = jax.tree.map(lambda leaf: where_rows(valid, leaf, jnp.zeros_like(leaf)), xs)
+        anew = resets(marks, rows, self.reverse)
+        step = _Step(cell, first if marks.length is not None else fresh)
+        scanned = (cell.prepare(xs), anew, marks.mask)
+        outputs, states, last, solution = run(self, step, first, scanned, guess, marks.length is not None)
+        if marks.length is not None and not self.reverse:
+            last = row_before(marks.length, states, first)
+        if valid is not None:
+            outputs = jax.tree.map(lambda leaf: where_rows(valid, leaf, jnp.zeros_like(leaf)), outputs)
+        return outputs, last, solution
+
+    def step(self, x: Tree, state: Any = None) -> tuple[Any, Any]:
+        """Output and state after one more input ``[I]``.
+
+        Args:
+            x: the input.
+            state: the state before it; the cell's initial state when None.
+        """
+        if self.reverse:
+            raise ValueError("reverse: given a layer that starts at the last input, expected one that can be streamed.")
+        cell = self.cell.ready()
+        drive = jax.tree.map(lambda leaf: leaf[0], cell.prepare(jax.tree.map(lambda leaf: leaf[None], x)))
+        state, output = cell.step(drive, cell.initial_state() if state is None else state)
+        return output, state
+
+    def using(self, solver: AbstractSolver | None) -> Self:
+        """The same layer evaluated by another solver.
+
+        Args:
+            solver: as in the constructor.
+        """
+        return dataclasses.replace(self, solver=solver)
+
+
+class _Step(eqx.Module):
+    """A cell's step with what happens at rows that start a sequence or are no inputs."""
+
+    cell: AbstractCell
+    fresh: Tree
+
+    def __call__(self, state: Tree, scanned: tuple[Tree, Any, Any]) -> tuple[Tree, Tree]:
+        """The next state and the output."""
+        drive, restart, valid = scanned
+        if restart is not None:
+            state = jax.tree.map(lambda fresh, old: jnp.where(restart, fresh, old), self.fresh, state)
+        after, output = self.cell.step(drive, state)
+        if valid is not None:
+            after = jax.tree.map(lambda new, old: jnp.where(valid, new, old), after, state)
+        return after, output
+
+
+class _KeepingStep(eqx.Module):
+    """A step with its new state among the outputs."""
+
+    step: _Step
+
+    def __call__(self, state: Tree, scanned: tuple[Tree, Any, Any]) -> tuple[Tree, tuple[Tree, Tree]]:
+        """The next state, and the output with the next state."""
+        after, output = self.step(state, scanned)
+        return after, (output, after)
+
+
+Run = Callable[[Recurrent, _Step, Tree, Tree, Any, bool], tuple[Tree, Tree, Tree, Solution | None]]
+"""Outputs, states (where asked for), last state and solution of a recurrence."""
+
+
+def _by_scan(
+    layer: Recurrent, step: _Step, first: Tree, scanned: Tree, guess: Any, keep: bool
+) -> tuple[Tree, Tree, Tree, Solution | None]:
+    """By ``scan``, which holds no more than it returns."""
+    last, ys = scan(
+        _KeepingStep(step) if keep else step,
+        first,
+        scanned,
+        reverse=layer.reverse,
+        solver=layer.solver,
+        criterion=layer.criterion,
+        max_iterations=layer.max_iterations,
+        mesh=layer.mesh,
+        guess=guess,
+        adjoint=layer.adjoint,
+    )
+    outputs, states = ys if keep else (ys, None)
+    return outputs, states, last, None
+
+
+def _by_rollout(
+    layer: Recurrent, step: _Step, first: Tree, scanned: Tree, guess: Any, keep: bool
+) -> tuple[Tree, Tree, Tree, Solution | None]:
+    """By ``rollout``, with the states of all steps and the record."""
+    solution = rollout(
+        step,
+        first,
+        scanned,
+        reverse=layer.reverse,
+        solver=layer.solver,
+        criterion=layer.criterion,
+        max_iterations=layer.max_iterations,
+        mesh=layer.mesh,
+        guess=guess,
+        adjoint=layer.adjoint,
+    )
+    return solution.ys, solution.states, solution.carry, solution
+
+
+def _check_inputs(cell: AbstractCell, xs: Any) -> None:
+    """Refuse inputs that a cell of known sizes cannot take."""
+    if not isinstance(cell, AbstractUnitCell):
+        return
+    if not hasattr(xs, "shape") or len(xs.shape) != 2 or xs.shape[1] != cell.input_size:
+        given = list(xs.shape) if hasattr(xs, "shape") else type(xs).__name__
+        raise ValueError(f"xs: given {given}, expected [T, {cell.input_size}]; batches come from jax.vmap.")
+    dtype = jax.tree.leaves(cell.initial_state())[0].dtype
+    if jnp.result_type(xs.dtype, dtype) != dtype:
+        raise TypeError(f"xs: given dtype {xs.dtype}, expected {dtype}, that of the weights.")

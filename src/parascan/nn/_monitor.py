@@ -1,0 +1,167 @@
+"""What to watch while a recurrent model trains: whether it is still predictable, and for how long."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._types import Tree
+from ..solvers import AbstractSolver, deer
+from ._exponents import finite_time_exponents
+from ._layer import Recurrent
+
+REMEDY = (
+    "A model at zero forgets nothing, and parallel evaluation then takes ever more iterations or none of its blocks. "
+    "Add ps.nn.ceiling_penalty(ps.nn.finite_time_exponents(layer, xs, key=key), ceiling=...) to the loss, use "
+    "ps.nn.ContractiveCell or a smaller rate, or lower the learning rate. With solver=None the answer stays right and "
+    "is computed step by step where it has to be."
+)
+
+
+class DriftWarning(UserWarning):
+    """A model that is about to become unpredictable, or has become so.
+
+    Args:
+        message: what was seen, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class Reading(NamedTuple):
+    """One look at a layer.
+
+    Attributes:
+        step: training step.
+        exponent: largest Lyapunov exponent in 1/step.
+        iterations: Newton iterations that the layer's recurrence takes.
+        horizon: steps after which a perturbation has shrunk to one part in 10^6, infinite for an exponent of zero or
+            more.
+    """
+
+    step: int
+    exponent: float
+    iterations: int
+    horizon: float
+
+
+class Monitor:
+    """A callback that records exponent and iterations during training, and warns of a drift toward unpredictability.
+
+    Call it from the training loop, outside ``jit``, as often as a look is worth an evaluation of the layer on a few
+    sequences: ``monitor(step, layer, xs)``. It warns (``DriftWarning``) when the exponent is above ``limit``, or when
+    the line through the last readings reaches it within ``ahead`` steps; once for each crossing.
+
+    Args:
+        key: random key of the start directions.
+        limit: exponent that is not to be passed, in 1/step.
+        ahead: training steps to look ahead; None for half as many as have been recorded.
+        readings: readings that the line is drawn through, three or more.
+        warm_up: leading rows of a sequence that do not count.
+        solver: whose iterations are counted; ``ps.deer()`` when None.
+        log: called with a line of text for each reading, such as ``print`` or a logger's ``info``; None for silence.
+
+    Raises:
+        ValueError: ``readings`` below three.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, parascan as ps
+        >>> monitor = ps.nn.Monitor(key=jax.random.key(1), log=None)
+        >>> layer = ps.nn.Recurrent(ps.nn.GRUCell(3, 8, key=jax.random.key(0)))
+        >>> reading = monitor(0, layer, jnp.ones((2, 60, 3)))
+        >>> reading.exponent < 0, reading.iterations < 60, len(monitor.readings)
+        (True, True, 1)
+    """
+
+    def __init__(
+        self,
+        *,
+        key: PRNGKeyArray,
+        limit: float = 0.0,
+        ahead: int | None = None,
+        readings: int = 5,
+        warm_up: int = 0,
+        solver: AbstractSolver | None = None,
+        log: Callable[[str], Any] | None = print,
+    ) -> None:
+        if readings < 3:
+            raise ValueError(f"readings: given {readings}, expected three or more.")
+        self.key, self.limit, self.ahead, self.window = key, limit, ahead, readings
+        self.warm_up, self.log = warm_up, log
+        self.solver = deer() if solver is None else solver
+        self.readings: list[Reading] = []
+        self._warned = False
+
+    def __call__(self, step: int, layer: Recurrent, xs: Float[Array, "B T I"], loss: float | None = None) -> Reading:
+        """Take and record a reading.
+
+        Args:
+            step: training step.
+            layer: the layer as it is now.
+            xs: a few sequences of inputs; the exponent is their mean, the iterations their largest.
+            loss: mentioned in the log.
+
+        Returns:
+            The reading.
+        """
+        exponent, iterations = _look(layer, layer.using(self.solver), xs, self.key, self.warm_up)
+        value = float(exponent)
+        horizon = float(np.log(1e6) / -value) if value < 0 else float("inf")
+        reading = Reading(step, value, int(iterations), horizon)
+        self.readings.append(reading)
+        if self.log is not None:
+            of_loss = "" if loss is None else f"loss {loss:.4g}, "
+            self.log(
+                f"step {step}: {of_loss}exponent {value:.4g} per step, memory {horizon:.0f} steps, "
+                f"{reading.iterations} iterations"
+            )
+        self._warn(reading)
+        return reading
+
+    def slope(self) -> float:
+        """Change of the exponent per training step, by least squares through the last readings; 0 if too few."""
+        last = self.readings[-self.window :]
+        if len(last) < self.window:
+            return 0.0
+        return float(np.polyfit([reading.step for reading in last], [reading.exponent for reading in last], 1)[0])
+
+    def reaches_limit_in(self) -> float:
+        """Training steps until the exponent passes the limit if it goes on as it does, infinite if it never will."""
+        gap = self.limit - self.readings[-1].exponent
+        slope = self.slope()
+        if gap <= 0:
+            return 0.0
+        return gap / slope if slope > 0 else float("inf")
+
+    def _warn(self, reading: Reading) -> None:
+        """Warn at the first reading of a drift."""
+        left = self.reaches_limit_in()
+        ahead = (reading.step - self.readings[0].step) / 2 if self.ahead is None else self.ahead
+        drifts = left <= ahead
+        if drifts and not self._warned:
+            what = (
+                f"is above the limit of {self.limit:.3g}"
+                if left == 0
+                else f"rises by {self.slope():.2g} a training step and passes {self.limit:.3g} in about {left:.0f}"
+            )
+            first = self.readings[-self.window :][0]
+            message = (
+                f"the exponent, {reading.exponent:.3g} per step at training step {reading.step}, {what}; iterations "
+                f"went from {first.iterations} to {reading.iterations}. {REMEDY}"
+            )
+            warnings.warn(DriftWarning(message), stacklevel=3)
+        self._warned = drifts
+
+
+@eqx.filter_jit
+def _look(layer: Recurrent, counted: Recurrent, xs: Tree, key: PRNGKeyArray, warm_up: int) -> tuple[Array, Array]:
+    """Mean exponent and largest number of iterations."""
+    exponents = jax.vmap(lambda x: finite_time_exponents(layer, x, key=key, warm_up=warm_up)[0])(xs)
+    iterations = jax.vmap(lambda x: counted.rollout(x)[2].stats.iterations)(xs)
+    return jnp.mean(exponents), jnp.max(iterations)
