@@ -13,10 +13,10 @@ from ._rollout import RolloutError as RolloutError
 from ._rollout import rollout as rollout
 from ._rollout import scan as scan
 from ._solution import Solution as Solution
+from ._stream import stream as stream
 from .diagnostics import certify as certify
 from .diagnostics import conditioning as conditioning
 from .diagnostics import diagnose as diagnose
-from ._stream import stream as stream
 from .diagnostics import lyapunov_exponents as lyapunov_exponents
 from .linear import linear_recurrence as linear_recurrence
 from .solvers import Blocks as Blocks
