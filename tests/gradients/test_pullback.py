@@ -1,0 +1,110 @@
+"""The one-pass reverse mode of long rollouts: all its cotangents against reverse mode through ``jax.lax.scan``."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import parascan as ps
+from parascan import _pullback
+
+SIZE, INPUTS = 12, 4
+SOLVER = ps.Forgetting(blocks=8)
+
+
+@pytest.fixture(autouse=True)
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """How often the pass was asked for cotangents."""
+    calls = []
+    original = _pullback.Pullback.__call__
+
+    def counted(self, cotangent):
+        calls.append(cotangent.shape)
+        return original(self, cotangent)
+
+    monkeypatch.setattr(_pullback.Pullback, "__call__", counted)
+    return calls
+
+
+def gru(key):
+    """A gated cell, whose step is heavy enough that any length is cut."""
+    cell = eqx.nn.GRUCell(INPUTS, SIZE, key=key, dtype=jnp.float64)
+    return cell, lambda cell, s, x: cell(x, s)
+
+
+def rotation(key):
+    """A linear map that forgets nothing."""
+    turn = jnp.linalg.qr(jax.random.normal(key, (SIZE, SIZE)))[0]
+    drive = jax.random.normal(key, (SIZE, INPUTS)) / 64
+    return (turn, drive), lambda weights, s, x: weights[0] @ s + weights[1] @ x
+
+
+def loss(scan, step, **options):
+    """A loss of outputs and final carry that reaches weights, initial state and inputs."""
+
+    def value(weights, init, xs):
+        carry, states = scan(lambda s, x: (step(weights, s, x),) * 2, init, xs, **options)
+        return jnp.mean(jnp.sin(states) ** 2) + jnp.sum(carry**3)
+
+    return value
+
+
+def arguments(make, length, getkey):
+    weights, step = make(getkey())
+    return step, (weights, jax.random.normal(getkey(), (SIZE,)), jax.random.normal(getkey(), (length, INPUTS)))
+
+
+def agree(given, expected, tolerance):
+    for mine, theirs in zip(jax.tree.leaves(given), jax.tree.leaves(expected), strict=True):
+        scale = max(float(jnp.max(jnp.abs(theirs))), 1e-30)
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize(
+    ("make", "length", "reverse"),
+    [(gru, 4096, False), (gru, 4099, True), (rotation, 4096, False)],
+    ids=["blocks", "rest", "forgets nothing"],
+)
+def test_cotangents_of_weights_start_and_inputs(make, length, reverse, passes, getkey):
+    step, args = arguments(make, length, getkey)
+    gradients = [
+        eqx.filter_jit(lambda args, value=value: eqx.filter_grad(lambda args: value(*args))(args))(args)
+        for value in (loss(ps.scan, step, solver=SOLVER, reverse=reverse), loss(jax.lax.scan, step, reverse=reverse))
+    ]
+    assert passes == [(length, SIZE)]
+    agree(*gradients, 1e-11)
+
+
+def test_second_order_and_forward_mode(passes, getkey):
+    step, (weights, init, xs) = arguments(gru, 4096, getkey)
+    arrays, static = eqx.partition(weights, eqx.is_array)
+    direction = jax.tree.map(jnp.cos, (arrays, init, xs))
+
+    def along(scan, **options):
+        value = loss(scan, step, **options)
+        gradient = jax.grad(lambda args: value(eqx.combine(args[0], static), *args[1:]))
+        return jax.jit(lambda args: jax.jvp(gradient, (args,), (direction,)))((arrays, init, xs))
+
+    agree(along(ps.scan, solver=SOLVER), along(jax.lax.scan), 1e-10)
+    assert passes
+
+
+def test_a_batch_that_comes_about_later(getkey):
+    """A gradient compiled for one sequence and mapped afterwards gives every sequence its own sums."""
+    step, (weights, init, xs) = arguments(gru, 4096, getkey)
+    batch = jnp.stack([xs, xs[::-1]])
+    arrays, static = eqx.partition(weights, eqx.is_array)
+
+    def gradients(scan, **options):
+        value = loss(scan, step, **options)
+        one = jax.jit(lambda xs: jax.grad(lambda arrays: value(eqx.combine(arrays, static), init, xs))(arrays))
+        return jax.vmap(one)(batch)
+
+    agree(gradients(ps.scan, solver=SOLVER), gradients(jax.lax.scan), 1e-11)
