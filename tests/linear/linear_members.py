@@ -117,6 +117,16 @@ SHAPES += [(0, 2, np.float64), (64, 5, np.float64), (1000, 2, np.float64)]
 SHAPES += [(7, 2, np.float32), (64, 1, np.float32), (1000, 5, np.float32)]
 """Lengths, sizes and precisions: short lengths with every size, long lengths in either precision."""
 
+SLOW_TO_COMPILE = ("associative", "chunked")
+STAND_FOR_ALL = ("dense", "reordered_blocks")
+CASES = [
+    (name, backend, *shape)
+    for name, backend in PAIRS
+    for shape in SHAPES
+    if shape[0] < 1000 or backend not in SLOW_TO_COMPILE or name in STAND_FOR_ALL
+]
+"""Every pair with every shape; trees of a thousand leaves compile for ten seconds and are built for two structures."""
+
 
 def draw(name, T, D, dtype, seed=0):
     """Stored arrays, offsets and initial state of a contracting random recurrence, as numpy arrays."""

@@ -48,8 +48,7 @@ def test_the_oracle_is_the_dense_solve(name, T, D):
         np.testing.assert_allclose(given.ravel(), expected, rtol=0, atol=members.tolerance(expected, np.float64))
 
 
-@pairs
-@pytest.mark.parametrize(("T", "D", "dtype"), members.SHAPES)
+@pytest.mark.parametrize(("name", "backend", "T", "D", "dtype"), members.CASES)
 def test_backend_matches_the_oracle(name, backend, T, D, dtype):
     stored, b, s0 = members.draw(name, T, D, dtype)
     dense = members.matrices(name, stored, D)
