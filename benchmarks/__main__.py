@@ -10,12 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import parascan as ps
+
 from . import machine, store
 from .case import Case, Size
 from .rows import ROWS
 
-SEVERAL_DEVICES = 8
-"""Devices of the process that measures row 10."""
+DEVICES = {10: (2, 4, 8)}
+"""Devices of the processes that measure a row, one after the other; a single one for all others."""
 
 FEWEST_ROUNDS = 7
 """Rounds below which a median at full size is not kept."""
@@ -28,6 +30,7 @@ def main(
     size: Annotated[str, typer.Option(help="full, or toy to see that everything runs.")] = "full",
     rounds: Annotated[int, typer.Option(help="Rounds in which both sides take turns.")] = 9,
     one: Annotated[bool, typer.Option(hidden=True)] = False,
+    devices: Annotated[int, typer.Option(hidden=True)] = 1,
     document: Annotated[bool, typer.Option(help="Only write the table of the stored results to docs.")] = False,
 ) -> None:
     """Measure rows of the table of targets."""
@@ -42,23 +45,24 @@ def main(
     if size == "full" and rounds < FEWEST_ROUNDS:
         raise typer.BadParameter(f"rounds: given {rounds}, expected at least {FEWEST_ROUNDS} at full size.")
     if one:
-        measure(wanted[0], Size(size == "toy", rounds))
+        measure(wanted[0], Size(size == "toy", rounds), devices)
     else:
         each_in_its_process(wanted, size, rounds)
 
 
-def measure(row: int, size: Size) -> None:
+def measure(row: int, size: Size, devices: int) -> None:
     """One row in this process; the results are stored at full size only."""
     jax.config.update("jax_enable_x64", True)
-    if row == 10:
-        jax.config.update("jax_num_cpu_devices", SEVERAL_DEVICES)
+    if devices > 1:
+        ps.every_core(devices)
     found = []
     for case in ROWS[row](size):
         found.append(case)
         verdict = "met" if case.met else "missed"
         console.print(f"  {case.name}, {case.measure}: {case.value:.3g} (target {case.target:.3g}, {verdict})")
     if not size.toy:
-        store.add(found, row, machine.describe(), store.RESULTS / f"{machine.slug()}.json")
+        path = store.RESULTS / f"{machine.slug()}.json"
+        store.add(found, row, machine.describe(), path, anew=devices == DEVICES.get(row, (1,))[0])
 
 
 def each_in_its_process(rows: list[int], size: str, rounds: int) -> None:
@@ -68,13 +72,14 @@ def each_in_its_process(rows: list[int], size: str, rounds: int) -> None:
         left = "" if index == 0 else f", about {(time.monotonic() - start) / index * (len(rows) - index):.0f} s left"
         console.print(f"[bold]row {row}[/] ({index + 1} of {len(rows)}{left})")
         command = [sys.executable, "-m", "benchmarks", str(row), "--one", "--size", size, "--rounds", str(rounds)]
-        try:
-            code = subprocess.run(command, check=False).returncode
-        except KeyboardInterrupt:
-            console.print("Stopped; the rows before this one are kept.")
-            raise SystemExit(130) from None
-        if code:
-            failed.append(row)
+        for devices in DEVICES.get(row, (1,)):
+            try:
+                code = subprocess.run([*command, "--devices", str(devices)], check=False).returncode
+            except KeyboardInterrupt:
+                console.print("Stopped; the rows before this one are kept.")
+                raise SystemExit(130) from None
+            if code:
+                failed.append(row)
     if size == "full" and (store.RESULTS / f"{machine.slug()}.json").exists():
         report()
         store.write_document()

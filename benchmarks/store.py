@@ -13,11 +13,12 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
-def add(cases: Iterable[Case], row: int, about: dict[str, Any], path: Path) -> None:
+def add(cases: Iterable[Case], row: int, about: dict[str, Any], path: Path, *, anew: bool = True) -> None:
     """Replace what a row has yielded before, in one stroke."""
     known = json.loads(path.read_text()) if path.exists() else {"rows": {}}
     known["machine"] = about
-    known["rows"][str(row)] = [asdict(case) for case in cases]
+    before = [] if anew else known["rows"].get(str(row), [])
+    known["rows"][str(row)] = [*before, *(asdict(case) for case in cases)]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(known, indent=1) + "\n")

@@ -1,6 +1,9 @@
 """Blocks side by side under vmap, under derivatives, and over several devices."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -180,6 +183,17 @@ class TestDevices:
         step, s0, xs = rnn("float32"), jnp.ones(3), inputs("float32", 512)
         solution = ps.rollout(step, s0, xs, solver=ps.Forgetting(4), mesh=mesh(2))
         close(solution.ys, jax.lax.scan(step, s0, xs)[1], "float32")
+
+    def test_every_core_has_a_thread_of_its_own(self):
+        """In a process of its own: devices and threads are fixed when JAX first computes."""
+        program = (
+            "import os, parascan as ps, jax; mesh = ps.every_core(2); print(mesh.size, len(jax.devices()), "
+            "os.environ['XLA_FLAGS'].count('multi_thread_eigen=false'))"
+        )
+        environment = {**os.environ, "XLA_FLAGS": ""}
+        environment.pop("JAX_NUM_CPU_DEVICES", None)
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert done.stdout.split() == ["2", "2", "1"], done.stderr
 
     def test_every_core(self):
         assert ps.every_core(4).shape == {"time": 4}
