@@ -92,3 +92,12 @@ def test_a_batch_of_systems_is_a_batch_of_answers(getkey):
     exponents, norms = jax.jit(jax.vmap(one))(rates)
     np.testing.assert_allclose(exponents, np.log(rates), rtol=1e-4)
     np.testing.assert_allclose(norms, rates, rtol=1e-3)
+
+
+def test_pilots_that_have_not_forgotten_their_start_leave_the_exponent_open():
+    """An observer of 7500 steps of memory: pilots of 125 steps see it settle, not how slowly it forgets."""
+    with jax.enable_x64(True):
+        system = ps.systems.get("rossler_observer", dtype=jnp.float64)
+        problem = recurrence(system.step, system.initial_state, system.inputs(30000))
+        growth = measure_growth(problem, jax.random.key(0))
+    assert float(growth.exponent.low) < -0.0007 < float(growth.exponent.high)

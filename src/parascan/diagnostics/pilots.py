@@ -76,11 +76,13 @@ class _Layout(eqx.Module):
         pilots: P.
         burn_in: steps in which a pilot's state settles and its directions turn.
         counted: steps in which it is measured.
+        foreign: whether pilots start from a state that is not the trajectory's.
     """
 
     pilots: int = eqx.field(static=True)
     burn_in: int = eqx.field(static=True)
     counted: int = eqx.field(static=True)
+    foreign: bool = eqx.field(static=True, default=False)
 
 
 def default_budget(length: int) -> int:
@@ -159,7 +161,7 @@ def _run(
         first = np.arange(pilots) * (counted if states is None else length // pilots)
     else:
         each = budget // pilots
-        layout = _Layout(pilots, each // 2, each - each // 2)
+        layout = _Layout(pilots, each // 2, each - each // 2, foreign=True)
         first = np.floor((np.arange(pilots) + 0.5) * (length - layout.counted) / pilots).astype(int)
     rows = first[:, None] + np.arange(-layout.burn_in, layout.counted)
     inputs = jax.tree.map(lambda leaf: leaf[np.maximum(rows, 0)], recurrence.inputs)
@@ -216,6 +218,8 @@ def _exponent(logs: Float[Array, "P L V"], layout: _Layout, length: int) -> Esti
     batches = over_directions[:, -half * (layout.counted // half) :].reshape(-1, half)
     directions = mean(logs.reshape(-1, logs.shape[2]))
     width = half_width(mean(batches.T), LEVEL) + jnp.std(directions) + ROUNDING * jnp.finfo(logs.dtype).eps
+    if layout.foreign:
+        width = width + _unsettled(value, layout.burn_in)
     width = jnp.where(jnp.isnan(width) & jnp.isneginf(value), 0, width)
     unknown = jnp.isnan(value)
     return Estimate(
@@ -227,6 +231,17 @@ def _exponent(logs: Float[Array, "P L V"], layout: _Layout, length: int) -> Esti
         LEVEL,
         ("pilots are like the rest of the data", "states settle and directions turn within the burn-in"),
     )
+
+
+def _unsettled(value: Float[Array, ""], burn_in: int) -> Float[Array, ""]:
+    """What pilots from a foreign start leave open of an exponent at which they have not forgotten it.
+
+    The share of the start that is left, over the share that is gone, of the exponent itself: nothing where the burn-in
+    is long, ``1 / burn_in`` for an exponent just below zero.
+    """
+    rate = jnp.where((value < 0) & jnp.isfinite(value), -value, 0)
+    gone = -jnp.expm1(-rate * burn_in)
+    return jnp.where(gone > 0, rate * (1 - gone) / jnp.where(gone > 0, gone, 1), 0)
 
 
 def _measured(
