@@ -196,3 +196,12 @@ def test_a_bad_element_changes_no_bit_of_the_others(name):
     for given, expected in zip(jax.tree.leaves(mixed), jax.tree.leaves(alike), strict=True):
         np.testing.assert_array_equal(given[jnp.asarray([0, 2, 3])], expected[jnp.asarray([0, 2, 3])])
     assert len(set(np.asarray(mixed.stats.iterations).tolist())) > 1
+
+
+@pytest.mark.parametrize("solver", [ps.Sequential(), ps.Blocks(ps.deer(), 4)], ids=["sequential", "blocks"])
+def test_finite_steps_of_a_reversed_rollout_are_counted_from_the_end(solver):
+    xs = jnp.ones((20, 2)).at[12].set(jnp.nan)
+    solution = ps.rollout(lambda s, x: 0.5 * s + x, jnp.zeros(2), xs, reverse=True, solver=solver, throw=False)
+    assert bool(solution.result == ps.Result.nonfinite)
+    assert int(solution.stats.finite_prefix) == 7
+    assert bool(jnp.all(jnp.isfinite(solution.states[13:])))
