@@ -86,7 +86,7 @@ lock:
 	@echo "Resolving requirements.lock"
 	@$(PYTHON) -m venv --clear build/lock
 	@build/lock/bin/python -m pip --disable-pip-version-check install --quiet pip-tools
-	@build/lock/bin/pip-compile --quiet --no-config --upgrade --extra dev --extra plot --build-deps-for editable \
+	@build/lock/bin/pip-compile --quiet --no-config --upgrade --extra dev --extra plot --extra paper --build-deps-for editable \
 		--strip-extras --no-header --annotation-style line --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --no-emit-options --output-file build/requirements.lock pyproject.toml
 	@{ echo "# Every package of the development environment, pinned by 'make lock' from pyproject.toml."; \
