@@ -1,4 +1,4 @@
-"""What every table and figure of the paper is made of: points that are measured one by one, and what follows from them."""
+"""What every table and figure of the paper is made of: points measured one by one, and what follows from them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
