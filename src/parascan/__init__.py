@@ -19,11 +19,13 @@ from .diagnostics import conditioning as conditioning
 from .diagnostics import diagnose as diagnose
 from .diagnostics import lyapunov_exponents as lyapunov_exponents
 from .linear import linear_recurrence as linear_recurrence
+from .planning import plan as plan
 from .solvers import Blocks as Blocks
 from .solvers import Diagonal as Diagonal
 from .solvers import Forgetting as Forgetting
 from .solvers import Full as Full
 from .solvers import GradientDescent as GradientDescent
+from .solvers import Guarded as Guarded
 from .solvers import Hybrid as Hybrid
 from .solvers import Identity as Identity
 from .solvers import LevenbergMarquardt as LevenbergMarquardt

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ._adjoint import Implicit, Setup
 from ._blocks import Blocked
 from ._forgetting import evaluate_forgetting, keeping, why_not
+from ._guard import fall_back
 from ._iterate import Loop, LoopState, Plan, iterate
 from ._memory import require_memory
 from ._options import Options
@@ -19,10 +20,11 @@ from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
 from .diagnostics.certify import Requirements, certificate_of
-from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Sequential, deer
+from .planning import built_in, updates_within
+from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Guarded, Sequential, deer
 
 Direct = AbstractDirectSolver | Forgetting
-Iterative = AbstractIterativeSolver | Blocks
+Iterative = AbstractIterativeSolver | Blocks | Guarded
 
 DESCENT_BUDGET = 10_000
 """Default number of updates for methods that no theorem bounds."""
@@ -70,6 +72,12 @@ def _certified(solution: Solution, signature: Signature, options: Options) -> So
 def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
     """The solver asked for, or the sequential one where there is nothing to do in parallel."""
     solver = options.solver
+    given = (signature.length, signature.layout.size, str(signature.layout.dtype) if signature.layout.size else "")
+    if options.made_for is not None and given[0] and given[1] and options.made_for != given:
+        raise ValueError(
+            f"solver: given a plan for T, D, dtype = {options.made_for}, but the call has {given}, expected a plan for "
+            "it; solver=plan.solver runs the same method anyway."
+        )
     if isinstance(solver, Forgetting):
         return Sequential() if options.unroll != 1 or why_not(signature, solver) else solver
     if signature.length > 0 or isinstance(solver, AbstractDirectSolver):
@@ -95,7 +103,7 @@ def _direct_stats(signature: Signature, finite_prefix: jax.Array) -> Stats:
     none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
     length = jnp.asarray(signature.length, jnp.int32)
     unknown = jnp.full_like(zero, jnp.nan)
-    return Stats(none, zero, zero, unknown, length, finite_prefix, none, finite_prefix, none)
+    return Stats(none, zero, zero, unknown, length, finite_prefix, none, finite_prefix, none, jnp.asarray(False))
 
 
 def _finite_prefix(states: Tree, length: int, *, reverse: bool) -> jax.Array:
@@ -126,19 +134,24 @@ def _iteratively(
 ) -> Solution:
     """Solve for the whole trajectory."""
     problem = ScanProblem.of(signature, reverse=options.reverse)
+    first = solver.first if isinstance(solver, Guarded) else solver
     if options.memory_limit is not None:
-        require_memory(problem.recurrence, solver, int(options.memory_limit))
-    method, block = (solver.outer, solver.length) if isinstance(solver, Blocks) else (solver, 1)
+        require_memory(problem.recurrence, first, int(options.memory_limit))
+    method, block = (first.outer, first.length) if isinstance(first, Blocks) else (first, 1)
     default = -(-signature.length // block) if method.causal else DESCENT_BUDGET
     budget = default if options.max_iterations is None else int(options.max_iterations)
+    if isinstance(solver, Guarded):
+        budget = min(budget, _updates_bought(solver, problem.recurrence))
 
     def plan(setup: Setup) -> Plan:
         return Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history)
 
     def run(recurrence: Recurrence, setup: Setup, loop: Loop) -> LoopState:
-        if isinstance(solver, Blocks):
-            return _in_blocks(solver, recurrence, setup, plan, loop)
-        return iterate(recurrence, setup.start, plan(setup), loop)
+        if isinstance(first, Blocks):
+            outcome = _in_blocks(first, recurrence, setup, plan, loop)
+        else:
+            outcome = iterate(recurrence, setup.start, plan(setup), loop)
+        return fall_back(outcome, recurrence) if isinstance(solver, Guarded) else outcome
 
     setup = Setup(method, options.guess.states(problem), options.guess.repair(problem), options.batch)
     outcome = options.adjoint.apply(problem.recurrence, setup, run)
@@ -152,6 +165,13 @@ def _iteratively(
         history=outcome.history,
         solver=solver,
     )
+
+
+def _updates_bought(solver: Guarded, recurrence: Recurrence) -> int:
+    """The budget of a guarded method in updates."""
+    if isinstance(solver.budget, int):
+        return solver.budget
+    return updates_within(solver.budget, recurrence, solver.first, built_in(jax.default_backend()))
 
 
 def _in_blocks(

@@ -53,7 +53,9 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *,
     """
     problem = ScanProblem.of(signature, reverse=reverse)
     work = operations(ClosedJaxpr(problem.step.program.jaxpr, problem.step.closed_over))
-    layout = Layout(signature.length, signature.layout.size, work, reverse, solver.mesh, solver.blocks, batch)
+    layout = Layout(
+        signature.length, signature.layout.size, work, reverse, solver.mesh, solver.blocks, batch, solver.trial
+    )
     return _evaluate(_Call(problem, signature.init, signature.xs), layout)
 
 

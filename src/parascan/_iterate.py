@@ -101,7 +101,7 @@ def _first_state(problem: Recurrence, start: Trajectory, plan: Plan) -> LoopStat
     if plan.record:
         unknown = jnp.full((plan.budget + 1,), jnp.nan, problem.dtype)
         history = History(unknown, unknown, jnp.full((plan.budget + 1,), -1, jnp.int32))
-    stats = Stats(integer, real, real, real, integer, integer, integer, integer, integer)
+    stats = Stats(integer, real, real, real, integer, integer, integer, integer, integer, jnp.asarray(False))
     return LoopState(
         states=start,
         solver_state=plan.solver.init(problem, start),
@@ -152,6 +152,7 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
         repairs=state.stats.repairs + repairs,
         settled_prefix=view.settled_prefix,
         improved_at=jnp.where(best, state.stats.iterations, state.stats.improved_at),
+        fell_back=state.stats.fell_back,
     )
     step = view.largest(following.states - view.states)
     return LoopState(

@@ -63,6 +63,19 @@ def full(problem: Recurrence, states: Trajectory, form: str = "auto") -> Abstrac
     return MatrixFreeTransition(JacobianProduct(problem.advance), operands, problem.size)
 
 
+def columns_of(problem: Recurrence) -> int:
+    """Jacobian-vector products that give all entries of a step's Jacobian, by its structure; D where it has none."""
+    structure = _structure(problem)
+    if structure.kind == "block" and structure.blocks is not None:
+        return len(structure.blocks[0])
+    return {"zero": 0, "diagonal": 1}.get(structure.kind, problem.size)
+
+
+def diagonal_columns_of(problem: Recurrence) -> int:
+    """Jacobian-vector products that give the exact diagonal of a step's Jacobian."""
+    return int(diagonal_colors(_pattern(problem)).max(initial=0)) + 1
+
+
 def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
     """The exact diagonals of the Jacobians ``J_t`` at ``states``, ``[T D]``, without a dense Jacobian.
 

@@ -8,9 +8,10 @@ from jax.sharding import Mesh
 from ._adjoint import AbstractAdjoint, Implicit
 from ._criterion import AbstractCriterion, StateError
 from .guesses import AbstractGuess, RepeatInitial, as_guess
-from .solvers import AbstractDirectSolver, AbstractIterativeSolver, AbstractSolver, Blocks, Forgetting
+from .planning import Plan
+from .solvers import AbstractDirectSolver, AbstractIterativeSolver, AbstractSolver, Blocks, Forgetting, Guarded
 
-AnySolver = AbstractDirectSolver | AbstractIterativeSolver | Blocks | Forgetting
+AnySolver = AbstractDirectSolver | AbstractIterativeSolver | Blocks | Forgetting | Guarded
 
 
 class Options(NamedTuple):
@@ -29,6 +30,7 @@ class Options(NamedTuple):
     batch: int = 1
     certify: bool | float = False
     adjoint_given: bool = False
+    made_for: tuple[int, int, str] | None = None
 
 
 _DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False, None)
@@ -36,7 +38,7 @@ _DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), Non
 
 def resolve_options(
     length: int | None,
-    solver: AbstractSolver | None,
+    solver: AbstractSolver | Plan | None,
     criterion: AbstractCriterion | None,
     max_iterations: int | None,
     guess: Any,
@@ -50,6 +52,12 @@ def resolve_options(
     certify: bool | float = False,
 ) -> Options:
     """Checked options with every default in place."""
+    made_for = None
+    if isinstance(solver, Plan):
+        made_for = (solver.length, solver.size, solver.dtype)
+        solver = solver.solver
+        # A plan says which of the two it is; devices are the call's.
+        mesh = mesh if isinstance(solver, Forgetting) else None
     if solver is None:
         solver = _DEFAULTS.solver
     if mesh is not None:
@@ -70,6 +78,7 @@ def resolve_options(
         batch,
         certify,
         adjoint is not None,
+        made_for,
     )
     for name, value, kind, example in (
         ("criterion", options.criterion, AbstractCriterion, "ps.StateError()"),
@@ -79,6 +88,8 @@ def resolve_options(
             raise TypeError(f"{name}: given {_name(value)}, expected an instance such as {example} or None.")
     if max_iterations is None and options.adjoint.needs_budget:
         raise ValueError("max_iterations: given None with adjoint=Unrolled(), expected the number to unroll.")
+    if options.adjoint.needs_budget and isinstance(solver, Guarded):
+        raise ValueError("adjoint: given Unrolled() with Guarded, whose fallback has no iterations to unroll.")
     if max_iterations is not None:
         if isinstance(max_iterations, bool) or not isinstance(max_iterations, int | np.integer):
             raise TypeError(f"max_iterations: given {max_iterations!r}, expected an integer or None.")
@@ -101,7 +112,7 @@ def _spread(solver: AbstractSolver, mesh: Mesh) -> AbstractSolver:
     """The solver with its blocks spread over a mesh."""
     if not isinstance(solver, Forgetting):
         raise ValueError(f"mesh: given together with solver={_name(solver)}, expected solver=None or Forgetting().")
-    return Forgetting(solver.blocks, mesh)
+    return Forgetting(solver.blocks, mesh, solver.trial)
 
 
 def _name(value: Any) -> str:

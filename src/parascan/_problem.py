@@ -66,6 +66,15 @@ class Recurrence(eqx.Module):
         """The same, in a form whose derivative keeps to the caches and stores nothing but its arguments."""
         return in_portions(self.advance)(self.previous(states), self.inputs)
 
+    def trajectory(self) -> Trajectory:
+        """The exact states, one step after the other."""
+
+        def one(state: State, x: Tree) -> tuple[State, State]:
+            after = self.advance(state, x)
+            return after, after
+
+        return jax.lax.scan(one, self.initial, self.inputs, length=self.length)[1]
+
     def residual(self, states: Trajectory) -> Trajectory:
         """``r_t = s_t - f_t(s_{t-1})``."""
         return states - self.images(states)

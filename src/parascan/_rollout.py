@@ -17,6 +17,7 @@ from ._signature import as_arrays, refuse_nan
 from ._solution import Solution
 from ._types import StepFunction, Tree
 from .lanes import batch_size
+from .planning import Plan
 from .solvers import AbstractSolver, Sequential
 
 
@@ -40,7 +41,7 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
     *,
-    solver: AbstractSolver | None = None,
+    solver: AbstractSolver | Plan | None = None,
     criterion: AbstractCriterion | None = None,
     max_iterations: int | None = None,
     guess: Any = None,
@@ -63,8 +64,8 @@ def scan(
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
         unroll: steps per loop turn of the sequential solver; other than 1 it asks for that solver by default.
-        solver: how to evaluate, such as ``ps.deer()``; None for ``Forgetting()``, which has no use for the four
-            arguments that follow.
+        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``, which
+            has no use for the four arguments that follow.
         criterion: when iterations stop; ``StateError()`` when None.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
@@ -120,7 +121,7 @@ def rollout(
     length: int | None = None,
     *,
     reverse: bool = False,
-    solver: AbstractSolver | None = None,
+    solver: AbstractSolver | Plan | None = None,
     criterion: AbstractCriterion | None = None,
     max_iterations: int | None = None,
     guess: Any = None,
@@ -142,8 +143,8 @@ def rollout(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        solver: how to evaluate, such as ``ps.deer()``; None for ``Forgetting()``, which has no use for the five
-            arguments that follow.
+        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``, which
+            has no use for the five arguments that follow.
         criterion: when iterations stop; ``StateError()`` when None.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.

@@ -1,7 +1,7 @@
 """What a rollout returns."""
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ._certificate import Certificate
 from ._results import Result
@@ -25,6 +25,7 @@ class Stats(eqx.Module):
             goes wrong.
         improved_at: the iteration that gave the best iterate so far by the criterion's measure: when a trajectory
             stopped getting better. Of a method that is not causal it is the one returned.
+        fell_back: whether ``Guarded`` gave its first method up and evaluated one step after the other.
     """
 
     iterations: Int[Array, ""]
@@ -36,6 +37,7 @@ class Stats(eqx.Module):
     repairs: Int[Array, ""]
     settled_prefix: Int[Array, ""]
     improved_at: Int[Array, ""]
+    fell_back: Bool[Array, ""]
 
 
 class History(eqx.Module):

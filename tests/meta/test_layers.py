@@ -18,7 +18,7 @@ LAYERS = (
     ("_criterion",),
     ("solvers",),
     ("_iterate", "_memory"),
-    ("_adjoint",),
+    ("_adjoint", "_guard"),
     ("_forgetting",),
     ("_sequential",),
     ("diagnostics",),

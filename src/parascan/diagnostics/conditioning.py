@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 from .._blocks import Blocked
 from .._compile import ProgramCache
 from .._jacobian import full
-from .._problem import Recurrence, ScanProblem
+from .._problem import ScanProblem
 from .._signature import as_arrays, describe, resolve
 from .._types import StepFunction, Trajectory, Tree
 from .bounds import LogBounds, log_sigma_min_bounds, log_sigma_min_from_norm, sigma_max_bounds
@@ -168,7 +168,7 @@ def _measure(
         raise ValueError("length: given 0 steps, expected one or more.")
     problem = ScanProblem.of(signature, reverse=opts.reverse)
     recurrence = problem.recurrence
-    trajectory = sequential_states(recurrence) if states is None else flat_states(problem, states)
+    trajectory = recurrence.trajectory() if states is None else flat_states(problem, states)
     if opts.block > 1:
         blocked = Blocked.of(recurrence, opts.block)
         recurrence, trajectory = blocked.coarse, blocked.boundaries(trajectory)
@@ -210,20 +210,6 @@ def _quotient(top: Estimate, bottom: Estimate) -> Estimate:
         t * jnp.exp(-b) for t, b in ((top.value, bottom.value), (top.low, bottom.high), (top.high, bottom.low))
     )
     return Estimate(value, low, high, bottom.method, "", max(0.0, 2 * top.level - 1), bottom.assumptions)
-
-
-def sequential_states(recurrence: Recurrence) -> Trajectory:
-    """The exact trajectory, one step after the other.
-
-    Args:
-        recurrence: what to run.
-    """
-
-    def one(state: Array, x: Tree) -> tuple[Array, Array]:
-        after = recurrence.advance(state, x)
-        return after, after
-
-    return jax.lax.scan(one, recurrence.initial, recurrence.inputs, length=recurrence.length)[1]
 
 
 def flat_states(problem: ScanProblem, states: Tree) -> Trajectory:

@@ -11,7 +11,6 @@ from .._compile import ProgramCache
 from .._problem import ScanProblem
 from .._signature import as_arrays, resolve, resolve_length
 from .._types import StepFunction, Tree
-from .conditioning import sequential_states
 from .paths import Paths
 from .products import geometric, log_norms
 
@@ -68,7 +67,7 @@ def _measure(
 ) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
     """The extremes, as one traceable function."""
     recurrence = ScanProblem.of(resolve(step, init, xs, length, scan_form=False), reverse=False).recurrence
-    paths = Paths.whole(recurrence, sequential_states(recurrence))
+    paths = Paths.whole(recurrence, recurrence.trajectory())
     lengths = geometric(max(length // 4, 1))
     starts = paths.spread_starts(STARTS, int(lengths[-1]))
     norms = log_norms(paths, starts, lengths, key)

@@ -14,7 +14,6 @@ from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, refuse_nan, resolve, resolve_length
 from .._types import StepFunction, Tree
 from .bounds import log_sigma_min_bounds
-from .conditioning import sequential_states
 from .diagnosis import Diagnosis, scaled
 from .estimate import Estimate, estimate_of
 from .forecast import (
@@ -128,7 +127,7 @@ def _look(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length:
     count = min(recurrence.length, FIRST_STEPS)
     inputs = jax.tree.map(lambda leaf: leaf[:count], recurrence.inputs)
     first = Recurrence(recurrence.advance, recurrence.initial, inputs, count)
-    states = sequential_states(first)
+    states = first.trajectory()
     vectors = jax.random.normal(key, (4, recurrence.size), recurrence.dtype)
     moved = first.pushforward(states, vectors) - vectors[:, None]
     guess = jnp.broadcast_to(recurrence.initial, states.shape)

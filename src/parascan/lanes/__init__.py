@@ -1,16 +1,21 @@
 """Blocks of a sequence run side by side, one lane each; knows nothing of carries, solvers or derivatives."""
 
 from .batch import batch_size
-from .choice import adjoint_pays, costly, lanes_at_once, operations, unrewarding, unsuited
+from .choice import SHORTEST_BLOCK, TRIAL_SHARE, adjoint_pays, costly, lanes_at_once, operations, unrewarding, unsuited
 from .engine import AbstractTally
 from .evaluate import Layout, scan_blocks, tally_blocks
+from .probe import coupling_rows, fill_rows
 
 __all__ = [
+    "SHORTEST_BLOCK",
+    "TRIAL_SHARE",
     "AbstractTally",
     "Layout",
     "adjoint_pays",
     "batch_size",
     "costly",
+    "coupling_rows",
+    "fill_rows",
     "lanes_at_once",
     "operations",
     "scan_blocks",

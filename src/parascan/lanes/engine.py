@@ -18,7 +18,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from .._types import Tree
-from .choice import trial_steps
 from .coupling import Twins, agreement, relative_distance, tolerance
 from .grid import Grid
 from .lazy import add_into
@@ -70,7 +69,7 @@ def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
-def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, work: float) -> tuple[Tree, Tree, Tree]:
+def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, trial: int) -> tuple[Tree, Tree, Tree]:
     """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
 
     Totals are those of one sequence on one device.
@@ -81,7 +80,7 @@ def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, work: 
         xs: inputs, leaves ``[N or 1, P B, ...]``; those of this device, when the grid goes over a mesh axis.
         floor: sizes ``[N, ...]`` below which the states' own scale need not be resolved.
         grid: how the sequences are cut.
-        work: operations of a step.
+        trial: steps after which a system that is not on its way to forget is given up.
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
@@ -91,7 +90,7 @@ def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, work: 
     lanes = over_lanes(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
     forward = with_known(lanes, step, *example)
     zero = no_totals(step, carry, x)
-    forgets, horizon, states = _forget(step, (carry, x), init, blocks, floor, grid, work)
+    forgets, horizon, states = forget(step, (carry, x), init, blocks, floor, grid, trial)
 
     def fill(part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree, Tree]:
         def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
@@ -148,12 +147,21 @@ def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) 
     return jax.vmap(scan, in_axes=(0, axes))(init, xs)
 
 
-def _forget(
-    step: Step, example: tuple[Tree, Tree], init: Tree, blocks: Tree, floor: Tree, grid: Grid, work: float
+def forget(
+    step: Step, example: tuple[Tree, Tree], init: Tree, blocks: Tree, floor: Tree, grid: Grid, trial: int
 ) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
-    """Whether twins meet within a third of a block, the row at which they have, and the states of the blocks there."""
+    """Whether twins meet within a third of a block, the row at which they have, and the states of the blocks there.
+
+    Args:
+        step: the step of one sequence.
+        example: shapes of its carry and inputs.
+        init: initial carries, floating leaves ``[N, ...]``.
+        blocks: inputs in blocks, as ``grid.cut`` gives them.
+        floor: as for ``run_blocks``.
+        grid: how the sequences are cut.
+        trial: steps after which a system that is not on its way to forget is given up.
+    """
     most = grid.block // 3
-    trial = min(most, trial_steps(grid.length // grid.devices, grid.batch * grid.lanes, work))
     twins = Twins(grid.batch * grid.lanes, grid.spread(floor))
     goal = jnp.log(agreement(init))
     start = twins.start(grid.spread(init))

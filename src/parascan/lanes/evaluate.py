@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from .._types import Tree
-from .choice import choose_lanes
+from .choice import choose_lanes, trial_steps
 from .engine import AbstractTally, Step, run_blocks, scan_steps
 from .grid import Grid
 
@@ -29,6 +29,8 @@ class Layout(eqx.Module):
         mesh: devices to spread blocks over, a mesh of one axis; None for one device.
         lanes: blocks of one sequence on each device; None to choose by the sizes.
         batch: sequences that are known to run at once.
+        trial: steps after which a system that is not on its way to forget is given up; None for as many as take a small
+            part of the sequential time.
     """
 
     length: int = eqx.field(static=True)
@@ -38,6 +40,7 @@ class Layout(eqx.Module):
     mesh: Mesh | None = eqx.field(static=True, default=None)
     lanes: int | None = eqx.field(static=True, default=None)
     batch: int = eqx.field(static=True, default=1)
+    trial: int | None = eqx.field(static=True, default=None)
 
     @property
     def devices(self) -> int:
@@ -127,7 +130,7 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     grid = layout.grid(batch)
     if grid is None:
         return _one_by_one(step, init, xs, floor, layout=layout)
-    run: Callable[..., tuple[Tree, Tree, Tree]] = partial(run_blocks, grid=grid, work=layout.work)
+    run: Callable[..., tuple[Tree, Tree, Tree]] = partial(run_blocks, grid=grid, trial=_trial(layout, grid))
     if grid.axis is not None:
         shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
         run = jax.shard_map(
@@ -149,6 +152,13 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     parts = (more, ys) if layout.reverse else (ys, more)
     ys = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
     return carry, ys, jax.tree.map(jnp.add, totals, others)
+
+
+def _trial(layout: Layout, grid: Grid) -> int:
+    """Steps after which a system that is not on its way to forget is given up."""
+    if layout.trial is not None:
+        return layout.trial
+    return trial_steps(grid.length // grid.devices, grid.batch * grid.lanes, layout.work)
 
 
 def _rows(xs: Tree, first: int, end: int) -> Tree:

@@ -8,6 +8,7 @@ from .base import Solver as Solver
 from .combinators import Blocks as Blocks
 from .forgetting import Forgetting as Forgetting
 from .gradient import GradientDescent as GradientDescent
+from .guarded import Guarded as Guarded
 from .hybrid import Hybrid as Hybrid
 from .levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from .levenberg_marquardt import elk as elk

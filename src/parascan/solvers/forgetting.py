@@ -29,10 +29,12 @@ class Forgetting(AbstractSolver):
         blocks: how many blocks to cut the sequence into, on each device; None to choose by its length, the size of
             its state, the batch and the platform.
         mesh: devices to spread the blocks over, a mesh of one axis; None for one device.
+        trial: steps of all blocks that may be spent before a system that is not on its way to forget is given up; None
+            for as many as take 1.5 % of the sequential time. For systems known to forget that hesitate at first.
 
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: ``blocks`` is less than one, or the mesh has several axes.
+        ValueError: ``blocks`` or ``trial`` is less than one, or the mesh has several axes.
 
     Source: windows with burn-in are waveform relaxation with overlap, Lelarasmee et al. 1982; the coupling of copies
     that measures the burn-in, Propp and Wilson 1996.
@@ -47,14 +49,15 @@ class Forgetting(AbstractSolver):
 
     blocks: int | None = eqx.field(static=True, default=None)
     mesh: Mesh | None = eqx.field(static=True, default=None, converter=_automatic)
+    trial: int | None = eqx.field(static=True, default=None)
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
 
     def __check_init__(self) -> None:
-        if self.blocks is not None:
-            if isinstance(self.blocks, bool) or not isinstance(self.blocks, int):
-                raise TypeError(f"blocks: given {self.blocks!r}, expected an integer or None.")
-            if self.blocks < 1:
-                raise ValueError(f"blocks: given {self.blocks}, expected one or more.")
+        for name, value in (("blocks", self.blocks), ("trial", self.trial)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise TypeError(f"{name}: given {value!r}, expected an integer or None.")
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: given {value}, expected one or more.")
         if self.mesh is not None:
             if not isinstance(self.mesh, Mesh):
                 raise TypeError(f"mesh: given {type(self.mesh).__name__}, expected a jax.sharding.Mesh or None.")

@@ -1,0 +1,193 @@
+"""Seconds of a step, of an update and of a whole evaluation, from rates or from what was measured of the step."""
+
+import math
+from typing import NamedTuple
+
+import jax
+from jax.extend.core import ClosedJaxpr
+
+from .._hoist import hoist
+from .._jacobian import columns_of, diagonal_columns_of
+from .._problem import Recurrence
+from ..lanes import operations
+from ..solvers import AbstractIterativeSolver, Blocks, Diagonal, Identity, LevenbergMarquardt, Newton, Zero
+from .rates import Rates
+
+TWIN_LANES = 8
+"""Lanes that find out how soon a start is forgotten, beside those of the blocks."""
+
+CALLS = 4
+"""Calls whose fixed cost an evaluation in parallel has, with its several loops."""
+
+SMOOTHER = 12
+"""Times that a step of the smoother of Levenberg-Marquardt costs a step of the linear recurrence."""
+
+
+class Workload(NamedTuple):
+    """What decides the cost of a call and is known without running it.
+
+    Attributes:
+        length: T, steps.
+        size: D, entries of a state.
+        work: operations of a step.
+        columns: Jacobian-vector products that give all of a step's Jacobian: D, or less where its structure is known.
+        diagonal_columns: those that give its diagonal.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
+        batch: N, sequences that run at once.
+        devices: over which the blocks of each are spread.
+    """
+
+    length: int
+    size: int
+    work: float
+    columns: int
+    diagonal_columns: int
+    platform: str
+    batch: int = 1
+    devices: int = 1
+
+
+class StepCost(NamedTuple):
+    """Seconds of one step of one sequence, alone and among others.
+
+    Attributes:
+        alone: one after the other.
+        row: of a row of lanes, whatever their number.
+        lane: for each lane of a row.
+        product: of a Jacobian-vector product of a lane.
+        measured: whether these were timed on the step itself.
+    """
+
+    alone: float
+    row: float
+    lane: float
+    product: float
+    measured: bool = False
+
+
+def workload_of(recurrence: Recurrence, platform: str, batch: int = 1, devices: int = 1) -> Workload:
+    """The workload of a recurrence.
+
+    Args:
+        recurrence: what is to be evaluated.
+        platform: on which.
+        batch: sequences at once.
+        devices: for each of them.
+    """
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), recurrence.inputs)
+    step = hoist(recurrence.advance, jax.ShapeDtypeStruct((recurrence.size,), recurrence.dtype), x)
+    work = operations(ClosedJaxpr(step.program.jaxpr, step.closed_over))
+    columns = columns_of(recurrence), diagonal_columns_of(recurrence)
+    return Workload(recurrence.length, recurrence.size, work, *columns, platform, batch, devices)
+
+
+def step_cost(workload: Workload, rates: Rates) -> StepCost:
+    """The cost of a step by its operations.
+
+    Args:
+        workload: sizes.
+        rates: of the machine.
+    """
+    lane = rates.lane * workload.size + rates.lane_operation * workload.work
+    return StepCost(rates.turn + rates.operation * workload.work, rates.row, lane, rates.product * lane)
+
+
+def sequential_seconds(workload: Workload, step: StepCost, rates: Rates) -> float:
+    """One step after the other; the sequences of a batch take each step side by side where that is faster.
+
+    Args:
+        workload: sizes.
+        step: cost of a step.
+        rates: of the machine.
+    """
+    together = workload.batch * step.alone
+    if workload.batch > 1:
+        together = min(together, step.row + workload.batch * step.lane)
+    return rates.call + workload.length * together
+
+
+def forgetting_seconds(workload: Workload, step: StepCost, rates: Rates, blocks: int, horizon: float) -> float:
+    """Blocks side by side: as many rows as a block has, and before them those in which the start is forgotten.
+
+    Args:
+        workload: sizes.
+        step: cost of a step.
+        rates: of the machine.
+        blocks: of each sequence on each device.
+        horizon: steps in which a start is forgotten.
+    """
+    rows = workload.length / (blocks * workload.devices)
+    lanes = blocks * workload.batch
+    trial = horizon * (step.row + (lanes + TWIN_LANES) * step.lane)
+    return CALLS * rates.call + trial + rows * (step.row + lanes * step.lane)
+
+
+def iterative_seconds(
+    workload: Workload, step: StepCost, rates: Rates, solver: AbstractIterativeSolver | Blocks, updates: float
+) -> float:
+    """Updates of an iterative method, the test of its answer, and on blocks the states between their boundaries.
+
+    Args:
+        workload: sizes.
+        step: cost of a step.
+        rates: of the machine.
+        solver: the method.
+        updates: their number.
+    """
+    block = solver.length if isinstance(solver, Blocks) else 1
+    once = _side_by_side(workload, step, block)
+    passes = 2 if block > 1 else 1
+    return CALLS * rates.call + updates * update_seconds(workload, step, rates, solver) + passes * once
+
+
+def update_seconds(workload: Workload, step: StepCost, rates: Rates, solver: AbstractIterativeSolver | Blocks) -> float:
+    """One update with the test before it.
+
+    Args:
+        workload: sizes.
+        step: cost of a step.
+        rates: of the machine.
+        solver: the method.
+    """
+    method, block = (solver.outer, solver.length) if isinstance(solver, Blocks) else (solver, 1)
+    columns, entries = _products(method, workload)
+    once = _side_by_side(workload, step, block)
+    if columns == 0 and entries == 0:
+        return once
+    products = columns * step.product * workload.length * workload.batch / workload.devices
+    links = -(-workload.length // block) * workload.batch
+    link = rates.link + rates.link_entry * entries
+    smoother = SMOOTHER if isinstance(method, LevenbergMarquardt) else 1
+    depth = 2 * rates.level * math.log2(max(links, 2))
+    return once + block * step.row + products + smoother * (links * link + depth)
+
+
+def updates_within(part: float, recurrence: Recurrence, first: AbstractIterativeSolver | Blocks, rates: Rates) -> int:
+    """Updates of a method that take a part of the time of sequential evaluation, without a clock.
+
+    Args:
+        part: of the sequential time.
+        recurrence: what is solved.
+        first: the method.
+        rates: of the machine.
+    """
+    workload = workload_of(recurrence, jax.default_backend())
+    step = step_cost(workload, rates)
+    return int(part * sequential_seconds(workload, step, rates) / update_seconds(workload, step, rates, first))
+
+
+def _products(method: AbstractIterativeSolver, workload: Workload) -> tuple[int, int]:
+    """Jacobian-vector products of an update, and entries of the matrices of its linear recurrence."""
+    linearization = method.linearization if isinstance(method, Newton | LevenbergMarquardt) else None
+    if isinstance(linearization, Zero):
+        return 0, 0
+    if isinstance(linearization, Identity):
+        return 0, workload.size
+    if isinstance(linearization, Diagonal):
+        return workload.diagonal_columns, workload.size
+    return workload.columns, workload.columns * workload.size
+
+
+def _side_by_side(workload: Workload, step: StepCost, block: int) -> float:
+    """All steps of all blocks once, side by side."""
+    return block * step.row + workload.length * workload.batch * step.lane / workload.devices

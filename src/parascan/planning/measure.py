@@ -1,0 +1,151 @@
+"""What a step costs here, timed on the first steps of the data: alone, among many, linearized; and its memory."""
+
+import dataclasses
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .._blocks import Blocked
+from .._problem import Recurrence
+from .._types import Tree
+from ..lanes import coupling_rows, fill_rows
+from ..solvers import AbstractIterativeSolver, Blocks, Iterate
+from .cost import StepCost, Workload
+from .rates import Rates
+from .timing import seconds_of
+
+ROWS = 64
+"""Steps that every lane of a pilot takes."""
+
+STEPS_ALONE = 2048
+"""Steps of the sequential pilot."""
+
+STEPS_OF_UPDATES = 4096
+"""Steps over which one update of an iterative method is timed, at most."""
+
+FEW, MANY = 8, 32
+"""Lanes of the two pilots whose difference tells what a further lane costs."""
+
+BLOCKS_OF_PROBE = 4
+"""Blocks over which it is measured how soon a start is forgotten: the fewest, which allow the longest memory."""
+
+
+class Memory(NamedTuple):
+    """How soon a start is forgotten.
+
+    Attributes:
+        forgets: whether copies met within a twelfth of the length, or were given up before.
+        steps: after how many steps.
+    """
+
+    forgets: bool
+    steps: int
+
+
+class StateStep(eqx.Module):
+    """A recurrence's step in scan's form, with the state as its output."""
+
+    recurrence: Recurrence
+
+    def __call__(self, state: Array, x: Tree) -> tuple[Array, Array]:
+        """The state after the step, twice."""
+        after = self.recurrence.advance(state, x)
+        return after, after
+
+
+def first_steps(recurrence: Recurrence, length: int) -> Recurrence:
+    """The recurrence over its first steps.
+
+    Args:
+        recurrence: the whole.
+        length: number of steps, T at most.
+    """
+    inputs = jax.tree.map(lambda leaf: leaf[:length], recurrence.inputs)
+    return dataclasses.replace(recurrence, inputs=inputs, length=length)
+
+
+def measure_step(recurrence: Recurrence, rates: Rates) -> StepCost:
+    """The cost of a step on this device, alone and among others.
+
+    Args:
+        recurrence: whose step it is.
+        rates: of the machine, for the fixed cost of a call, and in place of what a few steps cannot show.
+    """
+    alone = first_steps(recurrence, min(STEPS_ALONE, recurrence.length))
+    seconds = _beyond_call(seconds_of(Recurrence.trajectory, alone), rates) / alone.length
+    if recurrence.length < MANY * ROWS:
+        return StepCost(seconds, rates.row, seconds, seconds, measured=True)
+    few, many = (measure_row(recurrence, rates, count) for count in (FEW, MANY))
+    lane = max((many - few) / (MANY - FEW), many / MANY / 4)
+    return StepCost(seconds, max(many - MANY * lane, 0.0), lane, lane, measured=True)
+
+
+def measure_row(recurrence: Recurrence, rates: Rates, lanes: int) -> float:
+    """Seconds in which a number of lanes take one step, outputs included.
+
+    Args:
+        recurrence: whose step it is; at least ``lanes * ROWS`` steps long.
+        rates: of the machine.
+        lanes: their number.
+    """
+    pilot = first_steps(recurrence, lanes * ROWS)
+
+    def run(pilot: Recurrence) -> tuple[Array, Array]:
+        return fill_rows(StateStep(pilot), pilot.initial, pilot.inputs, pilot.length, lanes)
+
+    return _beyond_call(seconds_of(run, pilot), rates) / ROWS
+
+
+def measure_update(
+    recurrence: Recurrence, rates: Rates, workload: Workload, solver: AbstractIterativeSolver | Blocks
+) -> float:
+    """Seconds of one update of a method over all T steps, timed on the first of them.
+
+    Args:
+        recurrence: what is to be solved.
+        rates: of the machine.
+        workload: its sizes.
+        solver: the method.
+    """
+    method, block = (solver.outer, solver.length) if isinstance(solver, Blocks) else (solver, 1)
+    count = max(min(STEPS_OF_UPDATES, recurrence.length) // block, 1)
+    part = first_steps(recurrence, min(count * block, recurrence.length))
+    problem = Blocked.of(part, block).coarse if block > 1 else part
+    states = jnp.broadcast_to(recurrence.initial, (problem.length, recurrence.size))
+
+    def update(problem: Recurrence, states: Array) -> Array:
+        images = problem.images(states)
+        memory = method.init(problem, states)
+        return method.step(problem, Iterate(states, images), memory)[0]
+
+    seconds = _beyond_call(seconds_of(update, problem, states), rates)
+    return seconds * workload.length / part.length
+
+
+def on_host(recurrence: Recurrence) -> Recurrence:
+    """The recurrence with its arrays in the host's memory, so that programs of it run on the host's processor."""
+    arrays, rest = eqx.partition(recurrence, eqx.is_array)
+    return eqx.combine(jax.device_put(arrays, jax.devices("cpu")[0]), rest)
+
+
+def measure_memory(recurrence: Recurrence) -> Memory:
+    """How soon copies of the system that start apart come together, as a run in blocks finds it out.
+
+    Args:
+        recurrence: the whole.
+    """
+
+    def rows(recurrence: Recurrence) -> tuple[Array, Array]:
+        step = StateStep(recurrence)
+        return coupling_rows(step, recurrence.initial, recurrence.inputs, recurrence.length, BLOCKS_OF_PROBE)
+
+    forgets, steps = eqx.filter_jit(rows)(recurrence)
+    return Memory(bool(forgets), int(steps))
+
+
+def _beyond_call(seconds: float, rates: Rates) -> float:
+    """Seconds of a pilot without the fixed cost of calling it, half of them at least."""
+    return max(seconds - rates.call, seconds / 2)

@@ -1,0 +1,264 @@
+"""The planner: a diagnosis and the costs of this machine turned into a choice of method."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.sharding import Mesh
+from jaxtyping import Array, Key
+
+from .._criterion import Merit, StateError
+from .._forgetting import why_not
+from .._problem import Recurrence, ScanProblem
+from .._signature import Signature, as_arrays, refuse_nan, resolve
+from .._types import StepFunction, Tree
+from ..diagnostics import Diagnosis, Estimate, diagnose
+from ..diagnostics.estimate import estimate_of
+from ..solvers import Forgetting, Sequential
+from .calibration import known_rates
+from .candidate import Candidate
+from .cost import StepCost, Workload, step_cost, workload_of
+from .measure import ROWS, Memory, measure_memory, measure_row, measure_step, measure_update, on_host
+from .propose import Setting, block_numbers, chosen, forgetting, iterative, newton_family, sequential
+from .rates import Rates, built_in
+from .reasons import reasons_for
+from .record import Plan
+
+WORTH_TIMING = 4.0
+"""Times the best expected time up to which a method's update is worth timing: compiling it takes a second."""
+
+ROUNDING = 128
+"""Units of rounding to which a run in blocks lets copies come together."""
+
+KEPT = 2
+"""Numbers of blocks that stay among the candidates."""
+
+
+def plan(
+    step: StepFunction,
+    init: Tree,
+    xs: Tree = None,
+    length: int | None = None,
+    *,
+    diagnosis: Diagnosis | None = None,
+    measure: bool = True,
+    criterion: StateError | Merit | None = None,
+    reverse: bool = False,
+    batch: int = 1,
+    mesh: Mesh | None = None,
+    budget: float = 0.25,
+    memory_limit: int | None = None,
+    rates: Rates | None = None,
+    key: Key[Array, ""] | None = None,
+) -> Plan:
+    """The method to run a call with, what every method would cost, and why.
+
+    Diagnoses the system, measures how soon it forgets its start, times its step alone and among others on the first
+    steps, and compares. Takes some seconds, most of them to compile pilots. Not under ``jit``; what it returns can be
+    used there. Without measuring, the same arguments give the same plan.
+
+    Args:
+        step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
+        init: initial state, any tree.
+        xs: inputs, each leaf with leading axis T, or None.
+        length: T; needed when ``xs`` is None.
+        diagnosis: what ``ps.diagnose`` found for these arguments; made here when None.
+        measure: time the step; otherwise its cost follows from its operations and the rates.
+        criterion: stopping rule of methods that iterate, ``StateError()`` when None.
+        reverse: whether the call runs from the last input to the first.
+        batch: N, sequences that ``jax.vmap`` will run at once.
+        mesh: devices that the call will spread its blocks over, a mesh of one axis.
+        budget: part of the sequential time that a wrong forecast may cost, above 0.
+        memory_limit: most bytes that a method may hold; None for no limit.
+        rates: of the machine; those that ``parascan calibrate`` stored, or built-in ones, when None.
+        key: random key of the diagnosis, ``jax.random.key(0)`` when None.
+
+    Returns:
+        A ``Plan``: give it as ``solver=plan``, or ``print`` it.
+
+    Raises:
+        TypeError: an argument of the wrong kind, or traced values.
+        ValueError: lengths that disagree, NaN in ``init``, a diagnosis of another call, or a number out of its range.
+
+    Source: sections 3 and 4 of the paper for the forecast.
+
+    Example:
+        >>> import jax.numpy as jnp, parascan as ps
+        >>> step = lambda s, x: 3.9 * s * (1 - s)
+        >>> plan = ps.plan(step, jnp.asarray(0.3), length=5000, measure=False)
+        >>> type(plan.solver).__name__, plan.verdict
+        ('Sequential', 'unpredictable')
+    """
+    init, xs = as_arrays("init", init), as_arrays("xs", xs)
+    _check((init, xs), diagnosis, batch, budget, rates)
+    refuse_nan(init)
+    if reverse:
+        xs = jax.tree.map(lambda leaf: leaf[::-1], xs)
+    signature = resolve(step, init, xs, length, scan_form=False)
+    devices = 1 if mesh is None else mesh.size
+    platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
+    if (reason := _nothing_to_choose(signature)) is not None:
+        return _only_sequential(signature, platform, batch, devices, reason)
+    recurrence = ScanProblem.of(signature, reverse=False).recurrence
+    if diagnosis is None:
+        key = jax.random.key(0) if key is None else key
+        diagnosis = diagnose(step, init, xs, length, key=key, criterion=criterion)
+    _check_diagnosis(diagnosis, recurrence)
+    found, origin = (rates, "given") if rates is not None else known_rates(platform)
+    workload = workload_of(recurrence, platform, batch, devices)
+    cost = measure_step(recurrence, found) if measure else step_cost(workload, found)
+    setting = Setting(recurrence, workload, cost, found, diagnosis, budget, memory_limit)
+    seen = _Seen(measure, measure_memory(recurrence) if measure and recurrence.length > ROWS else None)
+    ranked = _ranked(setting, seen, why_not(signature, Forgetting(blocks=1, mesh=mesh)))
+    return Plan(
+        candidates=ranked,
+        reasons=reasons_for(ranked[0], setting, seen.memory),
+        verdict=diagnosis.verdict,
+        length=recurrence.length,
+        size=recurrence.size,
+        dtype=str(recurrence.dtype),
+        batch=batch,
+        devices=devices,
+        rates="measured" if measure else origin,
+    )
+
+
+class _Seen(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        measured: whether anything may be timed.
+        memory: how soon the system forgets its start, if measured.
+    """
+
+    measured: bool
+    memory: Memory | None
+
+
+def _ranked(setting: Setting, seen: _Seen, unsuited: str | None) -> tuple[Candidate, ...]:
+    """All candidates, the chosen one first and the others by their expected time."""
+    plain = sequential(setting)
+    found = [plain, *_in_blocks(setting, seen, unsuited), *_iterating(setting, seen)]
+    if setting.workload.platform != "cpu":
+        found.append(_on_the_host(setting, seen))
+    best = min((each for each in found if each.standing == "possible"), key=_expected)
+    rest = sorted((each for each in found if each is not best), key=_expected)
+    return (chosen(best, best.reason), *rest)
+
+
+def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Candidate]:
+    """Runs in blocks, for the best numbers of them."""
+    horizon = _horizon(setting, seen)
+    numbers = block_numbers(setting.workload, float(horizon.value)) or [4]
+    candidates = []
+    for blocks in numbers:
+        lanes = blocks * setting.workload.batch
+        timed = seen.measured and lanes * ROWS <= setting.recurrence.length and unsuited is None
+        row = measure_row(setting.recurrence, setting.rates, lanes) if timed else None
+        candidates.append(forgetting(setting, blocks, horizon, row))
+    kept = sorted(candidates, key=_expected)[:KEPT]
+    if unsuited is None:
+        return kept
+    return [_rejected(each, unsuited) for each in kept[:1]]
+
+
+def _horizon(setting: Setting, seen: _Seen) -> Estimate:
+    """Steps in which the system forgets its start to rounding: measured, or from the exponent."""
+    if seen.memory is not None:
+        steps = float(seen.memory.steps) if seen.memory.forgets else float("inf")
+        return estimate_of(steps, steps, 2 * steps, "copies brought together", "steps", 0.9)
+    exponent, a = setting.diagnosis.exponent, setting.diagnosis.a
+    fall = -np.log(ROUNDING * float(jnp.finfo(setting.recurrence.dtype).eps))
+
+    def steps_at(rate: float) -> float:
+        return (fall + np.log(max(float(a.value), 1.0))) / -rate if rate < 0 else float("inf")
+
+    value, low, high = (steps_at(float(each)) for each in (exponent.value, exponent.low, exponent.high))
+    return estimate_of(value, low, high, "log(a / rounding) / |exponent|", "steps", 0.9)
+
+
+def _iterating(setting: Setting, seen: _Seen) -> list[Candidate]:
+    """Methods that iterate; those that may win are timed."""
+    candidates = []
+    for name, solver, updates in newton_family(setting):
+        candidate = iterative(setting, name, solver, updates)
+        if seen.measured and _expected(candidate) <= WORTH_TIMING * setting.sequential:
+            each = measure_update(setting.recurrence, setting.rates, setting.workload, solver)
+            candidate = iterative(setting, name, solver, updates, each)
+        candidates.append(candidate)
+    return candidates
+
+
+def _on_the_host(setting: Setting, seen: _Seen) -> Candidate:
+    """One step after the other on the host's processor, which takes small steps in far less time."""
+    rates = built_in("cpu")
+    workload = setting.workload._replace(platform="cpu", devices=1)
+    cost = step_cost(workload, rates)
+    if seen.measured:
+        cost = measure_step(on_host(setting.recurrence), rates)
+    return sequential(setting._replace(workload=workload, step=cost, rates=rates))
+
+
+def _expected(candidate: Candidate) -> float:
+    """Expected seconds."""
+    return float(candidate.seconds.value)
+
+
+def _rejected(candidate: Candidate, reason: str) -> Candidate:
+    """The candidate as one that cannot be taken."""
+    fields = {name: getattr(candidate, name) for name in ("name", "solver", "device", "seconds", "updates", "bytes")}
+    return Candidate(**fields, standing="rejected", reason=reason)
+
+
+def _nothing_to_choose(signature: Signature) -> str | None:
+    """Why nothing but one step after the other can evaluate a call, or None."""
+    if signature.length == 0:
+        return "there is no step to take"
+    try:
+        ScanProblem.of(signature, reverse=False)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _only_sequential(signature: Signature, platform: str, batch: int, devices: int, reason: str) -> Plan:
+    """A plan without a choice."""
+    layout = signature.layout
+    dtype = layout.dtype if layout.size else jnp.result_type(float)
+    step = StepCost(0.0, 0.0, 0.0, 0.0)
+    work = Workload(signature.length, layout.size, 0.0, 0, 0, platform, batch, devices)
+    rates = built_in(platform)
+    value = step_cost(work, rates).alone * signature.length + step.alone
+    seconds = estimate_of(value, 0.0, 10 * value, "rates of the machine", "s", 0.5)
+    only = Candidate("one step after the other", Sequential(), platform, seconds, None, 0, "chosen", reason)
+    known = (signature.length, layout.size, str(dtype), batch, devices, "built-in")
+    return Plan((only,), (reason,), "undetermined", *known)
+
+
+def _check(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rates: Any) -> None:
+    """Refuse what no plan can be made of."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
+        raise TypeError(
+            "init, xs: given traced values, expected arrays: a plan measures. Make it outside of jit and give it as "
+            "solver=plan, or leave solver=None, which decides without measuring."
+        )
+    if diagnosis is not None and not isinstance(diagnosis, Diagnosis):
+        raise TypeError(f"diagnosis: given {type(diagnosis).__name__}, expected what ps.diagnose returns, or None.")
+    if rates is not None and not isinstance(rates, Rates):
+        raise TypeError(f"rates: given {type(rates).__name__}, expected Rates or None.")
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
+        raise TypeError(f"batch: given {batch!r}, expected an integer.")
+    if batch < 1:
+        raise ValueError(f"batch: given {batch}, expected one or more.")
+    if not 0 < budget < float("inf"):
+        raise ValueError(f"budget: given {budget}, expected a positive part of the sequential time.")
+
+
+def _check_diagnosis(diagnosis: Diagnosis, recurrence: Recurrence) -> None:
+    """Refuse a diagnosis of something else."""
+    given = (diagnosis.length, diagnosis.size, diagnosis.dtype)
+    expected = (recurrence.length, recurrence.size, str(recurrence.dtype))
+    if given != expected:
+        raise ValueError(f"diagnosis: given one of T, D, dtype = {given}, expected {expected}.")

@@ -1,0 +1,236 @@
+"""Every way to evaluate a call, with what it would cost and why it is worth it or not."""
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+from .._memory import peak_bytes
+from .._problem import Recurrence
+from ..diagnostics import Diagnosis, Estimate
+from ..diagnostics.estimate import estimate_of
+from ..diagnostics.forecast import newton_on_blocks
+from ..lanes import SHORTEST_BLOCK, TRIAL_SHARE
+from ..solvers import (
+    AbstractIterativeSolver,
+    Blocks,
+    Forgetting,
+    Guarded,
+    Sequential,
+    deer,
+    elk,
+    jacobi,
+    picard,
+    quasi_deer,
+)
+from .candidate import Candidate, Standing
+from .cost import (
+    StepCost,
+    Workload,
+    forgetting_seconds,
+    iterative_seconds,
+    sequential_seconds,
+    update_seconds,
+)
+from .rates import Rates
+
+MEASURED, MODELED = 1.25, 2.0
+"""Factors by which a time may be off that follows from measured steps, and from rates alone."""
+
+GAIN = 0.97
+"""Part of the sequential time that a method may be expected to take at most to be worth its risk."""
+
+NUMBERS_OF_BLOCKS = (16, 64, 256, 1024, 4096)
+"""Numbers of blocks among which the best is sought for Newton's method."""
+
+TRIALS = 2
+"""Times the measured memory that a run in blocks may try before it gives up."""
+
+LARGE_TRANSIENT = 1e3
+"""Upper regularity constant from which Newton's iterates overshoot so far that damping may be needed."""
+
+
+class Setting(NamedTuple):
+    """What is known about a call.
+
+    Attributes:
+        recurrence: the problem.
+        workload: its sizes.
+        step: cost of a step.
+        rates: of the machine.
+        diagnosis: what to expect of it.
+        budget: part of the sequential time that a wrong forecast may cost.
+        memory_limit: most bytes that a method may hold, or None.
+    """
+
+    recurrence: Recurrence
+    workload: Workload
+    step: StepCost
+    rates: Rates
+    diagnosis: Diagnosis
+    budget: float
+    memory_limit: int | None
+
+    @property
+    def sequential(self) -> float:
+        """Seconds of one step after the other."""
+        return sequential_seconds(self.workload, self.step, self.rates)
+
+    def seconds(self, value: float, low: float, high: float, method: str) -> Estimate:
+        """A time with what the cost model may be off by."""
+        factor = MEASURED if self.step.measured else MODELED
+        return estimate_of(value, low / factor, high * factor, method, "s", 0.9, ("nothing else runs",))
+
+
+def sequential(setting: Setting) -> Candidate:
+    """One step after the other on the device of the call.
+
+    Args:
+        setting: the call.
+    """
+    value, how = setting.sequential, "steps timed" if setting.step.measured else "rates of the machine"
+    seconds = setting.seconds(value, value, value, how)
+    reason, held = "right for every system, and as long as there are steps", states_bytes(setting)
+    platform = setting.workload.platform
+    return Candidate("one step after the other", Sequential(), platform, seconds, None, held, "possible", reason)
+
+
+def forgetting(setting: Setting, blocks: int, horizon: Estimate, row: float | None = None) -> Candidate:
+    """Blocks side by side.
+
+    Args:
+        setting: the call.
+        blocks: their number for each sequence on each device.
+        horizon: steps in which the system forgets its start.
+        row: seconds of a row of as many lanes, where it was timed.
+    """
+    workload, step = setting.workload, setting.step
+    name, held = f"{blocks * workload.devices} blocks side by side", states_bytes(setting)
+    if not math.isfinite(float(horizon.value)):
+        value = (1 + TRIAL_SHARE) * setting.sequential
+        seconds, reason = (
+            setting.seconds(value, value, value, "given up on the way"),
+            "the system does not forget its start",
+        )
+        return Candidate(name, Forgetting(blocks), workload.platform, seconds, None, held, "rejected", reason)
+    if row is not None:
+        step = step._replace(row=0.0, lane=row / (blocks * workload.batch))
+    value, low, high = (
+        forgetting_seconds(workload, step, setting.rates, blocks, float(steps))
+        for steps in (horizon.value, horizon.low, min(float(horizon.high), workload.length))
+    )
+    seconds = setting.seconds(value, low, high, "rows timed" if row is not None else "rates of the machine")
+    solver = Forgetting(blocks, trial=max(math.ceil(TRIALS * float(horizon.value)), 1))
+    block = workload.length // (blocks * workload.devices)
+    standing, reason = _worth(seconds, setting)
+    if float(horizon.value) * 3 > block:
+        standing = "rejected"
+        reason = f"a start is forgotten after {float(horizon.value):.0f} steps, over a third of a block of {block}"
+    return Candidate(name, solver, workload.platform, seconds, None, held, standing, reason)
+
+
+def iterative(
+    setting: Setting, name: str, first: AbstractIterativeSolver | Blocks, updates: Estimate, each: float | None = None
+) -> Candidate:
+    """A method that iterates, behind a guard.
+
+    Args:
+        setting: the call.
+        name: what to call it.
+        first: the method.
+        updates: how many it is expected to take.
+        each: seconds of one update, where they were timed.
+    """
+    workload, step, rates = setting.workload, setting.step, setting.rates
+    if each is None:
+        each = update_seconds(workload, step, rates, first)
+    rest = iterative_seconds(workload, step, rates, first, 0)
+    counts = (float(updates.value), float(updates.low), min(float(updates.high), workload.length))
+    value, low, high = (rest + count * each for count in counts)
+    affordable = int(min(setting.budget * setting.sequential / each, workload.length))
+    if affordable < counts[2]:
+        # Given up there, the steps follow one after the other.
+        high = max(value, rest + affordable * each + setting.sequential)
+    seconds = setting.seconds(value, low, high, "updates forecast")
+    held = peak_bytes(setting.recurrence, first)
+    standing, reason = _worth(seconds, setting)
+    if setting.memory_limit is not None and held > setting.memory_limit:
+        standing, reason = (
+            "rejected",
+            f"it would hold {held:.2g} bytes, more than the limit of {setting.memory_limit:.2g}",
+        )
+    elif counts[0] > affordable and standing == "possible":
+        standing = "rejected"
+        reason = (
+            f"{counts[0]:.0f} updates are forecast, and the budget of {setting.budget:.0%} of the sequential time is "
+            f"enough for {affordable}"
+        )
+    solver = Guarded(first, Sequential(), budget=affordable)
+    return Candidate(name, solver, workload.platform, seconds, updates, held, standing, reason)
+
+
+def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver | Blocks, Estimate]]:
+    """Methods that iterate, with the iterations forecast for them; of any block length, the best one.
+
+    Args:
+        setting: the call.
+    """
+    found: list[tuple[str, Any, Estimate]] = []
+    iterations, workload = setting.diagnosis.iterations, setting.workload
+    newton = iterations["newton"]
+    on_blocks = []
+    for count in NUMBERS_OF_BLOCKS:
+        block = -(-workload.length // count)
+        if block > 1:
+            solver = Blocks(deer(), block, block)
+            on_blocks.append((solver, newton_on_blocks(newton, workload.length, block)))
+    if on_blocks:
+
+        def expected(entry: tuple[Blocks, Estimate]) -> float:
+            return iterative_seconds(workload, setting.step, setting.rates, entry[0], float(entry[1].value))
+
+        solver, updates = min(on_blocks, key=expected)
+        found.append((f"Newton on blocks of {solver.length}", solver, updates))
+    found.append(("Newton (DEER)", deer(), newton))
+    found.append(("quasi-Newton", quasi_deer(), iterations["quasi_newton"]))
+    found.append(("Jacobi", jacobi(), iterations["jacobi"]))
+    found.append(("Picard", picard(), iterations["picard"]))
+    if float(setting.diagnosis.a.value) > LARGE_TRANSIENT:
+        found.append(("Newton in a trust region (ELK)", elk(), newton))
+    return found
+
+
+def block_numbers(workload: Workload, horizon: float) -> list[int]:
+    """Numbers of blocks worth a look: whole vectors of them, whose blocks are long against the memory.
+
+    Args:
+        workload: sizes.
+        horizon: steps in which the system forgets its start.
+    """
+    shortest = max(3 * horizon, SHORTEST_BLOCK)
+    most = int(workload.length / (shortest * workload.devices))
+    whole = [n for n in range(4, most + 1, 4) if workload.length % (n * workload.devices) == 0]
+    powers = [2**k for k in range(2, 11) if 2**k <= most]
+    return sorted({min(whole, key=lambda n: abs(math.log(n / power))) if whole else power for power in powers})
+
+
+def states_bytes(setting: Setting) -> int:
+    """Bytes of the states that a call returns."""
+    return setting.workload.length * setting.workload.size * setting.recurrence.dtype.itemsize * setting.workload.batch
+
+
+def _worth(seconds: Estimate, setting: Setting) -> tuple[Standing, str]:
+    """Whether a method is expected to be faster than one step after the other."""
+    times = setting.sequential / float(seconds.value)
+    if float(seconds.value) <= GAIN * setting.sequential:
+        return "possible", f"{times:.2g} times as fast as one step after the other"
+    return "rejected", f"{_times(1 / times)} times the sequential time"
+
+
+def _times(factor: float) -> str:
+    """A factor without an exponent where it is of ordinary size."""
+    return f"{factor:.0f}" if 10 <= factor < 1e6 else f"{factor:.2g}"
+
+
+def chosen(candidate: Candidate, reason: str) -> Candidate:
+    """The candidate as the one that is chosen."""
+    return dataclasses.replace(candidate, standing="chosen", reason=reason)

@@ -1,0 +1,72 @@
+"""Why a method was chosen, in sentences that need no knowledge of the others."""
+
+from ..solvers import Forgetting, Guarded
+from .candidate import Candidate
+from .measure import Memory
+from .propose import Setting
+
+
+def reasons_for(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
+    """Sentences on a choice.
+
+    Args:
+        choice: the chosen method.
+        setting: the call.
+        memory: how soon the system forgets its start, if measured.
+    """
+    if isinstance(choice.solver, Forgetting):
+        return _forgetting(choice, setting, memory)
+    if isinstance(choice.solver, Guarded) and choice.updates is not None:
+        return (
+            f"Newton-like methods are forecast to need {float(choice.updates.value):.0f} updates "
+            f"({choice.updates.method}); {_exponent(setting)}",
+            f"should they need more than {choice.solver.budget}, it goes on one step after the other",
+        )
+    return _sequential(choice, setting, memory)
+
+
+def _forgetting(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
+    """Why blocks."""
+    length = setting.workload.length
+    if memory is not None:
+        forgets = f"copies of it that start apart agree to rounding after {memory.steps} of {length} steps"
+    else:
+        forgets = "its exponent says so, and the call finds out for itself"
+    return (
+        f"the system forgets where it started: {forgets}; {_exponent(setting)}",
+        f"so {choice.name} give the same states, and they fill the machine's vector units better than one step at a "
+        "time",
+    )
+
+
+def _sequential(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
+    """Why one step after the other."""
+    diagnosis, length = setting.diagnosis, setting.workload.length
+    found = []
+    if diagnosis.verdict == "unpredictable":
+        horizon = float(diagnosis.prediction_horizon.value)
+        found.append(
+            f"the system is unpredictable: {_exponent(setting)}, so that rounding errors are as large as the states "
+            f"after {horizon:.0f} steps, and a parallel method would need about as many updates as there are steps"
+        )
+    else:
+        found.append(f"no other way is expected to be faster; the system is {diagnosis.verdict}, {_exponent(setting)}")
+        if memory is not None and not memory.forgets:
+            found.append(f"copies of it that start apart do not come together within {memory.steps} of {length} steps")
+        elif memory is not None:
+            found.append(
+                f"it forgets its start within {memory.steps} of {length} steps, but lanes gain too little here"
+            )
+    if choice.device != setting.workload.platform:
+        found.append(
+            f"on the host's processor a step takes less time than the {setting.workload.platform} takes to begin one: "
+            'run it under jax.default_device(jax.devices("cpu")[0])'
+        )
+    return tuple(found)
+
+
+def _exponent(setting: Setting) -> str:
+    """The exponent with its interval."""
+    exponent = setting.diagnosis.exponent
+    value, low, high = (float(each) for each in (exponent.value, exponent.low, exponent.high))
+    return f"largest Lyapunov exponent {value:.3g} per step [{low:.3g}, {high:.3g}]"

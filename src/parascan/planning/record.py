@@ -1,0 +1,136 @@
+"""The plan: what to run, what that is expected to cost, and why nothing else."""
+
+import json
+from collections.abc import Mapping
+
+import equinox as eqx
+
+from ..solvers import AbstractSolver
+from .candidate import Candidate
+
+FORM = 1
+"""Version of the JSON form."""
+
+SHOWN = 5
+"""Candidates that are printed."""
+
+
+class Plan(eqx.Module):
+    """A choice of method for calls of one shape. Prints as a report; ``solver=plan`` runs it.
+
+    Attributes:
+        candidates: every method that was considered, the chosen one first, then by expected time.
+        reasons: why, in sentences.
+        verdict: predictable, marginal, unpredictable or undetermined, by the diagnosis.
+        length: T.
+        size: D.
+        dtype: of the states.
+        batch: sequences at once.
+        devices: over which blocks are spread.
+        rates: where the cost model's numbers come from.
+    """
+
+    candidates: tuple[Candidate, ...]
+    reasons: tuple[str, ...] = eqx.field(static=True)
+    verdict: str = eqx.field(static=True)
+    length: int = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+    dtype: str = eqx.field(static=True)
+    batch: int = eqx.field(static=True)
+    devices: int = eqx.field(static=True)
+    rates: str = eqx.field(static=True)
+
+    @property
+    def chosen(self) -> Candidate:
+        """The chosen method."""
+        return self.candidates[0]
+
+    @property
+    def solver(self) -> AbstractSolver:
+        """What to give to ``rollout`` and ``scan``."""
+        return self.chosen.solver
+
+    @property
+    def device(self) -> str:
+        """Platform on which to run it: not always that of the call, since small systems are faster on the host."""
+        return self.chosen.device
+
+    @property
+    def speedup(self) -> float:
+        """Expected time of one step after the other on the device of the call over that of the choice."""
+        plain = next(each for each in self.candidates if type(each.solver).__name__ == "Sequential")
+        return float(plain.seconds.value) / float(self.chosen.seconds.value)
+
+    @property
+    def rejected(self) -> Mapping[str, str]:
+        """Why not, by the name of the method."""
+        return {each.name: each.reason for each in self.candidates if each.standing == "rejected"}
+
+    def to_json(self) -> str:
+        """JSON that ``from_json`` reads.
+
+        Raises:
+            TypeError: a solver has no form in JSON.
+        """
+        fields = {name: value for name, value in vars(self).items() if name not in ("candidates", "reasons")}
+        lists = {"reasons": list(self.reasons), "candidates": [each.to_dict() for each in self.candidates]}
+        return json.dumps({"form": FORM, **fields, **lists}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """A plan from JSON.
+
+        Args:
+            text: what ``to_json`` returned.
+
+        Raises:
+            ValueError: it is no plan, or one of another form.
+        """
+        try:
+            fields = json.loads(text)
+            form = fields.pop("form")
+            candidates = tuple(Candidate.from_dict(each) for each in fields.pop("candidates"))
+            reasons = tuple(fields.pop("reasons"))
+            plan = cls(candidates=candidates, reasons=reasons, **fields)
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"text: given no JSON of a plan ({error!r}), expected what to_json returned.") from error
+        if form != FORM:
+            raise ValueError(f"text: given a plan of form {form}, expected form {FORM}.")
+        return plan
+
+    def lines(self) -> list[str]:
+        """The report, line by line: the choice, why, and the table of candidates."""
+        best = self.chosen
+        where = f"T = {self.length}, D = {self.size}, {self.dtype}, {self.verdict}, {self.rates} numbers"
+        speed = "" if self.speedup == 1 else f", {self.speedup:.2g} times as fast as one step after the other"
+        found = [f"{best.name} on {best.device}: {_seconds(best)} expected{speed} ({where})"]
+        found.extend(f"  {'why: ' if index == 0 else '     '}{reason}" for index, reason in enumerate(self.reasons))
+        others = self.candidates[1:]
+        found.extend(f"  {each.name}: {_seconds(each)}{_updates(each)}, {each.reason}" for each in others[:SHOWN])
+        if len(others) > SHOWN:
+            found.append(f"  and {len(others) - SHOWN} more, in plan.candidates")
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def _seconds(candidate: Candidate) -> str:
+    """A time and its interval, in a unit that suits it."""
+    value, low, high = (
+        float(each) for each in (candidate.seconds.value, candidate.seconds.low, candidate.seconds.high)
+    )
+    unit, size = next((pair for pair in (("s", 1.0), ("ms", 1e-3)) if value >= pair[1]), ("us", 1e-6))
+    return f"{_digits(value / size)} {unit} [{_digits(low / size)}, {_digits(high / size)}]"
+
+
+def _digits(value: float) -> str:
+    """A number without an exponent where it is of ordinary size."""
+    return f"{value:.0f}" if 100 <= value < 1e6 else f"{value:.2g}"
+
+
+def _updates(candidate: Candidate) -> str:
+    """The forecast of iterations."""
+    if candidate.updates is None:
+        return ""
+    return f" in {float(candidate.updates.value):.0f} updates"
