@@ -26,6 +26,7 @@ SOLVERS = {
     "surrogate": lambda: ps.Newton(ps.Surrogate(lambda carry, x: jax.tree.map(lambda leaf: 0.3 * leaf, carry))),
     "blocks": lambda: ps.Blocks(ps.deer(), 7),
     "blocks_jacobi": lambda: ps.Blocks(ps.jacobi(), 8, burn_in=5),
+    "guarded": lambda: ps.Guarded(ps.deer(), budget=60),
     "gradient_descent": lambda: ps.GradientDescent(optax.sgd(0.7)),
     "gradient_search": lambda: ps.GradientDescent(),
 }

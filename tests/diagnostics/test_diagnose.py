@@ -175,3 +175,11 @@ def test_the_verdict_follows_from_exponent_and_iterations(exponent, newton, agre
 
 def test_a_diagnosis_is_a_record(forgetful):
     assert isinstance(forgetful, Diagnosis)
+
+
+@pytest.mark.parametrize("length", [1, 2, 100])
+def test_a_system_without_memory_takes_one_iteration_of_every_method(length):
+    diagnosis = ps.diagnose(lambda s, x: 0 * s + x, jnp.zeros(1), jnp.ones((length, 1)), key=jax.random.key(0))
+    assert float(diagnosis.exponent.value) == -jnp.inf
+    assert float(diagnosis.memory_horizon.value) == 1
+    assert float(diagnosis.iterations["jacobi"].value) == 1

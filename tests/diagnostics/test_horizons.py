@@ -52,3 +52,8 @@ def test_a_tolerance_that_is_none_is_refused():
     for tolerance in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match=r"tolerance: given .*, expected a positive number"):
             memory_horizon(known(-0.1), known(1.0), tolerance)
+
+
+def test_what_forgets_everything_in_a_step_remembers_for_one():
+    for a in (1.0, math.inf, math.nan):
+        assert float(memory_horizon(known(-math.inf), known(a), 1e-9).value) == 1

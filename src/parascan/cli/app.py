@@ -6,7 +6,9 @@ import typer
 
 from ..paper._provenance import version
 from . import reproduce
+from .calibrate import calibrate
 from .diagnose import diagnose
+from .plan import plan
 from .run import run
 from .systems import systems
 
@@ -19,7 +21,9 @@ app = typer.Typer(
 )
 app.command()(systems)
 app.command()(diagnose)
+app.command()(plan)
 app.command()(run)
+app.command()(calibrate)
 app.add_typer(reproduce.commands, name="reproduce")
 
 

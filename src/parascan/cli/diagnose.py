@@ -1,9 +1,7 @@
 """``parascan diagnose``: what is known of a system before it is rolled out."""
 
-import importlib
-import sys
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import jax
 import typer
@@ -14,25 +12,8 @@ from .. import plot, report
 from ..diagnostics import Diagnosis, window_growth
 from ..paper._files import to_json, write_atomically
 from ._errors import interruptible, wrong_usage
+from ._subject import Subject, subject_of
 from .run import CriterionName, Precision, check_suffix, criterion_of
-from .single_run import build
-
-SEPARATOR = ":"
-"""Between a module and a function in it."""
-
-
-class Subject(NamedTuple):
-    """What is diagnosed.
-
-    Attributes:
-        name: what to call it.
-        call: step, initial state, inputs and length.
-        dt: time that one step stands for.
-    """
-
-    name: str
-    call: tuple[Any, Any, Any, int | None]
-    dt: float
 
 
 def diagnose(
@@ -77,7 +58,7 @@ def diagnose(
     check_suffix("--plot", picture, plot.SUFFIXES)
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
-            found = _subject(subject, length, settings or [], jax.random.key(seed))
+            found = subject_of(subject, length, settings or [], jax.random.key(seed))
         with report.progress() as bar:
             bar.add_task(f"{found.name}: pilots", total=None)
             with wrong_usage():
@@ -107,46 +88,3 @@ def _deliver(diagnosis: Diagnosis, found: Subject, as_json: bool, picture: Path 
         write_atomically(picture, lambda file: plot.save(figure, file, picture.suffix))
         if not as_json:
             report.console().print(f"drew {picture}", soft_wrap=True)
-
-
-def _subject(text: str, length: int | None, settings: list[str], key: jax.Array) -> Subject:
-    """The system, or what a function returns.
-
-    Raises:
-        TypeError: what is named is no such function.
-        ValueError: an unknown name, or settings for a function.
-    """
-    if SEPARATOR in text:
-        if settings:
-            raise ValueError("--set: given for a function, expected only for a registered system.")
-        step, init, xs = _returned(text)
-        if xs is not None and length is not None:
-            xs = jax.tree.map(lambda leaf: leaf[:length], xs)
-        steps = length if xs is None else None
-        return Subject(text, (step, init, xs, 10_000 if xs is None and steps is None else steps), 1.0)
-    steps = 10_000 if length is None else length
-    system = build(text, settings, key)
-    return Subject(
-        system.name, (system.step, system.initial_state, system.inputs(steps, key=key), steps), system.dt or 1.0
-    )
-
-
-def _returned(text: str) -> tuple[Any, Any, Any]:
-    """What ``module:function`` returns.
-
-    Raises:
-        TypeError: it returns something else than a step, an initial state and inputs.
-        ValueError: there is no such module or function.
-    """
-    module, _, function = text.partition(SEPARATOR)
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"SYSTEM: given {text!r}, expected module:function that can be imported; {error}.") from error
-    made = make()
-    if not (isinstance(made, tuple) and len(made) == 3 and callable(made[0])):
-        raise TypeError(f"SYSTEM: given {text!r}, which returns no tuple (step, init, xs), expected one.")
-    return made

@@ -168,6 +168,9 @@ def jacobi_formula(behavior: Behavior) -> float:
     """
     if not behavior.exponent < 0:
         return math.inf
+    if behavior.exponent == -math.inf:
+        # Every step forgets all before it, and constants relative to such an exponent mean nothing.
+        return 1.0
     return (behavior.log_a + max(behavior.log_drop, 0.0)) / -behavior.exponent
 
 

@@ -32,6 +32,9 @@ def memory_horizon(exponent: Estimate, a: Estimate, tolerance: float) -> Estimat
     positive("tolerance", tolerance)
 
     def steps(exponent: float, a: float) -> float:
+        if exponent == -math.inf:
+            # One step leaves nothing, and constants relative to such an exponent mean nothing.
+            return 1.0
         excess = math.log(max(a, 1.0)) - math.log(tolerance) if a < math.inf else math.inf
         return _quotient(max(excess, 0.0), -exponent)
 

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
-from scipy.optimize import nnls
 
 from .._blocks import Blocked
 from .._hoist import hoist
@@ -150,6 +149,9 @@ def _recurrence(matrices: Array, drive: Array) -> Array:
 
 def _fit(rows: list[list[float]], seconds: list[float]) -> tuple[float, ...]:
     """Coefficients, none negative, that give the times with the least relative error."""
+    # Loaded here, since it changes the filters of warnings.
+    from scipy.optimize import nnls
+
     times = np.asarray(seconds)
     return tuple(float(each) for each in nnls(np.asarray(rows) / times[:, None], np.ones(len(times)))[0])
 

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from .._blocks import Blocked
 from .._problem import Recurrence
 from .._types import Tree
-from ..lanes import coupling_rows, fill_rows
+from ..lanes import Layout, coupling_rows, fill_rows, scan_blocks
 from ..solvers import AbstractIterativeSolver, Blocks, Iterate
 from .cost import StepCost, Workload
 from .rates import Rates
@@ -20,8 +20,8 @@ from .timing import seconds_of
 ROWS = 64
 """Steps that every lane of a pilot takes."""
 
-STEPS_ALONE = 2048
-"""Steps of the sequential pilot."""
+STEPS_ALONE = 2**15
+"""Steps of the sequential pilot, at most."""
 
 STEPS_OF_UPDATES = 4096
 """Steps over which one update of an iterative method is timed, at most."""
@@ -97,6 +97,23 @@ def measure_row(recurrence: Recurrence, rates: Rates, lanes: int) -> float:
         return fill_rows(StateStep(pilot), pilot.initial, pilot.inputs, pilot.length, lanes)
 
     return _beyond_call(seconds_of(run, pilot), rates) / ROWS
+
+
+def measure_blocks(recurrence: Recurrence, workload: Workload, blocks: int, trial: int) -> float:
+    """Seconds of a whole run in blocks, with finding out on the way that the system forgets.
+
+    Args:
+        recurrence: the whole.
+        workload: its sizes.
+        blocks: their number.
+        trial: steps after which it gives up.
+    """
+    layout = Layout(workload.length, workload.size, workload.work, lanes=blocks, trial=trial)
+
+    def run(recurrence: Recurrence) -> tuple[Array, Array]:
+        return scan_blocks(StateStep(recurrence), recurrence.initial, recurrence.inputs, layout)
+
+    return seconds_of(run, recurrence)
 
 
 def measure_update(

@@ -20,7 +20,7 @@ from ..solvers import Forgetting, Sequential
 from .calibration import known_rates
 from .candidate import Candidate
 from .cost import StepCost, Workload, step_cost, workload_of
-from .measure import ROWS, Memory, measure_memory, measure_row, measure_step, measure_update, on_host
+from .measure import ROWS, Memory, measure_blocks, measure_memory, measure_row, measure_step, measure_update, on_host
 from .propose import Setting, block_numbers, chosen, forgetting, iterative, newton_family, sequential
 from .rates import Rates, built_in
 from .reasons import reasons_for
@@ -31,6 +31,9 @@ WORTH_TIMING = 4.0
 
 ROUNDING = 128
 """Units of rounding to which a run in blocks lets copies come together."""
+
+BRIEF = 0.1
+"""Seconds of sequential evaluation up to which runs in blocks are timed whole."""
 
 KEPT = 2
 """Numbers of blocks that stay among the candidates."""
@@ -119,6 +122,7 @@ def plan(
         length=recurrence.length,
         size=recurrence.size,
         dtype=str(recurrence.dtype),
+        platform=platform,
         batch=batch,
         devices=devices,
         rates="measured" if measure else origin,
@@ -159,9 +163,19 @@ def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Cand
         row = measure_row(setting.recurrence, setting.rates, lanes) if timed else None
         candidates.append(forgetting(setting, blocks, horizon, row))
     kept = sorted(candidates, key=_expected)[:KEPT]
-    if unsuited is None:
-        return kept
-    return [_rejected(each, unsuited) for each in kept[:1]]
+    if unsuited is not None:
+        return [_rejected(each, unsuited) for each in kept[:1]]
+    brief = setting.sequential <= BRIEF and setting.workload.batch == setting.workload.devices == 1
+    return [_timed(each, setting, horizon) if seen.measured and brief else each for each in kept]
+
+
+def _timed(candidate: Candidate, setting: Setting, horizon: Estimate) -> Candidate:
+    """A run in blocks that may win, timed as a whole: what its parts leave out matters in a short one."""
+    solver = candidate.solver
+    if not isinstance(solver, Forgetting) or solver.blocks is None or candidate.standing == "rejected":
+        return candidate
+    whole = measure_blocks(setting.recurrence, setting.workload, solver.blocks, solver.trial or 1)
+    return forgetting(setting, solver.blocks, horizon, whole=whole)
 
 
 def _horizon(setting: Setting, seen: _Seen) -> Estimate:
@@ -173,6 +187,8 @@ def _horizon(setting: Setting, seen: _Seen) -> Estimate:
     fall = -np.log(ROUNDING * float(jnp.finfo(setting.recurrence.dtype).eps))
 
     def steps_at(rate: float) -> float:
+        if rate == -np.inf:
+            return 1.0
         return (fall + np.log(max(float(a.value), 1.0))) / -rate if rate < 0 else float("inf")
 
     value, low, high = (steps_at(float(each)) for each in (exponent.value, exponent.low, exponent.high))
@@ -233,7 +249,7 @@ def _only_sequential(signature: Signature, platform: str, batch: int, devices: i
     value = step_cost(work, rates).alone * signature.length + step.alone
     seconds = estimate_of(value, 0.0, 10 * value, "rates of the machine", "s", 0.5)
     only = Candidate("one step after the other", Sequential(), platform, seconds, None, 0, "chosen", reason)
-    known = (signature.length, layout.size, str(dtype), batch, devices, "built-in")
+    known = (signature.length, layout.size, str(dtype), platform, batch, devices, "built-in")
     return Plan((only,), (reason,), "undetermined", *known)
 
 

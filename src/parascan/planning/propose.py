@@ -36,7 +36,7 @@ from .rates import Rates
 MEASURED, MODELED = 1.25, 2.0
 """Factors by which a time may be off that follows from measured steps, and from rates alone."""
 
-GAIN = 0.97
+GAIN = 0.9
 """Part of the sequential time that a method may be expected to take at most to be worth its risk."""
 
 NUMBERS_OF_BLOCKS = (16, 64, 256, 1024, 4096)
@@ -94,7 +94,9 @@ def sequential(setting: Setting) -> Candidate:
     return Candidate("one step after the other", Sequential(), platform, seconds, None, held, "possible", reason)
 
 
-def forgetting(setting: Setting, blocks: int, horizon: Estimate, row: float | None = None) -> Candidate:
+def forgetting(
+    setting: Setting, blocks: int, horizon: Estimate, row: float | None = None, whole: float | None = None
+) -> Candidate:
     """Blocks side by side.
 
     Args:
@@ -102,6 +104,7 @@ def forgetting(setting: Setting, blocks: int, horizon: Estimate, row: float | No
         blocks: their number for each sequence on each device.
         horizon: steps in which the system forgets its start.
         row: seconds of a row of as many lanes, where it was timed.
+        whole: seconds of such a call, where it was timed.
     """
     workload, step = setting.workload, setting.step
     name, held = f"{blocks * workload.devices} blocks side by side", states_bytes(setting)
@@ -118,7 +121,10 @@ def forgetting(setting: Setting, blocks: int, horizon: Estimate, row: float | No
         forgetting_seconds(workload, step, setting.rates, blocks, float(steps))
         for steps in (horizon.value, horizon.low, min(float(horizon.high), workload.length))
     )
-    seconds = setting.seconds(value, low, high, "rows timed" if row is not None else "rates of the machine")
+    method = "rows timed" if row is not None else "rates of the machine"
+    if whole is not None:
+        value, low, high, method = whole, whole, max(high - value, 0.0) + whole, "timed"
+    seconds = setting.seconds(value, low, high, method)
     solver = Forgetting(blocks, trial=max(math.ceil(TRIALS * float(horizon.value)), 1))
     block = workload.length // (blocks * workload.devices)
     standing, reason = _worth(seconds, setting)

@@ -59,17 +59,18 @@ class Rates:
 
 BUILT_IN: Mapping[str, Rates] = MappingProxyType(
     {
-        # Fitted by `parascan calibrate` on two cores of an AMD EPYC, float32 and float64 together, and rounded.
+        # Fitted by `parascan calibrate` on two cores of an AMD EPYC in float32, rounded; steps alone by hand between
+        # those of networks and of flows, which differ by a factor of two.
         "cpu": Rates(
-            call=3e-5,
-            turn=8e-9,
-            operation=9e-11,
-            row=4e-7,
-            lane=1e-9,
-            lane_operation=3e-11,
-            product=1.0,
-            link=8e-9,
-            link_entry=1.5e-9,
+            call=1.8e-5,
+            turn=1.2e-8,
+            operation=3.5e-11,
+            row=1.7e-7,
+            lane=1.9e-9,
+            lane_operation=7e-12,
+            product=0.65,
+            link=9e-9,
+            link_entry=3.2e-10,
         ),
         # From published figures: a loop turn of small kernels takes some 10 microseconds, whatever it computes.
         "gpu": Rates(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import equinox as eqx
 
-from ..solvers import AbstractSolver
+from ..solvers import AbstractSolver, Sequential
 from .candidate import Candidate
 
 FORM = 1
@@ -25,6 +25,7 @@ class Plan(eqx.Module):
         length: T.
         size: D.
         dtype: of the states.
+        platform: of the call.
         batch: sequences at once.
         devices: over which blocks are spread.
         rates: where the cost model's numbers come from.
@@ -36,6 +37,7 @@ class Plan(eqx.Module):
     length: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
     dtype: str = eqx.field(static=True)
+    platform: str = eqx.field(static=True)
     batch: int = eqx.field(static=True)
     devices: int = eqx.field(static=True)
     rates: str = eqx.field(static=True)
@@ -58,7 +60,9 @@ class Plan(eqx.Module):
     @property
     def speedup(self) -> float:
         """Expected time of one step after the other on the device of the call over that of the choice."""
-        plain = next(each for each in self.candidates if type(each.solver).__name__ == "Sequential")
+        plain = next(
+            each for each in self.candidates if isinstance(each.solver, Sequential) and each.device == self.platform
+        )
         return float(plain.seconds.value) / float(self.chosen.seconds.value)
 
     @property

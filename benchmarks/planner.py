@@ -1,0 +1,242 @@
+"""`python -m benchmarks.planner`: the planner over the zoo, its regret, and its forecasts against what happened.
+
+Regret is the time of the planned method over that of the best of all methods tried: the plan, the default, one step
+after the other, blocks side by side in several numbers, Newton and quasi-Newton on every step and on blocks. All of
+them take turns in one process; each counts with its least time, which what else the machine does disturbs least.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import typer
+from rich.console import Console
+
+import parascan as ps
+
+from . import machine
+from .harness import assert_close
+from .workloads import Workload
+from .zoo import Specimen, more_flows, scan_form, sequential, zoo
+
+FOLDER = Path(__file__).parent / "results" / "planner"
+
+BLOCKS = (8, 16, 32, 64, 128, 256)
+"""Numbers of blocks side by side that are tried beside the plan's."""
+
+HOPELESS = 15.0
+"""Times the sequential time from which a method is not tried, as the plan expects it: it cannot be the best."""
+
+PATIENCE = 4
+"""Times the iterations forecast after which a method is given up."""
+
+ROUNDS = 7
+
+console = Console()
+
+
+def main(
+    longest: Annotated[int, typer.Option(help="Steps of the longest sequences.")] = 10**6,
+    kinds: Annotated[str, typer.Option(help="Kinds of systems, separated by commas; all when empty.")] = "",
+    flows: Annotated[bool, typer.Option(help="Add all flows of dysts, where it is installed.")] = False,
+    again: Annotated[bool, typer.Option(help="Measure anew what is stored.")] = False,
+) -> None:
+    """Judge the planner; every finished system is stored, and not measured again by the next run."""
+    jax.config.update("jax_enable_x64", True)
+    path = FOLDER / f"{machine.slug()}.jsonl"
+    specimens = [s for s in (*zoo(longest), *(more_flows() if flows else ())) if s.kind in kinds or not kinds]
+    done = {} if again else stored(path)
+    start, measured = time.monotonic(), 0
+    for index, specimen in enumerate(specimens):
+        if specimen.name in done:
+            continue
+        row = judge(specimen)
+        measured += 1
+        append(path, row)
+        left = (time.monotonic() - start) / measured * (len(specimens) - index - 1)
+        console.print(
+            f"{index + 1}/{len(specimens)} {specimen.name}: regret {row['regret']:.2f} (best: {row['best']}), "
+            f"{row['speed']:.2f} of lax.scan, planned {row['planned']}; about {left:.0f} s left",
+            markup=False,
+        )
+    summarize(list(stored(path).values()))
+
+
+def judge(specimen: Specimen, rounds: int = ROUNDS) -> dict[str, Any]:
+    """One system: its plan, the times of all methods, and how often Newton really iterated.
+
+    Args:
+        specimen: the system.
+        rounds: turns of every method.
+    """
+    w = specimen.make()
+    began = time.perf_counter()
+    plan = ps.plan(w.step, w.initial, w.inputs, w.length)
+    took = time.perf_counter() - began
+    diagnosis = ps.diagnose(w.step, w.initial, w.inputs, w.length, key=jax.random.key(0))
+    programs = _solving(_programs(w, plan), w, exact=plan.verdict == "predictable")
+    times = _least(programs, w, rounds)
+    best = min(times, key=lambda name: times[name])
+    forecast = diagnosis.iterations["newton"]
+    return {
+        "name": specimen.name,
+        "kind": specimen.kind,
+        "length": w.length,
+        "size": plan.size,
+        "exponent": float(diagnosis.exponent.value),
+        "verdict": plan.verdict,
+        "planned": plan.chosen.name,
+        "expected_seconds": float(plan.chosen.seconds.value),
+        "interval": [float(plan.chosen.seconds.low), float(plan.chosen.seconds.high)],
+        "forecast": [float(forecast.value), float(forecast.low), float(forecast.high)],
+        "iterations": _iterations(w, float(forecast.value)),
+        "times": times,
+        "best": best,
+        "regret": times["plan"] / times[best],
+        "default_regret": times["default"] / times[best],
+        "speed": times["lax.scan"] / times["plan"],
+        "default_speed": times["lax.scan"] / times["default"],
+        "planning_seconds": took,
+    }
+
+
+def _programs(w: Workload, plan: Any) -> dict[str, Callable[[Any, Any], Any]]:
+    """Every method as a compiled function of the initial state and the inputs."""
+
+    def ours(solver: Any) -> Callable[[Any, Any], Any]:
+        return jax.jit(lambda s0, xs: ps.scan(scan_form(w.step), s0, xs, w.length, solver=solver)[1])
+
+    def within(solver: Any, most: int) -> Callable[[Any, Any], Any]:
+        def run(s0: Any, xs: Any) -> tuple[Any, Any]:
+            solution = ps.rollout(w.step, s0, xs, w.length, solver=solver, max_iterations=most, throw=False)
+            return solution.states, solution.result == ps.Result.successful
+
+        return jax.jit(run)
+
+    found = {"lax.scan": sequential(w), "default": ours(None), "plan": ours(plan)}
+    for blocks in BLOCKS:
+        if w.length >= 128 * blocks:
+            found[f"{blocks} blocks"] = ours(ps.Forgetting(blocks))
+    plain = next(each for each in plan.candidates if isinstance(each.solver, ps.Sequential))
+    for each in plan.candidates:
+        hopeful = float(each.seconds.value) <= HOPELESS * float(plain.seconds.value)
+        if isinstance(each.solver, ps.Guarded) and each.updates is not None and hopeful:
+            found[each.name] = within(each.solver.first, int(PATIENCE * float(each.updates.value)) + 20)
+    return found
+
+
+def _solving(
+    programs: Mapping[str, Callable[[Any, Any], Any]], w: Workload, *, exact: bool
+) -> dict[str, Callable[[Any, Any], Any]]:
+    """The programs that find the sequential states; a method that gives up is none for this system.
+
+    Args:
+        programs: by name.
+        w: the system.
+        exact: whether it forgets rounding errors, so that all must agree.
+    """
+    expected = sequential(w)(w.initial, w.inputs)
+    kept = {}
+    for name, program in programs.items():
+        found = program(w.initial, w.inputs)
+        iterates = isinstance(found, tuple) and len(found) == 2 and jnp.asarray(found[1]).dtype == bool
+        states, solved = found if iterates else (found, True)
+        if not bool(solved):
+            continue
+        if exact:
+            assert_close(states, expected, 2**43 if iterates else 2**16, name)
+        kept[name] = program
+    return kept
+
+
+def _least(programs: Mapping[str, Callable[[Any, Any], Any]], w: Workload, rounds: int) -> dict[str, float]:
+    """The least seconds of every program over rounds in which all take their turn."""
+    times = dict.fromkeys(programs, math.inf)
+    names = list(programs)
+    for name in names:
+        jax.block_until_ready(programs[name](w.initial, w.inputs))
+    for turn in range(rounds):
+        for name in names if turn % 2 == 0 else reversed(names):
+            start = time.perf_counter()
+            count = 0
+            while count == 0 or time.perf_counter() - start < 0.005:
+                jax.block_until_ready(programs[name](w.initial, w.inputs))
+                count += 1
+            times[name] = min(times[name], (time.perf_counter() - start) / count)
+    return times
+
+
+def _iterations(w: Workload, forecast: float) -> int | None:
+    """How many updates Newton really takes, where that can be found out in reasonable time."""
+    if w.length * forecast > 2e7:
+        return None
+    most = int(PATIENCE * forecast) + 20
+    solution = ps.rollout(
+        w.step, w.initial, w.inputs, w.length, solver=ps.deer(), max_iterations=min(most, w.length), throw=False
+    )
+    return int(solution.stats.iterations) if bool(solution.result == ps.Result.successful) else None
+
+
+def stored(path: Path) -> dict[str, dict[str, Any]]:
+    """What was measured before, by name."""
+    if not path.exists():
+        return {}
+    return {row["name"]: row for row in map(json.loads, path.read_text().splitlines())}
+
+
+def append(path: Path, row: Mapping[str, Any]) -> None:
+    """One more line; half a line, as an interrupt may leave it, cannot come about."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = {**stored(path), row["name"]: row}
+    partial = path.with_suffix(".part")
+    partial.write_text("".join(json.dumps(each) + "\n" for each in lines.values()))
+    partial.replace(path)
+
+
+def summary(rows: list[Mapping[str, Any]]) -> dict[str, float]:
+    """Regrets and speeds of plan and default, and how good the forecasts were.
+
+    Args:
+        rows: what ``judge`` returned.
+    """
+    regret, default = (np.array([row[name] for row in rows]) for name in ("regret", "default_regret"))
+    inside = [row["interval"][0] <= row["times"]["plan"] <= row["interval"][1] for row in rows]
+    known = [row for row in rows if row["iterations"] is not None]
+    close = [_close(row["forecast"][0], row["iterations"]) for row in known]
+    return {
+        "systems": len(rows),
+        "plan: geometric mean of the regret": float(np.exp(np.mean(np.log(regret)))),
+        "plan: worst regret": float(regret.max()),
+        "plan: least part of lax.scan's speed": float(min(row["speed"] for row in rows)),
+        "default: geometric mean of the regret": float(np.exp(np.mean(np.log(default)))),
+        "default: worst regret": float(default.max()),
+        "default: least part of lax.scan's speed": float(min(row["default_speed"] for row in rows)),
+        "seconds within their interval": float(np.mean(inside)),
+        "iterations within 1.5 times or 2": float(np.mean(close)) if close else math.nan,
+        "median seconds of planning": float(np.median([row["planning_seconds"] for row in rows])),
+    }
+
+
+def _close(forecast: float, actual: float) -> bool:
+    """Whether a forecast counts as right."""
+    return abs(forecast - actual) <= 2 or max(forecast, actual) <= 1.5 * min(forecast, actual)
+
+
+def summarize(rows: list[dict[str, Any]]) -> None:
+    """Print the summary, the worst cases first."""
+    if not rows:
+        return
+    for row in sorted(rows, key=lambda row: -row["regret"])[:8]:
+        console.print(f"  regret {row['regret']:.2f}: {row['name']}, planned {row['planned']}, best {row['best']}")
+    for name, value in summary(rows).items():
+        console.print(f"{name}: {value:.3g}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

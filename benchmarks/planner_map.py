@@ -1,0 +1,132 @@
+"""`python -m benchmarks.planner_map`: the page on planning from the stored judgement of the planner: map and tables."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from .planner import FOLDER, stored, summary
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "planning.md"
+PICTURES = DOCUMENT.parent / "pictures"
+BEGIN, END = "<!-- judgement: begin -->", "<!-- judgement: end -->"
+
+COLORS = {"one step after the other": "#8A8A8A", "blocks side by side": "#0072B2", "Newton": "#D55E00"}
+"""Of the winning methods, apart for every kind of color blindness and in gray."""
+
+MARKERS = {"one step after the other": "o", "blocks side by side": "s", "Newton": "^"}
+
+LARGEST_GAIN = 8.0
+"""Speed at which markers stop growing."""
+
+CLEAR = 1.05
+"""Times the sequential speed from which a method has won, and not merely drawn."""
+
+
+def winner(row: Mapping[str, Any]) -> str:
+    """The kind of the fastest method; one step after the other where nothing is clearly faster.
+
+    Args:
+        row: of the planner's judgement.
+    """
+    times = {"one step after the other": row["times"]["lax.scan"]}
+    for name, seconds in row["times"].items():
+        kind = "blocks side by side" if name.endswith("blocks") else "Newton" if "Newton" in name else None
+        if kind is None and name in ("default", "plan"):
+            planned = row["planned"] if name == "plan" else "blocks"
+            kind = "blocks side by side" if "side by side" in planned or name == "default" else None
+        if kind is not None:
+            times[kind] = min(times.get(kind, np.inf), seconds)
+    best = min(times, key=lambda kind: times[kind])
+    return best if gain(row) >= CLEAR else "one step after the other"
+
+
+def gain(row: Mapping[str, Any]) -> float:
+    """How many times as fast as one step after the other the best method is."""
+    return row["times"]["lax.scan"] / min(row["times"].values())
+
+
+def draw(rows: list[dict[str, Any]]) -> Any:
+    """Winners over exponent and length, and over exponent and size.
+
+    Args:
+        rows: of the planner's judgement.
+
+    Returns:
+        A matplotlib figure.
+    """
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.4), sharex=True, layout="constrained")
+    rng = np.random.default_rng(0)
+    for panel, (name, label) in zip(axes, (("length", "steps T"), ("size", "size of the state D")), strict=True):
+        panel.axvspan(0, 10, color="#F2F2F2", lw=0)
+        panel.axvline(0, color="#222222", lw=1)
+        for kind, color in COLORS.items():
+            chosen = [row for row in rows if winner(row) == kind]
+            # Moved a little, so that systems of one length do not hide one another.
+            moved = [row[name] * np.exp(rng.normal(0, 0.08)) for row in chosen]
+            exponents = [max(row["exponent"], -20.0) for row in chosen]
+            sizes = [14 + 14 * (min(gain(row), LARGEST_GAIN) - 1) for row in chosen]
+            panel.scatter(exponents, moved, s=sizes, c=color, marker=MARKERS[kind], alpha=0.8, lw=0, label=kind)
+        panel.set_xscale("symlog", linthresh=0.01)
+        panel.set_yscale("log")
+        panel.set_xlim(-30, 1.5)
+        panel.set_xticks([-10, -1, -0.1, 0, 0.1, 1], ["-10", "-1", "-0.1", "0", "0.1", "1"])
+        panel.set_xlabel(r"largest Lyapunov exponent $\lambda$, 1/step")
+        panel.set_ylabel(label)
+        panel.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_sizes([40])
+    axes[0].text(0.012, axes[0].get_ylim()[0] * 1.3, "unpredictable", fontsize=8, color="#555555", rotation=90)
+    return figure
+
+
+def tables(path: Path) -> str:
+    """The summary and every system, worst regret first, in Markdown.
+
+    Args:
+        path: of the stored judgement.
+    """
+    rows = list(stored(path).values())
+    lines = ["| measure | |", "|---|---|"]
+    lines.extend(f"| {name} | {value:.3g} |" for name, value in summary(rows).items())
+    lines += [
+        "",
+        "| system | exponent | best method | planned | plan / best | default / best | plan, of lax.scan | "
+        "default, of lax.scan | Newton: forecast | measured |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: -row["regret"]):
+        iterations = "" if row["iterations"] is None else row["iterations"]
+        lines.append(
+            f"| {row['name']} | {row['exponent']:.3g} | {row['best']} | {row['planned']} | {row['regret']:.2f} | "
+            f"{row['default_regret']:.2f} | {row['speed']:.2f} | {row['default_speed']:.2f} | "
+            f"{row['forecast'][0]:.0f} | {iterations} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Draw the map and put the tables of all machines between the marks of the page."""
+    paths = sorted(FOLDER.glob("*.jsonl"))
+    if not paths:
+        raise SystemExit("nothing is stored: run python -m benchmarks.planner first")
+    PICTURES.mkdir(exist_ok=True)
+    rows = list(stored(paths[0]).values())
+    figure = draw(rows)
+    for suffix in ("svg", "png"):
+        figure.savefig(PICTURES / f"planning_map.{suffix}", dpi=160)
+    text = "\n\n".join(f"Measured on {path.stem.replace('-', ' ')}.\n\n{tables(path)}" for path in paths)
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The cost model: more work costs more, measured numbers replace modeled ones, and calibration is kept and found."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import parascan as ps
+from parascan._problem import ScanProblem
+from parascan._signature import resolve
+from parascan.planning import Rates, built_in, cache_file, calibrate, known_rates
+from parascan.planning.cost import (
+    StepCost,
+    forgetting_seconds,
+    iterative_seconds,
+    sequential_seconds,
+    step_cost,
+    update_seconds,
+    workload_of,
+)
+from parascan.planning.measure import measure_memory, measure_row, measure_step, measure_update
+from parascan.planning.timing import seconds_of
+
+
+def recurrence(size=4, length=4096):
+    weights = 0.5 * jax.random.normal(jax.random.key(0), (size, size)) / size**0.5
+    xs = jax.random.normal(jax.random.key(1), (length, size))
+
+    def step(s, x):
+        return jnp.tanh(weights @ s + x)
+
+    return ScanProblem.of(resolve(step, jnp.zeros(size), xs, None, scan_form=False), reverse=False).recurrence
+
+
+def workload(size=4, length=4096, **others):
+    return workload_of(recurrence(size, length), "cpu")._replace(**others)
+
+
+RATES = built_in("cpu")
+STEP = StepCost(alone=1e-8, row=1e-7, lane=2e-9, product=1e-9)
+
+
+def test_sizes_are_read_off_the_step():
+    found = workload(4)
+    assert (found.length, found.size, found.columns, found.diagonal_columns) == (4096, 4, 4, 4)
+    assert workload(16).work > found.work
+    diagonal = ScanProblem.of(
+        resolve(lambda s, x: 0.5 * jnp.tanh(s) + x, jnp.zeros(8), jnp.zeros((50, 8)), None, scan_form=False),
+        reverse=False,
+    ).recurrence
+    assert workload_of(diagonal, "cpu").columns == 1
+
+
+def test_times_follow_from_their_parts():
+    w = workload()
+    assert sequential_seconds(w, STEP, RATES) == pytest.approx(RATES.call + 4096 * 1e-8)
+    # 64 rows of 64 lanes, and ten with the eight lanes that find out.
+    expected = 4 * RATES.call + 10 * (1e-7 + 72 * 2e-9) + 64 * (1e-7 + 64 * 2e-9)
+    assert forgetting_seconds(w, STEP, RATES, 64, 10) == pytest.approx(expected)
+    links = 4096 * (RATES.link + RATES.link_entry * 16)
+    update = (1e-7 + 4096 * 2e-9) + 1e-7 + 4 * 1e-9 * 4096 + links
+    assert update_seconds(w, STEP, RATES, ps.deer()) == pytest.approx(update)
+    whole = 4 * RATES.call + 3 * update + (1e-7 + 4096 * 2e-9)
+    assert iterative_seconds(w, STEP, RATES, ps.deer(), 3) == pytest.approx(whole)
+
+
+def test_what_linearizes_less_costs_less():
+    w = workload()
+    order = [ps.jacobi(), ps.picard(), ps.quasi_deer(), ps.deer(), ps.elk()]
+    costs = [update_seconds(w, STEP, RATES, solver) for solver in order]
+    assert costs == sorted(costs)
+    assert update_seconds(w, STEP, RATES, ps.Blocks(ps.deer(), 64)) < costs[3] + 64 * 2 * STEP.row
+
+
+@pytest.mark.parametrize("change", [{"length": 8192}, {"batch": 4}])
+def test_more_steps_cost_more(change):
+    for cost in (
+        lambda w: sequential_seconds(w, STEP, RATES),
+        lambda w: forgetting_seconds(w, STEP, RATES, 64, 10),
+        lambda w: update_seconds(w, STEP, RATES, ps.deer()),
+    ):
+        assert cost(workload(**change)) > cost(workload())
+
+
+def test_larger_steps_cost_more():
+    small, large = (step_cost(workload(size), RATES) for size in (4, 64))
+    assert large.alone > small.alone
+    assert large.lane > small.lane
+
+
+def test_measured_steps_are_positive_and_marked():
+    problem = recurrence()
+    found = measure_step(problem, RATES)
+    assert found.measured
+    assert found.alone > 0
+    assert found.lane > 0
+    assert found.row >= 0
+    assert measure_row(problem, RATES, 8) > 0
+    assert measure_update(problem, RATES, workload(), ps.deer()) > 0
+    assert measure_update(problem, RATES, workload(), ps.Blocks(ps.deer(), 32)) > 0
+
+
+def test_memory_is_measured_by_copies_that_meet():
+    forgets = measure_memory(recurrence())
+    assert forgets.forgets
+    # A factor of at most one half a step, down from one to rounding.
+    assert 4 <= forgets.steps <= 40
+    chaotic = resolve(lambda s, _: 3.9 * s * (1 - s), jnp.asarray(0.3), None, 4096, scan_form=False)
+    assert not measure_memory(ScanProblem.of(chaotic, reverse=False).recurrence).forgets
+
+
+def test_the_least_of_several_runs_counts():
+    calls = []
+
+    def program(x):
+        calls.append(1)
+        return x + 1
+
+    assert 0 < seconds_of(program, jnp.ones(3)) < 1
+    assert len(calls) == 1
+
+
+def test_rates_survive_json_and_refuse_nonsense():
+    assert Rates.from_json(RATES.to_json()) == RATES
+    for text in ("", "[]", '{"call": 1}'):
+        with pytest.raises(ValueError, match="rates: given no JSON"):
+            Rates.from_json(text)
+    for value in (-1.0, float("nan"), float("inf"), "3"):
+        with pytest.raises(ValueError, match="turn: given"):
+            dataclasses.replace(RATES, turn=value)
+
+
+def test_unknown_platforms_count_as_accelerators():
+    assert built_in("tpu") == built_in("gpu") != built_in("cpu")
+
+
+def test_a_calibration_is_found_again_and_only_on_its_machine(tmp_path, monkeypatch):
+    assert known_rates("cpu", tmp_path) == (RATES, "built-in")
+    other = dataclasses.replace(RATES, turn=1e-7)
+    path = cache_file("cpu", tmp_path)
+    path.write_text(other.to_json())
+    assert known_rates("cpu", tmp_path) == (other, "calibrated")
+    path.write_text("broken")
+    assert known_rates("cpu", tmp_path) == (RATES, "built-in")
+    path.write_text(other.to_json())
+    monkeypatch.setattr(jax, "__version__", "another")
+    assert known_rates("cpu", tmp_path) == (RATES, "built-in")
+
+
+def test_the_cache_is_where_the_user_wants_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_file("cpu").parent == tmp_path / "parascan"
+
+
+def test_calibration_measures_every_rate():
+    lines = []
+    rates = calibrate(lines.append)
+    assert len(lines) >= 6
+    values = vars(rates)
+    assert all(np.isfinite(value) for value in values.values())
+    assert rates.call > 0
+    assert rates.turn + rates.operation > 0
+    json.loads(rates.to_json())
