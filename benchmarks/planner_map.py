@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from .planner import FOLDER, stored, summary
 
@@ -48,19 +48,14 @@ def gain(row: Mapping[str, Any]) -> float:
     return row["times"]["lax.scan"] / min(row["times"].values())
 
 
-def draw(rows: list[dict[str, Any]]) -> Any:
+def draw(rows: list[dict[str, Any]]) -> Figure:
     """Winners over exponent and length, and over exponent and size.
 
     Args:
         rows: of the planner's judgement.
-
-    Returns:
-        A matplotlib figure.
     """
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.4), sharex=True, layout="constrained")
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    axes = figure.subplots(1, 2, sharex=True)
     rng = np.random.default_rng(0)
     for panel, (name, label) in zip(axes, (("length", "steps T"), ("size", "size of the state D")), strict=True):
         panel.axvspan(0, 10, color="#F2F2F2", lw=0)

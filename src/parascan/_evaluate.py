@@ -20,7 +20,7 @@ from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
 from .diagnostics.certify import Requirements, certificate_of
-from .planning import built_in, updates_within
+from .planning import updates_within
 from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Guarded, Sequential, deer
 
 Direct = AbstractDirectSolver | Forgetting
@@ -171,7 +171,7 @@ def _updates_bought(solver: Guarded, recurrence: Recurrence) -> int:
     """The budget of a guarded method in updates."""
     if isinstance(solver.budget, int):
         return solver.budget
-    return updates_within(solver.budget, recurrence, solver.first, built_in(jax.default_backend()))
+    return updates_within(solver.budget, recurrence, solver.first)
 
 
 def _in_blocks(

@@ -5,13 +5,12 @@ import json
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import parascan as ps
 from parascan._problem import ScanProblem
 from parascan._signature import resolve
-from parascan.planning import Rates, built_in, cache_file, calibrate, known_rates
+from parascan.planning import Rates, built_in, cache_file, calibrate, calibration, known_rates
 from parascan.planning.cost import (
     StepCost,
     forgetting_seconds,
@@ -39,7 +38,7 @@ def workload(size=4, length=4096, **others):
     return workload_of(recurrence(size, length), "cpu")._replace(**others)
 
 
-RATES = built_in("cpu")
+RATES = built_in("cpu", "float32")
 STEP = StepCost(alone=1e-8, row=1e-7, lane=2e-9, product=1e-9)
 
 
@@ -60,7 +59,8 @@ def test_times_follow_from_their_parts():
     # 64 rows of 64 lanes, and ten with the eight lanes that find out.
     expected = 4 * RATES.call + 10 * (1e-7 + 72 * 2e-9) + 64 * (1e-7 + 64 * 2e-9)
     assert forgetting_seconds(w, STEP, RATES, 64, 10) == pytest.approx(expected)
-    links = 4096 * (RATES.link + RATES.link_entry * 16)
+    links = RATES.links["sequential"].seconds(4096, 4, 16)
+    assert links == pytest.approx(4096 * (4.9e-9 + 16 * 2e-10))
     update = (1e-7 + 4096 * 2e-9) + 1e-7 + 4 * 1e-9 * 4096 + links
     assert update_seconds(w, STEP, RATES, ps.deer()) == pytest.approx(update)
     whole = 4 * RATES.call + 3 * update + (1e-7 + 4096 * 2e-9)
@@ -133,34 +133,71 @@ def test_rates_survive_json_and_refuse_nonsense():
             dataclasses.replace(RATES, turn=value)
 
 
-def test_unknown_platforms_count_as_accelerators():
-    assert built_in("tpu") == built_in("gpu") != built_in("cpu")
+def test_unknown_platforms_count_as_accelerators_and_narrow_types_as_single():
+    assert built_in("tpu", "float32") == built_in("gpu", "float64") != RATES
+    assert built_in("cpu", "bfloat16") == RATES != built_in("cpu", "float64")
 
 
 def test_a_calibration_is_found_again_and_only_on_its_machine(tmp_path, monkeypatch):
-    assert known_rates("cpu", tmp_path) == (RATES, "built-in")
+    assert known_rates("cpu", "float32", tmp_path) == (RATES, "built-in")
     other = dataclasses.replace(RATES, turn=1e-7)
-    path = cache_file("cpu", tmp_path)
+    path = cache_file("cpu", "float32", tmp_path)
     path.write_text(other.to_json())
-    assert known_rates("cpu", tmp_path) == (other, "calibrated")
+    assert known_rates("cpu", "float32", tmp_path) == (other, "calibrated")
     path.write_text("broken")
-    assert known_rates("cpu", tmp_path) == (RATES, "built-in")
+    assert known_rates("cpu", "float32", tmp_path) == (RATES, "built-in")
     path.write_text(other.to_json())
     monkeypatch.setattr(jax, "__version__", "another")
-    assert known_rates("cpu", tmp_path) == (RATES, "built-in")
+    assert known_rates("cpu", "float32", tmp_path) == (RATES, "built-in")
 
 
 def test_the_cache_is_where_the_user_wants_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_file("cpu").parent == tmp_path / "parascan"
+    assert cache_file("cpu", "float32").parent == tmp_path / "parascan"
 
 
-def test_calibration_measures_every_rate():
+def test_calibration_finds_the_rates_that_times_were_made_of(monkeypatch):
+    true = dataclasses.replace(
+        RATES, turn=3e-8, operation=7e-11, row=5e-7, lane=4e-9, lane_operation=2e-11, product=0.5
+    )
+
+    def row(problem, _, lanes):
+        work = workload_of(problem, "cpu").work
+        return true.row + lanes * (true.lane * problem.size + true.lane_operation * work)
+
+    def seconds(program, *args):
+        first = args[0]
+        if getattr(first, "shape", None) == ():
+            return true.call
+        if len(args) == 1:
+            return first.length * (true.turn + true.operation * workload_of(first, "cpu").work)
+        if hasattr(first, "coarse") or hasattr(first, "advance"):
+            return calibration.ROWS * row(recurrence(4), true, calibration.LANES[1]) * (1 + 4 * true.product)
+        length, size, _ = first.shape
+        tree = length == calibration.TREE
+        backend = "associative" if tree else "sequential"
+        return true.call + true.links[backend].seconds(length, size, size**2)
+
+    monkeypatch.setattr(calibration, "seconds_of", seconds)
+    monkeypatch.setattr(calibration, "measure_row", row)
     lines = []
-    rates = calibrate(lines.append)
-    assert len(lines) >= 6
-    values = vars(rates)
-    assert all(np.isfinite(value) for value in values.values())
+    found = calibrate("float32", lines.append)
+    assert len(lines) >= 8
+    for name in ("call", "turn", "operation", "row", "lane", "lane_operation", "product"):
+        assert getattr(found, name) == pytest.approx(getattr(true, name), rel=1e-6), name
+    for backend, link in found.links.items():
+        assert vars(link) == pytest.approx(vars(true.links[backend]), rel=1e-6)
+
+
+def test_double_precision_is_calibrated_where_it_is_enabled():
+    with pytest.raises(ValueError, match="dtype: given float64"):
+        calibrate("float64")
+
+
+@pytest.mark.slow
+def test_calibration_measures_every_rate():
+    rates = calibrate()
     assert rates.call > 0
     assert rates.turn + rates.operation > 0
+    assert rates.lane + rates.lane_operation > 0
     json.loads(rates.to_json())

@@ -1,5 +1,6 @@
 """The plan chooses what is faster, says why in a few lines, and can be stored and used again."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 import parascan as ps
 from parascan.planning import Plan, Rates, built_in
 from parascan.planning.encode import decode_solver, encode_solver
+from parascan.planning.rates import BACKENDS, LinkRates
 
 KEY = jax.random.key(0)
 
@@ -202,9 +204,8 @@ def test_memory_that_is_not_there_rejects_a_method(quick, known):
     assert "more than the limit" not in quick.rejected["Newton (DEER)"]
 
 
-FAST_UPDATES = Rates(
-    call=1e-6, turn=1e-5, operation=0, row=1e-7, lane=1e-12, lane_operation=0, product=1, link=1e-12, link_entry=1e-12
-)
+FREE = {name: LinkRates(1e-12, 1e-12) for name in BACKENDS}
+FAST_UPDATES = Rates(1e-6, turn=1e-5, operation=0, row=1e-7, lane=1e-12, lane_operation=0, product=1, links=FREE)
 """Of a machine on which a step alone is slow and many at once cost next to nothing."""
 
 
@@ -257,7 +258,8 @@ def test_a_small_system_on_an_accelerator_is_sent_to_the_host(monkeypatch, small
     step, init, xs = contracting(4, 8192)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     # Kernels that take milliseconds to launch, so that no parallel form can win there.
-    slow = Rates(**{**vars(built_in("gpu")), "row": 1e-2, "call": 1e-1, "turn": 1e-3, "level": 1.0, "lane": 1e-3})
+    gpu = built_in("gpu", "float32")
+    slow = dataclasses.replace(gpu, row=1e-2, call=1e-1, turn=1e-3, lane=1e-3)
     plan = ps.plan(step, init, xs, measure=False, diagnosis=small, rates=slow)
     assert plan.device == "cpu"
     assert isinstance(plan.solver, ps.Sequential)

@@ -1,6 +1,7 @@
 """``parascan calibrate``: the cost model's numbers for this machine."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,11 @@ import typer
 
 from .. import report
 from ..paper._files import write_text
-from ..planning import cache_file, fingerprint, known_rates
+from ..planning import Rates, cache_file, fingerprint, known_rates
 from ..planning import calibrate as measured
 from ._errors import interruptible
+
+PRECISIONS = ("float32", "float64")
 
 
 def calibrate(
@@ -28,28 +31,41 @@ def calibrate(
     call without a plan depends on nothing but its arguments.
     """
     platform = jax.default_backend()
-    path = cache_file(platform, folder)
-    with interruptible("nothing was stored; the same command starts again.") as check:
-        if show:
-            rates, origin = known_rates(platform, folder)
-        else:
-            with report.progress() as bar:
-                task = bar.add_task("", total=None)
-
-                def progress(line: str) -> None:
-                    check()
-                    bar.update(task, description=line)
-
-                rates, origin = measured(progress), "calibrated"
-            write_text(path, rates.to_json())
-        if as_json:
-            typer.echo(json.dumps({"origin": origin, "machine": dict(fingerprint()), "rates": vars(rates)}, indent=1))
-            return
-        lines = {
-            name.replace("_", " "): f"{value:.3g}" + ("" if name == "product" else " s")
-            for name, value in vars(rates).items()
-        }
-        console = report.console()
-        console.print(report.summary(f"{origin} rates, {fingerprint()['processor']}, {platform}", lines))
+    with interruptible("the same command starts again.") as check:
         if not show:
-            console.print(f"stored in {path}", soft_wrap=True)
+            _measure(platform, folder, check)
+        found = {dtype: known_rates(platform, dtype, folder) for dtype in PRECISIONS}
+        if as_json:
+            plain = {
+                dtype: {"origin": origin, **json.loads(rates.to_json())} for dtype, (rates, origin) in found.items()
+            }
+            typer.echo(json.dumps({"machine": dict(fingerprint()), "rates": plain}, indent=1))
+            return
+        console = report.console()
+        for dtype, (rates, origin) in found.items():
+            title = f"{origin} rates in seconds: {dtype}, {fingerprint()['processor']}, {platform}"
+            console.print(report.summary(title, _lines(rates)))
+            if not show:
+                console.print(f"stored in {cache_file(platform, dtype, folder)}", soft_wrap=True)
+
+
+def _measure(platform: str, folder: Path | None, check: Callable[[], None]) -> None:
+    """Measure and store the rates of both precisions."""
+    with report.progress() as bar, jax.enable_x64(True):
+        task = bar.add_task("", total=None)
+
+        def progress(line: str) -> None:
+            check()
+            bar.update(task, description=line)
+
+        for dtype in PRECISIONS:
+            write_text(cache_file(platform, dtype, folder), measured(dtype, progress).to_json())
+
+
+def _lines(rates: Rates) -> dict[str, str]:
+    """Rates by name, for a table."""
+    plain = {name: f"{value:.3g}" for name, value in vars(rates).items() if name != "links"}
+    for name, each in rates.links.items():
+        parts = ", ".join(f"{value:.3g} a {part}" for part, value in vars(each).items() if value)
+        plain[f"{name} recurrence"] = parts
+    return {name.replace("_", " "): value for name, value in plain.items()}

@@ -1,7 +1,9 @@
 """Rates of this machine, measured once and kept in the user's cache, and where to find them."""
 
+import dataclasses
 import hashlib
 import json
+import math
 import os
 import platform as host
 from collections.abc import Callable, Mapping
@@ -19,7 +21,7 @@ from .._problem import Recurrence
 from ..lanes import operations
 from ..linear import DenseTransition, linear_recurrence
 from .measure import ROWS, measure_row
-from .rates import Rates, built_in
+from .rates import BACKENDS, LinkRates, Rates, built_in, precision_of
 from .timing import seconds_of
 
 SIZES = (1, 4, 16, 64)
@@ -28,8 +30,11 @@ SIZES = (1, 4, 16, 64)
 LANES = (8, 32, 128)
 """Lanes that they are timed on."""
 
-ALONE, LINKS = 4096, 4096
-"""Steps of the sequential loops, and of the linear recurrences."""
+WIDTHS = (2, 8)
+"""D of the linear recurrences that are timed."""
+
+ALONE, LINKS, TREE = 4096, 4096, 64
+"""Steps of the loops of steps, of linear recurrences by loops, and of those by trees."""
 
 
 def fingerprint() -> Mapping[str, str]:
@@ -41,81 +46,118 @@ def fingerprint() -> Mapping[str, str]:
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "jax": jax.__version__,
-        "form": "1",
+        "form": "2",
     }
 
 
-def cache_file(platform: str, folder: Path | None = None) -> Path:
+def cache_file(platform: str, dtype: str, folder: Path | None = None) -> Path:
     """Where the rates of this machine are kept.
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
+        dtype: of the states.
         folder: the user's cache folder when None: ``$XDG_CACHE_HOME/parascan`` or ``~/.cache/parascan``.
     """
     if folder is None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(home) / "parascan"
     text = json.dumps({**fingerprint(), "platform": platform}, sort_keys=True)
-    return folder / f"rates_{platform}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return folder / f"rates_{platform}_{precision_of(dtype)}_{digest}.json"
 
 
-def known_rates(platform: str, folder: Path | None = None) -> tuple[Rates, str]:
+def known_rates(platform: str, dtype: str, folder: Path | None = None) -> tuple[Rates, str]:
     """The rates of this machine, and whether they were ``"calibrated"`` or are ``"built-in"``.
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
+        dtype: of the states.
         folder: as for ``cache_file``.
     """
     try:
-        return Rates.from_json(cache_file(platform, folder).read_text(encoding="utf-8")), "calibrated"
+        return Rates.from_json(cache_file(platform, dtype, folder).read_text(encoding="utf-8")), "calibrated"
     except (OSError, ValueError):
-        return built_in(platform), "built-in"
+        return built_in(platform, dtype), "built-in"
 
 
-def calibrate(progress: Callable[[str], None] = lambda line: None) -> Rates:
+def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda line: None) -> Rates:
     """Rates of the default device, measured in some seconds on steps of a few sizes.
 
     Args:
+        dtype: of the states, ``"float32"`` or ``"float64"``; the latter needs 64-bit types enabled.
         progress: told what is measured next.
+
+    Raises:
+        ValueError: 64-bit types are asked for and disabled.
     """
-    platform = jax.default_backend()
-    start = built_in(platform)
+    if dtype == "float64" and jnp.result_type(float) != jnp.float64:
+        raise ValueError(f"dtype: given {dtype}, expected 64-bit types enabled, as with jax.enable_x64(True).")
     progress("an empty call")
-    call = seconds_of(lambda x: x + 1, jnp.zeros(()))
-    known = Rates(**{**vars(start), "call": call})
-    sequences = [_network(size) for size in SIZES]
-    progress("steps one after the other")
+    call = seconds_of(lambda x: x + 1, jnp.zeros((), dtype))
+    known = dataclasses.replace(built_in(jax.default_backend(), dtype), call=call)
+    sequences = [_network(size, dtype) for size in SIZES]
+    progress(f"{dtype} steps one after the other")
     alone = [seconds_of(Recurrence.trajectory, each) / each.length for each in sequences]
     work = [_work(each) for each in sequences]
     turn, operation = _fit([[1.0, each] for each in work], alone)
     rows, times = [], []
     for each, amount in zip(sequences, work, strict=True):
-        progress(f"steps of {each.size} entries side by side")
+        progress(f"{dtype} steps of {each.size} entries side by side")
         for lanes in LANES:
             rows.append([1.0, lanes * each.size, lanes * amount])
             times.append(measure_row(each, known, lanes))
     row, lane, lane_operation = _fit(rows, times)
-    progress("Jacobian-vector products")
+    progress(f"{dtype} Jacobian-vector products")
     product = _product(sequences[1], known)
-    progress("linear recurrences")
-    links = [seconds_of(_recurrence, *_matrices(size)) / LINKS for size in SIZES[:3]]
-    link, link_entry = _fit([[1.0, size * size] for size in SIZES[:3]], links)
-    # How a tree's time divides into levels and products is not told apart here.
-    return Rates(call, turn, operation, row, lane, lane_operation, product, link, link_entry, start.level)
+    progress(f"{dtype} linear recurrences")
+    loops = _loops(dtype, known)
+    links = {"sequential": loops}
+    for backend in BACKENDS[1:]:
+        progress(f"{dtype} linear recurrences, {backend}")
+        links[backend] = _trees(backend, dtype, known, loops)
+    return Rates(call, turn, operation, row, lane, lane_operation, product, links)
 
 
-def _network(size: int) -> Recurrence:
+def _loops(dtype: str, known: Rates) -> LinkRates:
+    """Rates of linear recurrences by loops."""
+    rows, times = [], []
+    for size in WIDTHS:
+        rows.append([1.0, size**2])
+        times.append(_recurrence_seconds("sequential", size, LINKS, dtype, known) / LINKS)
+    return LinkRates(*_fit(rows, times))
+
+
+def _trees(backend: str, dtype: str, known: Rates, loops: LinkRates) -> LinkRates:
+    """Rates of linear recurrences by trees of matrix products: what a step takes beyond one of a loop.
+
+    Levels are kept as they are known: telling them from products takes long trees, which compile for long.
+    """
+    size, level = WIDTHS[1], known.links[backend].level
+    beyond = _recurrence_seconds(backend, size, TREE, dtype, known) - level * 2 * math.log2(TREE)
+    product = max(beyond / TREE - loops.step - loops.entry * size**2, 0.0) / size**3
+    return LinkRates(loops.step, loops.entry, product, level)
+
+
+def _recurrence_seconds(backend: str, size: int, length: int, dtype: str, known: Rates) -> float:
+    """Time of one linear recurrence beyond that of an empty call."""
+    keys = jax.random.split(jax.random.key(size), 2)
+    matrices = 0.3 * jax.random.normal(keys[0], (length, size, size), dtype) / math.sqrt(size)
+    drive = jax.random.normal(keys[1], (length, size), dtype)
+    seconds = seconds_of(lambda A, b: linear_recurrence(DenseTransition(A), b, backend=backend), matrices, drive)
+    return max(seconds - known.call, seconds / 2)
+
+
+def _network(size: int, dtype: str) -> Recurrence:
     """A network of tanh units with inputs."""
     keys = jax.random.split(jax.random.key(size), 2)
-    weights = 0.5 * jax.random.normal(keys[0], (size, size)) / np.sqrt(size)
+    weights = 0.5 * jax.random.normal(keys[0], (size, size), dtype) / math.sqrt(size)
     length = max(ALONE, max(LANES) * ROWS)
 
     def advance(state: Array, x: Array) -> Array:
         return jnp.tanh(weights @ state + x)
 
-    inputs = jax.random.normal(keys[1], (length, size))
-    step = hoist(advance, jnp.zeros(size), inputs[0])
-    return Recurrence(step, jnp.zeros(size), inputs, length)
+    inputs, start = jax.random.normal(keys[1], (length, size), dtype), jnp.zeros(size, dtype)
+    return Recurrence(hoist(advance, start, inputs[0]), start, inputs, length)
 
 
 def _work(recurrence: Recurrence) -> float:
@@ -129,22 +171,12 @@ def _product(recurrence: Recurrence, rates: Rates) -> float:
     lanes = LANES[1]
     short = Recurrence(recurrence.advance, recurrence.initial, recurrence.inputs[: lanes * ROWS], lanes * ROWS)
     blocks = Blocked.of(short, ROWS).coarse
-    states = jnp.zeros((lanes, recurrence.size))
-    with_products = seconds_of(lambda b, s: b.pushed(s, jnp.eye(recurrence.size)), blocks, states) / ROWS
+    states = jnp.zeros((lanes, recurrence.size), recurrence.dtype)
+    with_products = (
+        seconds_of(lambda b, s: b.pushed(s, jnp.eye(recurrence.size, dtype=recurrence.dtype)), blocks, states) / ROWS
+    )
     plain = measure_row(recurrence, rates, lanes)
     return max(with_products / plain - 1, 0.1) / recurrence.size
-
-
-def _matrices(size: int) -> tuple[Array, Array]:
-    """A contracting linear recurrence."""
-    keys = jax.random.split(jax.random.key(size), 2)
-    matrices = 0.3 * jax.random.normal(keys[0], (LINKS, size, size)) / np.sqrt(size)
-    return matrices, jax.random.normal(keys[1], (LINKS, size))
-
-
-def _recurrence(matrices: Array, drive: Array) -> Array:
-    """Its solution."""
-    return linear_recurrence(DenseTransition(matrices), drive)
 
 
 def _fit(rows: list[list[float]], seconds: list[float]) -> tuple[float, ...]:
@@ -152,8 +184,12 @@ def _fit(rows: list[list[float]], seconds: list[float]) -> tuple[float, ...]:
     # Loaded here, since it changes the filters of warnings.
     from scipy.optimize import nnls
 
-    times = np.asarray(seconds)
-    return tuple(float(each) for each in nnls(np.asarray(rows) / times[:, None], np.ones(len(times)))[0])
+    times, columns = np.asarray(seconds), np.asarray(rows)
+    # In units in which all columns are of one size, without which the least squares are ill-posed.
+    units = np.max(columns, axis=0)
+    units = np.where(units > 0, units, 1.0)
+    found = nnls(columns / units / times[:, None], np.ones(len(times)))[0]
+    return tuple(float(each) for each in found / units)
 
 
 def _processor() -> str:

@@ -1,17 +1,16 @@
 """Seconds of a step, of an update and of a whole evaluation, from rates or from what was measured of the step."""
 
-import math
 from typing import NamedTuple
 
 import jax
 from jax.extend.core import ClosedJaxpr
 
 from .._hoist import hoist
-from .._jacobian import columns_of, diagonal_columns_of
+from .._jacobian import DENSE_SIZE_ON_CPU, columns_of, diagonal_columns_of
 from .._problem import Recurrence
 from ..lanes import operations
 from ..solvers import AbstractIterativeSolver, Blocks, Diagonal, Identity, LevenbergMarquardt, Newton, Zero
-from .rates import Rates
+from .rates import Rates, built_in
 
 TWIN_LANES = 8
 """Lanes that find out how soon a start is forgotten, beside those of the blocks."""
@@ -154,24 +153,28 @@ def update_seconds(workload: Workload, step: StepCost, rates: Rates, solver: Abs
     once = _side_by_side(workload, step, block)
     if columns == 0 and entries == 0:
         return once
+    links = -(-workload.length // block)
+    if block == 1 and columns == workload.size > DENSE_SIZE_ON_CPU and workload.platform == "cpu":
+        # Not stored: one product of each Jacobian, one step after the other.
+        return once + workload.length * workload.batch * step.alone * (1 + rates.product)
     products = columns * step.product * workload.length * workload.batch / workload.devices
-    links = -(-workload.length // block) * workload.batch
-    link = rates.link + rates.link_entry * entries
+    backend = "sequential" if workload.platform == "cpu" else "chunked" if entries > workload.size else "associative"
+    width = max(entries // workload.size, 1)
     smoother = SMOOTHER if isinstance(method, LevenbergMarquardt) else 1
-    depth = 2 * rates.level * math.log2(max(links, 2))
-    return once + block * step.row + products + smoother * (links * link + depth)
+    recurrence = rates.links[backend].seconds(links, width, entries) * workload.batch
+    return once + block * step.row + products + smoother * recurrence
 
 
-def updates_within(part: float, recurrence: Recurrence, first: AbstractIterativeSolver | Blocks, rates: Rates) -> int:
-    """Updates of a method that take a part of the time of sequential evaluation, without a clock.
+def updates_within(part: float, recurrence: Recurrence, first: AbstractIterativeSolver | Blocks) -> int:
+    """Updates of a method that take a part of the time of sequential evaluation, by built-in rates and no clock.
 
     Args:
         part: of the sequential time.
         recurrence: what is solved.
         first: the method.
-        rates: of the machine.
     """
     workload = workload_of(recurrence, jax.default_backend())
+    rates = built_in(workload.platform, str(recurrence.dtype))
     step = step_cost(workload, rates)
     return int(part * sequential_seconds(workload, step, rates) / update_seconds(workload, step, rates, first))
 

@@ -109,7 +109,7 @@ def plan(
         key = jax.random.key(0) if key is None else key
         diagnosis = diagnose(step, init, xs, length, key=key, criterion=criterion)
     _check_diagnosis(diagnosis, recurrence)
-    found, origin = (rates, "given") if rates is not None else known_rates(platform)
+    found, origin = (rates, "given") if rates is not None else known_rates(platform, str(recurrence.dtype))
     workload = workload_of(recurrence, platform, batch, devices)
     cost = measure_step(recurrence, found) if measure else step_cost(workload, found)
     setting = Setting(recurrence, workload, cost, found, diagnosis, budget, memory_limit)
@@ -209,7 +209,7 @@ def _iterating(setting: Setting, seen: _Seen) -> list[Candidate]:
 
 def _on_the_host(setting: Setting, seen: _Seen) -> Candidate:
     """One step after the other on the host's processor, which takes small steps in far less time."""
-    rates = built_in("cpu")
+    rates = built_in("cpu", str(setting.recurrence.dtype))
     workload = setting.workload._replace(platform="cpu", devices=1)
     cost = step_cost(workload, rates)
     if seen.measured:
@@ -245,7 +245,7 @@ def _only_sequential(signature: Signature, platform: str, batch: int, devices: i
     dtype = layout.dtype if layout.size else jnp.result_type(float)
     step = StepCost(0.0, 0.0, 0.0, 0.0)
     work = Workload(signature.length, layout.size, 0.0, 0, 0, platform, batch, devices)
-    rates = built_in(platform)
+    rates = built_in(platform, str(dtype))
     value = step_cost(work, rates).alone * signature.length + step.alone
     seconds = estimate_of(value, 0.0, 10 * value, "rates of the machine", "s", 0.5)
     only = Candidate("one step after the other", Sequential(), platform, seconds, None, 0, "chosen", reason)
