@@ -88,7 +88,14 @@ def resolve_options(
             raise TypeError(f"{name}: given {_name(value)}, expected an instance such as {example} or None.")
     if max_iterations is None and options.adjoint.needs_budget:
         raise ValueError("max_iterations: given None with adjoint=Unrolled(), expected the number to unroll.")
-    if options.adjoint.needs_budget and isinstance(solver, Guarded):
+    _check_numbers(options)
+    return options
+
+
+def _check_numbers(options: Options) -> None:
+    """Refuse numbers out of their range, and what does not go together."""
+    max_iterations, certify, memory_limit = options.max_iterations, options.certify, options.memory_limit
+    if options.adjoint.needs_budget and isinstance(options.solver, Guarded):
         raise ValueError("adjoint: given Unrolled() with Guarded, whose fallback has no iterations to unroll.")
     if max_iterations is not None:
         if isinstance(max_iterations, bool) or not isinstance(max_iterations, int | np.integer):
@@ -105,7 +112,6 @@ def resolve_options(
             raise TypeError(f"memory_limit: given {memory_limit!r}, expected an integer number of bytes or None.")
         if memory_limit < 1:
             raise ValueError(f"memory_limit: given {memory_limit}, expected one byte or more.")
-    return options
 
 
 def _spread(solver: AbstractSolver, mesh: Mesh) -> AbstractSolver:
