@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from ..paper._provenance import version
-from . import reproduce
 from .diagnose import diagnose
+from .reproduce import reproduce
 from .run import run
 from .systems import systems
 
@@ -20,7 +20,7 @@ app = typer.Typer(
 app.command()(systems)
 app.command()(diagnose)
 app.command()(run)
-app.add_typer(reproduce.commands, name="reproduce")
+app.command(no_args_is_help=True)(reproduce)
 
 
 def main() -> None:

@@ -1,0 +1,28 @@
+"""Every table and figure by name, in the order of the paper, then what goes beyond it."""
+
+import importlib
+from types import MappingProxyType
+
+from ._experiment import Experiment
+
+MODULES = ("table1", "fig8")
+"""Files of this folder that end with an ``EXPERIMENT``."""
+
+EXPERIMENTS = MappingProxyType(
+    {name: importlib.import_module(f"{__package__}.{name}").EXPERIMENT for name in MODULES},
+)
+"""Experiments by the names under which the command line has them."""
+
+
+def get(name: str) -> Experiment:
+    """An experiment.
+
+    Args:
+        name: as the command line has it.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in EXPERIMENTS:
+        raise ValueError(f"name: given {name!r}, expected all or some of {', '.join(EXPERIMENTS)}.")
+    return EXPERIMENTS[name]
