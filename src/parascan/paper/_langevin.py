@@ -11,6 +11,15 @@ import parascan as ps
 
 from ..diagnostics import updates_by_length
 
+PUBLISHED_LENGTH = 10_000
+"""The longest T of figures 3 and 7."""
+
+SHORT = "chains shorter than the published 10000 steps, which hardly cross from well to well"
+"""Why a run at another size may miss what was published."""
+
+LEAST_LENGTH = 100
+"""T from which the growth of the counts is judged: below it three updates are enough for any chain."""
+
 
 @dataclass(frozen=True)
 class Chain:

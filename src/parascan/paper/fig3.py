@@ -18,9 +18,9 @@ import parascan as ps
 
 from ..plot import Figure
 from . import _fig3_figure
-from ._claims import Claim
+from ._claims import Claim, between, near
 from ._experiment import Experiment, Values
-from ._langevin import Chain, lengths, log_slope
+from ._langevin import LEAST_LENGTH, PUBLISHED_LENGTH, SHORT, Chain, lengths, log_slope
 
 if TYPE_CHECKING:
     import xarray
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 TRACE_SEED = 7
 """The seed whose chain of 10000 steps has the printed exponent."""
 
-LEAST_LENGTH = 100
-"""T from which the growth of the counts is judged: below it three updates are enough for any chain."""
+PUBLISHED_EXPONENT = -1.45
+"""The exponent that figure 3 prints, per unit of time."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,24 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
     """The printed exponent, the largest median, and growth slower than T."""
     ends = dataset.length.values
     counted = np.median(dataset.updates.values, axis=0) + 1
-    slope = log_slope(ends, counted, LEAST_LENGTH)
-    return ()
+    return (
+        near(
+            "largest exponent of the traced chain", PUBLISHED_EXPONENT,
+            dataset.exponent.sel(seed=dataset.attrs["traced_seed"]).item(), absolute=0.03, unit="per unit of time",
+            explanation="" if ends[-1] == PUBLISHED_LENGTH else SHORT,
+        ),
+        between(
+            f"exponent of any of {dataset.seed.size} chains, largest", float("-inf"), 0.0,
+            dataset.exponent.max().item(), published="negative", unit="per unit of time",
+        ),
+        between(
+            f"median Newton steps at T = {ends[-1]}, as updates + 1", 1, 35, float(counted[-1]), published="at most 35",
+        ),
+        between(
+            f"power of T with which the median grows from T = {LEAST_LENGTH} on", float("-inf"), 0.75,
+            log_slope(ends, counted, LEAST_LENGTH), published="sublinear", tolerance="at most 0.75",
+        ),
+    )  # fmt: skip
 
 
 def figure(dataset: "xarray.Dataset") -> Figure:

@@ -17,9 +17,9 @@ import parascan as ps
 
 from .. import plot
 from ..plot import Axes, Figure
-from ._claims import Claim
+from ._claims import Claim, between, near
 from ._experiment import Experiment, Values
-from ._langevin import Chain, lengths, log_slope
+from ._langevin import LEAST_LENGTH, PUBLISHED_LENGTH, SHORT, Chain, lengths, log_slope
 from ._panels import as_many_as_steps, row, titles
 
 if TYPE_CHECKING:
@@ -120,7 +120,33 @@ def gather(config: Config, values: Sequence[Values]) -> "xarray.Dataset":
 
 def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
     """Signs of the exponents, the spike of the merit, the most steps, and growth slower than T."""
-    return ()
+    ends, most = dataset.length.values, dataset.updates.values.max(axis=0) + 1
+    short = "" if ends[-1] == PUBLISHED_LENGTH else SHORT
+    spike = (dataset.merits.sel(iteration=1) / dataset.merits.max("iteration")).min().item()
+    return (
+        between(
+            "exponent of the guess, least over seeds", 0.0, float("inf"),
+            dataset.exponents.sel(iteration=0).min().item(), published="positive", unit="per unit of time",
+            explanation=short,
+        ),
+        between(
+            "exponent of any later iterate, largest", float("-inf"), 0.0,
+            dataset.exponents.sel(iteration=slice(1, None)).max().item(), published="negative",
+            unit="per unit of time",
+        ),
+        between(
+            "merit after one update over the largest of all iterates, least over seeds", 1.0, 1.0, spike,
+            published="spike at iteration 1", explanation=short,
+        ),
+        near(
+            f"most Newton steps at T = {ends[-1]}, as updates + 1", PUBLISHED_MOST, float(most[-1]), absolute=8,
+            explanation=short,
+        ),
+        between(
+            f"power of T with which the most steps grow from T = {LEAST_LENGTH} on", float("-inf"), 0.75,
+            log_slope(ends, most, LEAST_LENGTH), published="sublinear", tolerance="at most 0.75",
+        ),
+    )  # fmt: skip
 
 
 def figure(dataset: "xarray.Dataset") -> Figure:
