@@ -49,3 +49,19 @@ def titles(panels: Sequence[Axes], texts: Sequence[str]) -> None:
     """One line above each panel."""
     for panel, text in zip(panels, texts, strict=True):
         panel.set_title(text, fontsize=9, loc="left")
+
+
+def medians(exponents: np.ndarray, values: np.ndarray, bins: int = 14) -> tuple[np.ndarray, np.ndarray]:
+    """Medians over points of similar exponents, as many in each bin.
+
+    Args:
+        exponents: of the points [N].
+        values: of the points [N], infinite where unknown but large.
+        bins: number of bins, fewer where points are few.
+
+    Returns:
+        Median exponents and median values of the bins.
+    """
+    order = np.argsort(exponents)
+    parts = [part for part in np.array_split(order, min(bins, len(order))) if len(part)]
+    return np.array([np.median(exponents[part]) for part in parts]), np.array([np.median(values[part]) for part in parts])

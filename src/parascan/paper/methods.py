@@ -17,7 +17,7 @@ import parascan as ps
 
 from ..plot import Figure
 from . import _methods_figure
-from ._claims import Claim
+from ._claims import Claim, between, check, near
 from ._experiment import Experiment, Values
 
 if TYPE_CHECKING:
@@ -42,6 +42,15 @@ METHODS: Mapping[str, Callable[[jax.Array], Any]] = MappingProxyType(
 )
 """Every method, from the key of its draws."""
 
+EXACT = ("newton", "clipped newton", "scale-elk 0.3", "elk", "line search", "hybrid")
+"""Methods that use the whole Jacobian."""
+
+FAR, DEEP = 0.05, 0.2
+"""Exponents per step from which a network counts as unpredictable, and below whose negative as predictable."""
+
+PATIENCE = 20
+"""Updates over T after which a method that is not causal is given up."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -50,10 +59,11 @@ class Config:
     Attributes:
         methods: names of ``METHODS``.
         blocks: lengths of the blocks on which Newton's method runs.
-        gains: values of g, evenly spread over the published range.
+        gains: number of values of g.
         seeds: networks for each gain.
         size: units D.
-        length: steps T.
+        length: steps T of the methods.
+        block_length: steps T of the runs on blocks.
         tolerance: bound on merit/T, in squared units of the state.
     """
 
@@ -63,6 +73,7 @@ class Config:
     seeds: int
     size: int
     length: int
+    block_length: int
     tolerance: float = 1e-10
 
 
@@ -81,16 +92,18 @@ class Point:
 
 def points(config: Config) -> Sequence[Point]:
     """One point for each method and seed, and for each length of block and seed."""
-    chosen = [(method, 1) for method in config.methods] + [("newton", block) for block in config.blocks if block > 1]
-    rest = (config.size, config.length, config.tolerance)
+    of_methods = [(method, 1, config.length) for method in config.methods]
+    of_blocks = [("newton", block, config.block_length) for block in config.blocks]
     return tuple(
-        Point(method, block, config.gains, seed, *rest) for method, block in chosen for seed in range(config.seeds)
+        Point(method, block, config.gains, seed, config.size, length, config.tolerance)
+        for method, block, length in of_methods + of_blocks
+        for seed in range(config.seeds)
     )
 
 
 def gains(count: int) -> np.ndarray:
-    """Values of g [count], as published."""
-    return np.linspace(0.5, 2.0, count)
+    """Values of g [count], from the published least one to beyond the published most, for exponents well above zero."""
+    return np.linspace(0.5, 3.0, count)
 
 
 def measure(point: Point, folder: Path) -> Values:
@@ -99,6 +112,8 @@ def measure(point: Point, folder: Path) -> Values:
     method = METHODS[point.method](of_method)
     solver = method if point.block == 1 else ps.Blocks(method, point.block)
 
+    # The causal methods need no more than there are blocks; descent has no number that always suffices.
+    most = -(-point.length // point.block) if method.causal else PATIENCE * point.length
     updates, solved, exponents = [], [], []
     # One after the other: a batch would go on until the last network is done, and most are done soon.
     for gain in gains(point.gains):
@@ -109,8 +124,7 @@ def measure(point: Point, folder: Path) -> Values:
             solver=solver,
             criterion=ps.Merit(point.tolerance),
             guess=ps.guesses.Uniform(of_guess, -1.0, 1.0),
-            # Descent has no T that always suffices; it is cut where the causal methods are.
-            max_iterations=-(-point.length // point.block),
+            max_iterations=most,
             throw=False,
         )
         updates.append(int(solution.stats.iterations))
@@ -123,3 +137,125 @@ def _exponent(system: ps.systems.System, point: Point, key: jax.Array) -> float:
     """Exponent per step over the same steps, after the first tenth."""
     call = (system.step, system.initial_state, system.inputs(point.length))
     return float(ps.lyapunov_exponents(*call, key=key, warm_up=point.length // 10, lanes=1).per_step)
+
+
+def gather(config: Config, values: Sequence[Values]) -> "xarray.Dataset":
+    """Labelled arrays by method or length of block, seed and gain."""
+    import xarray
+
+    split = len(config.methods) * config.seeds
+
+    def stacked(name: str, part: slice, rows: int) -> np.ndarray:
+        return np.stack([each[name] for each in values[part]]).reshape(rows, config.seeds, config.gains)
+
+    of_methods, of_blocks = ("solver", "seed", "gain"), ("block", "seed", "gain")
+    kinds = ((of_methods, "", slice(0, split)), (of_blocks, "block_", slice(split, None)))
+    rows = {"": len(config.methods), "block_": len(config.blocks)}
+    arrays = {
+        f"{prefix}{name}": (dims, stacked(name, part, rows[prefix]))
+        for dims, prefix, part in kinds
+        for name in ("updates", "solved", "exponent")
+    }
+    labels = {
+        "solver": list(config.methods),
+        "block": list(config.blocks),
+        "seed": np.arange(config.seeds),
+        "gain": gains(config.gains),
+    }
+    attributes = {"length": config.length, "block_length": config.block_length, "tolerance": config.tolerance}
+    return xarray.Dataset(arrays, labels, {**attributes, "size": config.size})
+
+
+def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
+    """What theory says of every method and block: fast below zero, linear in T above, never more than T."""
+    share = _share(dataset.updates, dataset.exponent, dataset.length)
+    exact = [name for name in EXACT if name in dataset.solver.values]
+    causal = dataset.updates.sel(solver=[name for name in dataset.solver.values if name != "gradient descent"])
+    of_blocks = _share(dataset.block_updates * dataset.block, dataset.block_exponent, dataset.block_length)
+    return (
+        between(
+            "updates of a causal method over T, largest", 0.0, 1.0, causal.max().item() / dataset.length,
+            published="at most 1",
+        ),
+        between(
+            f"updates over T at exponents above {FAR}, median, least over methods", 0.25, float("inf"),
+            min(share(name, FAR, np.inf) for name in dataset.solver.values), published="no method is fast",
+            tolerance="at least 0.25",
+        ),
+        between(
+            f"updates over T at exponents below {-DEEP}, median, most over methods with the Jacobian", 0.0, 0.15,
+            max(share(name, -np.inf, -DEEP) for name in exact), published="fast", tolerance="at most 0.15",
+        ),
+        near(
+            "Jacobi's updates over log(1/tolerance of an entry)/|exponent|, median where they are below T/2", 1.0,
+            _jacobi(dataset), absolute=0.35,
+        ),
+        between(
+            f"updates over blocks at exponents above {FAR}, median, least over lengths of block", 0.25, 1.2,
+            min(of_blocks(block, FAR, np.inf) for block in dataset.block.values), published="no block is fast",
+            tolerance="at least 0.25",
+        ),
+        check(
+            f"longer blocks take no more updates, median at exponents below {-DEEP}",
+            [_deep_blocks(dataset)], lambda counts: str(counts) if np.any(np.diff(counts) > 0.5) else None,
+            published="better conditioned", tolerance="half an update",
+        ),
+    )  # fmt: skip
+
+
+def _share(updates: Any, exponents: Any, length: float) -> Callable[[Any, float, float], float]:
+    """Median of updates over T of a method or block between two exponents; NaN where there is no network."""
+
+    def median(name: Any, low: float, high: float) -> float:
+        along = {updates.dims[0]: name}
+        inside = (exponents.sel(along) > low) & (exponents.sel(along) < high)
+        return float(updates.sel(along).where(inside).median()) / length
+
+    return median
+
+
+def _jacobi(dataset: "xarray.Dataset") -> float:
+    """How far Jacobi's counts are from the memory horizon of the networks."""
+    if "jacobi" not in dataset.solver.values:
+        return float("nan")
+    jacobi = dataset.sel(solver="jacobi")
+    entry = np.sqrt(2 * dataset.tolerance / dataset.size)
+    seen = (jacobi.exponent < 0) & (jacobi.updates < dataset.length / 2)
+    return float((jacobi.updates * -jacobi.exponent / -np.log(entry)).where(seen).median())
+
+
+def _deep_blocks(dataset: "xarray.Dataset") -> np.ndarray:
+    """Median updates of every length of block on networks that forget fast."""
+    deep = dataset.block_exponent < -DEEP
+    return dataset.block_updates.where(deep).median(("seed", "gain")).values
+
+
+def figure(dataset: "xarray.Dataset") -> Figure:
+    """Methods with the Jacobian, methods without, and blocks, side by side."""
+    return _methods_figure.draw(dataset, EXACT)
+
+
+ALL = tuple(METHODS)
+SIZES = MappingProxyType(
+    {
+        # The smoother of elk() runs LAPACK on several threads at a time, which need not end where they are two.
+        "smoke": Config(("newton", "jacobi", "gradient descent"), (1, 8), 4, 1, size=8, length=32, block_length=32),
+        "desk": Config(ALL, (1, 4, 16, 64), gains=30, seeds=8, size=16, length=128, block_length=512),
+        "full": Config(ALL, (1, 2, 4, 8, 16, 32, 64), gains=50, seeds=20, size=32, length=512, block_length=2048),
+    }
+)
+
+EXPERIMENT = Experiment(
+    name="methods",
+    title="The threshold at an exponent of zero holds for every method and every length of block",
+    sizes=SIZES,
+    points=points,
+    measure=measure,
+    gather=gather,
+    claims=claims,
+    figure=figure,
+    note="Not in the paper, which shows the threshold for Newton's method. Updates are counted up to the iterate that "
+    "meets the criterion, without the published one more. Networks are smaller than the paper's and gains reach "
+    "beyond it, so that exponents lie on both sides of zero; descent has 20 T updates, and is drawn there where it "
+    "does not end.",
+)
