@@ -56,4 +56,4 @@ def _updates(panel: Axes, dataset: "xarray.Dataset") -> None:
     panel.set_ylim(1, 2 * dataset.length)
     panel.set_xlabel("largest exponent per step")
     panel.set_ylabel("updates")
-    panel.legend(loc="lower right", frameon=False, fontsize=7.5)
+    panel.legend(loc="lower left", frameon=False, fontsize=7.5)

@@ -64,4 +64,6 @@ def medians(exponents: np.ndarray, values: np.ndarray, bins: int = 14) -> tuple[
     """
     order = np.argsort(exponents)
     parts = [part for part in np.array_split(order, min(bins, len(order))) if len(part)]
-    return np.array([np.median(exponents[part]) for part in parts]), np.array([np.median(values[part]) for part in parts])
+    return np.array([np.median(exponents[part]) for part in parts]), np.array(
+        [np.median(values[part]) for part in parts]
+    )

@@ -84,7 +84,7 @@ class Config:
 
     Attributes:
         optimizers: names of ``RATES``.
-        gains: number of values of g, evenly spread over the published range.
+        gains: number of values of g, from the published least one to beyond the published most.
         seeds: networks for each gain.
         size: units D.
         length: steps T.
@@ -132,7 +132,7 @@ def measure(point: Point, folder: Path) -> Values:
     newton = point.optimizer == NEWTON
     solver = ps.deer() if newton else ps.GradientDescent(optimizer(point.optimizer, point.rate))
     updates, solved, exponents = [], [], []
-    for gain in np.linspace(0.5, 2.0, point.gains):
+    for gain in np.linspace(0.5, 3.0, point.gains):
         system = ps.systems.tanh_rnn(gain=float(gain), size=point.size, key=of_system)
         call = (system.step, system.initial_state, system.inputs(point.length))
         solution = ps.rollout(
@@ -167,7 +167,7 @@ def gather(config: Config, values: Sequence[Values]) -> "xarray.Dataset":
     labels = {
         "optimizer": list(config.optimizers),
         "seed": np.arange(config.seeds),
-        "gain": np.linspace(0.5, 2.0, config.gains),
+        "gain": np.linspace(0.5, 3.0, config.gains),
     }
     attributes = {"length": config.length, "most": config.most}
     arrays = {"updates": (dims, updates), "rate": (dims, best), "exponent": (dims[1:], exponents)}
@@ -207,7 +207,7 @@ ALL = tuple(RATES)
 SIZES = MappingProxyType(
     {
         "smoke": Config((NEWTON, "sgd", "adam", LINE_SEARCH), gains=3, seeds=1, size=6, length=32, most=400),
-        "desk": Config(ALL, gains=10, seeds=2, size=16, length=128, most=2000),
+        "desk": Config(ALL, gains=12, seeds=2, size=16, length=128, most=2000),
         "full": Config(ALL, gains=16, seeds=5, size=100, length=1000, most=20_000),
     }
 )
