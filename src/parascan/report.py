@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column, Table
+from rich.text import Text
 
 from .paper._claims import Claim, Verdict
 from .paper._run import Report
@@ -30,6 +31,9 @@ COLORS = {
     Verdict.missed: "[bold red]MISSED[/]",
 }
 """Verdicts as they are printed."""
+
+MOST_FAILURES = 5
+"""Rows named of those that contradict a claim."""
 
 
 def console() -> Console:
@@ -121,20 +125,21 @@ def summary(title: str, lines: Mapping[str, str]) -> Table:
     return table
 
 
-def claims(verdicts: Iterable[Claim]) -> Table:
-    """Claims with their verdicts, and every row that contradicts one.
+def claims(verdicts: Iterable[Claim]) -> Group:
+    """Claims with their verdicts; below them the rows that contradict one, and why.
 
     Args:
         verdicts: of an experiment's ``claims``.
     """
     table = Table(box=box.SIMPLE_HEAD, title="Claims", title_justify="left", pad_edge=False)
-    table.add_column("quantity", ratio=3)
-    for heading in ("published", "tolerance", "ours"):
-        table.add_column(heading, ratio=1)
-    table.add_column("verdict", no_wrap=True)
+    for heading in ("quantity", "published", "tolerance", "ours", "verdict"):
+        table.add_column(heading)
+    details = []
     for claim in verdicts:
-        details = (*claim.failures, *claim.remarks, *([f"why: {claim.explanation}"] if claim.explanation else []))
-        lines = "".join(f"\n  {escape(line)}" for line in details)
-        cells = (claim.published, claim.tolerance, claim.ours)
-        table.add_row(escape(claim.quantity) + lines, *map(escape, cells), COLORS[claim.verdict])
-    return table
+        cells = (claim.quantity, claim.published, claim.tolerance, claim.ours)
+        table.add_row(*map(escape, cells), COLORS[claim.verdict])
+        reasons = (*claim.remarks, *claim.failures[:MOST_FAILURES], claim.explanation)
+        details += [f"{claim.quantity}: {reason}" for reason in reasons if reason]
+        if len(claim.failures) > MOST_FAILURES:
+            details.append(f"{claim.quantity}: {len(claim.failures) - MOST_FAILURES} more")
+    return Group(table, *map(Text, details))
