@@ -1,5 +1,6 @@
 """Updates by length: how many a method takes on every prefix of a trajectory, from one run over all of it."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ def updates_by_length(
         [1, 1]
     """
     lengths = tuple(int(each) for each in ends)
-    if not lengths or lengths[0] < 1 or any(b <= a for a, b in zip(lengths, lengths[1:], strict=False)):
+    if not lengths or lengths[0] < 1 or any(b <= a for a, b in itertools.pairwise(lengths)):
         raise ValueError(f"ends: given {lengths}, expected lengths that increase from one or more.")
     if not solver.causal:
         raise ValueError(f"solver: given {type(solver).__name__}, expected a causal method such as deer().")

@@ -1,6 +1,7 @@
 """The chains of figures 3 and 7: noise, first guess and lengths by seed, as the published runs draw them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,17 @@ class Chain:
         return np.asarray(found)
 
 
+def log_density(step: Any, state: Float[Array, " D"]) -> Float[Array, ""]:
+    """Logarithm of the density whose negative is the potential, up to a constant.
+
+    Args:
+        step: of the chain.
+        state: where.
+    """
+    squares = jnp.sum((state - step.means) ** 2 / step.variances + jnp.log(step.variances), axis=-1)
+    return jax.nn.logsumexp(step.log_weights - 0.5 * squares)
+
+
 def lengths(count: int, longest: int) -> tuple[int, ...]:
     """Lengths from 20 on, evenly spread in their logarithm.
 
@@ -81,7 +93,9 @@ def log_slope(ends: np.ndarray, updates: np.ndarray, least: int) -> float:
     Args:
         ends: lengths T [K].
         updates: at these lengths [K].
-        least: T from which they count.
+        least: T from which they count; with fewer than two of them the power is NaN.
     """
     far = ends >= least
+    if far.sum() < 2:
+        return float("nan")
     return float(np.polyfit(np.log(ends[far]), np.log(updates[far]), 1)[0])

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 import parascan as ps
 
+from ._langevin import log_density
+
 
 class MetropolisStep(eqx.Module):
     """``s' = y`` if ``log u < log of the acceptance ratio``, else ``s``; ``y = s - eps grad phi(s) + sqrt(2 eps) w``.
@@ -45,13 +47,8 @@ class MetropolisStep(eqx.Module):
             return -jnp.sum((target - self.proposal(start, quiet)) ** 2) / (4 * eps)
 
         forward, back = log_proposal(proposed, state), log_proposal(state, proposed)
-        return self.log_density(proposed) - self.log_density(state) + back - forward
-
-    def log_density(self, state: Float[Array, " D"]) -> Float[Array, ""]:
-        """Of the target, up to a constant."""
-        offsets = state - self.proposal.means
-        squares = jnp.sum(offsets**2 / self.proposal.variances + jnp.log(self.proposal.variances), axis=-1)
-        return jax.nn.logsumexp(self.proposal.log_weights - 0.5 * squares)
+        gained = log_density(self.proposal, proposed) - log_density(self.proposal, state)
+        return gained + back - forward
 
 
 def chain(

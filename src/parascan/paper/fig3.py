@@ -20,7 +20,7 @@ from ..plot import Figure
 from . import _fig3_figure
 from ._claims import Claim, between, near
 from ._experiment import Experiment, Values
-from ._langevin import LEAST_LENGTH, PUBLISHED_LENGTH, SHORT, Chain, lengths, log_slope
+from ._langevin import LEAST_LENGTH, PUBLISHED_LENGTH, SHORT, Chain, lengths, log_density, log_slope
 
 if TYPE_CHECKING:
     import xarray
@@ -90,10 +90,6 @@ def _landscape(resolution: int) -> Values:
     across, along = jnp.linspace(-4.0, 4.5, resolution), jnp.linspace(-3.0, 3.0, resolution)
     grid = jnp.stack(jnp.meshgrid(across, along), axis=-1).reshape(-1, 2)
 
-    def potential(state: jax.Array) -> jax.Array:
-        squares = jnp.sum((state - step.means) ** 2 / step.variances + jnp.log(step.variances), axis=-1)
-        return -jax.nn.logsumexp(step.log_weights - 0.5 * squares)
-
     def norm(state: jax.Array) -> jax.Array:
         return jnp.linalg.norm(jax.jacfwd(lambda s: step(s, noise))(state), ord=2)
 
@@ -101,7 +97,7 @@ def _landscape(resolution: int) -> Values:
     return {
         "across": np.asarray(across),
         "along": np.asarray(along),
-        "potential": np.asarray(jax.vmap(potential)(grid)).reshape(shape),
+        "potential": -np.asarray(jax.vmap(lambda state: log_density(step, state))(grid)).reshape(shape),
         "norm": np.asarray(jax.vmap(norm)(grid)).reshape(shape),
     }
 

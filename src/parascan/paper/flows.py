@@ -182,7 +182,7 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 
 SIZES = MappingProxyType(
     {
-        "smoke": Config(("lorenz", "sprott_b"), length=200, exponent_length=500),
+        "smoke": Config(("lorenz",), length=200, exponent_length=500),
         "desk": Config(None, length=1000, exponent_length=10_000),
         "full": Config(None, length=10_000, exponent_length=100_000),
     }

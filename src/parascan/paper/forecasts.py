@@ -135,8 +135,8 @@ def figure(dataset: "xarray.Dataset") -> Figure:
         share = float(right.values[number][known].mean()) if known.any() else np.nan
         mark = {"color": SHADES[number], "markersize": 5, "alpha": 0.65, "markeredgewidth": 0}
         panels[0].plot(
-            np.maximum(one.updates.values[known], 1), np.maximum(one.forecast.values[known], 1), MARKERS[number], **mark,
-            label=f"{kind}, {share:.0%} right",
+            np.maximum(one.updates.values[known], 1), np.maximum(one.forecast.values[known], 1), MARKERS[number],
+            label=f"{kind}, {share:.0%} right", **mark,
         )  # fmt: skip
         taken = one.updates.values / one.length.values[:, None]
         panels[1].plot(one.exponent.values[known], taken[known], MARKERS[number], **mark)
@@ -152,7 +152,7 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 
 SIZES = MappingProxyType(
     {
-        "smoke": Config(("network", "logistic"), (100,), each=3),
+        "smoke": Config(("network",), (100,), each=3),
         "desk": Config(KINDS, (300, 1000, 3000), each=12),
         "full": Config(KINDS, (300, 1000, 3000, 10_000), each=50),
     }

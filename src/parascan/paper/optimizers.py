@@ -206,7 +206,7 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 ALL = tuple(RATES)
 SIZES = MappingProxyType(
     {
-        "smoke": Config((NEWTON, "sgd", "adam", LINE_SEARCH), gains=3, seeds=1, size=6, length=32, most=400),
+        "smoke": Config((NEWTON, "sgd", LINE_SEARCH), gains=3, seeds=1, size=6, length=32, most=400),
         "desk": Config(ALL, gains=12, seeds=2, size=16, length=128, most=2000),
         "full": Config(ALL, gains=16, seeds=5, size=100, length=1000, most=20_000),
     }

@@ -5,7 +5,10 @@ from types import MappingProxyType
 
 from ._experiment import Experiment
 
-MODULES = ("fig2", "fig4", "fig5", "table1", "fig8")
+MODULES = (
+    *("fig2", "fig3", "fig4", "fig5", "fig7", "table1", "fig8"),
+    *("methods", "flows", "optimizers", "mala", "forecasts"),
+)
 """Files of this folder that end with an ``EXPERIMENT``."""
 
 EXPERIMENTS = MappingProxyType(
