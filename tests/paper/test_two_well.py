@@ -25,6 +25,14 @@ def run(experiment, config, tmp_path):
     return experiment.gather(config, [experiment.measure(point, tmp_path) for point in experiment.points(config)])
 
 
+@pytest.fixture(scope="module")
+def landscape(tmp_path_factory):
+    """Figure 3 on two short chains."""
+    with jax.enable_x64(True):
+        config = fig3.Config(seeds=1, ends=ENDS, resolution=35)
+        return run(fig3.EXPERIMENT, config, tmp_path_factory.mktemp("landscape"))
+
+
 def by_quantity(claims, start):
     """The only claim whose quantity starts so."""
     (found,) = [claim for claim in claims if claim.quantity.startswith(start)]
@@ -41,8 +49,8 @@ def test_updates_of_a_chain_are_those_of_a_rollout_of_that_length():
         assert int(solution.stats.iterations) == count
 
 
-def test_figure_3_landscape_has_its_wells_and_the_norm_of_its_curvature(tmp_path):
-    dataset = run(fig3.EXPERIMENT, fig3.Config(seeds=1, ends=ENDS, resolution=35), tmp_path)
+def test_figure_3_landscape_has_its_wells_and_the_norm_of_its_curvature(landscape):
+    dataset = landscape
     lowest = dataset.potential.where(dataset.potential == dataset.potential.min(), drop=True)
     assert float(lowest.across[0]) == pytest.approx(-1.4, abs=0.3)
     assert float(lowest.along[0]) == pytest.approx(0.0, abs=0.1)
@@ -53,9 +61,8 @@ def test_figure_3_landscape_has_its_wells_and_the_norm_of_its_curvature(tmp_path
     assert fig3.EXPERIMENT.figure(dataset).axes
 
 
-def test_figure_3_claims_hold_for_the_published_numbers_and_fail_for_planted_ones(tmp_path):
-    dataset = run(fig3.EXPERIMENT, fig3.Config(seeds=1, ends=ENDS, resolution=8), tmp_path)
-    long = dataset.assign_coords(length=[100, 1000, 10_000])
+def test_figure_3_claims_hold_for_the_published_numbers_and_fail_for_planted_ones(landscape):
+    long = landscape.copy(deep=True).assign_coords(length=[100, 1000, 10_000])
     long["exponent"][:] = -1.45
     long["updates"][:] = np.array([5, 10, 20])
     assert {claim.verdict for claim in fig3.claims(long)} == {Verdict.met}
@@ -88,13 +95,16 @@ def test_metropolis_accepts_by_the_ratio_of_two_gaussians():
     def density(point, center):
         return -jnp.sum((point - (center - 0.3 * gradient(center))) ** 2) / (4 * 0.3)
 
-    gradient = jax.grad(lambda s: -log_density(step.proposal, s))
+    gradient = jax.jit(jax.grad(lambda s: -log_density(step.proposal, s)))
+    advance, propose, log_target = (
+        jax.jit(each) for each in (step, step.proposal, lambda s: log_density(step.proposal, s))
+    )
     accepted = 0
     for x in np.asarray(noise[:16]):
-        proposed = step.proposal(state, quiet) + jnp.sqrt(0.6) * x[:2]
-        ratio = log_density(step.proposal, proposed) - log_density(step.proposal, state)
+        proposed = propose(state, quiet) + jnp.sqrt(0.6) * x[:2]
+        ratio = log_target(proposed) - log_target(state)
         ratio += density(state, proposed) - density(proposed, state)
-        after = step(state, jnp.asarray(x))
+        after = advance(state, jnp.asarray(x))
         expected = proposed if x[2] < ratio else state
         assert np.allclose(after, expected, rtol=1e-12, atol=1e-12)
         accepted += bool(x[2] < ratio)
