@@ -89,19 +89,19 @@ def test_log_slope_is_the_power():
 
 
 def test_metropolis_accepts_by_the_ratio_of_two_gaussians():
-    step, state, noise = chain(0.3, 400, jax.random.key(0))
+    step, state, noise = chain(0.6, 16, jax.random.key(0))
     quiet = jnp.zeros(2)
 
     def density(point, center):
-        return -jnp.sum((point - (center - 0.3 * gradient(center))) ** 2) / (4 * 0.3)
+        return -jnp.sum((point - (center - 0.6 * gradient(center))) ** 2) / (4 * 0.6)
 
     gradient = jax.jit(jax.grad(lambda s: -log_density(step.proposal, s)))
-    advance, propose, log_target = (
-        jax.jit(each) for each in (step, step.proposal, lambda s: log_density(step.proposal, s))
-    )
+    advance = jax.jit(lambda s, x: step(s, x))
+    propose = jax.jit(lambda s, w: step.proposal(s, w))
+    log_target = jax.jit(lambda s: log_density(step.proposal, s))
     accepted = 0
-    for x in np.asarray(noise[:16]):
-        proposed = propose(state, quiet) + jnp.sqrt(0.6) * x[:2]
+    for x in np.asarray(noise):
+        proposed = propose(state, quiet) + jnp.sqrt(1.2) * x[:2]
         ratio = log_target(proposed) - log_target(state)
         ratio += density(state, proposed) - density(proposed, state)
         after = advance(state, jnp.asarray(x))
@@ -109,7 +109,7 @@ def test_metropolis_accepts_by_the_ratio_of_two_gaussians():
         assert np.allclose(after, expected, rtol=1e-12, atol=1e-12)
         accepted += bool(x[2] < ratio)
         state = after
-    assert 8 < accepted < 16
+    assert 3 < accepted < 14
 
 
 def test_metropolis_keeps_the_density_and_a_sharp_smooth_accept_is_the_jump():
@@ -123,7 +123,7 @@ def test_metropolis_keeps_the_density_and_a_sharp_smooth_accept_is_the_jump():
 
 
 def test_mala_measures_what_it_claims(tmp_path):
-    config = mala.Config((0.05, 0.9), seeds=1, length=60, exponent_length=600)
+    config = mala.Config((0.05, 0.9), seeds=1, length=600, exponent_length=600)
     dataset = run(mala.EXPERIMENT, config, tmp_path)
     assert float(dataset.accepted[0, 0]) > 0.95 > 0.6 > float(dataset.accepted[1, 0])
     assert float(dataset.exponent[0, 0]) < -0.04

@@ -32,7 +32,8 @@ def draw(dataset: "xarray.Dataset", exact: Sequence[str]) -> Figure:
         panel.axhline(1, color=plot.MUTED, linestyle=":", linewidth=1.2, zorder=0)
         panel.set_yscale("log")
         panel.set_xlabel("largest exponent per step")
-        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False, fontsize=7.5)
+        if panel.lines[:-2]:
+            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False, fontsize=7.5)
     panels[0].set_ylabel("updates / T")
     panels[2].set_ylabel("updates / number of blocks")
     low = min(panel.get_ylim()[0] for panel in panels[:2])
