@@ -141,7 +141,8 @@ def conditioning(exponent: float, length: int) -> float:
 
     Source: theorem 2 with a = 1, squared; appendix J.2 of the paper.
     """
-    return 2 * float(logsumexp(exponent * np.arange(length)))
+    total: Any = logsumexp(exponent * np.arange(length))
+    return 2 * float(total)
 
 
 def theory(exponents: Float[np.ndarray, " G"], lengths: Float[np.ndarray, " K"]) -> Float[np.ndarray, "G K"]:
