@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from ._experiment import Experiment
 
-MODULES = ("fig2", "fig4", "fig5", "fig6", "table1", "fig8")
+MODULES = ("fig1", "fig2", "fig4", "fig5", "fig6", "table1", "fig8")
 """Files of this folder that end with an ``EXPERIMENT``."""
 
 EXPERIMENTS = MappingProxyType(
