@@ -48,7 +48,7 @@ class Config:
 SIZES = MappingProxyType(
     {
         "smoke": Config(
-            seeds=(0,), gains=(0.6, 0.8, 0.9, 1.7), length=60, rate_gains=(), budget=2000, repeats=3, timed=2, block=10
+            seeds=(0,), gains=(0.7, 0.8, 0.9, 1.7), length=60, rate_gains=(), budget=2000, repeats=3, timed=2, block=10
         ),
         "desk": Config(seeds=(0, 1, 2), rate_gains=(0.5, 0.6, 0.7), budget=1500, repeats=3, timed=5),
         "full": Config(),
