@@ -6,11 +6,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from .. import plot
 from ..plot import Axes, Figure
-from ._claims import Claim, between, check
+from ._claims import Claim, between, check, rank_correlation
 from ._experiment import Experiment
 from ._fig6_measure import METHODS, RATES, Network, measure, published_rate
 
@@ -122,8 +121,7 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
 def _rises(quantity: str, exponent: np.ndarray, steps: np.ndarray) -> Claim:
     """Whether steps rise with the exponent, where the method got to the end."""
     known = np.isfinite(steps)
-    ranks = (stats.rankdata(each) for each in (exponent[known], steps[known]))
-    found = float(np.corrcoef(*ranks)[0, 1]) if known.sum() > 2 else np.nan
+    found = rank_correlation(exponent[known], steps[known])
     return between(quantity, 0.7, 1.0, found, published="monotone", tolerance="at least 0.7")
 
 
