@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import rankdata
+
 T = TypeVar("T")
 
 
@@ -141,3 +145,10 @@ def between(
     allowed = tolerance or f"{low:.4g} to {high:.4g}"
     found = f"{ours:.4g} {unit}".rstrip()
     return Claim(quantity, 1, failures, (), published, allowed, found, "" if agrees else explanation)
+
+
+def rank_correlation(one: Float[np.ndarray, " N"], other: Float[np.ndarray, " N"]) -> float:
+    """Spearman's correlation of two columns; NaN where one of them is constant or has fewer than three entries."""
+    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])

@@ -39,8 +39,8 @@ def draw(dataset: "xarray.Dataset", theory: Float[np.ndarray, "G K"]) -> Figure:
         mean = dataset.updates.mean("seed", skipna=True).values + 1
     _fill_columns(mean)
     norm = LogNorm(1, float(dataset.length.max()))
-    shown = np.where(np.isinf(mean), norm.vmax, mean)
-    shade = center.pcolormesh(edges, 10**lengths, shown.T, cmap=COLORS, norm=norm)
+    shown = np.minimum(mean.T, float(dataset.length.max()))
+    shade = center.pcolormesh(edges, 10**lengths, shown, cmap=COLORS, norm=norm)
     figure.colorbar(shade, ax=center, label="Newton steps")
     center.set_title("experiment: mean steps", fontsize=10)
     center.patch.set(facecolor="white", hatch="////", edgecolor=plot.MUTED)

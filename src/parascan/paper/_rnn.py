@@ -1,5 +1,6 @@
 """Measurements of the mean-field network that figures 2, 4 and 5 have in common: exponents, and steps of Newton."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,17 +121,21 @@ def scans(point: Scans) -> Mapping[str, Any]:
 
 def exponents(point: Exponents) -> Mapping[str, Any]:
     """Largest exponents per step [G] and their spread over start directions: algorithm 1 with three directions."""
+    found, spread = _estimates(jnp.asarray(point.gains), jax.random.key(point.seed), point.length)
+    return {"exponent": np.asarray(found), "spread": np.asarray(spread)}
 
-    @jax.jit
-    @jax.vmap
+
+@functools.partial(jax.jit, static_argnames="length")
+def _estimates(gains: jax.Array, key: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
+    """Exponents and spreads of all gains of a network."""
+
     def estimate(gain: jax.Array) -> tuple[jax.Array, jax.Array]:
-        system = ps.systems.tanh_rnn(gain=gain, size=UNITS, key=jax.random.key(point.seed))
-        call = (system.step, system.initial_state, system.inputs(point.length))
-        found = ps.lyapunov_exponents(*call, key=jax.random.key(point.seed), warm_up=0, lanes=1)
+        system = ps.systems.tanh_rnn(gain=gain, size=UNITS, key=key)
+        call = (system.step, system.initial_state, system.inputs(length))
+        found = ps.lyapunov_exponents(*call, key=key, warm_up=0, lanes=1)
         return found.per_step, found.spread
 
-    found, spread = estimate(jnp.asarray(point.gains))
-    return {"exponent": np.asarray(found), "spread": np.asarray(spread)}
+    return jax.vmap(estimate)(gains)
 
 
 def steps(point: Steps, folder: Path) -> Mapping[str, Any]:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 from scipy.special import logsumexp
 
 from ..plot import Figure
-from ._claims import Claim, between, check, near
+from ._claims import Claim, between, check, near, rank_correlation
 from ._experiment import Experiment
 from ._fig2_draw import draw
 from ._rnn import BACKENDS, GAINS, LENGTHS, Exponents, Scans, Steps, measure
@@ -141,17 +140,13 @@ def conditioning(exponent: float, length: int) -> float:
 
     Source: theorem 2 with a = 1, squared; appendix J.2 of the paper.
     """
-    return 2 * float(logsumexp(exponent * np.arange(length)))
+    total: Any = logsumexp(exponent * np.arange(length))
+    return 2 * float(total)
 
 
 def theory(exponents: Float[np.ndarray, " G"], lengths: Float[np.ndarray, " K"]) -> Float[np.ndarray, "G K"]:
     """``-log mu~`` of every exponent and length."""
     return np.array([[conditioning(exponent, int(length)) for length in lengths] for exponent in exponents])
-
-
-def rank_correlation(one: Float[np.ndarray, " N"], other: Float[np.ndarray, " N"]) -> float:
-    """Spearman's correlation."""
-    return float(np.corrcoef(stats.rankdata(one), stats.rankdata(other))[0, 1])
 
 
 def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from ._experiment import Experiment
 
 MODULES = (
-    *("fig2", "fig3", "fig4", "fig5", "fig7", "table1", "fig8"),
+    *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "table1", "fig8"),
     *("methods", "flows", "optimizers", "mala", "forecasts"),
 )
 """Files of this folder that end with an ``EXPERIMENT``."""
