@@ -143,7 +143,7 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
     wild = flow.exponent * kept.dt * dataset.length > E_FOLDINGS
     return (
         near(
-            "conditional exponent of Lorenz with its second coordinate measured", -8 / 3,
+            "conditional exponent of Lorenz with its second coordinate measured, against its closed form", -8 / 3,
             dataset.single.sel(flow="lorenz", coordinate=1).item(), absolute=0.05, unit="per unit of time",
         ),
         between(
@@ -160,7 +160,7 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
         ),
         between(
             f"updates over T of flows that grow by e^{E_FOLDINGS} or more over T, median", 0.1, 1.0,
-            float((flow.updates.fillna(dataset.length) / dataset.length).where(wild).median()), published="slow",
+            float((flow.updates.fillna(dataset.length) / dataset.length).where(wild).median()), published="theory: slow",
             tolerance="at least 0.1",
             explanation="" if bool(wild.any()) else "no flow of this size grows so far",
         ),
@@ -175,7 +175,7 @@ def _forecasts(kept: "xarray.Dataset") -> Claim:
     expected, taken = expected[both], taken[both]
     return between(
         "forecasts of Newton's updates within a factor of 1.5 or two, share", 0.7, 1.0,
-        float(np.mean(holds(expected, taken))), published="0.9 on the calibrated families", tolerance="at least 0.7",
+        float(np.mean(holds(expected, taken))), published="docs: 0.9 on the family held out", tolerance="at least 0.7",
     )  # fmt: skip
 
 

@@ -99,20 +99,20 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
     return (
         between(
             f"forecasts within a factor of 1.5 or two updates, share of {int((solved & smooth).sum())} smooth systems",
-            0.75, 1.0, float(right.where(solved & smooth).mean()), published="0.905 on the family held out",
+            0.75, 1.0, float(right.where(solved & smooth).mean()), published="docs: 0.905 on the family held out",
             tolerance="at least 0.75",
         ),
         between(
             "counts within the interval of level 0.9, share of smooth systems", 0.75, 1.0,
-            float(inside.where(solved & smooth).mean()), published="0.906 on the family held out",
+            float(inside.where(solved & smooth).mean()), published="docs: 0.906 on the family held out",
             tolerance="at least 0.75",
         ),
         between(
             f"smooth systems called predictable that take more than {LARGEST_SHARE} T updates, share", 0.0, 0.02,
-            float(wrong.where(solved & smooth).mean()), published="none", tolerance="0.02",
+            float(wrong.where(solved & smooth).mean()), published="docs: none", tolerance="0.02",
         ),
         between(
-            "systems that Newton's method solves, share", 0.97, 1.0, float(solved.mean()), published="all",
+            "systems that Newton's method solves, share", 0.97, 1.0, float(solved.mean()), published="theory: all",
             tolerance="0.03",
         ),
     )  # fmt: skip

@@ -130,24 +130,24 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
     share = dataset.updates / dataset.length
     return (
         near(
-            f"exponent per unit of time at step size {float(small.step_size):g}", UNADJUSTED, per_time,
+            f"exponent at step size {float(small.step_size):g}, against that of unadjusted dynamics over long runs", UNADJUSTED, per_time,
             absolute=max(4 * spread, 0.1) + STEEPEST * float(small.step_size), unit="per unit of time",
         ),
         between(
             "acceptance, most by which it rises with the step size", float("-inf"), 0.02,
-            float(dataset.accepted.mean("seed").diff("step_size").max()), published="falls", tolerance="0.02",
+            float(dataset.accepted.mean("seed").diff("step_size").max()), published="theory: falls", tolerance="0.02",
         ),
         between(
             f"chains with an exponent below {-CALM} that met another under the same noise, share", 0.9, 1.0,
-            float((dataset.apart < MET).where(calm).mean()), published="all", tolerance="at least 0.9",
+            float((dataset.apart < MET).where(calm).mean()), published="theory: all", tolerance="at least 0.9",
         ),
         between(
             f"updates over T at exponents below {-CALM}, median of the better linearization", 0.0, 0.25,
-            float(share.min("linearization").where(calm).median()), published="fast", tolerance="at most 0.25",
+            float(share.min("linearization").where(calm).median()), published="theory: fast", tolerance="at most 0.25",
         ),
         between(
             f"updates over T at exponents above {CALM}, median of the better linearization", 0.25, 1.0,
-            float(share.min("linearization").where(wild).median()), published="slow", tolerance="at least 0.25",
+            float(share.min("linearization").where(wild).median()), published="theory: slow", tolerance="at least 0.25",
             explanation="" if bool(wild.any()) else "no chain of this size is unpredictable",
         ),
     )  # fmt: skip

@@ -179,16 +179,16 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
     return (
         between(
             "updates of a causal method over T, largest", 0.0, 1.0, causal.max().item() / dataset.length,
-            published="at most 1",
+            published="theory: at most 1",
         ),
         between(
             f"updates over T at exponents above {FAR}, median, least over methods", 0.25, float("inf"),
-            min(share(name, FAR, np.inf) for name in dataset.solver.values), published="no method is fast",
+            min(share(name, FAR, np.inf) for name in dataset.solver.values), published="theory: no method is fast",
             tolerance="at least 0.25", explanation=small,
         ),
         between(
             f"updates over T at exponents below {-DEEP}, median, most over methods with the Jacobian", 0.0, 0.15,
-            max(share(name, -np.inf, -DEEP) for name in exact), published="fast", tolerance="at most 0.15",
+            max(share(name, -np.inf, -DEEP) for name in exact), published="theory: fast", tolerance="at most 0.15",
             explanation=small,
         ),
         near(
@@ -197,12 +197,12 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
         ),
         between(
             f"updates over blocks at exponents above {FAR}, median, least over lengths of block", 0.25, 1.2,
-            min(of_blocks(block, FAR, np.inf) for block in dataset.block.values), published="no block is fast",
+            min(of_blocks(block, FAR, np.inf) for block in dataset.block.values), published="theory: no block is fast",
             tolerance="at least 0.25", explanation=small,
         ),
         between(
             f"most by which longer blocks take more updates, medians at exponents below {-DEEP}", -np.inf, 0.5,
-            float(np.max(np.diff(_deep_blocks(dataset)), initial=-np.inf)), published="none, better conditioned",
+            float(np.max(np.diff(_deep_blocks(dataset)), initial=-np.inf)), published="theory: none, better conditioned",
             tolerance="half an update", explanation=small,
         ),
     )  # fmt: skip

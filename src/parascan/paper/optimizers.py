@@ -184,16 +184,16 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
     return (
         between(
             f"networks at exponents below {-CALM} that some rate of an optimizer solves, share", 0.8, 1.0,
-            float(ended.where(calm).mean()), published="descent converges", tolerance="at least 0.8",
+            float(ended.where(calm).mean()), published="theory: descent converges", tolerance="at least 0.8",
         ),
         between(
             "updates of the best optimizer over those of Gauss-Newton, least over networks", 1.0, float("inf"),
-            float(ratio.min()), published="more than Gauss-Newton",
+            float(ratio.min()), published="theory: more than Gauss-Newton",
         ),
         between(
             f"updates of the best optimizer at exponents above {-EDGE} over those below {-CALM}, medians", 3.0,
             float("inf"), float(fastest.where(near_zero).median() / fastest.where(calm).median()),
-            published="slow beyond the threshold", tolerance="at least 3",
+            published="theory: slow beyond the threshold", tolerance="at least 3",
         ),
     )  # fmt: skip
 
