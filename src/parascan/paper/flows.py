@@ -160,8 +160,8 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
         ),
         between(
             f"updates over T of flows that grow by e^{E_FOLDINGS} or more over T, median", 0.1, 1.0,
-            float((flow.updates.fillna(dataset.length) / dataset.length).where(wild).median()), published="theory: slow",
-            tolerance="at least 0.1",
+            float((flow.updates.fillna(dataset.length) / dataset.length).where(wild).median()),
+            published="theory: slow", tolerance="at least 0.1",
             explanation="" if bool(wild.any()) else "no flow of this size grows so far",
         ),
         _forecasts(kept),

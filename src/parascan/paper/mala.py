@@ -130,8 +130,8 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
     share = dataset.updates / dataset.length
     return (
         near(
-            f"exponent at step size {float(small.step_size):g}, against that of unadjusted dynamics over long runs", UNADJUSTED, per_time,
-            absolute=max(4 * spread, 0.1) + STEEPEST * float(small.step_size), unit="per unit of time",
+            f"exponent at step size {float(small.step_size):g}, against that of unadjusted dynamics over long runs",
+            UNADJUSTED, per_time, absolute=max(4 * spread, 0.1) + STEEPEST * float(small.step_size), unit="per unit of time",
         ),
         between(
             "acceptance, most by which it rises with the step size", float("-inf"), 0.02,

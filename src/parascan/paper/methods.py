@@ -202,8 +202,8 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
         ),
         between(
             f"most by which longer blocks take more updates, medians at exponents below {-DEEP}", -np.inf, 0.5,
-            float(np.max(np.diff(_deep_blocks(dataset)), initial=-np.inf)), published="theory: none, better conditioned",
-            tolerance="half an update", explanation=small,
+            float(np.max(np.diff(_deep_blocks(dataset)), initial=-np.inf)),
+            published="theory: none, better conditioned", tolerance="half an update", explanation=small,
         ),
     )  # fmt: skip
 
