@@ -144,11 +144,13 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
         ),
         between(
             f"updates over T at exponents below {-CALM}, median of the better linearization", 0.0, SHARE,
-            float(share.min("linearization").where(calm).median()), published="theory: fast", tolerance=f"at most {SHARE}",
+            float(share.min("linearization").where(calm).median()), published="theory: fast",
+            tolerance=f"at most {SHARE}",
         ),
         between(
             f"updates over T at exponents above {CALM}, median of the better linearization", SHARE, 1.0,
-            float(share.min("linearization").where(wild).median()), published="theory: slow", tolerance=f"at least {SHARE}",
+            float(share.min("linearization").where(wild).median()), published="theory: slow",
+            tolerance=f"at least {SHARE}",
             explanation="" if bool(wild.any()) else "no chain of this size is unpredictable",
         ),
     )  # fmt: skip
