@@ -5,6 +5,8 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -14,12 +16,16 @@ from typer.testing import CliRunner
 import parascan as ps
 from parascan import report
 from parascan.cli import app
-from parascan.cli import run as run_command
-from parascan.paper import table1
+from parascan.paper import registry, table1
+from parascan.paper._workforce import workforce
+
+reproduce_command = sys.modules["parascan.cli.reproduce"]
+run_command = sys.modules["parascan.cli.run"]
 
 TINY = table1.Config(
     systems=("lorenz", "sprott_b"), flow_length=150, observer_length=100, exponent_length=200, portion=8
 )
+SIZES = {"smoke": TINY, "demo": TINY, "desk": TINY}
 
 
 @pytest.fixture
@@ -36,8 +42,10 @@ def invoke():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Table 1 in a second in place of its sizes."""
-    monkeypatch.setattr(table1, "SIZES", {"smoke": TINY, "demo": TINY, "full": TINY})
+    """Table 1 in a second in place of its sizes, measured in this process."""
+    small = {name: replace(registry.get(name), sizes=SIZES) for name in ("table1", "fig8")}
+    monkeypatch.setattr(registry, "EXPERIMENTS", small)
+    monkeypatch.setattr(reproduce_command, "workforce", lambda workers, scheduler=None: workforce(0))
 
 
 def plain(result):
@@ -47,7 +55,7 @@ def plain(result):
 
 def test_version_and_help(invoke):
     assert invoke("--version").output.startswith("parascan ")
-    for arguments in ((), ("--help",), ("run", "--help"), ("systems", "--help"), ("reproduce", "table1", "--help")):
+    for arguments in ((), ("--help",), ("run", "--help"), ("systems", "--help"), ("reproduce", "--help")):
         found = invoke(*arguments)
         assert "Usage" in found.output
         assert found.exit_code == (0 if arguments else 2)
@@ -145,8 +153,10 @@ def test_run_reports_a_system_that_leaves_the_finite_numbers(invoke):
         (("run", "lorenz", "--plot", "x.bmp"), ".png"),
         (("run", "lorenz", "--save", "x.csv"), ".npz"),
         (("reproduce", "table1", "--size", "huge"), "demo"),
-        (("reproduce", "table1", "--length", "30001"), "30000"),
-        (("reproduce", "table2"), "table2"),
+        (("reproduce", "fig2", "--size", "demo"), "desk"),
+        (("reproduce", "table1", "--workers", "0"), "workers"),
+        (("reproduce", "table2"), "table1"),
+        (("reproduce", "page", "--from", "nowhere"), "nowhere"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_was_expected(invoke, arguments, text):
@@ -173,60 +183,88 @@ def test_plot_without_matplotlib_names_the_extra(invoke, no_matplotlib, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_table1_without_matplotlib_has_its_data_and_says_what_is_missing(invoke, tiny, no_matplotlib, tmp_path):
+def test_reproduce_without_matplotlib_has_its_data_and_says_what_is_missing(invoke, tiny, no_matplotlib, tmp_path):
     found = invoke("reproduce", "table1", "--out", tmp_path)
     assert "no picture" in plain(found)
     assert "pip install 'parascan[plot]'" in plain(found)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows", "table1.csv", "table1.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["points", "table1.json", "table1.nc"]
 
 
-def test_nothing_imports_matplotlib_before_a_picture_is_asked_for():
-    code = "import sys, parascan.cli, parascan.paper.table1; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_table1_writes_data_pictures_and_verdicts(invoke, tiny, tmp_path):
+def test_reproduce_without_xarray_names_the_extra(invoke, monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "xarray" else find(name, *rest)
+    )
     found = invoke("reproduce", "table1", "--out", tmp_path)
+    assert found.exit_code == 2
+    assert "pip install 'parascan[paper]'" in plain(found)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unreachable_scheduler_is_wrong_usage(invoke, monkeypatch, tmp_path):
+    @contextmanager
+    def unreachable(workers, scheduler=None):
+        raise OSError("nobody answers")
+        yield
+
+    monkeypatch.setattr(reproduce_command, "workforce", unreachable)
+    found = invoke("reproduce", "table1", "--size", "smoke", "--out", tmp_path, "--scheduler", "tcp://nowhere:1")
+    assert found.exit_code == 2
+    assert "nobody answers" in plain(found)
+
+
+def test_nothing_imports_an_optional_package_before_it_is_needed():
+    code = "import sys, parascan.cli; print(*({'matplotlib', 'xarray', 'distributed'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []
+
+
+def test_all_writes_data_pictures_and_verdicts_and_shares_points(invoke, tiny, tmp_path):
+    found = invoke("reproduce", "all", "--size", "smoke", "--out", tmp_path)
     # Exponents over 200 steps are far from the published ones: a claim fails, and the exit code says so.
     assert found.exit_code == 1, found.output
-    assert "FAILS" in found.output
-    assert "holds" in found.output
-    assert json.loads((tmp_path / "table1.json").read_text())["config"]["flow_length"] == 150
-    assert len((tmp_path / "table1.csv").read_text().splitlines()) == 5
-    assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "table1.svg").read_bytes().startswith(b"<?xml")
-    assert len(list((tmp_path / "rows").iterdir())) == 8
+    assert "MISSED" in found.output
+    assert "met" in found.output
+    assert "claims missed in: table1" in plain(found)
+    for name in ("table1", "fig8"):
+        content = json.loads((tmp_path / f"{name}.json").read_text())
+        assert {claim["verdict"] for claim in content["claims"]} >= {"met"}
+        assert json.loads(content["configuration"])["flow_length"] == 150
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / f"{name}.svg").read_bytes().startswith(b"<?xml")
+    assert len(list((tmp_path / "points").rglob("*.npz"))) == 4
+    docs = tmp_path / "docs"
+    page = invoke("reproduce", "page", "--from", tmp_path, "--to", docs)
+    assert page.exit_code == 0, page.output
+    text = (docs / "paper.md").read_text()
+    for words in ("Figure 8", "![", "| quantity |", "missed", "What differs from the paper", "Lorenz observer"):
+        assert words in text
+    pictures = [line.split("](")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert len(pictures) == 2
+    assert all((docs / picture).exists() for picture in pictures)
 
 
-def test_table1_at_smoke_size_holds_every_claim(invoke, tmp_path):
-    found = invoke("reproduce", "table1", "--size", "smoke", "--out", tmp_path)
-    assert found.exit_code == 0, found.output
-    assert "FAILS" not in found.output
-
-
-def test_table1_interrupted_says_how_to_go_on_and_ends_with_the_same_rows(invoke, tiny, tmp_path, monkeypatch):
+def test_reproduce_interrupted_says_how_to_go_on_and_ends_with_the_same_dataset(invoke, tiny, tmp_path, monkeypatch):
     whole = invoke("reproduce", "table1", "--out", tmp_path / "whole")
-    reports, show = [], report.show
+    show, fresh = report.show, []
 
     def interrupting(bar, task, at):
         show(bar, task, at)
-        reports.append(at)
-        if len(reports) == 3:
+        if at.fresh:
+            fresh.append(at.fresh)
+        if at.fresh == 2 and len(fresh) <= 3:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(report, "show", interrupting)
     out = tmp_path / "parts"
     found = invoke("reproduce", "table1", "--out", out)
     assert found.exit_code == 130
-    assert f"parascan reproduce table1 --size demo --out {out}" in plain(found)
-    assert [path.name for path in out.rglob("*.tmp")] == []
-    assert [path.name.split("_")[0] for path in out.rglob("*.iterate.npz")] == ["lorenz"]
+    assert f"parascan reproduce table1 --size desk --out {out}" in plain(found)
+    assert len(list(out.rglob("*.npz"))) == 2
+    monkeypatch.setattr(report, "show", show)
     again = invoke("reproduce", "table1", "--out", out)
     assert again.exit_code == whole.exit_code
-    assert (out / "table1.csv").read_bytes() == (tmp_path / "whole" / "table1.csv").read_bytes()
-    assert [path.name for path in out.rglob("*.iterate.npz")] == []
-    assert reports[3].stage == "exponent"
-    assert reports[4].updates > reports[2].updates
+    assert (out / "table1.nc").read_bytes() == (tmp_path / "whole" / "table1.nc").read_bytes()
 
 
 # One press lets the work in progress reach its next report; a second one does not wait for that.

@@ -98,13 +98,20 @@ def _heading(experiment: Experiment) -> str:
 
 def _section(experiment: Experiment, dataset: "xarray.Dataset", claims: Sequence[Claim], picture: str) -> str:
     """An experiment: picture, claims, notes, configuration."""
-    lines = [f"| {' | '.join(map(_cell, row))} |" for row in map(_row, claims)]
     details = "\n".join(f"- {claim.quantity}: {reason}" for claim in claims for reason in _reasons(claim))
-    table = "\n".join(["| quantity | published | tolerance | ours | verdict |", "|---|---|---|---|---|", *lines])
+    table = _table([("quantity", "published", "tolerance", "ours", "verdict"), *map(_row, claims)])
     configuration = ", ".join(f"{name} {_brief(value)}" for name, value in json.loads(dataset.configuration).items())
-    parts = (f"## {_heading(experiment)}", f"![{experiment.title}]({picture})", table, details, experiment.note)
+    numbers = "" if experiment.table is None else _table(experiment.table(dataset))
+    title = experiment.title
+    parts = (f"## {_heading(experiment)}", f"![{title}]({picture})", numbers, table, details, experiment.note)
     settings = f"`parascan reproduce {experiment.name} --size {dataset.size_name}`: {configuration}."
     return "\n\n".join(part for part in (*parts, settings) if part) + "\n"
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, the first of them headings."""
+    written = [f"| {' | '.join(map(_cell, line))} |" for line in lines]
+    return "\n".join([written[0], f"|{'---|' * len(lines[0])}", *written[1:]])
 
 
 def _row(claim: Claim) -> tuple[str, ...]:
