@@ -1,6 +1,6 @@
 """What the command line prints: data in, rich tables out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -122,6 +122,20 @@ def summary(title: str, lines: Mapping[str, str]) -> Table:
     table.add_column()
     for name, value in lines.items():
         table.add_row(name, escape(value))
+    return table
+
+
+def cells(lines: Sequence[Sequence[str]]) -> Table:
+    """Lines of cells as a table, numbers to the right.
+
+    Args:
+        lines: the first one holds the headings.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, heading in enumerate(lines[0]):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    for line in lines[1:]:
+        table.add_row(*map(escape, line))
     return table
 
 

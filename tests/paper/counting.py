@@ -1,7 +1,6 @@
 """An experiment of a few points that costs nothing, for what is about running and not about numbers."""
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from parascan.paper._experiment import Experiment
 
 @dataclass(frozen=True)
 class Point:
-    """A number to work on, a folder where calls leave a trace, and how long to work."""
+    """A number to work on, a folder where calls leave a trace, and a pipe that later points wait at."""
 
     number: int
     traces: str
-    seconds: float = 0.0
+    gate: str = ""
     fails: bool = False
 
 
@@ -28,13 +27,13 @@ class Config:
 
     count: int
     traces: str
-    seconds: float = 0.0
+    gate: str = ""
     failing: int = -1
 
 
 def points(config):
     """A point a number; two of them are the same."""
-    found = [Point(k, config.traces, config.seconds, k == config.failing) for k in range(config.count)]
+    found = [Point(k, config.traces, config.gate, k == config.failing) for k in range(config.count)]
     return (*found, found[0])
 
 
@@ -44,7 +43,8 @@ def measure(point, folder):
         trace.write(f"{os.getpid()}\n")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "part").write_text("half")
-    time.sleep(point.seconds)
+    if point.gate and point.number >= 2:
+        Path(point.gate).read_bytes()
     if point.fails:
         raise ArithmeticError("planted")
     terms = jnp.sin(jnp.arange(1000.0)) ** point.number

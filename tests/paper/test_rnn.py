@@ -6,10 +6,10 @@ import pytest
 
 import parascan as ps
 from parascan.paper import _rnn_newton
-from parascan.paper._rnn import BACKENDS, Scans, Steps, network_of, scans, steps
+from parascan.paper._rnn import Steps, network_of, steps
 from parascan.paper._rnn_newton import newton_steps
 
-ENDS, GAINS = (7, 40, 90), (0.5, 0.9, 1.1, 1.3, 1.6)
+ENDS, GAINS = (30, 90), (0.5, 0.9, 1.1, 1.3, 1.6)
 
 
 def rolled_out(seed, gain, length, most):
@@ -68,11 +68,3 @@ def test_overflow_is_put_back_to_the_guess_and_noticed():
         wild = newton_steps(network, np.array([0.5, 1e9]), np.array([50]), 1e-10, 50)
     assert list(wild.overflowed) == [False, True]
     assert wild.counts[0, 0] > 0
-
-
-def test_both_ways_to_solve_the_recurrence_agree_on_a_predictable_network():
-    with jax.enable_x64(True):
-        found = scans(Scans(0, 0.7, 30))
-    assert set(found) == set(BACKENDS)
-    assert len(set(found.values())) == 1
-    assert 1 <= found["sequential"] <= 6

@@ -2,10 +2,9 @@
 
 import os
 import pathlib
-import signal
+import select
 import subprocess
 import sys
-import time
 
 import jax
 import numpy as np
@@ -101,39 +100,32 @@ from parascan.paper._workforce import workforce
 if __name__ == "__main__":
     root = pathlib.Path(sys.argv[1])
     with workforce(1) as hands:
-        run(experiment(root / "traces", count=40, seconds=0.2), "smoke", root / "points", hands)
+        found = experiment(root / "traces", gate=str(root / "gate"))
+        run(found, "smoke", root / "points", hands, lambda report: print(report.fresh, flush=True))
 """
 
 
 def test_a_killed_run_leaves_no_process_behind_and_its_points_stay(tmp_path, on_path):
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED)
-    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stderr=subprocess.DEVNULL)
-    stored = tmp_path / "points" / "counting.measure"
-    deadline = time.monotonic() + 60
-    while len(list(stored.glob("*.npz"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    workers = {int(line) for path in (tmp_path / "traces").iterdir() for line in path.read_text().split()}
-    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(alive(pid) for pid in workers)
-    kept = {path: path.stat().st_mtime_ns for path in stored.glob("*.npz")}
-    assert 2 <= len(kept) < 40
-    found = experiment(tmp_path / "traces", count=40, seconds=0.2)
+    (tmp_path / "killed.py").write_text(KILLED)
+    os.mkfifo(tmp_path / "gate")
+    command = [sys.executable, str(tmp_path / "killed.py"), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        # The third point waits at the gate; opening it waits for that, and the two before it are stored by then.
+        gate = os.open(tmp_path / "gate", os.O_WRONLY)
+        assert process.stdout is not None
+        assert any(line.strip() == "2" for line in process.stdout)
+        process.kill()
+    end = select.poll()
+    end.register(gate, select.POLLERR)
+    # The gate reports an error as soon as the worker, which reads at its other end, is gone.
+    assert end.poll(60_000)
+    os.close(gate)
+    stored = {path: path.stat().st_mtime_ns for path in (tmp_path / "points").rglob("*.npz")}
+    assert len(stored) == 2
+    found = experiment(tmp_path / "traces", gate=str(tmp_path / "gate"))
     store = PointStore(tmp_path / "points", found.measure)
-    known = [point for point in found.points(found.sizes["smoke"]) if store.has(point)]
-    assert len(set(known)) == len(kept)
-    assert all(store.load(point)[0]["word"] == f"n{point.number}" for point in known)
-
-
-def alive(pid):
-    """Whether a process is there and not merely waiting to be forgotten."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    known = [store.has(point) for point in found.points(found.sizes["smoke"])]
+    assert known == [True, True, False, False, False, True]
 
 
 def test_a_point_that_fails_is_named_and_the_others_stay(tmp_path):

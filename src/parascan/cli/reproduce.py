@@ -140,6 +140,8 @@ def _reproduce(
     listed = [{**asdict(claim), "verdict": claim.verdict} for claim in verdicts]
     write_json(out / f"{experiment.name}.json", {"claims": listed, **dataset.attrs})
     _draw(experiment, dataset, out, console)
+    if experiment.table is not None:
+        console.print(report.cells(experiment.table(dataset)))
     console.print(report.claims(verdicts))
     console.print(escape(experiment.note))
     return verdicts

@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 import parascan as ps
 
@@ -39,8 +38,8 @@ class Network:
         rates: step sizes of gradient descent to try; the first one that takes the fewest steps counts.
         budget: updates of gradient descent after which to give up.
         repeats: runs that a time is the median of.
-        strict: whether descent is run a second time with the published loop's tolerance.
         timed: updates after which a run of quasi-Newton need not go on to be timed; its whole time is in proportion.
+        strict: whether descent is run a second time with the published loop's tolerance.
     """
 
     seed: int
@@ -111,6 +110,8 @@ def measure(point: Network, folder: Path) -> Mapping[str, Any]:
 @functools.cache
 def _descent(rate: float) -> ps.GradientDescent:
     """Plain gradient descent with a step size; one object for each, so that its program is compiled once."""
+    import optax
+
     transformation: Any = optax.sgd(rate)
     return ps.GradientDescent(transformation)
 

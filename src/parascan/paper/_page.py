@@ -1,12 +1,13 @@
 """The documentation's page of all tables and figures with their claims, written from the datasets of a run."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import plot
-from ._claims import Claim
+from ._claims import Claim, Verdict
 from ._experiment import Experiment
 from ._files import write_atomically, write_text
 from ._run import read_dataset
@@ -52,7 +53,7 @@ def write_page(results: Path, docs: Path, experiments: Sequence[Experiment]) -> 
         claims = experiment.claims(dataset)
         picture = _picture(experiment, dataset, docs / PICTURES)
         sections.append(_section(experiment, dataset, claims, f"{PICTURES}/{picture.name}"))
-        rows.append(_line(experiment, claims))
+        rows.append(_line(experiment, dataset.size_name, claims))
         machines |= dict.fromkeys(_machine(dataset))
     text = "\n".join([_head(rows, list(machines)), *sections, DIFFERENCES.read_text(encoding="utf-8")])
     write_text(docs / NAME, text)
@@ -61,24 +62,22 @@ def write_page(results: Path, docs: Path, experiments: Sequence[Experiment]) -> 
 
 def _head(rows: Sequence[str], machines: Sequence[str]) -> str:
     """The beginning of the page: what it is, and how every experiment went."""
-    return f"""# The paper, reproduced
-
-Every figure and table below was measured, checked and drawn by `make paper`, which runs `parascan reproduce all`; this
-page was then written from the stored datasets by `make paper-page`. Change it there, not here. Computed on:
-{"; ".join(machines)}. A step count is the number of updates up to the iterate that passes, plus one where it stands
-beside a published one, because the published loop tests each iterate one update late.
-
-| | size | claims met | explained | missed |
-|---|---|---|---|---|
-{chr(10).join(rows)}
-"""
+    introduction = (
+        "Every figure and table below was measured, checked and drawn by `make paper`, which runs `parascan reproduce "
+        "all`; this page was then written from the stored datasets by `make paper-page`: change it there, not here. "
+        f"Computed on {'; '.join(machines)}. A step count is the number of updates up to the iterate that passes, plus "
+        "one where it stands beside a published one, because the published loop tests each iterate one update late."
+    )
+    headings = "| | shows | size | claims met | explained | missed |\n|---|---|---|---|---|---|"
+    parts = ("# The paper, reproduced\n", textwrap.fill(introduction, 120), "", headings, *rows, "")
+    return "\n".join(parts)
 
 
-def _line(experiment: Experiment, claims: Sequence[Claim]) -> str:
+def _line(experiment: Experiment, size: str, claims: Sequence[Claim]) -> str:
     """How an experiment went, as a row of the table at the top."""
-    counts = [sum(claim.verdict == verdict for claim in claims) for verdict in ("met", "missed, explained", "missed")]
-    link = f"[{experiment.title}](#{_anchor(experiment)})"
-    return f"| {link} | {experiment.name} | {' | '.join(map(str, counts))} |"
+    counts = [sum(claim.verdict is verdict for claim in claims) for verdict in Verdict]
+    link = f"[{experiment.name}](#{_anchor(experiment)})"
+    return f"| {link} | {experiment.title} | {size} | {' | '.join(map(str, counts))} |"
 
 
 def _anchor(experiment: Experiment) -> str:
@@ -98,13 +97,20 @@ def _heading(experiment: Experiment) -> str:
 
 def _section(experiment: Experiment, dataset: "xarray.Dataset", claims: Sequence[Claim], picture: str) -> str:
     """An experiment: picture, claims, notes, configuration."""
-    lines = [f"| {' | '.join(map(_cell, row))} |" for row in map(_row, claims)]
     details = "\n".join(f"- {claim.quantity}: {reason}" for claim in claims for reason in _reasons(claim))
-    table = "\n".join(["| quantity | published | tolerance | ours | verdict |", "|---|---|---|---|---|", *lines])
+    table = _table([("quantity", "published", "tolerance", "ours", "verdict"), *map(_row, claims)])
     configuration = ", ".join(f"{name} {_brief(value)}" for name, value in json.loads(dataset.configuration).items())
-    parts = (f"## {_heading(experiment)}", f"![{experiment.title}]({picture})", table, details, experiment.note)
+    numbers = "" if experiment.table is None else _table(experiment.table(dataset))
+    title = experiment.title
+    parts = (f"## {_heading(experiment)}", f"![{title}]({picture})", numbers, table, details, experiment.note)
     settings = f"`parascan reproduce {experiment.name} --size {dataset.size_name}`: {configuration}."
     return "\n\n".join(part for part in (*parts, settings) if part) + "\n"
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, the first of them headings."""
+    written = [f"| {' | '.join(map(_cell, line))} |" for line in lines]
+    return "\n".join([written[0], f"|{'---|' * len(lines[0])}", *written[1:]])
 
 
 def _row(claim: Claim) -> tuple[str, ...]:
@@ -126,7 +132,9 @@ def _brief(value: object) -> str:
     """A setting in few words."""
     if isinstance(value, list) and len(value) > 6:
         return f"{value[0]} ... {value[-1]} ({len(value)} values)"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} {_brief(each)}" for name, each in value.items()) + ")"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def _machine(dataset: "xarray.Dataset") -> list[str]:
@@ -134,7 +142,7 @@ def _machine(dataset: "xarray.Dataset") -> list[str]:
     versions = json.loads(dataset.versions)
     known = f"parascan {versions['parascan']}, jax {versions['jax']}, Python {versions['python']}"
     return [
-        f"{len(each['devices'])} {each['devices'][0]} device(s), {each['cores']} cores, {each['machine']}, {known}"
+        f"{each['devices'][0]}, {each['cores']} cores, {each['machine']}, {known}"
         for each in json.loads(dataset.hardware)
     ]
 
