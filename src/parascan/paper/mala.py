@@ -31,6 +31,16 @@ UNADJUSTED = -1.585
 STEEPEST = 2.5
 """What a step size changes in an exponent at most: half the square of the largest curvature, 1/0.45."""
 
+CALM = 0.01
+"""Exponent per step that tells predictable chains from unpredictable ones on either side of zero."""
+
+SHARE = 0.1
+"""Updates over T that tell fast from slow; a chain that rejects most proposals stands still most of the time, and its
+guess is put right sooner than that of a chaotic flow."""
+
+MET = 1e-6
+"""Distance below which two chains have met, in units of the state."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -154,17 +164,6 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
             explanation="" if bool(wild.any()) else "no chain of this size is unpredictable",
         ),
     )  # fmt: skip
-
-
-CALM = 0.01
-"""Exponent per step that tells predictable chains from unpredictable ones on either side of zero."""
-
-SHARE = 0.1
-"""Updates over T that tell fast from slow; a chain that rejects most proposals stands still most of the time, and its
-guess is put right sooner than that of a chaotic flow."""
-
-MET = 1e-6
-"""Distance below which two chains have met, in units of the state."""
 
 
 def figure(dataset: "xarray.Dataset") -> Figure:
