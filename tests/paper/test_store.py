@@ -61,6 +61,14 @@ class Point:
     gain: float = 0.5
 
 
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """What has the same settings and another meaning."""
+
+    length: int
+    gain: float = 0.5
+
+
 def measure(point, folder):
     """Nothing."""
     return {}
@@ -82,6 +90,7 @@ def test_a_point_comes_back_exactly_and_only_for_itself(tmp_path):
     assert "jax" in about["versions"]
     assert not store.scratch(point).exists()
     assert not store.has(Point(4))
+    assert not store.has(Other(3))
     assert not store.has(Point(3, gain=np.nextafter(0.5, 1)))
 
 

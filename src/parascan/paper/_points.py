@@ -33,7 +33,7 @@ class PointStore:
 
     def key(self, point: Any) -> str:
         """A name that changes with the point, the code that measures it and the versions of what that stands on."""
-        decides = {"point": asdict(point), **self._decides}
+        decides = {"kind": type(point).__name__, "point": asdict(point), **self._decides}
         text = json.dumps(decides, sort_keys=True, default=_plain)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
