@@ -38,7 +38,7 @@ def draw(dataset: "xarray.Dataset", exact: Sequence[str]) -> Figure:
     panels[2].set_ylabel("updates / number of blocks")
     low = min(panel.get_ylim()[0] for panel in panels[:2])
     for panel in panels[:2]:
-        panel.set_ylim(low, 30 if "gradient descent" in names else 1.5)
+        panel.set_ylim(low, 12 if "gradient descent" in names else 1.5)
     titles(panels, ("methods with the Jacobian", "methods without", "Newton's method on blocks"))
     return figure
 
