@@ -43,11 +43,13 @@ def _call(system: ps.systems.System, length: int, key: jax.Array) -> Call:
 
 
 def _network(rng: np.random.Generator, key: jax.Array, length: int) -> Call:
+    """A mean-field network with a gain on either side of the threshold."""
     size = UNITS.get(length, FEWEST_UNITS)
     return _call(ps.systems.tanh_rnn(gain=float(rng.uniform(0.5, 2.5)), size=size, key=key), length, key)
 
 
 def _langevin(rng: np.random.Generator, key: jax.Array, length: int) -> Call:
+    """A walk between two wells that are closer or further apart."""
     step, well = 10 ** rng.uniform(-2.3, -1.3), float(rng.uniform(0.8, 1.8))
     system = ps.systems.two_well_langevin(step_size=float(step), means=((-well, 0.0), (well, 0.0)))
     return _call(system, length, key)
@@ -66,10 +68,12 @@ def _flow_system(rng: np.random.Generator, length: int) -> ps.systems.System:
 
 
 def _flow(rng: np.random.Generator, key: jax.Array, length: int) -> Call:
+    """A flow as it is."""
     return _call(_flow_system(rng, length), length, key)
 
 
 def _observer(rng: np.random.Generator, key: jax.Array, length: int) -> Call:
+    """The published kind of observer with a measurement of its own."""
     flow = _flow_system(rng, length)
     of_measurement, of_start = jax.random.split(key)
     system = ps.systems.observer(
@@ -82,16 +86,19 @@ def _observer(rng: np.random.Generator, key: jax.Array, length: int) -> Call:
 
 
 def _logistic(rng: np.random.Generator, key: jax.Array, length: int) -> Call:
+    """The logistic map, periodic or chaotic by its parameter."""
     start = jnp.asarray([float(rng.uniform(0.1, 0.9))])
     return _call(ps.systems.logistic(r=float(rng.uniform(2.8, 4.0)), initial_state=start), length, key)
 
 
 def _henon(rng: np.random.Generator, key: jax.Array, length: int) -> Call:
+    """The Henon map, periodic or chaotic by its parameter."""
     start = jnp.asarray(rng.uniform(-0.3, 0.3, 2))
     return _call(ps.systems.henon(a=float(rng.uniform(0.8, 1.4)), initial_state=start), length, key)
 
 
 def _metropolis(rng: np.random.Generator, key: jax.Array, length: int) -> Call:
+    """The Metropolis-adjusted chain with small or large steps."""
     return *chain(float(10 ** rng.uniform(-2.0, 0.2)), length, key), length
 
 
