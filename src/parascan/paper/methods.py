@@ -245,7 +245,7 @@ SIZES = MappingProxyType(
     {
         # The smoother of elk() runs LAPACK on several threads at a time, which need not end where they are two.
         "smoke": Config(("newton", "jacobi", "gradient descent"), (1, 8), 4, 1, size=8, length=32, block_length=32),
-        "desk": Config(ALL, (1, 4, 16, 64), gains=16, seeds=4, size=48, length=128, block_length=256),
+        "desk": Config(ALL, (1, 4, 16, 64), gains=16, seeds=8, size=48, length=128, block_length=256),
         "full": Config(ALL, (1, 2, 4, 8, 16, 32, 64), gains=50, seeds=20, size=100, length=1000, block_length=2000),
     }
 )
