@@ -78,8 +78,8 @@ def show(bar: Progress, task: TaskID, at: Report) -> None:
     tenth = max(1, at.total // 10)
     if not bar.console.is_terminal and at.finished // tenth > before // tenth:
         seconds = bar.tasks[task].elapsed or 0.0
-        left = seconds / at.fresh * (at.total - at.finished) if at.fresh else 0.0
-        bar.console.print(f"{at.finished} of {at.total} points, {seconds:.0f} s, about {left:.0f} s left")
+        left = f"{seconds / at.fresh * (at.total - at.finished):.0f} s left" if at.fresh else "stored by an earlier run"
+        bar.console.print(f"{at.finished} of {at.total} points, {seconds:.0f} s, {left}")
 
 
 def systems(descriptions: Iterable[Mapping[str, Any]]) -> Table:
