@@ -263,5 +263,6 @@ EXPERIMENT = Experiment(
     "meets the criterion, without the published one more. Networks are smaller than the paper's and gains reach "
     "beyond it, so that exponents lie on both sides of zero; descent has 8 T updates, and is drawn there where it "
     "does not end. An orbit may settle at a large gain and have a negative exponent while the states that the iterates "
-    "pass through do not: such networks lie above others of their exponent, the more of them the smaller D is.",
+    "pass through do not: such networks lie above others of their exponent, the more of them the smaller D is. "
+    "The weights have a zero diagonal, so quasi-Newton is Jacobi here.",
 )
