@@ -70,6 +70,23 @@ def test_optimizers_show_the_best_rate_network_by_network(tmp_path):
     assert verdicts(optimizers.claims(dataset))[1] is Verdict.missed
 
 
+def test_optimizers_keep_the_rate_that_ends_first_and_infinity_where_none_does():
+    config = dataclasses.replace(optimizers.SIZES["smoke"], optimizers=("sgd",), gains=3)
+    planted = [
+        ([20, 90, 5], [True, True, False]),
+        ([50, 40, 6], [True, True, False]),
+        ([60, 70, 7], [True, True, False]),
+    ]
+    values = [
+        {"updates": np.array(updates), "solved": np.array(solved), "exponent": np.zeros(3)}
+        for updates, solved in planted
+    ]
+    dataset = optimizers.gather(config, values)
+    assert dataset.updates.values[0, 0].tolist() == [20, 40, np.inf]
+    assert dataset.rate.values[0, 0, :2].tolist() == [0.1, 0.25]
+    assert np.isnan(dataset.rate.values[0, 0, 2])
+
+
 @pytest.mark.parametrize("name", [name for name in optimizers.RATES if name != optimizers.NEWTON])
 def test_every_optimizer_is_one_that_descent_takes(name):
     assert ps.GradientDescent(optimizers.optimizer(name, 0.1)).optimizer is not None
