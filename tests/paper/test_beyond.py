@@ -143,7 +143,7 @@ def test_a_flow_that_no_step_keeps_finite_is_left_out():
 
 
 def test_forecast_cases_are_fixed_and_differ():
-    for kind in ("network", "flow", "metropolis"):
+    for kind in ("flow", "metropolis"):
         step, init, xs, length = draw(kind, 30, 0)
         again = draw(kind, 30, 0)
         assert length == 30
