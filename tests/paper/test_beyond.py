@@ -57,14 +57,14 @@ def test_methods_has_every_iterative_solver_of_the_library():
     assert linearizations == {ps.Full, ps.Diagonal, ps.StochasticDiagonal, ps.Identity, ps.Zero}
 
 
-def test_optimizers_show_the_best_rate_network_by_network(tmp_path):
-    config = dataclasses.replace(optimizers.SIZES["smoke"], optimizers=(optimizers.NEWTON, "sgd"), gains=2)
-    points = optimizers.points(config)
-    values = [optimizers.measure(point, tmp_path) for point in points]
-    dataset = optimizers.gather(config, values)
-    counts = np.array([np.where(each["solved"], each["updates"], np.inf) for each in values[1:]])
-    assert np.array_equal(dataset.updates.sel(optimizer="sgd").values[0], counts.min(axis=0))
-    assert dataset.rate.sel(optimizer="sgd").values[0, 0] == points[1 + int(counts[:, 0].argmin())].rate
+def test_optimizers_take_more_updates_than_newton_and_a_claim_breaks_where_they_do_not(tmp_path):
+    chosen = (optimizers.NEWTON, optimizers.LINE_SEARCH)
+    config = dataclasses.replace(optimizers.SIZES["smoke"], optimizers=chosen, gains=2)
+    dataset = run(optimizers.EXPERIMENT, config, tmp_path)
+    newton, descent = dataset.updates.values[:, 0]
+    assert np.all(newton < descent)
+    assert np.isfinite(descent[0])
+    assert dataset.exponent.values[0, 0] < -0.3
     assert optimizers.EXPERIMENT.figure(dataset).axes
     dataset["updates"][0] = 1e6
     assert verdicts(optimizers.claims(dataset))[1] is Verdict.missed
