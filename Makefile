@@ -13,13 +13,15 @@ INSTALLED := $(VENV)/.installed
 RECORDINGS := $(VENV)/.recordings
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test fuzz demo train-demo bench lint types lock clean
+.PHONY: help setup test fuzz demo paper paper-page train-demo bench lint types lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make test    run the tests (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
 	@echo "make fuzz    solve 10000 random problems and check every answer (FUZZ=10000)"
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
+	@echo "make paper   reproduce every figure and table of the paper, and more, within an hour on two cores"
+	@echo "make paper-page  write docs/paper.md from what make paper has stored"
 	@echo "make train-demo  train recurrent classifiers on real recordings (TRAIN_ARGS=\"--steps 20\" is passed on)"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make lint    check style and formatting"
@@ -37,7 +39,14 @@ fuzz: setup
 	@FUZZ=$(FUZZ) $(BIN)/python -m pytest -n $(WORKERS) tests/fuzz $(PYTEST_ARGS)
 
 demo: setup
-	@$(BIN)/parascan reproduce table1
+	@$(BIN)/parascan reproduce table1 --size demo
+
+# Points that are stored are not measured again, so an interrupted run goes on with the same command.
+paper: setup
+	@$(BIN)/parascan reproduce all
+
+paper-page: setup
+	@$(BIN)/parascan reproduce page
 
 train-demo: $(RECORDINGS)
 	@$(BIN)/python -m examples.train $(TRAIN_ARGS)

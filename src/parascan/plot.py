@@ -184,14 +184,18 @@ def _iterations(panel: Axes, found: Diagnosis) -> None:
 
 
 def save(figure: Figure, file: IO[bytes], suffix: str) -> None:
-    """Write a figure to an open binary file.
+    """Write a figure to an open binary file, the same bytes for the same figure.
 
     Args:
         figure: what ``canvas`` began.
         file: an open binary file.
         suffix: format, such as ``.png``, ``.pdf`` or ``.svg``.
     """
-    figure.savefig(file, format=suffix.lstrip("."), dpi=160)
+    from matplotlib import rc_context
+
+    metadata = {"Date": None} if suffix == ".svg" else {"CreationDate": None} if suffix == ".pdf" else None
+    with rc_context({"svg.hashsalt": "parascan"}):
+        figure.savefig(file, format=suffix.lstrip("."), dpi=160, metadata=metadata)
 
 
 def _shades(count: int) -> list[tuple[float, float, float, float]]:

@@ -1,21 +1,39 @@
 """What the command line prints: data in, rich tables out."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column, Table
+from rich.text import Text
 
-from .paper._claims import Claim
-from .paper.table1 import PUBLISHED, Config, Report, Row
+from .paper._claims import Claim, Verdict
+from .paper._run import Report
 
 WIDTH = 120
 """Columns where there is no terminal to ask, as in a file or a pipe."""
 
-PASSED, FAILED = "[green]holds[/]", "[bold red]FAILS[/]"
+COLORS = {
+    Verdict.met: "[green]met[/]",
+    Verdict.explained: "[yellow]explained[/]",
+    Verdict.missed: "[bold red]MISSED[/]",
+}
+"""Verdicts as they are printed."""
+
+MOST_FAILURES = 5
+"""Rows named of those that contradict a claim."""
 
 
 def console() -> Console:
@@ -33,24 +51,35 @@ def progress() -> Progress:
     )
 
 
+def reproduction() -> Progress:
+    """A bar over points with the time left; it stays when it is done."""
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(min_width=12)),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        console=console(),
+        speed_estimate_period=600,
+    )
+
+
 def show(bar: Progress, task: TaskID, at: Report) -> None:
-    """Bring a bar up to where a run of table 1 is; without a terminal, print a line for each finished row.
+    """Bring a bar up to where a run is; without a terminal, print a line at every tenth of the points.
 
     Args:
-        bar: of ``progress``.
+        bar: of ``reproduction``.
         task: its task.
         at: where the run is.
     """
-    stages = {
-        "exponent": "exponent",
-        "newton": f"Newton, {at.updates} updates, merit/T {at.merit:.1e}",
-        "finished": f"{at.updates} updates, merit/T {at.merit:.1e}",
-        "stored": f"{at.updates} updates (stored by an earlier run)",
-    }
-    line = f"{at.case.label}: {stages[at.stage]}"
-    bar.update(task, completed=at.number, description=line)
-    if at.stage in ("finished", "stored") and not bar.console.is_terminal:
-        bar.console.print(f"{at.number:2d}/{at.cases} {line}", markup=False)
+    before = int(bar.tasks[task].completed)
+    bar.update(task, completed=at.finished, total=at.total)
+    tenth = max(1, at.total // 10)
+    if not bar.console.is_terminal and at.finished // tenth > before // tenth:
+        seconds = bar.tasks[task].elapsed or 0.0
+        left = f"{seconds / at.fresh * (at.total - at.finished):.0f} s left" if at.fresh else "stored by an earlier run"
+        bar.console.print(f"{at.finished} of {at.total} points, {seconds:.0f} s, {left}")
 
 
 def systems(descriptions: Iterable[Mapping[str, Any]]) -> Table:
@@ -96,80 +125,35 @@ def summary(title: str, lines: Mapping[str, str]) -> Table:
     return table
 
 
-def table1(rows: Sequence[Row]) -> Table:
-    """Table 1: exponents and steps of each flow and its observer, ours beside the paper's.
+def cells(lines: Sequence[Sequence[str]]) -> Table:
+    """Lines of cells as a table, numbers to the right.
 
     Args:
-        rows: of ``paper.table1.run``.
+        lines: the first one holds the headings.
     """
-    headings = ("exponent", "paper", "T", "updates", "+ 1", "paper")
-    return _rows(
-        "Table 1: exponents per unit of time, and steps of Newton's method",
-        headings,
-        rows,
-        lambda row: (
-            f"{row.exponent:.3f}",
-            f"{row.published_exponent:.2f}",
-            f"{row.length}",
-            f"{row.updates}",
-            f"{row.counted}",
-            f"{row.published_steps}",
-        ),
-    )
-
-
-def distances(rows: Sequence[Row]) -> Table:
-    """How far each trajectory of table 1 is from the sequential one.
-
-    Args:
-        rows: of ``paper.table1.run``.
-    """
-    return _rows(
-        "Distance from the sequential trajectory, in units of the state",
-        ("error", "tolerance", "over steps", "of T"),
-        rows,
-        lambda row: (f"{row.error:.0e}", f"{row.tolerance:.0e}", f"{row.compared}", f"{row.length}"),
-    )
-
-
-def _rows(title: str, headings: Sequence[str], rows: Iterable[Row], cells: Callable[[Row], tuple[str, ...]]) -> Table:
-    """A line for each flow and one for its observer below it; fits into 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(row.label if row.kind == "flow" else "  its observer", *cells(row))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, heading in enumerate(lines[0]):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    for line in lines[1:]:
+        table.add_row(*map(escape, line))
     return table
 
 
-def notes(config: Config) -> str:
-    """How the numbers of table 1 are to be read.
+def claims(verdicts: Iterable[Claim]) -> Group:
+    """Claims with their verdicts; below them the rows that contradict one, and why.
 
     Args:
-        config: what was run.
+        verdicts: of an experiment's ``claims``.
     """
-    lines = [
-        f"Exponents: over {config.exponent_length} forward Euler steps of {PUBLISHED.DT}. Updates: of Newton's method "
-        f"from standard normals until merit/T <= {config.tolerance:g}, in float64. The paper's loop tests each iterate "
-        "one update late: its count is ours + 1. Its counts of flows are for T = 30000 and depend on how iterates that "
-        "overflow are put back; they are shown, not claimed.",
-        "Distances. Of observers: root mean square over all steps; the tolerance is what the criterion and theorem 2 "
-        "(a = 1) allow. Of flows: largest entry up to the prediction horizon (equation 7), where rounding errors, "
-        "growing with the exponent, pass the tolerance, or to where the criterion lets residuals exceed rounding.",
-    ]
-    return "\n".join(lines)
-
-
-def claims(verdicts: Iterable[Claim]) -> Table:
-    """Claims with their verdicts, and every row that contradicts one.
-
-    Args:
-        verdicts: of ``paper.table1.claims``.
-    """
-    table = Table(box=box.SIMPLE, title="Claims", title_justify="left", show_header=False)
+    table = Table(box=box.SIMPLE_HEAD, title="Claims", title_justify="left", pad_edge=False)
+    for heading in ("quantity", "published", "tolerance", "ours", "verdict"):
+        table.add_column(heading)
+    details = []
     for claim in verdicts:
-        lines = "".join(f"\n  {escape(line)}" for line in (*claim.failures, *claim.remarks))
-        verdict = PASSED if claim.passed else FAILED
-        table.add_row(verdict, f"{claim.checked - len(claim.failures)} of {claim.checked}", claim.statement + lines)
-    return table
+        cells = (claim.quantity, claim.published, claim.tolerance, claim.ours)
+        table.add_row(*map(escape, cells), COLORS[claim.verdict])
+        reasons = (*claim.remarks, *claim.failures[:MOST_FAILURES], claim.explanation)
+        details += [f"{claim.quantity}: {reason}" for reason in reasons if reason]
+        if len(claim.failures) > MOST_FAILURES:
+            details.append(f"{claim.quantity}: {len(claim.failures) - MOST_FAILURES} more")
+    return Group(table, *map(Text, details))

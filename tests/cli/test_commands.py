@@ -1,53 +1,23 @@
 """Every command of ``parascan``: output, files, exit codes."""
 
-import importlib.util
 import json
 import signal
-import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from output import plain
 
 import parascan as ps
-from parascan import report
-from parascan.cli import app
-from parascan.cli import run as run_command
 from parascan.paper import table1
 
-TINY = table1.Config(
-    systems=("lorenz", "sprott_b"), flow_length=150, observer_length=100, exponent_length=200, portion=8
-)
-
-
-@pytest.fixture
-def invoke():
-    """Runs a command and returns its result; the process stays at its own precision."""
-    before = jax.config.jax_enable_x64
-
-    def run(*arguments):
-        return CliRunner().invoke(app, [str(each) for each in arguments])
-
-    yield run
-    assert jax.config.jax_enable_x64 == before
-
-
-@pytest.fixture
-def tiny(monkeypatch):
-    """Table 1 in a second in place of its sizes."""
-    monkeypatch.setattr(table1, "SIZES", {"smoke": TINY, "demo": TINY, "full": TINY})
-
-
-def plain(result):
-    """Output without line breaks and frames, which depend on the width of the terminal."""
-    return " ".join(result.output.replace("│", " ").split())
+run_command = sys.modules["parascan.cli.run"]
 
 
 def test_version_and_help(invoke):
     assert invoke("--version").output.startswith("parascan ")
-    for arguments in ((), ("--help",), ("run", "--help"), ("systems", "--help"), ("reproduce", "table1", "--help")):
+    for arguments in ((), ("--help",), ("run", "--help"), ("systems", "--help"), ("reproduce", "--help")):
         found = invoke(*arguments)
         assert "Usage" in found.output
         assert found.exit_code == (0 if arguments else 2)
@@ -145,8 +115,10 @@ def test_run_reports_a_system_that_leaves_the_finite_numbers(invoke):
         (("run", "lorenz", "--plot", "x.bmp"), ".png"),
         (("run", "lorenz", "--save", "x.csv"), ".npz"),
         (("reproduce", "table1", "--size", "huge"), "demo"),
-        (("reproduce", "table1", "--length", "30001"), "30000"),
-        (("reproduce", "table2"), "table2"),
+        (("reproduce", "fig2", "--size", "demo"), "desk"),
+        (("reproduce", "table1", "--workers", "0"), "workers"),
+        (("reproduce", "table2"), "table1"),
+        (("reproduce", "page", "--from", "nowhere"), "nowhere"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_was_expected(invoke, arguments, text):
@@ -155,78 +127,11 @@ def test_wrong_usage_exits_with_2_and_says_what_was_expected(invoke, arguments, 
     assert text in found.output
 
 
-@pytest.fixture
-def no_matplotlib(monkeypatch):
-    """The process as it is where matplotlib is not installed."""
-    find = importlib.util.find_spec
-
-    def found(name, *rest):
-        return None if name == "matplotlib" else find(name, *rest)
-
-    monkeypatch.setattr(importlib.util, "find_spec", found)
-
-
 def test_plot_without_matplotlib_names_the_extra(invoke, no_matplotlib, tmp_path):
     found = invoke("run", "henon", "--length", 10, "--plot", tmp_path / "x.png")
     assert found.exit_code == 2
     assert "pip install 'parascan[plot]'" in plain(found)
     assert not list(tmp_path.iterdir())
-
-
-def test_table1_without_matplotlib_has_its_data_and_says_what_is_missing(invoke, tiny, no_matplotlib, tmp_path):
-    found = invoke("reproduce", "table1", "--out", tmp_path)
-    assert "no picture" in plain(found)
-    assert "pip install 'parascan[plot]'" in plain(found)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows", "table1.csv", "table1.json"]
-
-
-def test_nothing_imports_matplotlib_before_a_picture_is_asked_for():
-    code = "import sys, parascan.cli, parascan.paper.table1; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_table1_writes_data_pictures_and_verdicts(invoke, tiny, tmp_path):
-    found = invoke("reproduce", "table1", "--out", tmp_path)
-    # Exponents over 200 steps are far from the published ones: a claim fails, and the exit code says so.
-    assert found.exit_code == 1, found.output
-    assert "FAILS" in found.output
-    assert "holds" in found.output
-    assert json.loads((tmp_path / "table1.json").read_text())["config"]["flow_length"] == 150
-    assert len((tmp_path / "table1.csv").read_text().splitlines()) == 5
-    assert (tmp_path / "table1.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "table1.svg").read_bytes().startswith(b"<?xml")
-    assert len(list((tmp_path / "rows").iterdir())) == 8
-
-
-def test_table1_at_smoke_size_holds_every_claim(invoke, tmp_path):
-    found = invoke("reproduce", "table1", "--size", "smoke", "--out", tmp_path)
-    assert found.exit_code == 0, found.output
-    assert "FAILS" not in found.output
-
-
-def test_table1_interrupted_says_how_to_go_on_and_ends_with_the_same_rows(invoke, tiny, tmp_path, monkeypatch):
-    whole = invoke("reproduce", "table1", "--out", tmp_path / "whole")
-    reports, show = [], report.show
-
-    def interrupting(bar, task, at):
-        show(bar, task, at)
-        reports.append(at)
-        if len(reports) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(report, "show", interrupting)
-    out = tmp_path / "parts"
-    found = invoke("reproduce", "table1", "--out", out)
-    assert found.exit_code == 130
-    assert f"parascan reproduce table1 --size demo --out {out}" in plain(found)
-    assert [path.name for path in out.rglob("*.tmp")] == []
-    assert [path.name.split("_")[0] for path in out.rglob("*.iterate.npz")] == ["lorenz"]
-    again = invoke("reproduce", "table1", "--out", out)
-    assert again.exit_code == whole.exit_code
-    assert (out / "table1.csv").read_bytes() == (tmp_path / "whole" / "table1.csv").read_bytes()
-    assert [path.name for path in out.rglob("*.iterate.npz")] == []
-    assert reports[3].stage == "exponent"
-    assert reports[4].updates > reports[2].updates
 
 
 # One press lets the work in progress reach its next report; a second one does not wait for that.

@@ -1,14 +1,16 @@
-"""Files appear whole or not at all, and a stored row belongs to one configuration."""
+"""Files appear whole or not at all, and a stored point belongs to one measurement."""
 
+import dataclasses
 import json
 import os
 
 import numpy as np
 import pytest
 
-from parascan.paper import _provenance
+from parascan.paper import _points
 from parascan.paper._files import write_arrays, write_atomically, write_json
-from parascan.paper._store import Iterate, Slot
+from parascan.paper._points import PointStore
+from parascan.paper._store import Iterate, IterateFile
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -40,36 +42,63 @@ def test_json_has_null_for_numbers_that_are_not_finite(tmp_path):
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": [None, None, 1.5], "b": {"c": None}}
 
 
-def test_a_slot_returns_what_it_stored_and_only_for_its_configuration(tmp_path):
-    slot, other = Slot(tmp_path, "row", {"T": 10}), Slot(tmp_path, "row", {"T": 11})
-    assert slot.load() is None
-    slot.save({"value": 1 / 3}, {"states": np.arange(4.0)}, {"where": "here"})
-    assert slot.load() == {"value": 1 / 3}
-    assert other.load() is None
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".npz"]
-
-
-def test_an_iterate_is_kept_exactly_until_the_row_is_finished(tmp_path):
-    slot = Slot(tmp_path, "row", {"T": 3})
-    assert slot.load_iterate() is None
+def test_an_iterate_is_kept_exactly(tmp_path):
+    stored = IterateFile(tmp_path / "row" / "iterate.npz")
+    assert stored.load() is None
     states = np.array([[np.pi], [np.nan], [-0.0]])
-    slot.save_iterate(Iterate(states, 17))
-    found = slot.load_iterate()
+    stored.save(Iterate(states, 17))
+    found = stored.load()
     assert found is not None
     assert found.updates == 17
     assert found.states.tobytes() == states.tobytes()
-    slot.save({}, {}, {})
-    assert slot.load_iterate() is None
 
 
-def test_the_digest_tells_other_code_apart(tmp_path, monkeypatch):
-    (tmp_path / "paper").mkdir()
-    (tmp_path / "core.py").write_text("x = 1")
-    monkeypatch.setattr(_provenance, "__file__", str(tmp_path / "paper" / "_provenance.py"))
-    digest = _provenance.source_digest.__wrapped__
-    first = digest()
-    assert digest() == first
-    (tmp_path / "core.py").write_text("x = 2")
-    assert digest() != first
-    (tmp_path / "core.py").rename(tmp_path / "other.py")
-    assert digest() != first
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """What is measured."""
+
+    length: int
+    gain: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """What has the same settings and another meaning."""
+
+    length: int
+    gain: float = 0.5
+
+
+def measure(point, folder):
+    """Nothing."""
+    return {}
+
+
+def test_a_point_comes_back_exactly_and_only_for_itself(tmp_path):
+    store, point = PointStore(tmp_path, measure), Point(3)
+    assert not store.has(point)
+    values = {"count": 3, "share": 1 / 3, "word": "x", "states": np.array([[np.pi], [np.nan], [-0.0]]), "yes": True}
+    store.scratch(point).mkdir(parents=True)
+    store.save(point, values, {"seconds": 1.5})
+    found, about = store.load(point)
+    assert {name: found[name] for name in ("count", "share", "word", "yes")} == {
+        "count": 3, "share": 1 / 3, "word": "x", "yes": True
+    }  # fmt: skip
+    assert found["states"].tobytes() == values["states"].tobytes()
+    assert about["point"] == {"length": 3, "gain": 0.5}
+    assert about["seconds"] == 1.5
+    assert "jax" in about["versions"]
+    assert not store.scratch(point).exists()
+    assert not store.has(Point(4))
+    assert not store.has(Other(3))
+    assert not store.has(Point(3, gain=np.nextafter(0.5, 1)))
+
+
+def test_other_code_and_other_versions_have_other_points(tmp_path, monkeypatch):
+    known = PointStore(tmp_path, measure).key(Point(3))
+    assert PointStore(tmp_path, measure).key(Point(3)) == known
+    monkeypatch.setattr(_points, "digest_of", lambda function: "other code")
+    assert PointStore(tmp_path, measure).key(Point(3)) != known
+    monkeypatch.undo()
+    monkeypatch.setattr(_points, "versions", lambda: {"jax": "0"})
+    assert PointStore(tmp_path, measure).key(Point(3)) != known

@@ -1,12 +1,13 @@
-"""Table 1 at smoke size: rows, resuming, and refusal of wrong configurations."""
-
-import json
+"""Table 1 in a second: rows, Newton runs that are taken up again, and refusal of wrong configurations."""
 
 import jax
 import numpy as np
 import pytest
 
-from parascan.paper import table1
+from parascan.paper import _table1_figure, table1
+from parascan.paper._points import PointStore
+from parascan.paper._run import run
+from parascan.paper._workforce import workforce
 
 TINY = table1.Config(
     systems=("lorenz", "sprott_b"), flow_length=150, observer_length=100, exponent_length=200, portion=8
@@ -14,102 +15,82 @@ TINY = table1.Config(
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
-    """The rows of a run that nobody interrupted, with its folder."""
-    folder = tmp_path_factory.mktemp("rows")
-    with jax.enable_x64(True):
-        return table1.run(TINY, folder), folder
+def tiny():
+    """The experiment with one small size."""
+    experiment = table1.EXPERIMENT
+    return experiment.__class__(**{**vars(experiment), "sizes": {"tiny": TINY}})
 
 
-class Interrupt:
-    """Progress that raises at the given report, as Ctrl-C would; rows stored earlier do not count."""
-
-    def __init__(self, at):
-        self.at, self.seen = at, []
-
-    def __call__(self, report):
-        self.seen.append(report)
-        if sum(each.stage != "stored" for each in self.seen) == self.at:
-            raise KeyboardInterrupt
+@pytest.fixture(scope="module")
+def dataset(tiny, tmp_path_factory):
+    """Its dataset, with the folder of its points."""
+    folder = tmp_path_factory.mktemp("points")
+    with workforce(0) as hands:
+        return run(tiny, "tiny", folder, hands), folder
 
 
-def test_rows_come_in_the_order_of_the_cases_and_solve_what_they_say(rows):
-    found, folder = rows
-    assert [(row.system, row.kind, row.length) for row in found] == [
+def test_rows_come_in_the_order_of_the_cases_and_solve_what_they_say(dataset):
+    found, folder = dataset
+    rows, store = table1.rows_of(found), PointStore(folder, table1.measure)
+    assert [(row.system, row.kind, row.length) for row in rows] == [
         ("lorenz", "flow", 150),
         ("lorenz", "observer", 100),
         ("sprott_b", "flow", 150),
         ("sprott_b", "observer", 100),
     ]
-    for row in found:
+    for row, case in zip(rows, TINY.cases(), strict=True):
         assert row.message == ""
         assert row.merit <= TINY.tolerance
         assert row.error <= row.tolerance
-        with np.load(next(folder.glob(f"{row.system}_{row.kind}_*.npz"))) as stored:
-            assert stored["states"].shape == stored["sequential"].shape == (row.length, 3)
-            assert stored["states"].dtype == np.float64
-            assert np.max(np.abs(stored["states"] - stored["sequential"])) == row.worst
+        stored, _ = store.load(case)
+        assert stored["states"].shape == stored["sequential"].shape == (row.length, 3)
+        assert stored["states"].dtype == np.float64
+        assert np.max(np.abs(stored["states"] - stored["sequential"])) == row.worst
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_rows(rows, tmp_path):
-    finished, _ = rows
-    found, interrupts = (), 0
-    with jax.enable_x64(True):
-        while not found and interrupts < 50:
-            try:
-                found = table1.run(TINY, tmp_path, Interrupt(at=3))
-            except KeyboardInterrupt:
-                interrupts += 1
-                assert not list(tmp_path.glob(".*")), "a temporary file was left"
-    assert interrupts >= 4
-    assert found == finished
-    assert not list(tmp_path.glob("*.iterate.npz"))
+def test_a_newton_run_that_was_stopped_repeats_no_update_and_ends_with_the_same_row(dataset, tmp_path, monkeypatch):
+    case = TINY.cases()[0]
+    updates, in_portions = [], table1.in_portions
 
+    def watched(*arguments, after, **options):
+        def following(portion):
+            after(portion)
+            updates.append(portion.updates)
+            if len(updates) == 3:
+                raise KeyboardInterrupt
 
-def test_a_taken_up_newton_run_repeats_no_update(tmp_path):
-    first, second = Interrupt(at=3), Interrupt(at=-1)
+        return in_portions(*arguments, after=following, **options)
+
+    monkeypatch.setattr(table1, "in_portions", watched)
     with jax.enable_x64(True):
         with pytest.raises(KeyboardInterrupt):
-            table1.run(TINY, tmp_path, first)
-        table1.run(TINY, tmp_path, second)
-    newton = [report.updates for report in first.seen if report.stage == "newton"]
-    again = [report.updates for report in second.seen if report.stage == "newton"]
-    assert newton == [8, 16]
-    assert again[0] > 16
+            table1.measure(case, tmp_path)
+        values = table1.measure(case, tmp_path)
+    assert updates[:4] == [8, 16, 24, 32]
+    expected, _ = PointStore(dataset[1], table1.measure).load(case)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(values[name], value)
 
 
-def test_finished_rows_are_read_and_not_computed(rows):
-    found, folder = rows
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    progress = Interrupt(at=-1)
-    with jax.enable_x64(True):
-        assert table1.run(TINY, folder, progress) == found
-    assert [report.stage for report in progress.seen] == ["stored"] * 4
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+def test_claims_are_checked_on_the_dataset(dataset):
+    assert [claim.checked for claim in table1.claims(dataset[0])] == [4, 2, 4, 4, 2]
 
 
-def test_saved_tables_hold_the_rows_the_claims_and_what_made_them(rows, tmp_path):
-    found, _ = rows
-    table1.save(found, TINY, tmp_path)
-    lines = (tmp_path / "table1.csv").read_text().splitlines()
-    assert lines[0].startswith("system,kind,length,exponent")
-    assert len(lines) == 5
-    content = json.loads((tmp_path / "table1.json").read_text())
-    assert [table1.Row(**row) for row in content["rows"]] == list(found)
-    assert content["config"]["flow_length"] == 150
-    assert [claim["checked"] for claim in content["claims"]] == [4, 2, 4, 4, 2]
-    assert set(content["versions"]) >= {"jax", "numpy", "parascan", "python"}
-    assert content["hardware"]["platform"] == "cpu"
-
-
-def test_the_picture_shows_both_kinds_and_the_published_counts(rows):
-    figure = table1.figure(rows[0])
-    steps, exponents = figure.axes
+def test_the_picture_shows_both_kinds_and_the_published_counts(dataset):
+    rows = table1.rows_of(dataset[0])
+    steps, exponents = _table1_figure.draw(rows).axes
     heights = {round(bar.get_height()) for bar in steps.patches}
-    assert heights == {row.counted for row in rows[0]}
+    assert heights == {row.counted for row in rows}
     published = {round(value) for line in steps.lines for value in line.get_ydata() if line.get_marker() == "D"}
-    assert published == {row.published_steps for row in rows[0]}
+    assert published == {row.published_steps for row in rows}
     assert [label.get_text() for label in exponents.get_xticklabels()] == ["Lorenz", "SprottB"]
+
+
+def test_the_table_holds_ours_and_the_published_numbers(dataset):
+    texts = [text.get_text() for text in table1.figure(dataset[0]).axes[0].texts]
+    for row in table1.rows_of(dataset[0]):
+        assert f"{row.published_exponent:.2f}" in texts
+        assert f"{row.counted:,}" in texts
 
 
 @pytest.mark.parametrize(
@@ -124,8 +105,3 @@ def test_the_picture_shows_both_kinds_and_the_published_counts(rows):
 def test_a_wrong_configuration_is_refused(changes, text):
     with pytest.raises(ValueError, match=text):
         table1.Config(**changes)
-
-
-def test_single_precision_is_refused(tmp_path):
-    with jax.enable_x64(False), pytest.raises(ValueError, match="64-bit"):
-        table1.run(TINY, tmp_path)

@@ -192,6 +192,16 @@ def test_flows_that_cannot_run_are_refused(double: types.ModuleType, name: str, 
         systems.flow(name)
 
 
+def test_names_of_flows_are_the_nine_and_those_of_dysts_that_run(double: types.ModuleType) -> None:
+    assert systems.flow_names() == (*FLOWS, "SineWell", "Weighted")
+
+
+def test_names_of_flows_without_dysts_are_the_nine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dysts", None)
+    monkeypatch.setitem(sys.modules, "dysts.flows", None)
+    assert systems.flow_names() == tuple(FLOWS)
+
+
 def test_without_dysts_its_flows_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dysts", None)
     monkeypatch.setitem(sys.modules, "dysts.flows", None)

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from ..paper._provenance import version
-from . import reproduce
 from .calibrate import calibrate
 from .diagnose import diagnose
 from .plan import plan
+from .reproduce import reproduce
 from .run import run
 from .systems import systems
 
@@ -24,7 +24,7 @@ app.command()(diagnose)
 app.command()(plan)
 app.command()(run)
 app.command()(calibrate)
-app.add_typer(reproduce.commands, name="reproduce")
+app.command(no_args_is_help=True)(reproduce)
 
 
 def main() -> None:

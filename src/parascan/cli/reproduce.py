@@ -1,27 +1,32 @@
-"""``parascan reproduce``: a table or figure of the paper, with its claims checked."""
+"""``parascan reproduce``: tables and figures of the paper, with their claims checked."""
 
+import importlib.util
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import jax
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from .. import plot, report
-from ..paper import table1
-from ..paper._files import write_atomically
-from ._errors import interruptible
+from ..paper import registry
+from ..paper._claims import Claim
+from ..paper._experiment import Experiment
+from ..paper._files import write_atomically, write_json
+from ..paper._page import write_page
+from ..paper._run import Report, run, write_dataset
+from ..paper._workforce import Workforce, workforce
+from ._errors import interruptible, wrong_usage
 
-commands = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Reproduce a table or figure of the paper and check its claims.",
-)
+ALL, PAGE = "all", "page"
+
+RESULTS = Path("results")
 
 
 class Size(StrEnum):
@@ -29,71 +34,127 @@ class Size(StrEnum):
 
     smoke = "smoke"
     demo = "demo"
+    desk = "desk"
     full = "full"
 
 
-@commands.command("table1")
-def reproduce_table1(
+def reproduce(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help=f"`all`, some of {', '.join(registry.EXPERIMENTS)}, or `page` to write the documentation's page from "
+            "what is stored.",
+            show_default=False,
+        ),
+    ],
     size: Annotated[
         Size,
         typer.Option(
-            help="smoke: two flows in seconds; demo: all nine, the chaotic ones over 8000 steps; full: T = 30000."
+            help="smoke: seconds; desk: all of it within an hour on two cores; full: the paper's sizes; demo: table 1 "
+            "in a minute, its chaotic flows over 8000 steps."
         ),
-    ] = Size.demo,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for rows, tables and pictures.")] = Path(
-        "results/table1"
-    ),
-    length: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=table1.PUBLISHED.LENGTH,
-            help="Steps T of Newton's method on the chaotic flows, in place of the size's.",
-        ),
+    ] = Size.desk,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for datasets, claims and pictures.")] = RESULTS,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine, a thread each.")] = os.cpu_count()
+    or 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler that measures in place of processes here.")
     ] = None,
+    source: Annotated[Path, typer.Option("--from", file_okay=False, help="For `page`: folder of a run.")] = RESULTS,
+    to: Annotated[Path, typer.Option(file_okay=False, help="For `page`: folder of the documentation.")] = Path("docs"),
 ) -> None:
-    """Table 1: nine chaotic flows and their observers, exponents and steps of Newton's method (DEER).
+    """Reproduce tables and figures of the paper: measure, store, check the claims, draw.
 
-    Forward Euler with dt = 0.01 in the flows' units of time, float64, merit/T <= 1e-10 in squared units of the state.
-    Observers run over the paper's 30000 steps. Every finished row is stored in the folder and not computed again;
-    after Ctrl-C the same command goes on where it was. Exits with 1 when a claim fails.
+    Every point is stored as soon as it is measured and never measured again: after Ctrl-C or a kill the same command
+    goes on where it was, and ends with the same datasets. Each experiment leaves `NAME.nc` (the dataset with its
+    configuration, versions and hardware), `NAME.json` (the claims with their verdicts), `NAME.png` and `NAME.svg`.
+    Exits with 1 when a claim is missed and nothing explains it.
     """
-    config = table1.SIZES[size]
-    config = config if length is None else replace(config, flow_length=length)
-    again = f"parascan reproduce table1 --size {size} --out {out}" + (f" --length {length}" if length else "")
-    console, started = report.console(), time.perf_counter()
-    console.print(
-        f"Table 1, size {size}: chaotic flows T = {config.flow_length}, observers T = {config.observer_length}, "
-        f"exponents over {config.exponent_length} steps"
-    )
-    with interruptible(f"finished rows are in {out}; go on with: {again}") as check, jax.enable_x64(True):
-        with report.progress() as bar:
-            task = bar.add_task("starting", total=len(config.cases()))
-
-            def progress(at: table1.Report) -> None:
-                report.show(bar, task, at)
-                check()
-
-            rows = table1.run(config, out / "rows", progress)
-        verdicts = table1.claims(rows)
-        table1.save(rows, config, out)
-        console.print(
-            report.table1(rows), report.distances(rows), escape(report.notes(config)), report.claims(verdicts), sep="\n"
-        )
-        console.print(f"data: {out / 'table1.csv'}, {out / 'table1.json'}, {out / 'rows'}", soft_wrap=True)
-        _draw_table1(rows, out, console)
-    console.print(f"{time.perf_counter() - started:.0f} seconds")
-    if not all(claim.passed for claim in verdicts):
+    if names == [PAGE]:
+        with wrong_usage():
+            written = write_page(source, to, list(registry.EXPERIMENTS.values()))
+        report.console().print(f"page: {written}", soft_wrap=True)
+        return
+    chosen = _chosen(names, size)
+    options = [f"--size {size}", f"--out {out}", *([f"--scheduler {scheduler}"] if scheduler else [])]
+    again = f"parascan reproduce {' '.join(names)} {' '.join(options)}"
+    started, missed = time.perf_counter(), []
+    with interruptible(f"stored points are in {out / 'points'}; go on with: {again}") as check:
+        for experiment in chosen:
+            with _hands(experiment, workers, scheduler) as hands:
+                verdicts = _reproduce(experiment, size, out, hands, check)
+            missed += [experiment.name] * (not all(claim.passed for claim in verdicts))
+    console = report.console()
+    if len(chosen) > 1:
+        outcome = f"claims missed in: {', '.join(missed)}" if missed else "every claim is met or explained"
+        console.print(f"{len(chosen)} experiments in {time.perf_counter() - started:.0f} seconds; {outcome}")
+    if missed:
         raise typer.Exit(1)
 
 
-def _draw_table1(rows: Sequence[table1.Row], out: Path, console: Console) -> None:
+def _chosen(names: Sequence[str], size: str) -> list[Experiment]:
+    """The experiments of some names; all that have the size for ``all``."""
+    if importlib.util.find_spec("xarray") is None:
+        raise typer.BadParameter("xarray is not installed, and datasets need it: pip install 'parascan[paper]'")
+    if names == [ALL]:
+        return [experiment for experiment in registry.EXPERIMENTS.values() if size in experiment.sizes]
+    with wrong_usage():
+        chosen = [registry.get(name) for name in dict.fromkeys(names)]
+    for experiment in chosen:
+        if size not in experiment.sizes:
+            expected = ", ".join(experiment.sizes)
+            raise typer.BadParameter(f"size: given {size}, expected one that {experiment.name} has: {expected}.")
+    return chosen
+
+
+@contextmanager
+def _hands(experiment: Experiment, workers: int, scheduler: str | None) -> Iterator[Workforce]:
+    """Those who measure an experiment; what measures time has the machine to itself."""
+    with ExitStack() as stack:
+        try:
+            found = workforce(0) if experiment.alone else workforce(workers, scheduler)
+            hands = stack.enter_context(found)
+        except (ImportError, OSError, ValueError) as error:
+            raise typer.BadParameter(f"scheduler: given {scheduler}: {error}") from error
+        yield hands
+
+
+def _reproduce(
+    experiment: Experiment, size: str, out: Path, hands: Workforce, check: Callable[[], None]
+) -> tuple[Claim, ...]:
+    """The claims of an experiment with their verdicts, and its files."""
+    console = report.console()
+    console.print(f"{experiment.name}, size {size}: {experiment.title}", style="bold")
+    console.print(f"configuration: {experiment.sizes[size]}", markup=False)
+    with report.reproduction() as bar:
+        task = bar.add_task(experiment.name, total=None)
+
+        def progress(at: Report) -> None:
+            report.show(bar, task, at)
+            check()
+
+        dataset = run(experiment, size, out / "points", hands, progress)
+    verdicts = experiment.claims(dataset)
+    write_dataset(dataset, out / f"{experiment.name}.nc")
+    listed = [{**asdict(claim), "verdict": claim.verdict} for claim in verdicts]
+    write_json(out / f"{experiment.name}.json", {"claims": listed, **dataset.attrs})
+    _draw(experiment, dataset, out, console)
+    if experiment.table is not None:
+        console.print(report.cells(experiment.table(dataset)))
+    console.print(report.claims(verdicts))
+    console.print(escape(experiment.note))
+    return verdicts
+
+
+def _draw(experiment: Experiment, dataset: Any, out: Path, console: Console) -> None:
     """The picture in two formats; without matplotlib the data have to do."""
     try:
-        figure = table1.figure(rows)
+        figure = experiment.figure(dataset)
     except ImportError as error:
         console.print(f"no picture: {error}", markup=False)
         return
-    for suffix in (".png", ".svg"):
-        write_atomically(out / f"table1{suffix}", lambda file, suffix=suffix: plot.save(figure, file, suffix))
-    console.print(f"picture: {out / 'table1.png'}, {out / 'table1.svg'}", soft_wrap=True)
+    paths = [out / f"{experiment.name}{suffix}" for suffix in (".png", ".svg")]
+    for path in paths:
+        write_atomically(path, lambda file, path=path: plot.save(figure, file, path.suffix))
+    console.print(f"dataset: {out / experiment.name}.nc; picture: {', '.join(map(str, paths))}", soft_wrap=True)

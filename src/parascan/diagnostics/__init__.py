@@ -1,5 +1,6 @@
 """Diagnoses of a system: how fast it forgets or amplifies perturbations."""
 
+from .by_length import updates_by_length as updates_by_length
 from .certify import certify as certify
 from .conditioning import Conditioning as Conditioning
 from .conditioning import conditioning as conditioning

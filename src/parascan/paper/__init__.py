@@ -1,1 +1,1 @@
-"""The paper's tables and figures, one file each: a configuration, ``run``, ``claims`` and ``figure``."""
+"""The paper's tables and figures and what goes beyond them, one file each, which ends with its ``EXPERIMENT``."""

@@ -34,6 +34,7 @@ class Experiment:
         figure: the picture of the dataset.
         alone: whether a point measures time, so that nothing else may run beside it.
         note: how the numbers are to be read, in a few sentences.
+        table: the dataset as lines of cells, the first of them headings; None where the picture says it all.
     """
 
     name: str
@@ -46,3 +47,4 @@ class Experiment:
     figure: Callable[["xarray.Dataset"], Figure]
     alone: bool = False
     note: str = ""
+    table: Callable[["xarray.Dataset"], Sequence[Sequence[str]]] | None = None

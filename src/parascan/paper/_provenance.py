@@ -1,11 +1,8 @@
 """What a stored number was computed with."""
 
-import functools
-import hashlib
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,28 +18,16 @@ def version(package: str = "parascan") -> str:
 
 def versions() -> dict[str, str]:
     """Versions of everything that may move a number."""
-    packages = ("parascan", "jax", "jaxlib", "equinox", "numpy")
-    found = {package: version(package) for package in packages}
-    return {"python": platform.python_version(), **found, "source": source_digest()}
+    packages = ("parascan", "jax", "jaxlib", "equinox", "numpy", "scipy", "optax")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
 
 
-@functools.cache
-def source_digest() -> str:
-    """A digest of parascan's own code, which tells numbers of other code of the same version apart."""
-    digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def provenance() -> dict[str, Any]:
-    """Versions and hardware, as JSON values."""
-    hardware = {
+def hardware() -> dict[str, Any]:
+    """What this process computes on, as JSON values."""
+    return {
         "devices": [device.device_kind for device in jax.devices()],
         "platform": jax.default_backend(),
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),
     }
-    return {"versions": versions(), "hardware": hardware}

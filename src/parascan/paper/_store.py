@@ -1,16 +1,12 @@
-"""Finished rows and unfinished iterates on disk, each under its configuration, so that a run can be taken up again."""
+"""Where a long Newton run is, on disk, so that it can be taken up again."""
 
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ._files import write_arrays, write_json
+from ._files import write_arrays
 
 
 @dataclass(frozen=True)
@@ -27,45 +23,23 @@ class Iterate:
 
 
 @dataclass(frozen=True)
-class Slot:
-    """The files of one row under one configuration; another configuration has other files.
+class IterateFile:
+    """The iterate that a run goes on from.
 
     Attributes:
-        folder: where the files lie.
-        name: start of their names.
-        config: everything that decides the numbers, as JSON values.
+        path: the file, which need not exist.
     """
 
-    folder: Path
-    name: str
-    config: Mapping[str, Any]
+    path: Path
 
-    def load(self) -> dict[str, Any] | None:
-        """The finished row, None when there is none."""
+    def load(self) -> Iterate | None:
+        """The iterate, None when there is none."""
         try:
-            return json.loads(self._path("json").read_text(encoding="utf-8"))["row"]
-        except FileNotFoundError:
-            return None
-
-    def save(self, row: Mapping[str, Any], arrays: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
-        """Store a finished row; its JSON file comes last, because it is what says that the row is finished."""
-        write_arrays(self._path("npz"), arrays)
-        write_json(self._path("json"), {"row": row, "config": self.config, "provenance": provenance})
-        self._path("iterate.npz").unlink(missing_ok=True)
-
-    def load_iterate(self) -> Iterate | None:
-        """The iterate to go on from, None when there is none."""
-        try:
-            with np.load(self._path("iterate.npz"), allow_pickle=False) as stored:
+            with np.load(self.path, allow_pickle=False) as stored:
                 return Iterate(stored["states"], int(stored["updates"]))
         except FileNotFoundError:
             return None
 
-    def save_iterate(self, iterate: Iterate) -> None:
-        """Store the iterate that a later run may go on from."""
-        write_arrays(self._path("iterate.npz"), {"states": iterate.states, "updates": iterate.updates})
-
-    def _path(self, kind: str) -> Path:
-        """A file of this row."""
-        text = json.dumps(self.config, sort_keys=True)
-        return self.folder / f"{self.name}_{hashlib.sha256(text.encode()).hexdigest()[:10]}.{kind}"
+    def save(self, iterate: Iterate) -> None:
+        """Store the iterate in place of the one before."""
+        write_arrays(self.path, {"states": iterate.states, "updates": iterate.updates})

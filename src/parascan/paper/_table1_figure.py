@@ -77,3 +77,41 @@ def _frame_exponents(panel: Axes, labels: Sequence[str]) -> None:
     panel.axhline(0, color=plot.INK, linewidth=0.8)
     panel.set_ylabel("largest exponent\n(per unit of time)")
     panel.set_xticks(range(len(labels)), [label.replace(" ", "\n", 1).replace("-S", "-\nS") for label in labels])
+
+
+def typeset(rows: Sequence[Row]) -> Figure:
+    """The table as the paper prints it, every published number in gray beside ours."""
+    plot.require()
+    from matplotlib.figure import Figure
+
+    systems = list(dict.fromkeys(row.system for row in rows))
+    found = {(row.system, row.kind): row for row in rows}
+    headings = (
+        "",
+        "exponent\nof the flow",
+        "exponent of\nits observer",
+        "steps\nof the flow",
+        "steps of\nits observer",
+    )
+    figure = Figure(figsize=(8.0, 0.32 * (len(systems) + 3)), layout="constrained")
+    panel = figure.subplots()
+    panel.set_axis_off()
+    panel.set_xlim(0, 5.6)
+    panel.set_ylim(len(systems) + 0.6, -1.6)
+    places = (0.0, 2.2, 3.2, 4.3, 5.3)
+    for place, heading in zip(places, headings, strict=True):
+        panel.text(place, -0.9, heading, ha="center", va="center", fontsize=9, color=plot.INK)
+    for edge in (-1.55, -0.35, len(systems) - 0.4):
+        panel.plot([0, 5.6], [edge, edge], color=plot.INK, linewidth=0.9)
+    for line, name in enumerate(systems):
+        panel.text(0.0, line, PUBLISHED.ROWS[name].label, va="center", fontsize=9, color=plot.INK)
+        pair: list[Row] = [found[name, kind] for kind in COLORS]
+        cells = [(f"{row.exponent:.2f}", f"{row.published_exponent:.2f}") for row in pair]
+        cells += [(f"{row.counted:,}", f"{row.published_steps:,}") for row in pair]
+        for place, (ours, published) in zip(places[1:], cells, strict=True):
+            panel.text(place - 0.04, line, ours, ha="right", va="center", fontsize=9, color=plot.INK)
+            panel.text(place + 0.04, line, published, ha="left", va="center", fontsize=8, color=plot.MUTED)
+    lengths = ", ".join(f"{length:,}" for length in sorted({row.length for row in rows}))
+    caption = f"black: ours (steps as updates + 1; T = {lengths}); gray: the paper (T = 30,000)"
+    panel.text(0.0, len(systems) + 0.1, caption, va="center", fontsize=8, color=plot.MUTED)
+    return figure

@@ -1,6 +1,5 @@
-"""What table 1 consists of: a configuration, its single measurements, a row of results, a report on the way."""
+"""What table 1 consists of: a configuration, its single measurements, a row of results."""
 
-import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -57,10 +56,11 @@ SIZES = MappingProxyType(
     {
         "smoke": Config(systems=("lorenz", "sprott_b"), flow_length=1_000),
         "demo": Config(),
+        "desk": Config(flow_length=PUBLISHED.LENGTH),
         "full": Config(flow_length=PUBLISHED.LENGTH),
     }
 )
-"""Configurations by name: a check that all works, one that takes a minute, and the paper's."""
+"""Configurations by name: a check that all works, one that takes a minute, and the paper's, which a desk can do."""
 
 
 @dataclass(frozen=True)
@@ -135,24 +135,3 @@ class Row:
     def counted(self) -> int:
         """The count as the paper counts, testing each iterate one update late."""
         return self.updates + 1
-
-
-@dataclass(frozen=True)
-class Report:
-    """Where a run is.
-
-    Attributes:
-        case: the measurement.
-        stage: what it is at: ``exponent``, ``newton``, ``stored`` (finished earlier) or ``finished``.
-        number: how many measurements are finished.
-        cases: how many there are.
-        updates: Newton updates so far.
-        merit: merit/T so far, NaN before the first portion.
-    """
-
-    case: Case
-    stage: Literal["exponent", "newton", "stored", "finished"]
-    number: int = 0
-    cases: int = 0
-    updates: int = 0
-    merit: float = math.nan

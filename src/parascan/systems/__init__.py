@@ -3,7 +3,7 @@
 from . import table1
 from ._base import Fact, Facts, System
 from ._registry import Entry, entry, get, names
-from .flows import flow
+from .flows import flow, flow_names
 from .langevin import two_well_langevin
 from .maps import henon, logistic
 from .observers import observer, published_observer
@@ -16,6 +16,7 @@ __all__ = [
     "System",
     "entry",
     "flow",
+    "flow_names",
     "get",
     "henon",
     "logistic",

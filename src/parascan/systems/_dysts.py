@@ -73,6 +73,22 @@ def load(name: str) -> tuple[FlowData, TracedRightHandSide]:
     return data, right_hand_side
 
 
+def traceable() -> tuple[str, ...]:
+    """Names of the flows of dysts that ``load`` gives, in the order of the alphabet.
+
+    Raises:
+        ImportError: dysts is not installed.
+    """
+    found = []
+    for flow in _classes(_module("any")).values():
+        try:
+            load(flow.__name__)
+        except ValueError:
+            continue
+        found.append(flow.__name__)
+    return tuple(sorted(found))
+
+
 def _module(name: str) -> Any:
     """``dysts.flows``, without its warning that numba is missing, which is no matter here."""
     try:

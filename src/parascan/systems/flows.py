@@ -90,6 +90,23 @@ def flow(
     )
 
 
+def flow_names() -> tuple[str, ...]:
+    """Names of all flows that ``flow`` can build here: the nine, and those of dysts where it is installed.
+
+    Delay equations, flows that depend on time itself and flows that JAX cannot trace are left out.
+
+    Example:
+        >>> from parascan import systems
+        >>> systems.flow_names()[:3]
+        ('abc', 'chua', 'kawczynski_strizhak')
+    """
+    try:
+        others = _dysts.traceable()
+    except ImportError:
+        others = ()
+    return (*FLOWS, *(name for name in others if _built_in(name) is None))
+
+
 def is_flow(name: str) -> bool:
     """Whether ``flow`` knows the name: one of the nine, or one of dysts' where it is installed."""
     if _built_in(name):

@@ -1,0 +1,21 @@
+"""Experiments small enough for a test, and datasets that several tests look at."""
+
+import pytest
+
+from parascan.paper import registry
+from parascan.paper._run import run
+from parascan.paper._workforce import workforce
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """A function that returns the dataset of an experiment at smoke size, run once; points are shared."""
+    folder, known = tmp_path_factory.mktemp("points"), {}
+
+    def dataset(name):
+        if name not in known:
+            with workforce(0) as hands:
+                known[name] = run(registry.get(name), "smoke", folder, hands)
+        return known[name]
+
+    return dataset
