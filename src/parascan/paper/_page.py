@@ -21,7 +21,7 @@ NAME = "paper.md"
 PICTURES = "paper"
 """Folder of its pictures, beside it."""
 
-SMALL = 300_000
+SMALL = 200_000
 """Bytes up to which a picture is kept as vectors; a larger one is kept as pixels."""
 
 DIFFERENCES = Path(__file__).with_name("differences.md")
