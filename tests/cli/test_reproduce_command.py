@@ -112,3 +112,19 @@ def test_reproduce_interrupted_says_how_to_go_on_and_ends_with_the_same_dataset(
     again = invoke("reproduce", "table1", "--out", out)
     assert again.exit_code == whole.exit_code
     assert (out / "table1.nc").read_bytes() == (tmp_path / "whole" / "table1.nc").read_bytes()
+
+
+def broken(case, folder):
+    """A measurement that fails."""
+    raise ArithmeticError("planted")
+
+
+def test_an_experiment_that_fails_is_named_and_the_others_run(invoke, tiny, tmp_path, monkeypatch):
+    failing = replace(registry.EXPERIMENTS["table1"], name="failing", measure=broken)
+    monkeypatch.setattr(registry, "EXPERIMENTS", {"failing": failing, "fig8": registry.EXPERIMENTS["fig8"]})
+    found = invoke("reproduce", "all", "--size", "smoke", "--out", tmp_path)
+    assert found.exit_code == 1
+    assert "ArithmeticError: planted" in plain(found)
+    assert "failed: failing" in plain(found)
+    assert (tmp_path / "fig8.nc").exists()
+    assert not (tmp_path / "failing.nc").exists()

@@ -79,17 +79,25 @@ def reproduce(
     chosen = _chosen(names, size)
     options = [f"--size {size}", f"--out {out}", *([f"--scheduler {scheduler}"] if scheduler else [])]
     again = f"parascan reproduce {' '.join(names)} {' '.join(options)}"
-    started, missed = time.perf_counter(), []
+    started, missed, failed = time.perf_counter(), list[str](), list[str]()
     with interruptible(f"stored points are in {out / 'points'}; go on with: {again}") as check:
         for experiment in chosen:
-            with _hands(experiment, workers, scheduler) as hands:
-                verdicts = _reproduce(experiment, size, out, hands, check)
-            missed += [experiment.name] * (not all(claim.passed for claim in verdicts))
-    console = report.console()
+            try:
+                with _hands(experiment, workers, scheduler) as hands:
+                    verdicts = _reproduce(experiment, size, out, hands, check)
+            except RuntimeError as error:
+                # The others can do without it, and what it stored stays.
+                report.console().print(f"{experiment.name}: {error}", markup=False)
+                failed.append(experiment.name)
+            else:
+                missed += [experiment.name] * (not all(claim.passed for claim in verdicts))
     if len(chosen) > 1:
-        outcome = f"claims missed in: {', '.join(missed)}" if missed else "every claim is met or explained"
-        console.print(f"{len(chosen)} experiments in {time.perf_counter() - started:.0f} seconds; {outcome}")
-    if missed:
+        outcome = "every claim is met or explained" if not missed + failed else ""
+        outcome += f"claims missed in: {', '.join(missed)}. " if missed else ""
+        outcome += f"failed: {', '.join(failed)}" if failed else ""
+        seconds = time.perf_counter() - started
+        report.console().print(f"{len(chosen)} experiments in {seconds:.0f} seconds; {outcome}")
+    if missed or failed:
         raise typer.Exit(1)
 
 

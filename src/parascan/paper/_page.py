@@ -21,9 +21,6 @@ NAME = "paper.md"
 PICTURES = "paper"
 """Folder of its pictures, beside it."""
 
-SMALL = 300_000
-"""Bytes up to which a picture is kept as vectors; a larger one is kept as pixels."""
-
 DIFFERENCES = Path(__file__).with_name("differences.md")
 """What differs from the paper and why, written by hand."""
 
@@ -148,13 +145,11 @@ def _machine(dataset: "xarray.Dataset") -> list[str]:
 
 
 def _picture(experiment: Experiment, dataset: "xarray.Dataset", folder: Path) -> Path:
-    """The picture of a dataset in the smaller of its two formats that still can be read."""
+    """The picture of a dataset in the smaller of its two formats: vectors, or pixels where there are many fields."""
     figure = experiment.figure(dataset)
-    for suffix in (".svg", ".png"):
-        path = folder / f"{experiment.name}{suffix}"
-        write_atomically(path, lambda file, suffix=suffix: plot.save(figure, file, suffix))
-        if suffix == ".svg" and path.stat().st_size <= SMALL:
-            (folder / f"{experiment.name}.png").unlink(missing_ok=True)
-            return path
-    (folder / f"{experiment.name}.svg").unlink(missing_ok=True)
-    return folder / f"{experiment.name}.png"
+    paths = [folder / f"{experiment.name}{suffix}" for suffix in (".svg", ".png")]
+    for path in paths:
+        write_atomically(path, lambda file, path=path: plot.save(figure, file, path.suffix))
+    small, large = sorted(paths, key=lambda path: path.stat().st_size)
+    large.unlink()
+    return small
