@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from parascan.linear import DenseTransition, DiagonalTransition, ScalarTransition, damped_solve, linear_recurrence
+from parascan.linear.smoother import solve_by_elimination
 
 BACKENDS = ("sequential", "associative", "chunked")
 
@@ -106,3 +107,12 @@ def test_it_can_be_differentiated():
         bumped = A.copy()
         bumped[3, 0, 1] += step
         np.testing.assert_allclose(gradient[3, 0, 1], (loss(bumped) - loss(A)) / step, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 33])
+def test_elimination_solves_what_needs_other_rows_first(size):
+    a = jnp.roll(jnp.eye(size), 1, axis=0) + 0.1 * jax.random.normal(jax.random.key(size), (size, size))
+    b = jax.random.normal(jax.random.key(0), (size, 3))
+    assert jnp.allclose(a @ solve_by_elimination(a, b), b, atol=1e-4)
+    batch = jax.vmap(solve_by_elimination)(jnp.stack([a, a.T]), jnp.stack([b, b]))
+    assert jnp.allclose(a.T @ batch[1], b, atol=1e-4)

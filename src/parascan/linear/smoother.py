@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from .._types import Trajectory
 from ._abstract import AbstractTransition
@@ -32,6 +32,34 @@ WORKING = {jnp.dtype("bfloat16"): jnp.dtype("float32"), jnp.dtype("float16"): jn
 """Dtypes too narrow for covariances, with the one that is used instead."""
 
 
+def solve_by_elimination(a: Matrices, b: Matrices) -> Matrices:
+    """``a^-1 b`` by Gauss-Jordan elimination with row pivots, in operations that XLA compiles itself.
+
+    For CPUs. There ``jnp.linalg.solve`` calls LAPACK, which hands the matrices of a batch to XLA's threads and waits
+    for them on one of these: two independent calls within a loop may wait for each other for ever (JAX 0.10.2, two
+    threads; two solves of 255 matrices 16 x 16 in a ``fori_loop`` do). To be removed when such a loop ends.
+
+    Args:
+        a: one matrix ``[D D]``.
+        b: right-hand sides ``[D K]``.
+    """
+    place = jnp.arange(len(a))
+
+    def eliminate(column: Int[Array, ""], rows: Matrices) -> Matrices:
+        pivot = jnp.argmax(jnp.where(place >= column, jnp.abs(rows[:, column]), -1.0))
+        chosen = rows[pivot]
+        moved = jnp.where((place == pivot)[:, None], rows[column], rows)
+        chosen = chosen / chosen[column]
+        return jnp.where((place == column)[:, None], chosen, moved - moved[:, column][:, None] * chosen)
+
+    return jax.lax.fori_loop(0, len(a), eliminate, jnp.concatenate([a, b], axis=1))[:, len(a) :]
+
+
+def _solve(a: Matrices, b: Matrices) -> Matrices:
+    """``a^-1 b`` of single matrices."""
+    return solve_by_elimination(a, b) if jax.default_backend() == "cpu" else jnp.linalg.solve(a, b)
+
+
 class Algebra(NamedTuple):
     """Products of single matrices of one structure."""
 
@@ -45,7 +73,7 @@ class Algebra(NamedTuple):
 DENSE = Algebra(
     multiply=matrix_product,
     transpose=jnp.transpose,
-    solve=jnp.linalg.solve,
+    solve=_solve,
     shift=lambda a, q: a + q * jnp.eye(len(a), dtype=a.dtype),
     transition=DenseTransition,
 )

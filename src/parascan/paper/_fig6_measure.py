@@ -15,8 +15,8 @@ import parascan as ps
 
 from ._rnn import UNITS, network_of
 
-METHODS = ("newton", "quasi_newton", "descent", "sequential", "blocks", "default")
-"""The paper's four, Newton over blocks, and what this library does when it is not told what to do."""
+METHODS = ("newton", "quasi_newton", "descent", "sequential", "blocks", "default", "plan")
+"""The paper's four, Newton over blocks, what this library does when it is not told what to do, and its plan."""
 
 RATES = (0.01, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """The published step sizes of gradient descent."""
@@ -39,7 +39,7 @@ class Network:
         budget: updates of gradient descent after which to give up.
         repeats: runs that a time is the median of.
         timed: updates after which a run of quasi-Newton need not go on to be timed; its whole time is in proportion.
-        strict: whether descent is run a second time with the published loop's tolerance.
+        strict: whether descent is run a second time with the published loop's tolerance, and a plan is made.
     """
 
     seed: int
@@ -81,7 +81,13 @@ def measure(point: Network, folder: Path) -> Mapping[str, Any]:
 
     steps: dict[str, float] = {"sequential": point.length, "default": point.length}
     seconds: dict[str, float] = {}
-    for name, solver in (("sequential", ps.Sequential()), ("default", None)):
+    chosen: dict[str, Any] = {"sequential": ps.Sequential(), "default": None}
+    steps["plan"] = seconds["plan"] = np.nan
+    if point.strict:
+        chosen["plan"] = ps.plan(*call)
+        iterates = isinstance(chosen["plan"].solver, ps.Guarded)
+        steps["plan"] = _updates(ps.rollout(*call, solver=chosen["plan"])) if iterates else point.length
+    for name, solver in chosen.items():
         run = functools.partial(ps.rollout, *call, solver=solver)
         seconds[name] = _seconds(lambda _, run=run: run(), (None, None), point.repeats)[1]
     for name, solver in (("newton", ps.deer()), ("blocks", ps.Blocks(ps.deer(), point.block))):

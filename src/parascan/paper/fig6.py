@@ -62,6 +62,7 @@ STYLES = {
     "sequential": ("sequential", "#009E73", "D", "-"),
     "blocks": ("Newton over blocks", "#56B4E9", "v", "--"),
     "default": ("parascan's choice", plot.INK, "x", "--"),
+    "plan": ("parascan's plan", "#CC79A7", "+", ":"),
 }
 """Names, colors that stay apart for every kind of color blindness, markers and lines."""
 
