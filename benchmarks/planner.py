@@ -77,9 +77,9 @@ def judge(specimen: Specimen, rounds: int = ROUNDS) -> dict[str, Any]:
     """
     w = specimen.make()
     began = time.perf_counter()
-    plan = ps.plan(w.step, w.initial, w.inputs, w.length)
-    took = time.perf_counter() - began
     diagnosis = ps.diagnose(w.step, w.initial, w.inputs, w.length, key=jax.random.key(0))
+    plan = ps.plan(w.step, w.initial, w.inputs, w.length, diagnosis=diagnosis)
+    took = time.perf_counter() - began
     programs = _solving(_programs(w, plan), w, exact=plan.verdict == "predictable")
     times = _least(programs, w, rounds)
     best = min(times, key=lambda name: times[name])
