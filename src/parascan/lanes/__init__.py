@@ -1,7 +1,17 @@
 """Blocks of a sequence run side by side, one lane each; knows nothing of carries, solvers or derivatives."""
 
 from .batch import batch_size
-from .choice import SHORTEST_BLOCK, TRIAL_SHARE, adjoint_pays, costly, lanes_at_once, operations, unrewarding, unsuited
+from .choice import (
+    SHORTEST_BLOCK,
+    TRIAL_SHARE,
+    adjoint_pays,
+    choose_lanes,
+    costly,
+    lanes_at_once,
+    operations,
+    unrewarding,
+    unsuited,
+)
 from .engine import AbstractTally
 from .evaluate import Layout, scan_blocks, tally_blocks
 from .probe import coupling_rows, fill_rows
@@ -13,6 +23,7 @@ __all__ = [
     "Layout",
     "adjoint_pays",
     "batch_size",
+    "choose_lanes",
     "costly",
     "coupling_rows",
     "fill_rows",

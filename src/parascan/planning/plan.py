@@ -35,7 +35,7 @@ ROUNDING = 128
 BRIEF = 0.1
 """Seconds of sequential evaluation up to which runs in blocks are timed whole."""
 
-KEPT = 2
+KEPT = 3
 """Numbers of blocks that stay among the candidates."""
 
 

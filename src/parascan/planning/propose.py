@@ -9,7 +9,7 @@ from .._problem import Recurrence
 from ..diagnostics import Diagnosis, Estimate
 from ..diagnostics.estimate import estimate_of
 from ..diagnostics.forecast import newton_on_blocks
-from ..lanes import SHORTEST_BLOCK, TRIAL_SHARE
+from ..lanes import SHORTEST_BLOCK, TRIAL_SHARE, choose_lanes
 from ..solvers import (
     AbstractIterativeSolver,
     Blocks,
@@ -206,7 +206,7 @@ def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver |
 
 
 def block_numbers(workload: Workload, horizon: float) -> list[int]:
-    """Numbers of blocks worth a look: whole vectors of them, whose blocks are long against the memory.
+    """Numbers of blocks worth a look: the default's, and whole vectors of them with blocks long against the memory.
 
     Args:
         workload: sizes.
@@ -216,7 +216,9 @@ def block_numbers(workload: Workload, horizon: float) -> list[int]:
     most = int(workload.length / (shortest * workload.devices))
     whole = [n for n in range(4, most + 1, 4) if workload.length % (n * workload.devices) == 0]
     powers = [2**k for k in range(2, 11) if 2**k <= most]
-    return sorted({min(whole, key=lambda n: abs(math.log(n / power))) if whole else power for power in powers})
+    found = {min(whole, key=lambda n: abs(math.log(n / power))) if whole else power for power in powers}
+    by_rule = choose_lanes(*workload[:3], workload.batch, workload.devices, workload.platform)
+    return sorted(found | ({by_rule} if 0 < by_rule <= most else set()))
 
 
 def states_bytes(setting: Setting) -> int:
