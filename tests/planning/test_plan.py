@@ -169,7 +169,7 @@ def test_a_step_that_must_not_run_in_blocks_is_not_planned_so(small):
         jax.debug.callback(lambda: None)
         return step(state, x)
 
-    plan = ps.plan(talking, init, xs, measure=False, diagnosis=small)
+    plan = ps.plan(talking, init, xs, measure=True, diagnosis=small)
     assert isinstance(plan.solver, ps.Sequential)
     assert any("side effects" in reason for reason in plan.rejected.values())
 

@@ -114,7 +114,9 @@ def plan(
     cost = measure_step(recurrence, found) if measure else step_cost(workload, found)
     setting = Setting(recurrence, workload, cost, found, diagnosis, budget, memory_limit)
     seen = _Seen(measure, measure_memory(recurrence) if measure and recurrence.length > ROWS else None)
-    ranked = _ranked(setting, seen, why_not(signature, Forgetting(blocks=1, mesh=mesh)))
+    # What is measured need not be foretold from the step's operations, as the default has to.
+    unsuited = why_not(signature, Forgetting(1 if measure else None, mesh))
+    ranked = _ranked(setting, seen, unsuited)
     return Plan(
         candidates=ranked,
         reasons=reasons_for(ranked[0], setting, seen.memory),

@@ -118,12 +118,12 @@ _ACCELERATOR = Rates(
     ),
 )
 
-# By `parascan calibrate` on two cores of an AMD EPYC, rounded; a turn by hand, between those of networks and of flows,
-# which differ by a factor of two.
+# By `parascan calibrate` on two cores of an AMD EPYC, rounded; steps alone by hand, between those of small networks and
+# of flows, which differ by a factor of two.
 _CPU_SINGLE = Rates(
     call=1.8e-5,
-    turn=1.2e-8,
-    operation=3e-11,
+    turn=1.5e-8,
+    operation=5e-11,
     row=1.7e-7,
     lane=1.8e-9,
     lane_operation=6e-12,
@@ -139,8 +139,8 @@ _CPU_SINGLE = Rates(
 
 _CPU_DOUBLE = Rates(
     call=1.8e-5,
-    turn=1.2e-8,
-    operation=4e-11,
+    turn=1.5e-8,
+    operation=5e-11,
     row=1.7e-7,
     lane=3.5e-9,
     lane_operation=5e-12,
