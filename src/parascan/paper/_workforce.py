@@ -68,6 +68,10 @@ def workforce(workers: int, scheduler: str | None = None) -> Iterator[Workforce]
         yield from _processes(workers)
 
 
+MOST_MAPS = 20_000
+"""Maps of memory from which a worker drops its compiled programs."""
+
+
 def perform(measure: Measure, point: Any, folder: Path) -> tuple[dict, dict]:
     """Values of a point and what they were computed with; runs wherever the workforce is.
 
@@ -76,10 +80,18 @@ def perform(measure: Measure, point: Any, folder: Path) -> tuple[dict, dict]:
         point: what to measure.
         folder: the point's own.
     """
+    _make_room()
     started = time.perf_counter()
     with jax.enable_x64(True):
         values = dict(measure(point, folder))
         return values, {"hardware": hardware(), "seconds": time.perf_counter() - started}
+
+
+def _make_room() -> None:
+    """Drop compiled programs when there are many: each holds maps of memory, of which Linux gives a process 65530."""
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_text().count("\n") > MOST_MAPS:
+        jax.clear_caches()
 
 
 def perform_on_cluster(measure: Measure, point: Any, folder: Path) -> tuple[dict, dict]:

@@ -114,9 +114,9 @@ def plan(
     cost = measure_step(recurrence, found) if measure else step_cost(workload, found)
     setting = Setting(recurrence, workload, cost, found, diagnosis, budget, memory_limit)
     seen = _Seen(measure, measure_memory(recurrence) if measure and recurrence.length > ROWS else None)
+    forbidden = why_not(signature, Forgetting(1, mesh))
     # What is measured need not be foretold from the step's operations, as the default has to.
-    unsuited = why_not(signature, Forgetting(1 if measure else None, mesh))
-    ranked = _ranked(setting, seen, unsuited)
+    ranked = _ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Forgetting(mesh=mesh)))
     return Plan(
         candidates=ranked,
         reasons=reasons_for(ranked[0], setting, seen.memory),
@@ -143,10 +143,12 @@ class _Seen(NamedTuple):
     memory: Memory | None
 
 
-def _ranked(setting: Setting, seen: _Seen, unsuited: str | None) -> tuple[Candidate, ...]:
+def _ranked(setting: Setting, seen: _Seen, forbidden: str | None, unsuited: str | None) -> tuple[Candidate, ...]:
     """All candidates, the chosen one first and the others by their expected time."""
     plain = sequential(setting)
-    found = [plain, *_in_blocks(setting, seen, unsuited), *_iterating(setting, seen)]
+    found = [plain, *_in_blocks(setting, seen, unsuited)]
+    if forbidden is None:
+        found.extend(_iterating(setting, seen))
     if setting.workload.platform != "cpu":
         found.append(_on_the_host(setting, seen))
     best = min((each for each in found if each.standing == "possible"), key=_expected)
