@@ -65,7 +65,13 @@ def test_the_yardstick_does_not_take_overflow_for_an_answer():
     assert 1 < count < 100
 
 
-@pytest.mark.parametrize("row", ROWS)
+# Trees of matrix products compile for long.
+SLOW_ROWS = (8,)
+
+
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=pytest.mark.slow) if row in SLOW_ROWS else row for row in ROWS]
+)
 def test_every_row_runs(row):
     with jax.enable_x64(True):
         found = list(ROWS[row](TOY))
