@@ -1,16 +1,16 @@
-"""Systems of every kind and size, on which the planner is judged: as (name, kind, workload, exponent known or not)."""
+"""Systems of every kind and size, on which the planner is judged: each made when it is needed."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 
 import parascan as ps
 
-from .workloads import Workload, gru
+from .workloads import Workload, gru, tanh_rnn
 
 LARGEST = 2**24
 """Entries of a trajectory, at most."""
@@ -51,12 +51,12 @@ def _specimens() -> Iterator[tuple[Specimen, int, int]]:
             gains = GAINS if length == 10_000 else GAINS[:1] if size in (1, 8, 32) else ()
             for gain in gains:
                 name = f"tanh network g={gain} D={size} T={length}"
-                yield Specimen(name, "network", lambda s=size, t=length, g=gain: _network(s, t, g)), length, size
+                make = partial(tanh_rnn, size, length, jnp.float64, gain)
+                yield Specimen(name, "network", make), length, size
     for units, length in ((16, 10_000), (16, 100_000), (64, 1000), (64, 17_984)):
-        yield Specimen(f"GRU({units}) T={length}", "cell", lambda u=units, t=length: _gru(u, t)), length, units
+        yield Specimen(f"GRU({units}) T={length}", "cell", partial(_gru, units, length)), length, units
     for units, length in ((16, 20_000), (64, 20_000)):
-        make = lambda u=units, t=length: _lstm(u, t)  # noqa: E731  # bound to the sizes of this turn
-        yield Specimen(f"LSTM({units}) T={length}", "cell", make), length, 2 * units
+        yield Specimen(f"LSTM({units}) T={length}", "cell", partial(_lstm, units, length)), length, 2 * units
     for name, kind, lengths in (
         ("two_well_langevin", "noise", (1000, 100_000, 1_000_000)),
         ("logistic", "map", (1000, 100_000)),
@@ -66,26 +66,17 @@ def _specimens() -> Iterator[tuple[Specimen, int, int]]:
         ("lorenz_observer", "observer", (1_000_000,)),
     ):
         for length in lengths:
-            yield Specimen(f"{name} T={length}", kind, lambda n=name, t=length: _system(n, t)), length, 3
+            yield Specimen(f"{name} T={length}", kind, partial(_system, name, length)), length, 3
     for label, make in (("biquad", _biquad), ("running sum", _running_sum), ("leaky average", _leaky)):
         for length in (1000, 100_000):
-            yield Specimen(f"{label} T={length}", "linear", lambda m=make, t=length: m(t)), length, 2
+            yield Specimen(f"{label} T={length}", "linear", partial(make, length)), length, 2
 
 
 def more_flows() -> Iterator[Specimen]:
-    """The flows of dysts that are not among the others, where it is installed."""
-    try:
-        names = ps.systems.flows.available()
-    except (ImportError, AttributeError):
-        return
-    for name in names:
-        yield Specimen(f"{name} T=10000", "flow", lambda n=name: _system(n, 10_000))
-
-
-def _network(size: int, length: int, gain: float) -> Workload:
-    """A mean-field network in double precision."""
-    system = ps.systems.tanh_rnn(gain=gain, size=size, key=jr.key(size), dtype=jnp.float64)
-    return Workload(system.step, system.initial_state, system.inputs(length), length)
+    """The flows of dysts that are not among the others; none where it is not installed."""
+    for name in ps.systems.flow_names():
+        if name not in ps.systems.table1.ROWS:
+            yield Specimen(f"{name} T=10000", "flow", partial(_system, name, 10_000))
 
 
 def _gru(units: int, length: int) -> Workload:
@@ -133,8 +124,3 @@ def scan_form(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], tuple[Any
         return after, after
 
     return both
-
-
-def sequential(w: Workload) -> Callable[[Any, Any], Any]:
-    """What everybody runs."""
-    return jax.jit(lambda s0, xs: jax.lax.scan(scan_form(w.step), s0, xs, length=w.length)[1])

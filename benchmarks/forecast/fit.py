@@ -111,8 +111,3 @@ def offset(logarithms: Iterable[float]) -> dict[str, float]:
     tail = (1 - LEVEL) / 2
     low, median, high = np.quantile(np.array(list(logarithms)), [tail, 0.5, 1 - tail])
     return {"median": round(float(median), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
-
-
-def hit(expected: float, count: int) -> bool:
-    """Whether a forecast is within a factor of 1.5 or two iterations."""
-    return abs(expected - count) <= 2 or (expected <= 1.5 * count and count <= 1.5 * expected)

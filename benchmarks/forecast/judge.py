@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 import parascan as ps
-from parascan.diagnostics.forecast import newton_iterations
+from parascan.diagnostics.forecast import holds, newton_iterations
 from parascan.diagnostics.verdict import LARGEST_SHARE
 
 from .family import Case
-from .fit import hit, samples
+from .fit import samples
 from .measure import newton_curve
 
 
@@ -21,7 +21,7 @@ def judge_curves(curves: Iterable[Mapping[str, Any]]) -> str:
     hits, inside = defaultdict(list), []
     for each in samples(curves, 1):
         expected = newton_iterations(each.pilot, each.exponent, each.length)
-        hits[each.kind].append(hit(float(expected.value), each.count))
+        hits[each.kind].append(holds(float(expected.value), each.count))
         inside.append(float(expected.low) <= each.count <= float(expected.high))
     return _table(hits, inside, [])
 
@@ -42,7 +42,7 @@ def judge_diagnoses(cases: Iterable[Case]) -> str:
             case.system.step, case.system.initial_state, case.inputs(length), length, key=jax.random.key(case.number)
         )
         newton = found.iterations["newton"]
-        hits[case.kind].append(hit(float(newton.value), count))
+        hits[case.kind].append(holds(float(newton.value), count))
         inside.append(float(newton.low) <= count <= float(newton.high))
         if found.verdict == "predictable" and count > LARGEST_SHARE * length:
             wrong.append(case.label)

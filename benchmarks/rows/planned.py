@@ -11,7 +11,7 @@ import parascan as ps
 from .. import machine
 from ..case import Case, Size
 from ..planner import FOLDER, ROUNDS, judge, stored
-from ..workloads import Workload
+from ..workloads import tanh_rnn
 from ..zoo import Specimen, zoo
 
 NEARLY_NEUTRAL = -0.01
@@ -24,7 +24,10 @@ def weakly_contracting(size: Size) -> Iterator[Case]:
     """Row 3: a network that takes thousands of steps to forget."""
     length = size.length(LENGTH, 128)
     gain = 0.9 if size.toy else _gain(NEARLY_NEUTRAL)
-    row = judge(Specimen(f"tanh network g={gain:.3f} D={D}", "network", lambda: _network(gain, length)), _rounds(size))
+    row = judge(
+        Specimen(f"tanh network g={gain:.3f} D={D}", "network", lambda: tanh_rnn(D, length, jnp.float64, gain)),
+        _rounds(size),
+    )
     others = [seconds for name, seconds in row["times"].items() if name != "plan"]
     value = row["times"]["plan"] / min(others)
     label = f"tanh RNN D={D} T={length} g={gain:.3f}, exponent {row['exponent']:.4f}"
@@ -53,18 +56,12 @@ def _rounds(size: Size) -> int:
     return 1 if size.toy else ROUNDS
 
 
-def _network(gain: float, length: int) -> Workload:
-    """The network of row 3."""
-    system = ps.systems.tanh_rnn(gain=gain, size=D, key=jr.key(3), dtype=jnp.float64)
-    return Workload(system.step, system.initial_state, system.inputs(length), length)
-
-
 def _gain(exponent: float) -> float:
     """The gain at which the network's exponent is a given one, by bisection."""
     low, high = 0.5, 1.5
     for _ in range(12):
         middle = (low + high) / 2
-        w = _network(middle, 4096)
+        w = tanh_rnn(D, 4096, jnp.float64, middle)
         found = ps.lyapunov_exponents(w.step, w.initial, w.inputs, key=jr.key(0))
         low, high = (middle, high) if float(found.per_step) < exponent else (low, middle)
     return low

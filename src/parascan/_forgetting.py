@@ -6,7 +6,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
 from ._adjoint import attach
@@ -52,7 +51,7 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *,
         ValueError: a discrete carry leaf depends on a floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
-    work = operations(ClosedJaxpr(problem.step.program.jaxpr, problem.step.closed_over))
+    work = operations(problem.step.closed)
     layout = Layout(
         signature.length, signature.layout.size, work, reverse, solver.mesh, solver.blocks, batch, solver.trial
     )

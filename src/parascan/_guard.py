@@ -11,6 +11,7 @@ from ._iterate import LoopState
 from ._problem import Recurrence
 from ._results import Result
 from ._types import Tree
+from .lanes import merged
 
 
 def fall_back(outcome: LoopState, recurrence: Recurrence) -> LoopState:
@@ -49,12 +50,13 @@ def _where_needed(
 
     Decided once for the whole batch: a branch that ``jax.vmap`` turns into both of its sides would always run the loop.
     """
+    size = len(failed)
     run = jax.custom_batching.custom_vmap(_computed)
 
     @run.def_vmap
     def rule(count: int, mapped: list[Tree], *args: Tree) -> tuple[Array, bool]:
-        merged = (jax.tree.map(partial(_merged, count), part, flags) for part, flags in zip(args, mapped, strict=True))
-        found = _where_needed(*merged)
+        join = partial(merged, count, size, False)
+        found = _where_needed(*(jax.tree.map(join, part, flags) for part, flags in zip(args, mapped, strict=True)))
         return found.reshape(count, -1, *found.shape[1:]), True
 
     return run(failed, recurrence, states)
@@ -71,9 +73,3 @@ def _computed(
         return jnp.where(failed[:, None, None], jax.vmap(Recurrence.trajectory)(recurrence), states)
 
     return jax.lax.cond(jnp.any(failed), again, lambda: states)
-
-
-def _merged(count: int, leaf: Array, mapped: bool) -> Array:
-    """A leaf ``[N, ...]`` for each of ``count`` batches as one of a batch of them all."""
-    leaf = leaf if mapped else jnp.broadcast_to(leaf, (count, *leaf.shape))
-    return leaf.reshape(-1, *leaf.shape[2:])

@@ -34,8 +34,13 @@ class Hoisted(eqx.Module):
     def __call__(self, *args: Any) -> Any:
         """The function's value; arguments that are no arrays are those of the example."""
         leaves = jax.tree.leaves(eqx.filter(args, eqx.is_array))
-        outputs = jaxpr_as_fun(ClosedJaxpr(self.program.jaxpr, self.closed_over))(*leaves)
+        outputs = jaxpr_as_fun(self.closed)(*leaves)
         return eqx.combine(jax.tree.unflatten(self.program.outputs, outputs), self.program.constants)
+
+    @property
+    def closed(self) -> ClosedJaxpr:
+        """The program with its arrays."""
+        return ClosedJaxpr(self.program.jaxpr, self.closed_over)
 
     def same_outputs(self) -> list[int]:
         """For each output array, the index of the first one that is the very same value."""

@@ -10,7 +10,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr
 
 from ._hoist import hoist
 from ._problem import Recurrence
@@ -68,7 +67,7 @@ class Pullback:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (*self._rows, jnp.zeros_like(states))
         )
         program = hoist(self._step.tally, self._zero, row)
-        work = operations(ClosedJaxpr(program.program.jaxpr, program.closed_over))
+        work = operations(program.closed)
         self._layout = Layout(problem.length, problem.size, work, reverse=True)
 
     @property

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from benchmarks.forecast.family import HELD_OUT_SEED, family
-from benchmarks.forecast.fit import EVALUATIONS, hit, samples
+from benchmarks.forecast.fit import EVALUATIONS, samples
 from benchmarks.forecast.measure import newton_curve
 
 import parascan as ps
 from parascan._problem import ScanProblem
 from parascan._signature import resolve
-from parascan.diagnostics.forecast import newton_iterations
+from parascan.diagnostics.forecast import holds, newton_iterations
 from parascan.diagnostics.newton_pilot import NewtonPilot
 from parascan.diagnostics.prefixes import Prefixes, prefix_counts
 from parascan.diagnostics.verdict import LARGEST_SHARE
@@ -49,7 +49,7 @@ def networks():
 @pytest.mark.parametrize(("evaluations", "share"), [(EVALUATIONS, 0.9), (FEW_EVALUATIONS, 0.8)])
 def test_forecasts_are_within_a_factor_or_two_iterations(networks, evaluations, share):
     seen = [(pilot.within(evaluations), *rest) for pilot, *rest in networks]
-    hits = [hit(float(newton_iterations(*each, LENGTH).value), count) for *each, count in seen]
+    hits = [holds(float(newton_iterations(*each, LENGTH).value), count) for *each, count in seen]
     assert np.mean(hits) >= share
     if evaluations == FEW_EVALUATIONS:
         assert sum(pilot.length < LENGTH for pilot, *_ in seen) >= 10
@@ -67,7 +67,7 @@ def test_nine_in_ten_forecasts_are_right_on_the_held_out_family():
     with jax.enable_x64(True):
         found = list(samples([newton_curve(case) for case in family(HELD_OUT_SEED, 160)], 1))
     expected = [newton_iterations(each.pilot, each.exponent, each.length) for each in found]
-    hits = [hit(float(one.value), each.count) for one, each in zip(expected, found, strict=True)]
+    hits = [holds(float(one.value), each.count) for one, each in zip(expected, found, strict=True)]
     inside = [float(one.low) <= each.count <= float(one.high) for one, each in zip(expected, found, strict=True)]
     assert np.mean(hits) >= 0.88
     assert np.mean(inside) >= 0.85

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from parascan.diagnostics.forecast import holds
 from parascan.paper import flows, forecasts, methods, optimizers
 from parascan.paper._claims import Verdict
 from parascan.paper._flow_observers import choices, exponents, finite_flow
 from parascan.paper._forecast_cases import draw
-from parascan.paper._forecasting import holds
 from parascan.paper._panels import medians
 
 

@@ -12,23 +12,14 @@ from .. import plot, report
 from ..diagnostics import Diagnosis, window_growth
 from ..paper._files import to_json, write_atomically
 from ._errors import interruptible, wrong_usage
+from ._options import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
 from ._subject import Subject, subject_of
-from .run import CriterionName, Precision, check_suffix, criterion_of
+from .run import CriterionName, check_suffix, criterion_of
 
 
 def diagnose(
-    subject: Annotated[
-        str,
-        typer.Argument(
-            metavar="SYSTEM|MODULE:FUNCTION",
-            help="A name that `parascan systems` lists, or a function without arguments that returns (step, init, xs), "
-            "found from the current folder as Python finds it; xs is None for a system without inputs.",
-        ),
-    ],
-    length: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of steps T: 10000 when left out, or all inputs that the function returns."),
-    ] = None,
+    subject: SubjectArgument,
+    length: SubjectLength = None,
     criterion: Annotated[
         CriterionName, typer.Option(help="The stopping rule that the iterations are expected for.")
     ] = CriterionName.state_error,
@@ -38,12 +29,9 @@ def diagnose(
     budget: Annotated[
         int | None, typer.Option(min=1, help="Most steps that pilots take; 5 % of T or 2000 when left out.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of noise, random weights and directions.")] = 0,
-    dtype: Annotated[Precision, typer.Option(help="Floating type of states and parameters.")] = Precision.float64,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the system, such as rho=20; repeatable."),
-    ] = None,
+    seed: SeedOption = 0,
+    dtype: DtypeOption = Precision.float64,
+    settings: SettingsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
     picture: Annotated[
         Path | None,

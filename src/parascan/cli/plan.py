@@ -9,34 +9,21 @@ import parascan as ps
 
 from .. import report
 from ._errors import interruptible, wrong_usage
+from ._options import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
 from ._subject import subject_of
-from .run import Precision
 
 
 def plan(
-    subject: Annotated[
-        str,
-        typer.Argument(
-            metavar="SYSTEM|MODULE:FUNCTION",
-            help="A name that `parascan systems` lists, or a function without arguments that returns (step, init, xs), "
-            "found from the current folder as Python finds it; xs is None for a system without inputs.",
-        ),
-    ],
-    length: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of steps T: 10000 when left out, or all inputs that the function returns."),
-    ] = None,
+    subject: SubjectArgument,
+    length: SubjectLength = None,
     batch: Annotated[int, typer.Option(min=1, help="Sequences that jax.vmap will run at once.")] = 1,
     measure: Annotated[
         bool,
         typer.Option("--measure/--no-measure", help="Time the step; otherwise its cost follows from its operations."),
     ] = True,
-    seed: Annotated[int, typer.Option(help="Seed of noise, random weights and directions.")] = 0,
-    dtype: Annotated[Precision, typer.Option(help="Floating type of states and parameters.")] = Precision.float64,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the system, such as rho=20; repeatable."),
-    ] = None,
+    seed: SeedOption = 0,
+    dtype: DtypeOption = Precision.float64,
+    settings: SettingsOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the plan as JSON, which Plan.from_json reads.")
     ] = False,

@@ -15,6 +15,7 @@ import parascan as ps
 from .. import plot, report
 from ..paper._files import to_json, write_arrays, write_atomically
 from ._errors import interruptible, wrong_usage
+from ._options import DtypeOption, Precision, SettingsOption
 from .single_run import Outcome, Request, build, perform
 
 
@@ -33,13 +34,6 @@ class CriterionName(StrEnum):
 
     state_error = "state_error"
     merit = "merit"
-
-
-class Precision(StrEnum):
-    """Floating types of a run."""
-
-    float64 = "float64"
-    float32 = "float32"
 
 
 SOLVERS: Mapping[SolverName, Callable[[], Any]] = MappingProxyType(
@@ -72,11 +66,8 @@ def run(
     ] = None,
     max_iterations: Annotated[int | None, typer.Option(min=0, help="Most updates; T when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of noise, random weights and start directions of the exponent.")] = 0,
-    dtype: Annotated[Precision, typer.Option(help="Floating type of states and parameters.")] = Precision.float64,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the system, such as rho=20; repeatable."),
-    ] = None,
+    dtype: DtypeOption = Precision.float64,
+    settings: SettingsOption = None,
     picture: Annotated[
         Path | None, typer.Option("--plot", help="Draw the trajectory to a png, pdf or svg file.")
     ] = None,

@@ -7,7 +7,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from .estimate import Estimate, estimate_of
+from .estimate import Estimate, estimate_of, plain
 from .forecast import Behavior, newton_iterations
 from .newton_pilot import NewtonPilot
 from .verdict import Verdict
@@ -73,7 +73,7 @@ class Diagnosis(eqx.Module):
 
     def to_dict(self) -> Mapping[str, Any]:
         """Plain numbers, lists and strings, for JSON; what is infinite or unknown is None."""
-        estimates = {name: _plain(value.to_dict()) for name, value in vars(self).items() if isinstance(value, Estimate)}
+        estimates = {name: plain(value.to_dict()) for name, value in vars(self).items() if isinstance(value, Estimate)}
         return {
             "verdict": self.verdict,
             "evidence": list(self.evidence),
@@ -82,9 +82,9 @@ class Diagnosis(eqx.Module):
             "dtype": self.dtype,
             "criterion": self.criterion,
             **estimates,
-            "iterations": {name: _plain(each.to_dict()) for name, each in self.iterations.items()},
+            "iterations": {name: plain(each.to_dict()) for name, each in self.iterations.items()},
             "pilot_places": np.asarray(self.pilot_places, float).tolist(),
-            "per_pilot": _plain(np.asarray(self.per_pilot, float).tolist()),
+            "per_pilot": plain(np.asarray(self.per_pilot, float).tolist()),
             "pilot": {"ends": self.pilot.ends.tolist(), "counts": self.pilot.counts.tolist()},
             "cost": dict(self.cost),
         }
@@ -121,12 +121,3 @@ def scaled(estimate: Estimate, factor: float, unit: str) -> Estimate:
     """An estimate in another unit."""
     value, low, high = (float(each) * factor for each in (estimate.value, estimate.low, estimate.high))
     return estimate_of(value, low, high, estimate.method, unit, estimate.level, estimate.assumptions)
-
-
-def _plain(value: Any) -> Any:
-    """The same with None for numbers that JSON does not have."""
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

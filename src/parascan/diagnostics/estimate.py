@@ -59,3 +59,16 @@ def estimate_of(
         assumptions: what has to be true for it.
     """
     return Estimate(jnp.asarray(value), jnp.asarray(low), jnp.asarray(high), method, unit, level, assumptions)
+
+
+def plain(value: Any) -> Any:
+    """The value with None in place of every number that JSON does not have.
+
+    Args:
+        value: mappings, lists, tuples, numbers and words.
+    """
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -8,9 +8,11 @@ its linearization is. Gradient descent: ``(1/mu) log(||r||/mu)``.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
 
 from .calibration import Offset, calibration
 from .estimate import Estimate, estimate_of
@@ -19,6 +21,22 @@ from .rates import descent_iterations
 
 STEEPEST = 1.1
 """Largest power of T: slightly above one, for pilots that began near their guess."""
+
+
+FACTOR, SLACK = 1.5, 2
+"""A forecast counts as right within this factor, or within so many iterations."""
+
+
+def holds(expected: Float[np.ndarray, " N"] | float, taken: Float[np.ndarray, " N"] | float) -> Any:
+    """Whether each forecast is close enough to the iterations that were taken.
+
+    Args:
+        expected: iterations forecast.
+        taken: iterations taken.
+    """
+    expected, taken = np.asarray(expected), np.asarray(taken)
+    near = np.abs(expected - taken) <= SLACK
+    return near | ((expected <= FACTOR * taken) & (taken <= FACTOR * expected))
 
 
 class Behavior(NamedTuple):

@@ -1,6 +1,6 @@
 """Blocks of a sequence run side by side, one lane each; knows nothing of carries, solvers or derivatives."""
 
-from .batch import batch_size
+from .batch import batch_size, merged
 from .choice import (
     SHORTEST_BLOCK,
     TRIAL_SHARE,
@@ -28,6 +28,7 @@ __all__ = [
     "coupling_rows",
     "fill_rows",
     "lanes_at_once",
+    "merged",
     "operations",
     "scan_blocks",
     "tally_blocks",

@@ -1,9 +1,11 @@
-"""How large a batch a call is part of, as far as its arguments show."""
+"""How large a batch a call is part of, as far as its arguments show, and a batch of batches as a larger one."""
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.core import Tracer
+from jaxtyping import Array
 
 from .._types import Tree
 
@@ -36,3 +38,20 @@ def batch_size(tree: Tree) -> int:
     for size in sizes:
         total *= size
     return total
+
+
+def merged(count: int, batch: int, shared: bool, leaf: Array, mapped: bool) -> Array:
+    """A leaf of a batch of batches as one of a larger batch; one that all share may stay single.
+
+    Args:
+        count: how many batches.
+        batch: N, their size.
+        shared: whether a leaf of one row that all batches share may stay as it is.
+        leaf: rows ``[N or 1, ...]``, or ``[count, N or 1, ...]`` where mapped.
+        mapped: whether the batches differ in it.
+    """
+    if not mapped and shared and len(leaf) == 1:
+        return leaf
+    rows = leaf.shape[2:] if mapped else leaf.shape[1:]
+    leaf = leaf if mapped else leaf[None]
+    return jnp.broadcast_to(leaf, (count, batch, *rows)).reshape(count * batch, *rows)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from .._types import Tree
+from .batch import merged
 from .choice import choose_lanes, trial_steps
 from .engine import AbstractTally, Step, run_blocks, scan_steps
 from .grid import Grid
@@ -105,7 +106,7 @@ def _batch(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> 
             out = jax.vmap(partial(_one_by_one, layout=layout), in_axes=tuple(axes), axis_size=count)(step, *args)
         else:
             init, xs, floor = (
-                jax.tree.map(partial(_merged, count, batch, keep), part, flags)
+                jax.tree.map(partial(merged, count, batch, keep), part, flags)
                 for part, flags, keep in zip(args, mapped[1:], (False, True, False), strict=True)
             )
             carry, ys, totals = _batch(step, init, xs, floor, layout=layout)
@@ -113,15 +114,6 @@ def _batch(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> 
         return out, jax.tree.map(lambda _: True, out)
 
     return run(step, init, xs, floor)
-
-
-def _merged(count: int, batch: int, shared: bool, leaf: jax.Array, mapped: bool) -> jax.Array:
-    """A leaf of a batch of batches as one of a larger batch; one that all share may stay single."""
-    if not mapped and shared and len(leaf) == 1:
-        return leaf
-    rows = leaf.shape[2:] if mapped else leaf.shape[1:]
-    leaf = leaf if mapped else leaf[None]
-    return jnp.broadcast_to(leaf, (count, batch, *rows)).reshape(count * batch, *rows)
 
 
 def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree, Tree]:

@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..diagnostics.estimate import plain
+
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Create or replace a file in one step, so that an interrupt at any moment leaves the old one or the new one.
@@ -39,18 +41,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def to_json(value: Any) -> str:
     """Strict, indented JSON; numbers that are not finite become null."""
-    return json.dumps(_finite(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """An npz file, atomically."""
     write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
-
-
-def _finite(value: Any) -> Any:
-    """The value with None in place of every NaN and infinity, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

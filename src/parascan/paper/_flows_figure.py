@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import plot
+from ..diagnostics.forecast import holds
 from ..plot import Axes, Figure, require
-from ._forecasting import corridor, holds
+from ._forecasting import corridor
 
 if TYPE_CHECKING:
     import xarray

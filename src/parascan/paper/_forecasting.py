@@ -1,18 +1,9 @@
-"""When a forecast counts as right, and its picture."""
+"""The picture of forecasts: where they count as right."""
 
 import numpy as np
-from jaxtyping import Bool, Float
 
+from ..diagnostics.forecast import FACTOR, SLACK
 from ..plot import INK, MUTED, Axes
-
-FACTOR, SLACK = 1.5, 2
-"""A forecast holds within this factor or so many updates."""
-
-
-def holds(expected: Float[np.ndarray, " N"], taken: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
-    """Whether each forecast is close enough to the updates that were taken."""
-    near = np.abs(expected - taken) <= SLACK
-    return near | ((expected <= FACTOR * taken) & (taken <= FACTOR * expected))
 
 
 def corridor(panel: Axes, most: float) -> None:

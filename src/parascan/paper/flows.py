@@ -16,12 +16,12 @@ import numpy as np
 
 import parascan as ps
 
+from ..diagnostics.forecast import holds
 from ..plot import Figure
 from . import _flows_figure
 from ._claims import Claim, between, near
 from ._experiment import Experiment, Values
 from ._flow_observers import ChosenStep, choices, exponents, finite_flow
-from ._forecasting import holds
 
 if TYPE_CHECKING:
     import xarray

@@ -11,11 +11,12 @@ import numpy as np
 
 import parascan as ps
 
+from ..diagnostics.forecast import holds
 from ..plot import INK, Figure
 from ._claims import Claim, between
 from ._experiment import Experiment, Values
 from ._forecast_cases import KINDS, draw
-from ._forecasting import corridor, holds
+from ._forecasting import corridor
 from ._panels import MARKERS, SHADES, row
 
 if TYPE_CHECKING:

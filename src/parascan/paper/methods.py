@@ -19,6 +19,7 @@ from ..plot import Figure
 from . import _methods_figure
 from ._claims import Claim, between, near
 from ._experiment import Experiment, Values
+from ._over_gains import Networks
 
 if TYPE_CHECKING:
     import xarray
@@ -117,29 +118,8 @@ def measure(point: Point, folder: Path) -> Values:
 
     # The causal methods need no more than there are blocks; descent has no number that always suffices.
     most = -(-point.length // point.block) if method.causal else PATIENCE * point.length
-    updates, solved, exponents = [], [], []
-    # One after the other: a batch would go on until the last network is done, and most are done soon.
-    for gain in gains(point.gains):
-        system = ps.systems.tanh_rnn(gain=float(gain), size=point.size, key=of_system)
-        call = (system.step, system.initial_state, system.inputs(point.length))
-        solution = ps.rollout(
-            *call,
-            solver=solver,
-            criterion=ps.Merit(point.tolerance),
-            guess=ps.guesses.Uniform(of_guess, -1.0, 1.0),
-            max_iterations=most,
-            throw=False,
-        )
-        updates.append(int(solution.stats.iterations))
-        solved.append(bool(solution.result == ps.Result.successful))
-        exponents.append(_exponent(system, point, of_guess))
-    return {"updates": np.array(updates), "solved": np.array(solved), "exponent": np.array(exponents)}
-
-
-def _exponent(system: ps.systems.System, point: Point, key: jax.Array) -> float:
-    """Exponent per step over the same steps, after the first tenth."""
-    call = (system.step, system.initial_state, system.inputs(point.length))
-    return float(ps.lyapunov_exponents(*call, key=key, warm_up=point.length // 10, lanes=1).per_step)
+    networks = Networks(point.size, point.length, point.tolerance, of_system, of_guess)
+    return networks.solved(gains(point.gains), solver, most)
 
 
 def gather(config: Config, values: Sequence[Values]) -> "xarray.Dataset":
@@ -243,7 +223,7 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 ALL = tuple(METHODS)
 SIZES = MappingProxyType(
     {
-        # The smoother of elk() runs LAPACK on several threads at a time, which need not end where they are two.
+        # Few methods, since each compiles for a second or more.
         "smoke": Config(("newton", "jacobi", "gradient descent"), (1, 8), 4, 1, size=8, length=32, block_length=32),
         "desk": Config(ALL, (1, 4, 16, 64), gains=16, seeds=8, size=48, length=128, block_length=256),
         "full": Config(ALL, (1, 2, 4, 8, 16, 32, 64), gains=50, seeds=20, size=100, length=1000, block_length=2000),

@@ -19,6 +19,7 @@ from ..plot import Figure
 from . import _optimizers_figure
 from ._claims import Claim, between
 from ._experiment import Experiment, Values
+from ._over_gains import Networks
 
 if TYPE_CHECKING:
     import xarray
@@ -131,23 +132,8 @@ def measure(point: Point, folder: Path) -> Values:
     of_system, of_guess = jax.random.split(jax.random.key(point.seed))
     newton = point.optimizer == NEWTON
     solver = ps.deer() if newton else ps.GradientDescent(optimizer(point.optimizer, point.rate))
-    updates, solved, exponents = [], [], []
-    for gain in np.linspace(0.5, 3.0, point.gains):
-        system = ps.systems.tanh_rnn(gain=float(gain), size=point.size, key=of_system)
-        call = (system.step, system.initial_state, system.inputs(point.length))
-        solution = ps.rollout(
-            *call,
-            solver=solver,
-            criterion=ps.Merit(point.tolerance),
-            guess=ps.guesses.Uniform(of_guess, -1.0, 1.0),
-            max_iterations=point.length if newton else point.most,
-            throw=False,
-        )
-        updates.append(int(solution.stats.iterations))
-        solved.append(bool(solution.result == ps.Result.successful))
-        estimate = ps.lyapunov_exponents(*call, key=of_guess, warm_up=point.length // 10, lanes=1)
-        exponents.append(float(estimate.per_step))
-    return {"updates": np.array(updates), "solved": np.array(solved), "exponent": np.array(exponents)}
+    networks = Networks(point.size, point.length, point.tolerance, of_system, of_guess)
+    return networks.solved(np.linspace(0.5, 3.0, point.gains), solver, point.length if newton else point.most)
 
 
 def gather(config: Config, values: Sequence[Values]) -> "xarray.Dataset":

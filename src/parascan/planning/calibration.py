@@ -12,14 +12,13 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
 from .._blocks import Blocked
 from .._hoist import hoist
 from .._problem import Recurrence
-from ..lanes import operations
 from ..linear import DenseTransition, linear_recurrence
+from .cost import work_of
 from .measure import ROWS, measure_row
 from .rates import BACKENDS, LinkRates, Rates, built_in, precision_of
 from .timing import seconds_of
@@ -98,7 +97,7 @@ def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda l
     sequences = [_network(size, dtype) for size in SIZES]
     progress(f"{dtype} steps one after the other")
     alone = [seconds_of(Recurrence.trajectory, each) / each.length for each in sequences]
-    work = [_work(each) for each in sequences]
+    work = [work_of(each) for each in sequences]
     turn, operation = _fit([[1.0, each] for each in work], alone)
     rows, times = [], []
     for each, amount in zip(sequences, work, strict=True):
@@ -158,12 +157,6 @@ def _network(size: int, dtype: str) -> Recurrence:
 
     inputs, start = jax.random.normal(keys[1], (length, size), dtype), jnp.zeros(size, dtype)
     return Recurrence(hoist(advance, start, inputs[0]), start, inputs, length)
-
-
-def _work(recurrence: Recurrence) -> float:
-    """Operations of a step."""
-    step = hoist(recurrence.advance, recurrence.initial, recurrence.inputs[0])
-    return operations(ClosedJaxpr(step.program.jaxpr, step.closed_over))
 
 
 def _product(recurrence: Recurrence, rates: Rates) -> float:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import equinox as eqx
 
 from ..diagnostics import Estimate
+from ..diagnostics.estimate import plain
 from ..solvers import AbstractSolver
 from .encode import decode_solver, encode_solver
 
@@ -41,8 +42,8 @@ class Candidate(eqx.Module):
             "name": self.name,
             "solver": encode_solver(self.solver),
             "device": self.device,
-            "seconds": _finite(self.seconds),
-            "updates": None if self.updates is None else _finite(self.updates),
+            "seconds": plain(self.seconds.to_dict()),
+            "updates": None if self.updates is None else plain(self.updates.to_dict()),
             "bytes": self.bytes,
             "standing": self.standing,
             "reason": self.reason,
@@ -67,10 +68,10 @@ def estimate_from(entry: Mapping[str, Any]) -> Estimate:
     return Estimate(**numbers, **words, assumptions=tuple(entry["assumptions"]))
 
 
-def _finite(estimate: Estimate) -> Mapping[str, Any]:
-    """The plain form of an estimate, with None for what JSON does not have."""
-    plain = estimate.to_dict()
-    return {
-        name: None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
-        for name, value in plain.items()
-    }
+def digits(value: float) -> str:
+    """A number without an exponent where it is of ordinary size.
+
+    Args:
+        value: the number.
+    """
+    return f"{value:.0f}" if 10 <= value < 1e6 else f"{value:.2g}"

@@ -3,9 +3,7 @@
 from typing import NamedTuple
 
 import jax
-from jax.extend.core import ClosedJaxpr
 
-from .._hoist import hoist
 from .._jacobian import DENSE_SIZE_ON_CPU, columns_of, diagonal_columns_of
 from .._problem import Recurrence
 from ..lanes import operations
@@ -73,11 +71,18 @@ def workload_of(recurrence: Recurrence, platform: str, batch: int = 1, devices: 
         batch: sequences at once.
         devices: for each of them.
     """
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), recurrence.inputs)
-    step = hoist(recurrence.advance, jax.ShapeDtypeStruct((recurrence.size,), recurrence.dtype), x)
-    work = operations(ClosedJaxpr(step.program.jaxpr, step.closed_over))
     columns = columns_of(recurrence), diagonal_columns_of(recurrence)
-    return Workload(recurrence.length, recurrence.size, work, *columns, platform, batch, devices)
+    return Workload(recurrence.length, recurrence.size, work_of(recurrence), *columns, platform, batch, devices)
+
+
+def work_of(recurrence: Recurrence) -> float:
+    """Operations of a step.
+
+    Args:
+        recurrence: whose step it is.
+    """
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), recurrence.inputs)
+    return operations(jax.make_jaxpr(recurrence.advance)(recurrence.initial, x))
 
 
 def step_cost(workload: Workload, rates: Rates) -> StepCost:

@@ -1,5 +1,6 @@
 """The planner: a diagnosis and the costs of this machine turned into a choice of method."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +20,9 @@ from ..diagnostics.estimate import estimate_of
 from ..solvers import Forgetting, Sequential
 from .calibration import known_rates
 from .candidate import Candidate
-from .cost import StepCost, Workload, step_cost, workload_of
+from .cost import step_cost, workload_of
 from .measure import ROWS, Memory, measure_blocks, measure_memory, measure_row, measure_step, measure_update, on_host
-from .propose import Setting, block_numbers, chosen, forgetting, iterative, newton_family, sequential
+from .propose import Setting, block_numbers, forgetting, iterative, newton_family, sequential
 from .rates import Rates, built_in
 from .reasons import reasons_for
 from .record import Plan
@@ -97,17 +98,16 @@ def plan(
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
     _check((init, xs), diagnosis, batch, budget, rates)
     refuse_nan(init)
-    if reverse:
-        xs = jax.tree.map(lambda leaf: leaf[::-1], xs)
     signature = resolve(step, init, xs, length, scan_form=False)
     devices = 1 if mesh is None else mesh.size
     platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
-    if (reason := _nothing_to_choose(signature)) is not None:
-        return _only_sequential(signature, platform, batch, devices, reason)
-    recurrence = ScanProblem.of(signature, reverse=False).recurrence
+    try:
+        recurrence = _recurrence_of(signature, reverse)
+    except ValueError as reason:
+        return _only_sequential(signature, platform, batch, devices, str(reason))
     if diagnosis is None:
         key = jax.random.key(0) if key is None else key
-        diagnosis = diagnose(step, init, xs, length, key=key, criterion=criterion)
+        diagnosis = diagnose(step, init, xs, length, key=key, reverse=reverse, criterion=criterion)
     _check_diagnosis(diagnosis, recurrence)
     found, origin = (rates, "given") if rates is not None else known_rates(platform, str(recurrence.dtype))
     workload = workload_of(recurrence, platform, batch, devices)
@@ -153,7 +153,7 @@ def _ranked(setting: Setting, seen: _Seen, forbidden: str | None, unsuited: str 
         found.append(_on_the_host(setting, seen))
     best = min((each for each in found if each.standing == "possible"), key=_expected)
     rest = sorted((each for each in found if each is not best), key=_expected)
-    return (chosen(best, best.reason), *rest)
+    return (dataclasses.replace(best, standing="chosen"), *rest)
 
 
 def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Candidate]:
@@ -168,7 +168,7 @@ def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Cand
         candidates.append(forgetting(setting, blocks, horizon, row))
     kept = sorted(candidates, key=_expected)[:KEPT]
     if unsuited is not None:
-        return [_rejected(each, unsuited) for each in kept[:1]]
+        return [dataclasses.replace(each, standing="rejected", reason=unsuited) for each in kept[:1]]
     brief = setting.sequential <= BRIEF and setting.workload.batch == setting.workload.devices == 1
     return [_timed(each, setting, horizon) if seen.measured and brief else each for each in kept]
 
@@ -226,34 +226,25 @@ def _expected(candidate: Candidate) -> float:
     return float(candidate.seconds.value)
 
 
-def _rejected(candidate: Candidate, reason: str) -> Candidate:
-    """The candidate as one that cannot be taken."""
-    fields = {name: getattr(candidate, name) for name in ("name", "solver", "device", "seconds", "updates", "bytes")}
-    return Candidate(**fields, standing="rejected", reason=reason)
+def _recurrence_of(signature: Signature, reverse: bool) -> Recurrence:
+    """What is to be evaluated.
 
-
-def _nothing_to_choose(signature: Signature) -> str | None:
-    """Why nothing but one step after the other can evaluate a call, or None."""
+    Raises:
+        ValueError: nothing but one step after the other can evaluate it; the text says why.
+    """
     if signature.length == 0:
-        return "there is no step to take"
-    try:
-        ScanProblem.of(signature, reverse=False)
-    except ValueError as error:
-        return str(error)
-    return None
+        raise ValueError("there is no step to take")
+    return ScanProblem.of(signature, reverse=reverse).recurrence
 
 
 def _only_sequential(signature: Signature, platform: str, batch: int, devices: int, reason: str) -> Plan:
     """A plan without a choice."""
     layout = signature.layout
-    dtype = layout.dtype if layout.size else jnp.result_type(float)
-    step = StepCost(0.0, 0.0, 0.0, 0.0)
-    work = Workload(signature.length, layout.size, 0.0, 0, 0, platform, batch, devices)
-    rates = built_in(platform, str(dtype))
-    value = step_cost(work, rates).alone * signature.length + step.alone
+    dtype = str(layout.dtype if layout.size else jnp.result_type(float))
+    value = signature.length * built_in(platform, dtype).turn
     seconds = estimate_of(value, 0.0, 10 * value, "rates of the machine", "s", 0.5)
     only = Candidate("one step after the other", Sequential(), platform, seconds, None, 0, "chosen", reason)
-    known = (signature.length, layout.size, str(dtype), platform, batch, devices, "built-in")
+    known = (signature.length, layout.size, dtype, platform, batch, devices, "built-in")
     return Plan((only,), (reason,), "undetermined", *known)
 
 

@@ -1,6 +1,5 @@
 """Every way to evaluate a call, with what it would cost and why it is worth it or not."""
 
-import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from ..solvers import (
     picard,
     quasi_deer,
 )
-from .candidate import Candidate, Standing
+from .candidate import Candidate, Standing, digits
 from .cost import (
     StepCost,
     Workload,
@@ -230,15 +229,5 @@ def _worth(seconds: Estimate, setting: Setting) -> tuple[Standing, str]:
     """Whether a method is expected to be faster than one step after the other."""
     times = setting.sequential / float(seconds.value)
     if float(seconds.value) <= GAIN * setting.sequential:
-        return "possible", f"{times:.2g} times as fast as one step after the other"
-    return "rejected", f"{_times(1 / times)} times the sequential time"
-
-
-def _times(factor: float) -> str:
-    """A factor without an exponent where it is of ordinary size."""
-    return f"{factor:.0f}" if 10 <= factor < 1e6 else f"{factor:.2g}"
-
-
-def chosen(candidate: Candidate, reason: str) -> Candidate:
-    """The candidate as the one that is chosen."""
-    return dataclasses.replace(candidate, standing="chosen", reason=reason)
+        return "possible", f"{digits(times)} times as fast as one step after the other"
+    return "rejected", f"{digits(1 / times)} times the sequential time"

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 
 BACKENDS = ("sequential", "associative", "chunked")
@@ -118,6 +118,13 @@ _ACCELERATOR = Rates(
     ),
 )
 
+
+def _on_a_processor(entry: float, tree: float) -> Mapping[str, LinkRates]:
+    """Rates of linear recurrences on a CPU, where trees take the steps of loops and the products beside them."""
+    trees = LinkRates(step=4.9e-9, entry=entry, product=tree)
+    return MappingProxyType(dict.fromkeys(BACKENDS, trees) | {"sequential": LinkRates(step=4.9e-9, entry=entry)})
+
+
 # By `parascan calibrate` on two cores of an AMD EPYC, rounded; steps alone by hand, between those of small networks and
 # of flows, which differ by a factor of two.
 _CPU_SINGLE = Rates(
@@ -128,30 +135,11 @@ _CPU_SINGLE = Rates(
     lane=1.8e-9,
     lane_operation=6e-12,
     product=0.65,
-    links=MappingProxyType(
-        {
-            "sequential": LinkRates(step=4.9e-9, entry=2e-10),
-            "associative": LinkRates(step=4.9e-9, entry=2e-10, product=2.6e-9),
-            "chunked": LinkRates(step=4.9e-9, entry=2e-10, product=2.6e-9),
-        }
-    ),
+    links=_on_a_processor(entry=2e-10, tree=2.6e-9),
 )
 
-_CPU_DOUBLE = Rates(
-    call=1.8e-5,
-    turn=1.5e-8,
-    operation=5e-11,
-    row=1.7e-7,
-    lane=3.5e-9,
-    lane_operation=5e-12,
-    product=0.45,
-    links=MappingProxyType(
-        {
-            "sequential": LinkRates(step=4.9e-9, entry=5e-10),
-            "associative": LinkRates(step=4.9e-9, entry=5e-10, product=4e-9),
-            "chunked": LinkRates(step=4.9e-9, entry=5e-10, product=4e-9),
-        }
-    ),
+_CPU_DOUBLE = replace(
+    _CPU_SINGLE, lane=3.5e-9, lane_operation=5e-12, product=0.45, links=_on_a_processor(entry=5e-10, tree=4e-9)
 )
 
 BUILT_IN: Mapping[tuple[str, str], Rates] = MappingProxyType(

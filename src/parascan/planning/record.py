@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import equinox as eqx
 
 from ..solvers import AbstractSolver, Sequential
-from .candidate import Candidate
+from .candidate import Candidate, digits
 
 FORM = 1
 """Version of the JSON form."""
@@ -106,7 +106,7 @@ class Plan(eqx.Module):
         """The report, line by line: the choice, why, and the table of candidates."""
         best = self.chosen
         where = f"T = {self.length}, D = {self.size}, {self.dtype}, {self.verdict}, {self.rates} numbers"
-        speed = "" if self.speedup == 1 else f", {self.speedup:.2g} times as fast as one step after the other"
+        speed = "" if self.speedup == 1 else f", {digits(self.speedup)} times as fast as one step after the other"
         found = [f"{best.name} on {best.device}: {_seconds(best)} expected{speed} ({where})"]
         found.extend(f"  {'why: ' if index == 0 else '     '}{reason}" for index, reason in enumerate(self.reasons))
         others = self.candidates[1:]
@@ -125,12 +125,7 @@ def _seconds(candidate: Candidate) -> str:
         float(each) for each in (candidate.seconds.value, candidate.seconds.low, candidate.seconds.high)
     )
     unit, size = next((pair for pair in (("s", 1.0), ("ms", 1e-3)) if value >= pair[1]), ("us", 1e-6))
-    return f"{_digits(value / size)} {unit} [{_digits(low / size)}, {_digits(high / size)}]"
-
-
-def _digits(value: float) -> str:
-    """A number without an exponent where it is of ordinary size."""
-    return f"{value:.0f}" if 100 <= value < 1e6 else f"{value:.2g}"
+    return f"{digits(value / size)} {unit} [{digits(low / size)}, {digits(high / size)}]"
 
 
 def _updates(candidate: Candidate) -> str:

@@ -7,7 +7,6 @@ that of T products and of those that are run twice; one step after the other whe
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Bool, PyTree
 
 from ..._hoist import Hoisted, hoist
@@ -48,7 +47,7 @@ def run(transition: AbstractTransition, b: Trajectory, *, transpose: bool) -> Tr
     init = jnp.zeros_like(b[0])
     # Errors matter on the scale of what drives the recurrence: far from it solutions may decay to nothing.
     floor = jnp.full_like(init, jnp.max(jnp.abs(b)))
-    work = operations(ClosedJaxpr(product.program.jaxpr, product.closed_over))
+    work = operations(product.closed)
     layout = Layout(len(b), b.shape[1], work, reverse=transpose)
     if transpose:
         return scan_blocks(_Backward(product), init, (transition.slices, b), layout, floor)[1]
