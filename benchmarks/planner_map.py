@@ -84,28 +84,40 @@ def draw(rows: list[dict[str, Any]]) -> Figure:
 
 
 def tables(path: Path) -> str:
-    """The summary and every system, worst regret first, in Markdown.
+    """The summary of all systems and of each kind, and the systems that show a difference, in Markdown.
 
     Args:
         path: of the stored judgement.
     """
     rows = list(stored(path).values())
-    lines = ["| measure | |", "|---|---|"]
-    lines.extend(f"| {name} | {value:.3g} |" for name, value in summary(rows).items())
+    kinds = sorted({row["kind"] for row in rows})
+    summaries = [summary(rows), *(summary([row for row in rows if row["kind"] == kind]) for kind in kinds)]
+    lines = [_line("", "all", *kinds), _line(*["---"] * (len(kinds) + 2))]
+    lines.extend(_line(name, *(f"{each[name]:.3g}" for each in summaries)) for name in summaries[0])
+    told = [row for row in rows if max(row["regret"], row["default_regret"], gain(row)) >= CLEAR]
     lines += [
         "",
-        "| system | exponent | best method | planned | plan / best | default / best | plan, of lax.scan | "
-        "default, of lax.scan | Newton: forecast | measured |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in sorted(rows, key=lambda row: -row["regret"]):
+        f"The {len(told)} of {len(rows)} systems where some method is {CLEAR} times as fast as `lax.scan`, the plan or "
+        "the default:",
+        "",
+        _line(
+            "system", "exponent", "best method", "planned", "plan / best", "default / best", "plan, of lax.scan",
+            "default, of lax.scan", "Newton: forecast", "measured",
+        ),
+        _line(*["---"] * 10),
+    ]  # fmt: skip
+    for row in sorted(told, key=lambda row: -row["regret"]):
+        ratios = [f"{row[name]:.2f}" for name in ("regret", "default_regret", "speed", "default_speed")]
         iterations = "" if row["iterations"] is None else row["iterations"]
-        lines.append(
-            f"| {row['name']} | {row['exponent']:.3g} | {row['best']} | {row['planned']} | {row['regret']:.2f} | "
-            f"{row['default_regret']:.2f} | {row['speed']:.2f} | {row['default_speed']:.2f} | "
-            f"{row['forecast'][0]:.0f} | {iterations} |"
-        )
+        forecast = f"{row['forecast'][0]:.0f}"
+        exponent = f"{row['exponent']:.3g}"
+        lines.append(_line(row["name"], exponent, row["best"], row["planned"], *ratios, forecast, iterations))
     return "\n".join(lines)
+
+
+def _line(*cells: Any) -> str:
+    """A line of a table."""
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def main() -> None:

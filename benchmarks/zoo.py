@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 import parascan as ps
+from parascan.paper._flow_observers import choices, exponents, finite_flow
 
 from .workloads import Workload, gru, tanh_rnn
 
@@ -19,13 +21,17 @@ GAINS = (0.5, 0.9, 1.2, 1.6)
 """Of networks, from deep in order through the transition into chaos."""
 
 
+class NeverFiniteError(Exception):
+    """A flow leaves the range of numbers at every step size that is tried."""
+
+
 class Specimen(NamedTuple):
     """A system of the zoo.
 
     Attributes:
         name: what it is, with its sizes.
         kind: network, cell, noise, flow, observer, map or linear.
-        make: the workload, made when it is needed.
+        make: the workload, made when it is needed; raises ``NeverFiniteError`` where it cannot be run.
     """
 
     name: str
@@ -72,11 +78,16 @@ def _specimens() -> Iterator[tuple[Specimen, int, int]]:
             yield Specimen(f"{label} T={length}", "linear", partial(make, length)), length, 2
 
 
-def more_flows() -> Iterator[Specimen]:
-    """The flows of dysts that are not among the others; none where it is not installed."""
+def more_flows(length: int = 10_000) -> Iterator[Specimen]:
+    """The flows of dysts that are not among the others, and an observer of each; none where it is not installed.
+
+    Args:
+        length: T.
+    """
     for name in ps.systems.flow_names():
         if name not in ps.systems.table1.ROWS:
-            yield Specimen(f"{name} T=10000", "flow", partial(_system, name, 10_000))
+            yield Specimen(f"{name} T={length}", "flow", partial(_flow, name, length, observed=False))
+            yield Specimen(f"{name}_observer T={length}", "observer", partial(_flow, name, length, observed=True))
 
 
 def _gru(units: int, length: int) -> Workload:
@@ -98,6 +109,20 @@ def _system(name: str, length: int) -> Workload:
     """One that the library comes with."""
     system = ps.systems.get(name, dtype=jnp.float64)
     return Workload(system.step, system.initial_state, system.inputs(length, key=jr.key(0)), length)
+
+
+def _flow(name: str, length: int, *, observed: bool) -> Workload:
+    """A flow with a step at which it stays finite, or the observer of it that forgets fastest."""
+    found = finite_flow(name, length)
+    if found is None:
+        raise NeverFiniteError(name)
+    system, before, states = found
+    if observed:
+        by_choice = np.asarray(exponents(system, before, states, jr.key(0)))
+        best = choices(system.size)[1 + int(np.nanargmin(by_choice[1:]))]
+        measured = [int(place) for place in np.flatnonzero(best)]
+        system = ps.systems.observer(system, substituted=measured, key=jr.key(1))
+    return Workload(system.step, system.initial_state, system.inputs(length, key=None), length)
 
 
 def _biquad(length: int) -> Workload:

@@ -6,6 +6,7 @@ belongs to step k + 1: row k of ``states`` is ``s_{k+1}``, row k of ``inputs`` d
 convention, and the flip of time for ``reverse``, live here and nowhere else.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -152,6 +153,15 @@ class ScanProblem(eqx.Module):
         before, final = _run_discrete(step, layout, initial, discrete, xs, signature.length)
         recurrence = Recurrence(FlatStep(step, layout), initial, (xs, before), signature.length)
         return cls(recurrence, step, layout, final, reverse)
+
+    def stepping(self, step: Hoisted) -> "ScanProblem":
+        """The same problem with the step written otherwise.
+
+        Args:
+            step: equal to ``step`` but for outputs.
+        """
+        recurrence = dataclasses.replace(self.recurrence, advance=FlatStep(step, self.layout))
+        return dataclasses.replace(self, recurrence=recurrence, step=step)
 
     def discrete(self) -> tuple[Array, ...]:
         """The discrete leaves before every step, with leading axis T in the user's direction of time."""

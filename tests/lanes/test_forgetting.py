@@ -13,7 +13,7 @@ from parascan.lanes import engine
 MARK = 12345.0
 
 
-def ran_in_blocks(step, init, xs):
+def ran_in_blocks(step, init, xs, lanes=8):
     """Whether the answer came from blocks, told by spoiling what the two ways to run step by step put out."""
 
     def marked(step, init, xs, length, *, reverse):
@@ -28,7 +28,7 @@ def ran_in_blocks(step, init, xs):
         patch.setattr(engine, "scan_steps", marked)
         patch.setattr(engine, "run_steps", marked_if)
         # Another function, so that its program is compiled anew.
-        ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=BLOCKS)[1]
+        ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=ps.Forgetting(blocks=lanes))[1]
     return not any(bool(jnp.any(leaf == MARK)) for leaf in jax.tree.leaves(ys))
 
 
@@ -51,6 +51,20 @@ def test_a_chaotic_system_is_run_step_by_step(dtype):
     assert not ran_in_blocks(step, s0, jnp.zeros(512))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_one_pass_is_enough_where_all_blocks_forget_alike(seed, monkeypatch):
+    """Blocks without a twin are no nearer to the truth than those with one, so rows are added until all are there."""
+    W = jnp.asarray(np.random.default_rng(seed).normal(size=(48, 48)) / 14, jnp.float32)
+
+    def step(s, x):
+        s = jnp.tanh(W @ s + x)
+        return s, s
+
+    monkeypatch.setattr(engine, "PASSES", 1)
+    xs = 0.5 * inputs("float32", 16384, D=48, seed=seed)
+    assert ran_in_blocks(step, jnp.full(48, 0.1, jnp.float32), xs, lanes=16)
+
+
 def test_twins_that_meet_in_the_wrong_place_are_found_out(dtype):
     """Two wells: all foreign starts and their twins fall into one, the true trajectory stays in the other."""
 
@@ -62,10 +76,12 @@ def test_twins_that_meet_in_the_wrong_place_are_found_out(dtype):
     kick = jnp.zeros(2048, dtype).at[3].set(-3.0)
     expected = jax.lax.scan(step, s0, kick)
     assert float(expected[1][-1]) < -0.9
-    close(ps.scan(step, s0, kick, solver=BLOCKS), expected, dtype)
+    # The kicked block takes its time at first, for which it is not to be given up.
+    patient = ps.Forgetting(blocks=8, trial=64)
+    close(ps.scan(step, s0, kick, solver=patient), expected, dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "tolerance", lambda tree: jnp.inf)
-        wrong = ps.scan(lambda s, x: step(s, x), s0, kick, solver=BLOCKS)[1]
+        wrong = ps.scan(lambda s, x: step(s, x), s0, kick, solver=patient)[1]
     assert float(wrong[-1]) > 0.9
 
 

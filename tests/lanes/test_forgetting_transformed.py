@@ -80,7 +80,7 @@ class TestBatches:
             return str(jax.make_jaxpr(jax.vmap(lambda x: scan(self.step, self.s0, x)))(jnp.ones((256, 9000, 3))))
 
         assert "cond[" not in run(ps.scan)
-        assert "cond[" in str(jax.make_jaxpr(lambda x: ps.scan(self.step, self.s0, x))(jnp.ones((131072, 3))))
+        assert "cond[" in str(jax.make_jaxpr(lambda x: ps.scan(self.step, self.s0, x))(jnp.ones((2**18, 3))))
 
 
 class TestDerivatives:

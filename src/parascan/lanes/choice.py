@@ -16,7 +16,7 @@ SHORTEST = 4096
 SHORTEST_BLOCK = 128
 """Least steps of a block: the rows that are run twice must be few among them."""
 
-LANES_ON_CPU = ((4, 512), (8, 256), (32, 64), (2**62, 16))
+LANES_ON_CPU = ((4, 512), (8, 256), (32, 64), (2**62, 32))
 """Best number of lanes for states up to a size: more do not fill vector registers better, but leave the near caches."""
 
 LANES_OF_HEAVY_STEPS = ((64, 64), (2**62, 32))
@@ -28,8 +28,14 @@ LANES_IN_ONE_SET = 32
 PAGE = 4096
 """Bytes after which addresses fall into the same places of the nearest cache."""
 
+LEAST_VALUE = 0.45
+"""Use of vectors from which lanes are a gain on a CPU: 20 lanes, no whole vectors, took 1.2 times as long."""
+
 LANES_OF_A_BATCH = 128
-"""Most lanes of a batch of sequences together, whatever the size of a state."""
+"""Most lanes of a batch of sequences together, where states are small or steps heavy; elsewhere as many as alone."""
+
+LARGE = 32
+"""Entries of a state above which the states, inputs and outputs of many lanes leave the nearest cache."""
 
 FEWEST_LANES = 16
 """Least lanes of one sequence on one CPU device: fewer leave vector registers empty."""
@@ -52,8 +58,8 @@ BATCH_OF_ADJOINTS = 8
 TRIAL_SHARE = 0.015
 """Part of the sequential time that may be spent on finding out that a system does not forget."""
 
-LEAST_WORK = 5e6
-"""Operations of a whole sequence below which the fixed cost of the parallel form, some 100 microseconds, shows."""
+LEAST_WORK = 8e6
+"""Operations of a whole sequence below which the fixed cost of the parallel form, some 50 microseconds, shows."""
 
 WORTH_A_MOVE = ((8, 4), (2**62, 8))
 """Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain, for
@@ -95,13 +101,13 @@ def choose_lanes(
     """
     if length < SHORTEST or size == 0:
         return 0
-    if (platform or jax.default_backend()) == "cpu":
-        table = LANES_OF_HEAVY_STEPS if size > 8 and work >= WORTH_A_COPY * size else LANES_ON_CPU
+    platform = platform or jax.default_backend()
+    if platform == "cpu":
+        heavy = size > 8 and work >= WORTH_A_COPY * size
+        table = LANES_OF_HEAVY_STEPS if heavy else LANES_ON_CPU
         alone = next(lanes for bound, lanes in table if size <= bound)
-        # Up to twice the fewest, so that there are counts to find a divisor among.
-        most = (
-            max(alone, 2 * FEWEST_LANES) if batch == 1 else min(alone, max(alone, LANES_OF_A_BATCH // devices) // batch)
-        )
+        together = max(alone, LANES_OF_A_BATCH // devices) if heavy or size <= LARGE else alone
+        most = min(alone, together // batch)
         fewest = FEWEST_LANES if batch == 1 and devices == 1 else FEWEST_BLOCKS
     else:
         most, fewest = max(ENTRIES_ELSEWHERE // (size * batch), 1), 1
@@ -118,7 +124,8 @@ def choose_lanes(
         crowded = size > 8 and count > LANES_IN_ONE_SET and length // (count * devices) * size * 8 % PAGE == 0
         return _value(count * batch) * min(1, alone / count) * (0.7 if crowded else 1)
 
-    return max(exact or counts, key=value)
+    best = max(exact or counts, key=value)
+    return best if platform != "cpu" or value(best) >= LEAST_VALUE else 0
 
 
 def lanes_at_once(size: int) -> int:

@@ -22,7 +22,7 @@ from .calibration import known_rates
 from .candidate import Candidate
 from .cost import step_cost, workload_of
 from .measure import ROWS, Memory, measure_blocks, measure_memory, measure_row, measure_step, measure_update, on_host
-from .propose import Setting, block_numbers, forgetting, iterative, newton_family, sequential
+from .propose import MEASURED, MEMORIES, Setting, block_numbers, forgetting, iterative, newton_family, sequential
 from .rates import Rates, built_in
 from .reasons import reasons_for
 from .record import Plan
@@ -176,7 +176,10 @@ def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Cand
 def _timed(candidate: Candidate, setting: Setting, horizon: Estimate) -> Candidate:
     """A run in blocks that may win, timed as a whole: what its parts leave out matters in a short one."""
     solver = candidate.solver
-    if not isinstance(solver, Forgetting) or solver.blocks is None or candidate.standing == "rejected":
+    if not isinstance(solver, Forgetting) or solver.blocks is None:
+        return candidate
+    fits = MEMORIES * float(horizon.value) <= setting.workload.length // solver.blocks
+    if not fits or _expected(candidate) > MEASURED * setting.sequential:
         return candidate
     whole = measure_blocks(setting.recurrence, setting.workload, solver.blocks, solver.trial or 1)
     return forgetting(setting, solver.blocks, horizon, whole=whole)

@@ -41,6 +41,9 @@ GAIN = 0.9
 NUMBERS_OF_BLOCKS = (16, 64, 256, 1024, 4096)
 """Numbers of blocks among which the best is sought for Newton's method."""
 
+MEMORIES = 3
+"""Times the memory that a block must have at least."""
+
 TRIALS = 2
 """Times the measured memory that a run in blocks may try before it gives up."""
 
@@ -127,7 +130,7 @@ def forgetting(
     solver = Forgetting(blocks, trial=max(math.ceil(TRIALS * float(horizon.value)), 1))
     block = workload.length // (blocks * workload.devices)
     standing, reason = _worth(seconds, setting)
-    if float(horizon.value) * 3 > block:
+    if float(horizon.value) * MEMORIES > block:
         standing = "rejected"
         reason = f"a start is forgotten after {float(horizon.value):.0f} steps, over a third of a block of {block}"
     return Candidate(name, solver, workload.platform, seconds, None, held, standing, reason)
@@ -211,7 +214,7 @@ def block_numbers(workload: Workload, horizon: float) -> list[int]:
         workload: sizes.
         horizon: steps in which the system forgets its start.
     """
-    shortest = max(3 * horizon, SHORTEST_BLOCK)
+    shortest = max(MEMORIES * horizon, SHORTEST_BLOCK)
     most = int(workload.length / (shortest * workload.devices))
     whole = [n for n in range(4, most + 1, 4) if workload.length % (n * workload.devices) == 0]
     powers = [2**k for k in range(2, 11) if 2**k <= most]

@@ -1,0 +1,58 @@
+"""Arrays written into a compiled program at every place where they are used.
+
+JAX hands what the branches of a ``cond`` close over to them as arguments, and XLA then no longer knows the values: it
+computes with weights in every step what it would have computed once beforehand.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax.core import ShapedArray, Tracer
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
+from jaxtyping import Array
+
+LARGEST = 4096
+"""Entries of an array up to which a compiler gains by knowing its values, and does not lose by carrying them."""
+
+
+class Values:
+    """An array as a parameter of an operation; known by identity, as parameters are compared and hashed."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = np.asarray(array)
+        self.weak_type = array.aval.weak_type
+
+
+def writable(array: Array) -> bool:
+    """Whether an array's values are at hand, here and as numbers, and few."""
+    return (
+        not isinstance(array, Tracer)
+        and isinstance(array.dtype, np.dtype)
+        and array.size <= LARGEST
+        and array.is_fully_addressable
+    )
+
+
+def written(values: Values) -> Array:
+    """The array, as a constant of the program that is being traced."""
+    return _written.bind(values=values)
+
+
+_written = Primitive("written")
+
+
+@_written.def_impl
+def _eager(*, values: Values) -> Array:
+    return jnp.asarray(values.array)
+
+
+@_written.def_abstract_eval
+def _shape(*, values: Values) -> ShapedArray:
+    return ShapedArray(values.array.shape, values.array.dtype, weak_type=values.weak_type)
+
+
+def _lower(_: mlir.LoweringRuleContext, *, values: Values) -> list[mlir.Value]:
+    return [mlir.ir_constant(values.array)]
+
+
+mlir.register_lowering(_written, _lower)
