@@ -43,15 +43,18 @@ _written = Primitive("written")
 
 @_written.def_impl
 def _eager(*, values: Values) -> Array:
+    """The array outside of any program."""
     return jnp.asarray(values.array)
 
 
 @_written.def_abstract_eval
 def _shape(*, values: Values) -> ShapedArray:
+    """Its shape and dtype."""
     return ShapedArray(values.array.shape, values.array.dtype, weak_type=values.weak_type)
 
 
 def _lower(_: mlir.LoweringRuleContext, *, values: Values) -> list[mlir.Value]:
+    """The constant that XLA gets."""
     return [mlir.ir_constant(values.array)]
 
 

@@ -9,7 +9,8 @@ from repository import PACKAGE, files, module_name, name, parse
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
     ("_types", "_results", "_certificate"),
-    ("_hoist", "_axes"),
+    ("_written", "_axes"),
+    ("_hoist",),
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),

@@ -135,7 +135,8 @@ def lanes_at_once(size: int) -> int:
         size: D, entries of a state.
     """
     if jax.default_backend() == "cpu":
-        return next(lanes for bound, lanes in LANES_ON_CPU if size <= bound)
+        # Large states come with their tangents here, of which the nearest cache holds fewer.
+        return FEWEST_LANES if size > LARGE else next(lanes for bound, lanes in LANES_ON_CPU if size <= bound)
     return max(ENTRIES_ELSEWHERE // max(size, 1), 1)
 
 

@@ -62,7 +62,7 @@ STYLES = {
     "sequential": ("sequential", "#009E73", "D", "-"),
     "blocks": ("Newton over blocks", "#56B4E9", "v", "--"),
     "default": ("parascan's choice", plot.INK, "x", "--"),
-    "plan": ("parascan's plan", "#CC79A7", "+", ":"),
+    "plan": ("parascan's plan", "#CC79A7", "o", ":"),
 }
 """Names, colors that stay apart for every kind of color blindness, markers and lines."""
 
@@ -222,7 +222,9 @@ def _curve(panel: Axes, dataset: "xarray.Dataset", name: str, method: str) -> No
     exponent = dataset.exponent.mean("seed").values
     order = np.argsort(exponent)
     shown = np.where(reached, values, np.nan)[order]
-    panel.semilogy(exponent[order], shown, line, color=color, marker=marker, markersize=4, linewidth=1.2, label=label)
+    # Rings around what a plan agrees with, which would hide it otherwise.
+    ring = {"markersize": 8, "markerfacecolor": "none"} if method == "plan" else {"markersize": 4}
+    panel.semilogy(exponent[order], shown, line, color=color, marker=marker, linewidth=1.2, label=label, **ring)
 
 
 EXPERIMENT = Experiment(
