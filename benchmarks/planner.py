@@ -41,6 +41,9 @@ PATIENCE = 4
 
 ROUNDS = 7
 
+BETWEEN_CLEARANCES = 20
+"""Systems after which compiled programs are dropped."""
+
 console = Console()
 
 
@@ -66,8 +69,9 @@ def main(
             continue
         measured += 1
         append(path, row)
-        # Every compiled program holds memory maps, of which a process may have only so many.
-        jax.clear_caches()
+        if measured % BETWEEN_CLEARANCES == 0:
+            # Every compiled program holds memory maps, of which a process may have only so many.
+            jax.clear_caches()
         left = (time.monotonic() - start) / measured * (len(specimens) - index - 1)
         console.print(
             f"{index + 1}/{len(specimens)} {specimen.name}: regret {row['regret']:.2f} (best: {row['best']}), "

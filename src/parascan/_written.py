@@ -4,12 +4,13 @@ JAX hands what the branches of a ``cond`` close over to them as arguments, and X
 computes with weights in every step what it would have computed once beforehand.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import ShapedArray, Tracer
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 LARGEST = 4096
 """Entries of an array up to which a compiler gains by knowing its values, and does not lose by carrying them."""
@@ -18,19 +19,18 @@ LARGEST = 4096
 class Values:
     """An array as a parameter of an operation; known by identity, as parameters are compared and hashed."""
 
-    def __init__(self, array: Array) -> None:
-        self.array = np.asarray(array)
-        self.weak_type = array.aval.weak_type
+    def __init__(self, array: ArrayLike) -> None:
+        kind = jax.typeof(array)
+        self.array = np.asarray(array, kind.dtype)
+        self.weak_type = kind.weak_type
 
 
-def writable(array: Array) -> bool:
-    """Whether an array's values are at hand, here and as numbers, and few."""
-    return (
-        not isinstance(array, Tracer)
-        and isinstance(array.dtype, np.dtype)
-        and array.size <= LARGEST
-        and array.is_fully_addressable
-    )
+def writable(array: ArrayLike) -> bool:
+    """Whether an array's values are at hand, here and as numbers, and few; arrays of NumPy are arrays here too."""
+    if isinstance(array, Tracer):
+        return False
+    kind = jax.typeof(array)
+    return isinstance(kind.dtype, np.dtype) and kind.size <= LARGEST and getattr(array, "is_fully_addressable", True)
 
 
 def written(values: Values) -> Array:

@@ -73,3 +73,22 @@ def test_keys_flags_counts_and_weak_types():
     expected = jax.lax.scan(step, s0, XS)
     assert [each.dtype for each in given] == [each.dtype for each in expected]
     np.testing.assert_allclose(given[1], expected[1], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_arrays_and_numbers_of_numpy(compiled):
+    """In double precision where JAX computes in single; in a compiled call and outside of one."""
+    matrix, offset, factor = 0.3 * np.eye(3), np.arange(3), np.float64(0.5)
+
+    def step(s, x):
+        s = jnp.tanh(jnp.asarray(matrix) @ s + factor * x + np.asarray(offset))
+        return s, matrix @ s
+
+    s0 = jnp.ones(3)
+
+    def run(xs):
+        return ps.scan(step, s0, xs, solver=BLOCKS)
+
+    given, expected = (jax.jit(run) if compiled else run)(XS), jax.lax.scan(step, s0, XS)
+    assert [each.dtype for each in given] == [each.dtype for each in expected]
+    np.testing.assert_allclose(given[1], expected[1], rtol=1e-5, atol=1e-4)
