@@ -31,21 +31,24 @@ def winner(row: Mapping[str, Any]) -> str:
     Args:
         row: of the planner's judgement.
     """
-    times = {"one step after the other": row["times"]["lax.scan"]}
-    for name, seconds in row["times"].items():
-        kind = "blocks side by side" if name.endswith("blocks") else "Newton" if "Newton" in name else None
-        if kind is None and name in ("default", "plan"):
-            planned = row["planned"] if name == "plan" else "blocks"
-            kind = "blocks side by side" if "side by side" in planned or name == "default" else None
-        if kind is not None:
-            times[kind] = min(times.get(kind, np.inf), seconds)
-    best = min(times, key=lambda kind: times[kind])
-    return best if gain(row) >= CLEAR else "one step after the other"
+    times = _by_kind(row)
+    return min(times, key=lambda kind: times[kind]) if gain(row) >= CLEAR else "one step after the other"
 
 
 def gain(row: Mapping[str, Any]) -> float:
     """How many times as fast as one step after the other the best method is."""
-    return row["times"]["lax.scan"] / min(row["times"].values())
+    return row["times"]["lax.scan"] / min(_by_kind(row).values())
+
+
+def _by_kind(row: Mapping[str, Any]) -> dict[str, float]:
+    """The least seconds of every kind of method; not of the default, which does not say which way it went."""
+    times = {"one step after the other": row["times"]["lax.scan"]}
+    for name, seconds in row["times"].items():
+        ran = row["planned"] if name == "plan" else name
+        kind = "Newton" if "Newton" in ran else "blocks side by side" if "blocks" in ran else None
+        if kind is not None:
+            times[kind] = min(times.get(kind, np.inf), seconds)
+    return times
 
 
 def draw(rows: list[dict[str, Any]]) -> Figure:
@@ -93,7 +96,7 @@ def tables(path: Path) -> str:
     kinds = sorted({row["kind"] for row in rows})
     summaries = [summary(rows), *(summary([row for row in rows if row["kind"] == kind]) for kind in kinds)]
     lines = [_line("", "all", *kinds), _line(*["---"] * (len(kinds) + 2))]
-    lines.extend(_line(name, *(f"{each[name]:.3g}" for each in summaries)) for name in summaries[0])
+    lines.extend(_line(name, *(_number(each[name]) for each in summaries)) for name in summaries[0])
     told = [row for row in rows if max(row["regret"], row["default_regret"], gain(row)) >= CLEAR]
     lines += [
         "",
@@ -113,6 +116,11 @@ def tables(path: Path) -> str:
         exponent = f"{row['exponent']:.3g}"
         lines.append(_line(row["name"], exponent, row["best"], row["planned"], *ratios, forecast, iterations))
     return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    """Three digits, or nothing where nothing is known."""
+    return "" if np.isnan(value) else f"{value:.3g}"
 
 
 def _line(*cells: Any) -> str:
