@@ -10,7 +10,7 @@ import jax.random as jr
 import numpy as np
 
 import parascan as ps
-from parascan.paper._flow_observers import choices, exponents, finite_flow
+from parascan.paper._flow_observers import best_choice, choices, exponents, finite_flow
 
 from .workloads import Workload, gru, tanh_rnn
 
@@ -119,8 +119,7 @@ def _flow(name: str, length: int, *, observed: bool) -> Workload:
     system, before, states = found
     if observed:
         by_choice = np.asarray(exponents(system, before, states, jr.key(0)))
-        best = choices(system.size)[1 + int(np.nanargmin(by_choice[1:]))]
-        measured = [int(place) for place in np.flatnonzero(best)]
+        measured = [int(place) for place in np.flatnonzero(choices(system.size)[best_choice(by_choice)])]
         system = ps.systems.observer(system, substituted=measured, key=jr.key(1))
     return Workload(system.step, system.initial_state, system.inputs(length, key=None), length)
 

@@ -51,11 +51,11 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *,
         ValueError: a discrete carry leaf depends on a floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
-    problem = problem.stepping(problem.step.with_values())
     work = operations(problem.step.closed)
     layout = Layout(
         signature.length, signature.layout.size, work, reverse, solver.mesh, solver.blocks, batch, solver.trial
     )
+    problem = problem.stepping(problem.step.with_values())
     return _evaluate(_Call(problem, signature.init, signature.xs), layout)
 
 
@@ -123,7 +123,7 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
         return eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
     problem = call.problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
-    keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x).with_values()
+    keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
     kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
     carry, (ys, states) = _evaluate(kept, layout)
     answer = jax.lax.stop_gradient(problem.flatten(states))

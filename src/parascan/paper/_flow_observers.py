@@ -5,6 +5,7 @@ import itertools
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 import parascan as ps
@@ -86,3 +87,12 @@ def exponents(
         return found.per_time
 
     return jax.jit(jax.vmap(one))(choices(system.size))
+
+
+def best_choice(exponents: Float[np.ndarray, " N"]) -> int:
+    """The number of the set whose observer forgets fastest; of the flow itself, number 0, there is none.
+
+    Args:
+        exponents: of the flow and of every observer, in the order of ``choices``; NaN where there is none.
+    """
+    return 1 + int(np.nanargmin(exponents[1:]))

@@ -21,7 +21,7 @@ from ..plot import Figure
 from . import _flows_figure
 from ._claims import Claim, between, near
 from ._experiment import Experiment, Values
-from ._flow_observers import ChosenStep, choices, exponents, finite_flow
+from ._flow_observers import ChosenStep, best_choice, choices, exponents, finite_flow
 
 if TYPE_CHECKING:
     import xarray
@@ -82,7 +82,7 @@ def measure(point: Point, folder: Path) -> Values:
     system, before, states = found
     of_direction, of_start, of_diagnosis = jax.random.split(jax.random.key(0), 3)
     by_choice = np.asarray(exponents(system, before, states, of_direction))
-    best = 1 + int(np.nanargmin(by_choice[1:]))
+    best = best_choice(by_choice)
     spread = jnp.std(states, axis=0)
     starts = (system.initial_state, system.initial_state + spread * jax.random.normal(of_start, spread.shape))
     single = [number for number, choice in enumerate(choices(system.size)) if int(choice.sum()) == 1]
