@@ -10,7 +10,7 @@ import parascan as ps
 from parascan.diagnostics.forecast import holds
 from parascan.paper import flows, forecasts, methods, optimizers
 from parascan.paper._claims import Verdict
-from parascan.paper._flow_observers import choices, exponents, finite_flow
+from parascan.paper._flow_observers import best_choice, choices, exponents, finite_flow
 from parascan.paper._forecast_cases import draw
 from parascan.paper._panels import medians
 
@@ -196,3 +196,8 @@ def test_diagnosed_experiments_run_at_smoke_size(experiment, tmp_path):
     dataset = run(experiment, experiment.sizes["smoke"], tmp_path)
     assert Verdict.missed not in verdicts(experiment.claims(dataset))
     assert experiment.figure(dataset).axes
+
+
+def test_the_best_observer_is_never_the_flow_itself():
+    """The most negative exponent of the observers, whatever that of the flow, which comes first, and of failed ones."""
+    assert best_choice(np.array([-9.0, 0.1, -2.0, np.nan, -1.0])) == 2
