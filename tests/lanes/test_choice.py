@@ -1,6 +1,11 @@
 """How many lanes a call gets where nothing is measured."""
 
-from parascan.lanes import choose_lanes
+import jax
+import jax.numpy as jnp
+import pytest
+
+from parascan.lanes import choose_lanes, unrewarding
+from parascan.lanes.choice import choose_patience
 
 STEP = 2000.0
 
@@ -21,3 +26,35 @@ def test_lanes_of_large_states_share_the_cache():
     assert chosen(65_536, 100) == 32
     assert [chosen(65_536, 100, batch) * batch for batch in (2, 4, 8, 16)] == [32, 32, 32, 0]
     assert [chosen(65_536, 24, batch) * batch for batch in (2, 4, 8, 16)] == [64, 128, 128, 128]
+
+
+@pytest.mark.parametrize("units", [40, 64, 96])
+def test_networks_that_are_fast_alone_take_many_lanes_or_none(units):
+    """Sixteen lanes of a network whose weights fit the nearest cache were slower than one step after the other."""
+    work = 2 * units**2 + 10 * units
+    assert chosen(16 * 701, units, work=work) == 0
+    assert chosen(32 * 700, units, work=work) == 32
+    assert chosen(16 * 701, 128, work=34_000) == 16
+
+
+def test_a_gain_that_is_small_is_not_spent_on_forgetting():
+    many, few = (choose_patience(1200, 32, work, platform="cpu").most for work in (30_000, 9000))
+    assert (many, choose_patience(1200, 32, 9000, platform="gpu").most) == (400, 400)
+    assert 0 < few < 200
+
+
+def test_the_trial_of_a_chaotic_system_takes_a_small_part_of_its_time():
+    """In rows of 32 lanes, which take the time of 10 to 30 steps; a look at the twins is due every fourth."""
+    for block in (200, 2000, 20_000):
+        trial = choose_patience(block, 32, 34_000, platform="cpu").trial
+        assert trial == 4 or (trial % 4 == 0 and trial * 30 < 0.04 * 32 * block)
+    assert choose_patience(2000, 32, 34_000, platform="gpu").trial == 1280
+
+
+@pytest.mark.parametrize(("units", "length"), [(4, 75_000), (16, 20_000), (64, 10_500), (128, 2600)])
+def test_sequences_of_a_millisecond_are_left_alone(units, length):
+    """The parallel form costs some 50 microseconds at least, which is to stay below a twentieth."""
+    W = jnp.zeros((units, units))
+    closed = jax.make_jaxpr(lambda s, x: jnp.tanh(W @ s + x))(jnp.zeros(units), jnp.zeros(units))
+    assert unrewarding(closed, length // 2, units) == "its steps are few and small"
+    assert unrewarding(closed, length, units) is None

@@ -129,7 +129,7 @@ def test_any_carry(getkey):
 
 
 def test_rollout_says_what_ran_and_keeps_the_states():
-    step, s0, xs = rnn("float32", 32), jnp.ones(32), inputs("float32", 9000, 32)
+    step, s0, xs = rnn("float32", 32), jnp.ones(32), inputs("float32", 16_000, 32)
     solution = ps.rollout(step, s0, xs)
     assert isinstance(solution.solver, ps.Forgetting)
     assert solution.result == ps.Result.successful
@@ -144,6 +144,17 @@ def test_nan_in_the_inputs_comes_out_where_lax_scan_has_it():
     given, expected = ps.scan(step, s0, xs, solver=BLOCKS)[1][0], jax.lax.scan(step, s0, xs)[1][0]
     np.testing.assert_array_equal(jnp.isnan(given), jnp.isnan(expected))
     np.testing.assert_allclose(given[:100], expected[:100], rtol=1e-5)
+
+
+def test_twins_that_start_far_outside_of_small_states_are_given_time(dtype):
+    """From rest twins start at one; until they are as small as the states, their distance is as large as they are."""
+
+    def step(s, x):
+        return (0.6 * jnp.tanh(s) + 0.003 * x,) * 2
+
+    s0, xs = jnp.zeros(3, dtype), inputs(dtype, 2048)
+    assert ran_in_blocks(step, s0, xs)
+    close(ps.scan(step, s0, xs, solver=BLOCKS), jax.lax.scan(step, s0, xs), dtype)
 
 
 def test_tiny_and_decaying_states_are_right_on_their_own_scale(dtype):

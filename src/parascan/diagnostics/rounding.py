@@ -16,8 +16,8 @@ from jaxtyping import Array, Key
 
 from .._problem import Recurrence
 from .._types import Trajectory
-from ..lanes.choice import COSTLY, MOVING
 from ..lanes.program import INLINED
+from ..lanes.work import COSTLY, MOVING
 
 DRAWS = 4
 """Runs with random errors that the root mean square is taken over."""

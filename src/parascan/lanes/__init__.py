@@ -1,20 +1,12 @@
 """Blocks of a sequence run side by side, one lane each; knows nothing of carries, solvers or derivatives."""
 
 from .batch import batch_size, merged
-from .choice import (
-    SHORTEST_BLOCK,
-    TRIAL_SHARE,
-    adjoint_pays,
-    choose_lanes,
-    costly,
-    lanes_at_once,
-    operations,
-    unrewarding,
-    unsuited,
-)
+from .choice import SHORTEST_BLOCK, TRIAL_SHARE, adjoint_pays, choose_lanes, lanes_at_once
 from .engine import AbstractTally
 from .evaluate import Layout, scan_blocks, tally_blocks
 from .probe import coupling_rows, fill_rows
+from .suitability import unrewarding, unsuited
+from .work import costly, operations
 
 __all__ = [
     "SHORTEST_BLOCK",

@@ -1,20 +1,19 @@
 """How many blocks to run side by side, by facts that are known while tracing: no clock, the same answer every time."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal
 
-from .._types import Tree
+from .work import near, step_time
 
 SHORTEST = 4096
 """Steps below which a sequence is not worth cutting."""
 
 SHORTEST_BLOCK = 128
 """Least steps of a block: the rows that are run twice must be few among them."""
+
+BETWEEN_CHECKS = 4
+"""Steps after which the distance of twins is looked at again: looking costs as much as a small step."""
 
 LANES_ON_CPU = ((4, 512), (8, 256), (32, 64), (2**62, 32))
 """Best number of lanes for states up to a size: more do not fill vector registers better, but leave the near caches."""
@@ -40,6 +39,9 @@ LARGE = 32
 FEWEST_LANES = 16
 """Least lanes of one sequence on one CPU device: fewer leave vector registers empty."""
 
+FEWEST_LANES_WHERE_NEAR = 32
+"""The same for steps that are fast alone: 16 lanes took 0.9 to 1.2 times as long as one after the other."""
+
 FEWEST_BLOCKS = 4
 """Least blocks of each sequence in a batch, or on each of several devices: fewer do not pay for the moves of rows."""
 
@@ -55,33 +57,20 @@ WORTH_AN_ADJOINT = 300
 BATCH_OF_ADJOINTS = 8
 """Batch from which reverse mode through a plain loop wins, whose products are then full ones."""
 
-TRIAL_SHARE = 0.015
+LONGEST_PART = 3
+"""One in so many rows of a block is the most in which a system may forget its start."""
+
+GAIN, GAIN_WHERE_NEAR = 2.5, 1.3
+"""How many times as fast many lanes are as one after the other, when they forget at once (1.9 to 5, and 1.3 to 1.9)."""
+
+LEAST_GAIN = 1.05
+"""What is to be left of that."""
+
+COST_OF_FORGETTING = 1.6
+"""Rows' worth of the forgetting for each row that it takes: of lanes and twins, and a quarter more for safety."""
+
+TRIAL_SHARE = 0.02
 """Part of the sequential time that may be spent on finding out that a system does not forget."""
-
-LEAST_WORK = 8e6
-"""Operations of a whole sequence below which the fixed cost of the parallel form, some 50 microseconds, shows."""
-
-WORTH_A_MOVE = ((8, 4), (2**62, 8))
-"""Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain, for
-states up to a size."""
-
-FEW_REDUCTIONS = 0.08
-"""Part of the work in reductions above which lanes are no gain: with the lanes last XLA reduces entry by entry, and
-computes again what several entries have in common (outer products 14 times as slow, a softmax of two 5 times)."""
-
-COSTLY = frozenset(
-    {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erf_inv", "erfc"}
-    | {"exp", "exp2", "expm1", "lgamma", "log", "log1p", "logistic", "pow", "rsqrt", "sin", "sinh", "sqrt", "tan"}
-    | {"tanh", "random_bits", "threefry2x32"}
-)
-"""Operations that take about ten others."""
-
-MOVING = frozenset(
-    {"broadcast_in_dim", "concatenate", "convert_element_type", "copy", "dynamic_slice", "dynamic_update_slice"}
-    | {"expand_dims", "gather", "iota", "pad", "reshape", "rev", "slice", "split", "squeeze", "stop_gradient"}
-    | {"transpose"}
-)
-"""Operations that compute nothing."""
 
 
 def choose_lanes(
@@ -109,6 +98,8 @@ def choose_lanes(
         together = max(alone, LANES_OF_A_BATCH // devices) if heavy or size <= LARGE else alone
         most = min(alone, together // batch)
         fewest = FEWEST_LANES if batch == 1 and devices == 1 else FEWEST_BLOCKS
+        if fewest == FEWEST_LANES and near(work):
+            fewest = FEWEST_LANES_WHERE_NEAR
     else:
         most, fewest = max(ENTRIES_ELSEWHERE // (size * batch), 1), 1
         alone = most
@@ -151,120 +142,40 @@ def adjoint_pays(size: int, work: float, batch: int) -> bool:
     return work >= WORTH_AN_ADJOINT * size and batch < BATCH_OF_ADJOINTS
 
 
+class Patience(NamedTuple):
+    """How long a system may take to forget its start.
+
+    Attributes:
+        trial: rows after which it is given up unless it is on its way.
+        most: rows after which it is given up in any case.
+    """
+
+    trial: int
+    most: int
+
+
+def choose_patience(block: int, lanes: int, work: float, batch: int = 1, platform: str | None = None) -> Patience:
+    """Rows in which a system may forget its start, so that little is lost on those that do not.
+
+    Args:
+        block: B, steps of a block.
+        lanes: blocks of a sequence on a device.
+        work: operations of a step, as ``operations`` counts them.
+        batch: N, sequences that run at once.
+        platform: as for ``choose_lanes``.
+    """
+    allowed, most = TRIAL_SHARE * lanes * block, block // LONGEST_PART
+    if (platform or jax.default_backend()) == "cpu":
+        gain = (GAIN_WHERE_NEAR if near(work) else GAIN) * min(_value(lanes * batch) / _value(LANES_IN_ONE_SET), 1)
+        most = min(most, int(block * max(gain / LEAST_GAIN - 1, 0) / COST_OF_FORGETTING))
+        # Measured on one core: a row takes that much longer with twins and looks at them, and a microsecond to set out.
+        step = step_time(work)
+        allowed *= step / (1.6 * lanes * batch * step / gain + 1000)
+    # Elsewhere a row takes as long as a step: both wait for their kernels to start.
+    return Patience(max(int(allowed) // BETWEEN_CHECKS, 1) * BETWEEN_CHECKS, most)
+
+
 def _value(lanes: int) -> float:
     """How well a number of lanes uses the machine: whole vectors count, and ever more lanes ever less."""
     whole = next(share for multiple, share in ((16, 1.0), (8, 0.9), (4, 0.75), (1, 0.5)) if lanes % multiple == 0)
     return whole * lanes / (lanes + 16)
-
-
-def trial_steps(length: int, lanes: int, work: float) -> int:
-    """Steps of all lanes after which a system that is not on its way to forget is given up.
-
-    Args:
-        length: T, steps of the sequence.
-        lanes: how many run at once.
-        work: operations of a step, as ``operations`` counts them.
-    """
-    # Measured on one core: a step takes some 8 ns and 0.09 ns for each operation; one of many lanes 0.35 of that for
-    # each lane, and 1500 ns to set out.
-    step = 8 + 0.09 * work
-    return max(int(TRIAL_SHARE * length * step / (0.35 * lanes * step + 1500)), 4)
-
-
-def unsuited(closed: ClosedJaxpr) -> str | None:
-    """Why a step must not be run for several blocks at once, or None.
-
-    Side effects would come in another order, and keys of the ``rbg`` kind give other numbers in a batch.
-    """
-    if closed.effects:
-        return "it has side effects"
-    for aval in (*closed.in_avals, *closed.out_avals):
-        if getattr(aval, "vma", None) or _sharded(aval):
-            return "its arrays are spread over a mesh already"
-    for eqn in _operations(closed.jaxpr):
-        if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
-            return "its random numbers depend on the batch"
-    if any(jnp.issubdtype(aval.dtype, jax.dtypes.extended) for aval in closed.out_avals):
-        return "its outputs are keys"
-    return None
-
-
-def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
-    """Why a step gains nothing from several blocks at once, or None; rules from measurements on a CPU.
-
-    Args:
-        closed: the step.
-        length: T, how often it is taken.
-        size: D, entries of a state.
-    """
-    work = operations(closed)
-    if work * length < LEAST_WORK:
-        return "its steps are few and small"
-    if jax.default_backend() != "cpu":
-        return None
-    moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
-    if work < next(least for bound, least in WORTH_A_MOVE if size <= bound) * moved:
-        return "it computes little for what it reads and writes"
-    reduced = sum(
-        int(np.prod(eqn.invars[0].aval.shape))
-        for eqn in _operations(closed.jaxpr)
-        if eqn.primitive.name.startswith(("reduce_", "cum", "arg", "sort"))
-    )
-    if reduced > FEW_REDUCTIONS * work:
-        return "it consists of reductions, which are slow side by side"
-    return None
-
-
-def operations(closed: ClosedJaxpr) -> float:
-    """Arithmetic operations of one step, roughly."""
-    return float(sum(_count(eqn) for eqn in _operations(closed.jaxpr)))
-
-
-def costly(step: Callable[..., Any], *example: Any) -> bool:
-    """Whether a step has operations that take about ten others.
-
-    Args:
-        step: the step.
-        example: its arguments, as arrays or ``ShapeDtypeStruct``.
-    """
-    closed = jax.make_jaxpr(step)(*example)
-    return any(eqn.primitive.name in COSTLY for eqn in _operations(closed.jaxpr))
-
-
-def _count(eqn: Any) -> float:
-    """Operations of one equation; moving entries is none."""
-    if eqn.primitive.name in MOVING:
-        return 0
-    entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
-    if eqn.primitive.name == "dot_general":
-        (contracted, _), _ = eqn.params["dimension_numbers"]
-        return 2 * entries * int(np.prod([eqn.invars[0].aval.shape[axis] for axis in contracted]))
-    return entries * (10 if eqn.primitive.name in COSTLY else 1)
-
-
-def _operations(jaxpr: Any) -> list[Any]:
-    """All equations of a program that are not merely calls, including those of programs inside it."""
-    found = []
-    for eqn in jaxpr.eqns:
-        inner = [program for value in eqn.params.values() for program in _programs(value)]
-        found.extend([eqn] if not inner else [])
-        for program in inner:
-            found.extend(_operations(program))
-    return found
-
-
-def _programs(value: Any) -> list[Any]:
-    """Programs in a parameter of an equation."""
-    parts: Tree = value if isinstance(value, list | tuple) else [value]
-    return [part.jaxpr if hasattr(part, "jaxpr") else part for part in parts if hasattr(part, "eqns")]
-
-
-def _dtype(atom: Any) -> Any:
-    """Dtype of an operand."""
-    return "" if isinstance(atom, Literal) else getattr(atom.aval, "dtype", "")
-
-
-def _sharded(aval: Any) -> bool:
-    """Whether an array's type names axes of a mesh."""
-    sharding = getattr(aval, "sharding", None)
-    return sharding is not None and any(part is not None for part in sharding.spec)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from .._types import Tree
+from .choice import BETWEEN_CHECKS, Patience
 from .coupling import Twins, agreement, relative_distance, tolerance
 from .grid import Grid
 from .lazy import add_into
@@ -26,12 +27,12 @@ from .program import over_lanes, with_known
 PASSES = 2
 """Runs over all rows before the answer is given up: a second one starts from what the first one found."""
 
-BETWEEN_CHECKS = 4
-"""Steps after which the distance of twins is looked at again: looking costs as much as a small step."""
-
 MARGIN = 4
 """One in so many rows is run on top of those in which twins met: they are some of the blocks, and others may forget a
 little later. Without it half of the networks were judged to be not quite there and run again."""
+
+PUNCTUAL, NEARLY = 0.8, 0.85
+"""Part of the rows that are allowed in which twins have to have come nearly together, and what that is."""
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
@@ -73,7 +74,9 @@ def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
-def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, trial: int) -> tuple[Tree, Tree, Tree]:
+def run_blocks(
+    step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, patience: Patience
+) -> tuple[Tree, Tree, Tree]:
     """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
 
     Totals are those of one sequence on one device.
@@ -84,7 +87,7 @@ def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, trial:
         xs: inputs, leaves ``[N or 1, P B, ...]``; those of this device, when the grid goes over a mesh axis.
         floor: sizes ``[N, ...]`` below which the states' own scale need not be resolved.
         grid: how the sequences are cut.
-        trial: steps after which a system that is not on its way to forget is given up.
+        patience: how long a system may take to forget its start.
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
@@ -94,7 +97,7 @@ def run_blocks(step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, trial:
     lanes = over_lanes(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
     forward = with_known(lanes, step, *example)
     zero = no_totals(step, carry, x)
-    forgets, horizon, states = forget(step, (carry, x), init, blocks, floor, grid, trial)
+    forgets, horizon, states = forget(step, (carry, x), init, blocks, floor, grid, patience)
 
     def fill(part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree, Tree]:
         def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
@@ -152,9 +155,9 @@ def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) 
 
 
 def forget(
-    step: Step, example: tuple[Tree, Tree], init: Tree, blocks: Tree, floor: Tree, grid: Grid, trial: int
+    step: Step, example: tuple[Tree, Tree], init: Tree, blocks: Tree, floor: Tree, grid: Grid, patience: Patience
 ) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
-    """Whether twins meet within a third of a block, a row by which all blocks have, and the states of the blocks there.
+    """Whether twins meet within the rows that are allowed, a row by which all blocks have, and their states there.
 
     Args:
         step: the step of one sequence.
@@ -163,21 +166,25 @@ def forget(
         blocks: inputs in blocks, as ``grid.cut`` gives them.
         floor: as for ``run_blocks``.
         grid: how the sequences are cut.
-        trial: steps after which a system that is not on its way to forget is given up.
+        patience: how long a system may take to forget its start.
     """
-    most = grid.block // 3
+    most = patience.most
     twins = Twins(grid.batch * grid.lanes, grid.spread(floor))
     goal = jnp.log(agreement(init))
     start = twins.start(grid.spread(init))
     lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
     advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(grid.take(blocks, jnp.int32(0)))))
 
-    def going(state: tuple[Array, Array, Tree]) -> Bool[Array, ""]:
-        row, apart, _ = state
-        # Distances start at about one in units of the scale, so their logarithm starts near zero. Half the pace that is
-        # needed will do at first, the whole of it from half of the rows on: what is given up late has cost most.
-        part = row / max(most, 1)
-        hopeful = (row < trial) | (apart <= goal * part * jnp.minimum(0.5 + part, 1))
+    sizes = twins.sizes(start)
+
+    def going(state: tuple[Array, Array, Array, Tree]) -> Bool[Array, ""]:
+        row, apart, fallen, _ = state
+        # Distances start at about one in units of the scale, so their logarithm starts near zero. Seven tenths of the
+        # pace that is needed will do at first, the whole of it from some rows on: what is given up late has cost most.
+        # But whoever is nearly there when the time for it has come is let go on.
+        part = row / max(PUNCTUAL * most, 1)
+        needed = jnp.minimum(part * jnp.minimum(0.7 + 2 * part, 1), NEARLY)
+        hopeful = (row < patience.trial) | (fallen <= goal * needed)
         return (row < most) & (apart > goal) & hopeful
 
     def run(first: Array, end: Array, states: Tree) -> Tree:
@@ -185,13 +192,16 @@ def forget(
             first, end, lambda i, states: advance(states, twins.join(grid.take(blocks, i))), states
         )
 
-    def follow(state: tuple[Array, Array, Tree]) -> tuple[Array, Array, Tree]:
-        row, _, states = state
+    def follow(state: tuple[Array, Array, Array, Tree]) -> tuple[Array, Array, Array, Tree]:
+        row, _, _, states = state
         end = jnp.minimum(row + BETWEEN_CHECKS, most)
         states = run(row, end, states)
-        return end, jnp.log(twins.apart(states)), states
+        # Twins start far outside of where the states of a system at rest will be, and until they have come there their
+        # distance is as large as they are: the pace is measured in units of where they set out.
+        return end, jnp.log(twins.apart(states)), jnp.log(twins.apart(states, sizes)), states
 
-    row, apart, states = jax.lax.while_loop(going, follow, (jnp.int32(0), jnp.zeros_like(goal), start))
+    far = jnp.zeros_like(goal)
+    row, apart, _, states = jax.lax.while_loop(going, follow, (jnp.int32(0), far, far, start))
     met = apart <= goal
     end = jnp.where(met, jnp.minimum(row + row // MARGIN, most), row)
     return _everywhere(met, grid), end, twins.part(run(row, end, states))

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from .._types import Tree
 from .batch import merged
-from .choice import choose_lanes, trial_steps
+from .choice import LONGEST_PART, Patience, choose_lanes, choose_patience
 from .engine import AbstractTally, Step, run_blocks, scan_steps
 from .grid import Grid
 
@@ -48,12 +48,16 @@ class Layout(eqx.Module):
         """Number of devices."""
         return 1 if self.mesh is None else self.mesh.size
 
+    @property
+    def platform(self) -> str | None:
+        """That of the mesh, or None for the default one."""
+        return None if self.mesh is None else self.mesh.devices.flat[0].platform
+
     def grid(self, batch: int) -> Grid | None:
         """How a batch of sequences is cut, or None for one step after the other."""
-        platform = None if self.mesh is None else self.mesh.devices.flat[0].platform
         lanes = self.lanes
         if lanes is None:
-            lanes = choose_lanes(self.length, self.size, self.work, batch, self.devices, platform)
+            lanes = choose_lanes(self.length, self.size, self.work, batch, self.devices, self.platform)
         block = self.length // max(lanes * self.devices, 1)
         if lanes == 0 or block == 0:
             return None
@@ -122,7 +126,7 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     grid = layout.grid(batch)
     if grid is None:
         return _one_by_one(step, init, xs, floor, layout=layout)
-    run: Callable[..., tuple[Tree, Tree, Tree]] = partial(run_blocks, grid=grid, trial=_trial(layout, grid))
+    run: Callable[..., tuple[Tree, Tree, Tree]] = partial(run_blocks, grid=grid, patience=_patience(layout, grid))
     if grid.axis is not None:
         shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
         run = jax.shard_map(
@@ -146,11 +150,12 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     return carry, ys, jax.tree.map(jnp.add, totals, others)
 
 
-def _trial(layout: Layout, grid: Grid) -> int:
-    """Steps after which a system that is not on its way to forget is given up."""
-    if layout.trial is not None:
-        return layout.trial
-    return trial_steps(grid.length // grid.devices, grid.batch * grid.lanes, layout.work)
+def _patience(layout: Layout, grid: Grid) -> Patience:
+    """How long the system may take to forget its start."""
+    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform)
+    # Who names the number of blocks, or has measured, knows that they are a gain.
+    most = chosen.most if layout.lanes is None and layout.trial is None else grid.block // LONGEST_PART
+    return Patience(chosen.trial if layout.trial is None else layout.trial, most)
 
 
 def _rows(xs: Tree, first: int, end: int) -> Tree:

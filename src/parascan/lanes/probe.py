@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from .._types import Tree
+from .choice import LONGEST_PART, Patience
 from .engine import Step, forget
 from .grid import Grid
 from .program import over_lanes, with_known
@@ -25,7 +26,9 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, jax.tree.map(lambda leaf: leaf[: grid.length], xs)))
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     floor = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), init)
-    return forget(step, (carry, x), init, grid.cut(rows), floor, grid, grid.block)[:2]
+    return forget(
+        step, (carry, x), init, grid.cut(rows), floor, grid, Patience(grid.block, grid.block // LONGEST_PART)
+    )[:2]
 
 
 def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Tree, Tree]:

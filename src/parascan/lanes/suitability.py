@@ -1,0 +1,78 @@
+"""Which steps are not to be run for several blocks at once: some give other answers there, some gain nothing."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
+
+from .work import equations, operations, step_time
+
+LEAST_TIME = 1.6e6
+"""Nanoseconds of a whole sequence on one core below which the price of finding out that nothing is gained shows: some
+50 microseconds, and four rows of all lanes."""
+
+WORTH_A_MOVE = ((8, 4), (2**62, 8))
+"""Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain, for
+states up to a size."""
+
+FEW_REDUCTIONS = 0.08
+"""Part of the work in reductions above which lanes are no gain: with the lanes last XLA reduces entry by entry, and
+computes again what several entries have in common (outer products 14 times as slow, a softmax of two 5 times)."""
+
+
+def unsuited(closed: ClosedJaxpr) -> str | None:
+    """Why a step must not be run for several blocks at once, or None.
+
+    Side effects would come in another order, and keys of the ``rbg`` kind give other numbers in a batch.
+    """
+    if closed.effects:
+        return "it has side effects"
+    for aval in (*closed.in_avals, *closed.out_avals):
+        if getattr(aval, "vma", None) or _sharded(aval):
+            return "its arrays are spread over a mesh already"
+    for eqn in equations(closed.jaxpr):
+        if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
+            return "its random numbers depend on the batch"
+    if any(jnp.issubdtype(aval.dtype, jax.dtypes.extended) for aval in closed.out_avals):
+        return "its outputs are keys"
+    return None
+
+
+def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
+    """Why a step gains nothing from several blocks at once, or None; rules from measurements on a CPU.
+
+    Args:
+        closed: the step.
+        length: T, how often it is taken.
+        size: D, entries of a state.
+    """
+    if jax.default_backend() != "cpu":
+        return None
+    work = operations(closed)
+    products = sum(eqn.primitive.name == "dot_general" for eqn in equations(closed.jaxpr))
+    if length * step_time(work, products) < LEAST_TIME:
+        return "its steps are few and small"
+    moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
+    if work < next(least for bound, least in WORTH_A_MOVE if size <= bound) * moved:
+        return "it computes little for what it reads and writes"
+    reduced = sum(
+        int(np.prod(eqn.invars[0].aval.shape))
+        for eqn in equations(closed.jaxpr)
+        if eqn.primitive.name.startswith(("reduce_", "cum", "arg", "sort"))
+    )
+    if reduced > FEW_REDUCTIONS * work:
+        return "it consists of reductions, which are slow side by side"
+    return None
+
+
+def _dtype(atom: Any) -> Any:
+    """Dtype of an operand."""
+    return "" if isinstance(atom, Literal) else getattr(atom.aval, "dtype", "")
+
+
+def _sharded(aval: Any) -> bool:
+    """Whether an array's type names axes of a mesh."""
+    sharding = getattr(aval, "sharding", None)
+    return sharding is not None and any(part is not None for part in sharding.spec)
