@@ -25,13 +25,13 @@ class Twins:
 
     def __init__(self, lanes: int, floor: Tree) -> None:
         count = min(TWINS, lanes)
-        self._places = jnp.asarray([place * lanes // count for place in range(count)])
+        self._count, self._stride = count, max(lanes // max(count, 1), 1)
         self._lanes = lanes
         self._floor = self._own(floor)
 
     def join(self, inputs: Tree) -> Tree:
         """Inputs ``[..., lanes + twins]``, those of the twins being those of their blocks."""
-        return jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[..., self._places]], axis=-1), inputs)
+        return jax.tree.map(lambda leaf: jnp.concatenate([leaf, self._chosen(leaf)], axis=-1), inputs)
 
     def start(self, states: Tree) -> Tree:
         """States ``[..., lanes + twins]``, each twin one scale away from its block."""
@@ -42,26 +42,26 @@ class Twins:
 
         return jax.tree.map(one, states, self._own(states), self._floor)
 
-    def sizes(self, states: Tree) -> Tree:
-        """Magnitudes ``[..., twins]`` of the entries of twins and their blocks."""
-        return jax.tree.map(_largest, self._own(states), self._twin(states), self._floor)
-
     def part(self, states: Tree) -> Tree:
         """The states of the blocks alone."""
         return jax.tree.map(lambda leaf: leaf[..., : self._lanes], states)
 
-    def apart(self, states: Tree, sizes: Tree | None = None) -> Float[Array, ""]:
-        """Largest distance of a twin from its block, in units of the scale.
+    def apart(self, states: Tree) -> Float[Array, ""]:
+        """Largest distance of a twin from its block, in units of the scale."""
+        return relative_distance(self._own(states), self._twin(states), self._floor)
 
-        Args:
-            states: of all blocks and twins.
-            sizes: ``[..., twins]``, a scale that is not to be fallen below; the floor when None.
-        """
-        return relative_distance(self._own(states), self._twin(states), self._floor if sizes is None else sizes)
+    def parted(self, states: Tree) -> list[Float[Array, ""]]:
+        """Largest distance of a twin from its block in each leaf, in the units of the system."""
+        leaves = zip(jax.tree.leaves(self._own(states)), jax.tree.leaves(self._twin(states)), strict=True)
+        return [jnp.max(jnp.abs(own - twin)) for own, twin in leaves]
 
     def _own(self, states: Tree) -> Tree:
         """What the blocks that have a twin have themselves."""
-        return jax.tree.map(lambda leaf: leaf[..., self._places], states)
+        return jax.tree.map(self._chosen, states)
+
+    def _chosen(self, leaf: Array) -> Array:
+        """Entries ``[..., twins]`` of evenly spaced lanes: a slice, which is cheaper than a choice by numbers."""
+        return leaf[..., : self._count * self._stride : self._stride]
 
     def _twin(self, states: Tree) -> Tree:
         """The states of the twins."""
@@ -86,18 +86,14 @@ def relative_distance(first: Tree, second: Tree, floor: Tree, groups: int = 1) -
 
     def one(a: Array, b: Array, least: Array) -> Array:
         a, b, least = (value.reshape(*value.shape[:-1], groups, -1) for value in (a, b, least))
+        sizes = jnp.maximum(jnp.maximum(jnp.abs(a), jnp.abs(b)), least)
         apart = jnp.abs(a - b)
-        scale = jnp.max(_largest(a, b, least), axis=-1, keepdims=True)
+        scale = jnp.max(sizes, axis=-1, keepdims=True)
         return jnp.max(jnp.where(apart == 0, 0, apart / scale), initial=0.0)
 
     distances = jax.tree.leaves(jax.tree.map(one, first, second, floor))
     widest = jnp.result_type(*distances)
     return jnp.max(jnp.stack([distance.astype(widest) for distance in distances]))
-
-
-def _largest(first: Array, second: Array, floor: Array) -> Array:
-    """Magnitude of each entry, the largest of two and a floor."""
-    return jnp.maximum(jnp.maximum(jnp.abs(first), jnp.abs(second)), floor)
 
 
 def _units(tree: Tree, narrow: int, wide: int) -> Float[Array, ""]:

@@ -9,7 +9,7 @@ after the other, in the same program.
 
 import abc
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import equinox as eqx
@@ -175,7 +175,7 @@ def forget(
     lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
     advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(grid.take(blocks, jnp.int32(0)))))
 
-    sizes = twins.sizes(start)
+    begun = twins.parted(start)
 
     def going(state: tuple[Array, Array, Array, Tree]) -> Bool[Array, ""]:
         row, apart, fallen, _ = state
@@ -198,7 +198,9 @@ def forget(
         states = run(row, end, states)
         # Twins start far outside of where the states of a system at rest will be, and until they have come there their
         # distance is as large as they are: the pace is measured in units of where they set out.
-        return end, jnp.log(twins.apart(states)), jnp.log(twins.apart(states, sizes)), states
+        shares = [now / first for now, first in zip(twins.parted(states), begun, strict=True)]
+        fallen = reduce(jnp.maximum, shares).astype(goal.dtype)
+        return end, jnp.log(twins.apart(states)), jnp.log(fallen), states
 
     far = jnp.zeros_like(goal)
     row, apart, _, states = jax.lax.while_loop(going, follow, (jnp.int32(0), far, far, start))
