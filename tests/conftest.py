@@ -10,6 +10,8 @@ import pytest
 # Before any array exists, since the number of devices is fixed from then on. A device for every core, where there are
 # more, for examples that ask for all of them.
 jax.config.update("jax_num_cpu_devices", max(4, os.cpu_count() or 1))
+# Here and now, or an example that asks for every core would set another number where it happens to be run first.
+jax.devices("cpu")
 
 
 @pytest.fixture(params=["float32", "float64"])
