@@ -128,6 +128,16 @@ def test_any_carry(getkey):
     close(ps.scan(step, init, xs, solver=BLOCKS), jax.lax.scan(step, init, xs), "float32", units=2**18)
 
 
+def test_a_part_of_the_carry_without_entries():
+    def step(carry, x):
+        state = 0.5 * carry["state"] + x
+        return {"state": state, "empty": carry["empty"]}, state
+
+    init, xs = {"state": jnp.ones(3), "empty": jnp.zeros(0)}, inputs("float32", 2048)
+    close(ps.scan(step, init, xs, solver=BLOCKS), jax.lax.scan(step, init, xs), "float32")
+    assert ran_in_blocks(step, init, xs)
+
+
 def test_rollout_says_what_ran_and_keeps_the_states():
     step, s0, xs = rnn("float32", 32), jnp.ones(32), inputs("float32", 16_000, 32)
     solution = ps.rollout(step, s0, xs)

@@ -97,9 +97,8 @@ def choose_lanes(
         alone = next(lanes for bound, lanes in table if size <= bound)
         together = max(alone, LANES_OF_A_BATCH // devices) if heavy or size <= LARGE else alone
         most = min(alone, together // batch)
-        fewest = FEWEST_LANES if batch == 1 and devices == 1 else FEWEST_BLOCKS
-        if fewest == FEWEST_LANES and near(work):
-            fewest = FEWEST_LANES_WHERE_NEAR
+        single = FEWEST_LANES_WHERE_NEAR if near(work) else FEWEST_LANES
+        fewest = single if batch == 1 and devices == 1 else FEWEST_BLOCKS
     else:
         most, fewest = max(ENTRIES_ELSEWHERE // (size * batch), 1), 1
         alone = most

@@ -25,7 +25,7 @@ class Twins:
 
     def __init__(self, lanes: int, floor: Tree) -> None:
         count = min(TWINS, lanes)
-        self._count, self._stride = count, max(lanes // max(count, 1), 1)
+        self._count, self._stride = count, lanes // count
         self._lanes = lanes
         self._floor = self._own(floor)
 
@@ -37,7 +37,7 @@ class Twins:
         """States ``[..., lanes + twins]``, each twin one scale away from its block."""
 
         def one(leaf: Array, own: Array, floor: Array) -> Array:
-            size = jnp.max(jnp.maximum(jnp.abs(own), floor))
+            size = jnp.max(jnp.maximum(jnp.abs(own), floor), initial=0)
             return jnp.concatenate([leaf, own + jnp.where(size > 0, size, 1).astype(leaf.dtype)], axis=-1)
 
         return jax.tree.map(one, states, self._own(states), self._floor)
@@ -51,9 +51,9 @@ class Twins:
         return relative_distance(self._own(states), self._twin(states), self._floor)
 
     def parted(self, states: Tree) -> list[Float[Array, ""]]:
-        """Largest distance of a twin from its block in each leaf, in the units of the system."""
+        """Largest distance of a twin from its block in each leaf that has entries, in the units of the system."""
         leaves = zip(jax.tree.leaves(self._own(states)), jax.tree.leaves(self._twin(states)), strict=True)
-        return [jnp.max(jnp.abs(own - twin)) for own, twin in leaves]
+        return [jnp.max(jnp.abs(own - twin)) for own, twin in leaves if own.size]
 
     def _own(self, states: Tree) -> Tree:
         """What the blocks that have a twin have themselves."""
@@ -85,7 +85,7 @@ def relative_distance(first: Tree, second: Tree, floor: Tree, groups: int = 1) -
     """
 
     def one(a: Array, b: Array, least: Array) -> Array:
-        a, b, least = (value.reshape(*value.shape[:-1], groups, -1) for value in (a, b, least))
+        a, b, least = (value.reshape(*value.shape[:-1], groups, value.shape[-1] // groups) for value in (a, b, least))
         sizes = jnp.maximum(jnp.maximum(jnp.abs(a), jnp.abs(b)), least)
         apart = jnp.abs(a - b)
         scale = jnp.max(sizes, axis=-1, keepdims=True)

@@ -172,10 +172,9 @@ def forget(
     twins = Twins(grid.batch * grid.lanes, grid.spread(floor))
     goal = jnp.log(agreement(init))
     start = twins.start(grid.spread(init))
+    begun = twins.parted(start)
     lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
     advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(grid.take(blocks, jnp.int32(0)))))
-
-    begun = twins.parted(start)
 
     def going(state: tuple[Array, Array, Array, Tree]) -> Bool[Array, ""]:
         row, apart, fallen, _ = state

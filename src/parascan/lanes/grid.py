@@ -87,7 +87,7 @@ class Grid(NamedTuple):
             if self.axis is not None:
                 first = jnp.where(self._is_first(), first, self._passed_on(sent))
             parts = (kept, first) if self.reverse else (first, kept)
-            return jnp.concatenate(parts, axis=-1).reshape(*end.shape[:-2], -1)
+            return jnp.concatenate(parts, axis=-1).reshape(*end.shape[:-2], self.batch * self.lanes)
 
         return jax.tree.map(one, ends, init)
 
