@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from typing import Any
 
 import jax
 from jax.core import Tracer
@@ -57,20 +58,29 @@ def every_core(count: int | None = None) -> Mesh:
     return Mesh(devices[:wanted], ("time",))
 
 
+def automatic(mesh: Any) -> Any:
+    """The mesh without explicit axes: how arrays are spread is decided here, not carried in their types."""
+    return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
+
+
 def placed(init: Tree, xs: Tree, mesh: Mesh | None) -> tuple[Tree, Tree]:
     """Concrete arguments on the devices of a mesh: the carry on all of them, the inputs cut along time if they can be.
+
+    What is bound to no device stays where it is: a compiled call brings it to the devices that it turns out to need.
 
     Args:
         init: initial carry.
         xs: inputs with leading axis T.
         mesh: a mesh of one axis, or None to leave everything where it is.
     """
-    if mesh is None or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((init, xs))):
+    leaves = jax.tree.leaves((init, xs))
+    if mesh is None or any(isinstance(leaf, Tracer) for leaf in leaves) or not any(leaf.committed for leaf in leaves):
         return init, xs
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    along_time = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
+    spread: Mesh = automatic(mesh)
+    everywhere = NamedSharding(spread, PartitionSpec())
+    along_time = NamedSharding(spread, PartitionSpec(spread.axis_names[0]))
 
     def place(leaf: jax.Array) -> jax.Array:
-        return jax.device_put(leaf, along_time if leaf.ndim and len(leaf) % mesh.size == 0 else everywhere)
+        return jax.device_put(leaf, along_time if leaf.ndim and len(leaf) % spread.size == 0 else everywhere)
 
     return jax.device_put(init, everywhere), jax.tree.map(place, xs)

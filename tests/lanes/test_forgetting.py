@@ -138,6 +138,18 @@ def test_a_part_of_the_carry_without_entries():
     assert ran_in_blocks(step, init, xs)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_inputs_and_outputs_without_entries(reverse):
+    def step(s, x):
+        s = jnp.tanh(0.5 * s + x["full"])
+        return s, (s, jnp.zeros((0, 3)), x["empty"])
+
+    xs = {"full": inputs("float32", 2048), "empty": jnp.zeros((2048, 0))}
+    expected = jax.lax.scan(step, jnp.ones(3), xs, reverse=reverse)
+    close(ps.scan(step, jnp.ones(3), xs, solver=BLOCKS, reverse=reverse), expected, "float32")
+    assert ran_in_blocks(step, jnp.ones(3), xs)
+
+
 def test_rollout_says_what_ran_and_keeps_the_states():
     step, s0, xs = rnn("float32", 32), jnp.ones(32), inputs("float32", 16_000, 32)
     solution = ps.rollout(step, s0, xs)

@@ -184,6 +184,14 @@ class TestDevices:
         solution = ps.rollout(step, s0, xs, solver=ps.Forgetting(4), mesh=mesh(2))
         close(solution.ys, jax.lax.scan(step, s0, xs)[1], "float32")
 
+    @pytest.mark.parametrize("length", [40, 2048])
+    def test_a_mesh_with_explicit_axes(self, length):
+        """As ``jax.make_mesh`` makes it; the short call is run by the plain loop."""
+        explicit = jax.make_mesh((2,), ("time",), axis_types=(jax.sharding.AxisType.Explicit,))
+        step, s0, xs = rnn("float32"), jnp.ones(3), inputs("float32", length)
+        for given in (xs, jax.device_put(xs, jax.devices()[1])):
+            close(ps.scan(step, s0, given, mesh=explicit), jax.lax.scan(step, s0, xs), "float32")
+
     def test_every_core_has_a_thread_of_its_own(self):
         """In a process of its own: devices and threads are fixed when JAX first computes."""
         program = (

@@ -221,11 +221,13 @@ def run_steps(
     A loop of no turns instead of a branch, which would copy the outputs; a little slower than ``jax.lax.scan`` where it
     does turn. On a mesh axis one device follows the other.
     """
-    forward = tallying(step)
+    start = (init, ys, totals)
+    if grid.axis is not None:
+        return _device_by_device(step, start, xs, grid, wanted)
     if grid.batch == 1:
         # Without the axis of the batch, so that XLA compiles what it compiles for ``jax.lax.scan``.
         init, xs, ys = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (init, xs, ys))
-        carry, ys, totals = _turns(partial(forward, step), (init, ys, totals), xs, grid, wanted, time=0)
+        carry, ys, totals = _turns(partial(tallying(step), step), (init, ys, totals), xs, grid, wanted, time=0)
         return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
     shared = jax.tree.map(lambda leaf: None if len(leaf) < grid.batch else 0, xs)
 
@@ -233,7 +235,7 @@ def run_steps(
         x = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < grid.batch else leaf, x)
         return *jax.vmap(step, in_axes=(0, shared))(carry, x), ()
 
-    return _turns(batched, (init, ys, totals), xs, grid, wanted, time=1)
+    return _turns(batched, start, xs, grid, wanted, time=1)
 
 
 def _turns(
@@ -244,23 +246,31 @@ def _turns(
     wanted: Bool[Array, ""],
     time: int,
 ) -> tuple[Tree, Tree, Tree]:
-    """The loop over the rows of this device, when it is its turn."""
-    length = grid.lanes * grid.block
+    """The loop over all rows, or over none."""
 
     def one(index: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
-        row = length - 1 - index if grid.reverse else index
+        row = grid.length - 1 - index if grid.reverse else index
         take = partial(jax.lax.dynamic_index_in_dim, index=row, axis=time, keepdims=False)
         put = partial(jax.lax.dynamic_update_index_in_dim, index=row, axis=time)
         carry, y, share = step(state[0], jax.tree.map(take, xs))
         return carry, jax.tree.map(put, state[1], y), jax.tree.map(jnp.add, state[2], share)
 
-    if grid.axis is None:
-        return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, start)
-    axis = grid.axis
+    return jax.lax.fori_loop(0, jnp.where(wanted, grid.length, 0), one, start)
+
+
+def _device_by_device(
+    step: Step, start: tuple[Tree, Tree, Tree], xs: Tree, grid: Grid, wanted: Bool[Array, ""]
+) -> tuple[Tree, Tree, Tree]:
+    """``jax.lax.scan`` over the rows of each device, when it is its turn, if it is wanted."""
+    axis = str(grid.axis)
+
+    def whole(state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
+        carry, ys, totals = scan_steps(step, state[0], xs, grid.lanes * grid.block, reverse=grid.reverse)
+        return carry, ys, jax.tree.map(jnp.add, state[2], totals)
 
     def turn(index: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
         mine = jax.lax.axis_index(axis) == (grid.devices - 1 - index if grid.reverse else index)
-        carry, ys, totals = jax.lax.fori_loop(0, jnp.where(mine, length, 0), one, state)
+        carry, ys, totals = jax.lax.cond(mine, whole, lambda state: state, state)
         sent = jax.tree.map(lambda leaf: jax.lax.psum(jnp.where(mine, leaf, jnp.zeros_like(leaf)), axis), carry)
         return sent, ys, totals
 

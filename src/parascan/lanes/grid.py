@@ -47,7 +47,12 @@ class Grid(NamedTuple):
 
         Done outside of loops: inside, XLA would divide every element's index anew.
         """
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, self.block, *leaf.shape[2:]), xs)
+
+        def one(leaf: Array) -> Array:
+            blocks = leaf.shape[0] * leaf.shape[1] // self.block
+            return leaf.reshape(blocks, self.block, *leaf.shape[2:])
+
+        return jax.tree.map(one, xs)
 
     def take(self, blocks: Tree, step: Int[Array, ""]) -> Tree:
         """The inputs ``[..., N P]`` of one step of every block."""
@@ -71,7 +76,7 @@ class Grid(NamedTuple):
 
     def joined(self, ys: Tree) -> Tree:
         """Outputs ``[N, P B, ...]``."""
-        return jax.tree.map(lambda leaf: leaf.reshape(self.batch, -1, *leaf.shape[2:]), ys)
+        return jax.tree.map(lambda leaf: leaf.reshape(self.batch, self.lanes * self.block, *leaf.shape[2:]), ys)
 
     def spread(self, init: Tree) -> Tree:
         """Every lane's state when all start from the initial one, ``[N, ...]``."""

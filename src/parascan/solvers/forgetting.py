@@ -1,16 +1,12 @@
 """Blocks of steps side by side for systems that forget their start, with the sequential loop for all others."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 from jax.sharding import Mesh
 
+from .._devices import automatic
 from .base import AbstractSolver
-
-
-def _automatic(mesh: Any) -> Any:
-    """The mesh without explicit axes: how arrays are spread is decided here, not carried in their types."""
-    return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
 
 
 class Forgetting(AbstractSolver):
@@ -48,7 +44,7 @@ class Forgetting(AbstractSolver):
     """
 
     blocks: int | None = eqx.field(static=True, default=None)
-    mesh: Mesh | None = eqx.field(static=True, default=None, converter=_automatic)
+    mesh: Mesh | None = eqx.field(static=True, default=None, converter=automatic)
     trial: int | None = eqx.field(static=True, default=None)
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
 
