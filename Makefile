@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 RECORDINGS := $(VENV)/.recordings
+FLOWS := $(VENV)/.flows
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: help setup test fuzz demo paper paper-page train-demo bench lint types lock clean
@@ -42,7 +43,7 @@ demo: setup
 	@$(BIN)/parascan reproduce table1 --size demo
 
 # Points that are stored are not measured again, so an interrupted run goes on with the same command.
-paper: setup
+paper: $(FLOWS)
 	@$(BIN)/parascan reproduce all
 
 paper-page: setup
@@ -86,6 +87,11 @@ $(INSTALLED): $(LOCKED) pyproject.toml
 $(RECORDINGS): requirements-data.lock $(INSTALLED)
 	@echo "Installing the recordings (6 MB)"
 	@$(PIP) install --quiet --no-deps -r requirements-data.lock 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@touch $@
+
+$(FLOWS): requirements-flows.lock $(INSTALLED)
+	@echo "Installing the flows of dysts (120 MB)"
+	@$(PIP) install --quiet --no-deps -r requirements-flows.lock 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
 	@touch $@
 
 # Resolved on the oldest supported Python, so that no pin is too new for it; without the address of any package index.

@@ -133,6 +133,15 @@ def test_claims_on_flows_hold_and_break():
         assert verdicts(flows.claims(flow_dataset(**change)))[place] is Verdict.missed, place
 
 
+def test_an_observer_that_only_cannot_forget_is_explained():
+    dataset = flow_dataset()
+    dataset["exponent"][1, 1] = 0.0
+    missed = flows.claims(dataset)[1]
+    assert missed.verdict is Verdict.explained
+    assert "other" in missed.explanation
+    assert "lorenz" not in missed.explanation
+
+
 def test_a_flow_that_no_step_keeps_finite_is_left_out():
     lost = {**{f"{name}_{kind}": np.nan for name in ("exponent", "forecast", "updates") for kind in flows.KINDS}}
     dataset = flow_dataset()

@@ -35,6 +35,9 @@ MOST_COORDINATES = 10
 SLOW = 10
 """Updates up to which a flow has hardly moved from its start within T."""
 
+NEUTRAL = 1e-9
+"""Conditional exponent up to which an observer neither forgets nor departs, per unit of time."""
+
 E_FOLDINGS = 5
 """Logarithm of the growth of a perturbation over T from which a flow counts as unpredictable there."""
 
@@ -149,6 +152,7 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
         between(
             f"of {kept.flow.size} flows, share with an observer of one or two coordinates that synchronizes", 0.9, 1.0,
             float(synchronized.mean()), published="all nine", tolerance="at least 0.9",
+            explanation=_neutral(observer.exponent),
         ),
         between(
             f"observers with fewer updates than their flow, share of those whose flow takes more than {SLOW}", 0.9,
@@ -166,6 +170,17 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
         ),
         _forecasts(kept),
     )  # fmt: skip
+
+
+def _neutral(exponents: "xarray.DataArray") -> str:
+    """Why some observers do not synchronize, where every one of them is neither stable nor unstable."""
+    left = exponents.where(exponents >= 0, drop=True)
+    if not left.size or bool((left > NEUTRAL).any()):
+        return ""
+    names = ", ".join(str(name) for name in left.flow.values)
+    return (
+        f"conditional exponent 0 of {names}: what is not measured there has a rate of change that does not depend on it"
+    )
 
 
 def _forecasts(kept: "xarray.Dataset") -> Claim:
