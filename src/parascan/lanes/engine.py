@@ -10,7 +10,7 @@ after the other, in the same program.
 import abc
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -36,6 +36,9 @@ PUNCTUAL, NEARLY = 0.8, 0.85
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
+
+State: TypeAlias = tuple[Tree, Tree, Tree]
+"""Carry, outputs and totals."""
 
 
 class AbstractTally(eqx.Module):
@@ -127,7 +130,8 @@ def run_blocks(
     def one_by_one() -> tuple[Tree, Tree, Tree]:
         if grid.axis is None:
             return scan_steps(step, init, xs, grid.length, reverse=grid.reverse)
-        return run_steps(step, init, xs, grid, grid.joined(grid.room(y)), zero, jnp.asarray(True))
+        start = init, grid.joined(grid.room(y)), zero
+        return _device_by_device(partial(_scan_if, step, xs, grid), start, grid, jnp.asarray(True))
 
     return jax.lax.cond(forgets, side_by_side, one_by_one)
 
@@ -221,9 +225,6 @@ def run_steps(
     A loop of no turns instead of a branch, which would copy the outputs; a little slower than ``jax.lax.scan`` where it
     does turn. On a mesh axis one device follows the other.
     """
-    start = (init, ys, totals)
-    if grid.axis is not None:
-        return _device_by_device(step, start, xs, grid, wanted)
     if grid.batch == 1:
         # Without the axis of the batch, so that XLA compiles what it compiles for ``jax.lax.scan``.
         init, xs, ys = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (init, xs, ys))
@@ -235,42 +236,52 @@ def run_steps(
         x = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < grid.batch else leaf, x)
         return *jax.vmap(step, in_axes=(0, shared))(carry, x), ()
 
-    return _turns(batched, start, xs, grid, wanted, time=1)
+    return _turns(batched, (init, ys, totals), xs, grid, wanted, time=1)
 
 
 def _turns(
     step: Callable[[Tree, Tree], tuple[Tree, Tree, Tree]],
-    start: tuple[Tree, Tree, Tree],
+    start: State,
     xs: Tree,
     grid: Grid,
     wanted: Bool[Array, ""],
     time: int,
-) -> tuple[Tree, Tree, Tree]:
-    """The loop over all rows, or over none."""
+) -> State:
+    """The loop over the rows of each device."""
+    length = grid.lanes * grid.block
 
-    def one(index: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
-        row = grid.length - 1 - index if grid.reverse else index
+    def one(index: Array, state: State) -> State:
+        row = length - 1 - index if grid.reverse else index
         take = partial(jax.lax.dynamic_index_in_dim, index=row, axis=time, keepdims=False)
         put = partial(jax.lax.dynamic_update_index_in_dim, index=row, axis=time)
         carry, y, share = step(state[0], jax.tree.map(take, xs))
         return carry, jax.tree.map(put, state[1], y), jax.tree.map(jnp.add, state[2], share)
 
-    return jax.lax.fori_loop(0, jnp.where(wanted, grid.length, 0), one, start)
+    def rows(wanted: Bool[Array, ""], state: State) -> State:
+        return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, state)
+
+    return rows(wanted, start) if grid.axis is None else _device_by_device(rows, start, grid, wanted)
 
 
-def _device_by_device(
-    step: Step, start: tuple[Tree, Tree, Tree], xs: Tree, grid: Grid, wanted: Bool[Array, ""]
-) -> tuple[Tree, Tree, Tree]:
-    """``jax.lax.scan`` over the rows of each device, when it is its turn, if it is wanted."""
-    axis = str(grid.axis)
+def _scan_if(step: Step, xs: Tree, grid: Grid, wanted: Bool[Array, ""], state: State) -> State:
+    """``jax.lax.scan`` over the rows of this device, if it is wanted; beside blocks a loop of no turns copies less."""
 
-    def whole(state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
+    def scanned() -> State:
         carry, ys, totals = scan_steps(step, state[0], xs, grid.lanes * grid.block, reverse=grid.reverse)
         return carry, ys, jax.tree.map(jnp.add, state[2], totals)
 
-    def turn(index: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
+    return jax.lax.cond(wanted, scanned, lambda: state)
+
+
+def _device_by_device(
+    rows: Callable[[Bool[Array, ""], State], State], start: State, grid: Grid, wanted: Bool[Array, ""]
+) -> State:
+    """What takes the rows of a device if it is its turn, for one device after the other."""
+    axis = str(grid.axis)
+
+    def turn(index: Array, state: State) -> State:
         mine = jax.lax.axis_index(axis) == (grid.devices - 1 - index if grid.reverse else index)
-        carry, ys, totals = jax.lax.cond(mine, whole, lambda state: state, state)
+        carry, ys, totals = rows(mine, state)
         sent = jax.tree.map(lambda leaf: jax.lax.psum(jnp.where(mine, leaf, jnp.zeros_like(leaf)), axis), carry)
         return sent, ys, totals
 
