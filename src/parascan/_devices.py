@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-from typing import Any
 
 import jax
 from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ._types import Tree
+from .solvers.forgetting import automatic
 
 THREADS = "xla_cpu_multi_thread_eigen"
 """Flag of XLA: whether operations on one device may use several threads."""
@@ -56,11 +56,6 @@ def every_core(count: int | None = None) -> Mesh:
             "the first computation, or the environment variable JAX_NUM_CPU_DEVICES."
         )
     return Mesh(devices[:wanted], ("time",))
-
-
-def automatic(mesh: Any) -> Any:
-    """The mesh without explicit axes: how arrays are spread is decided here, not carried in their types."""
-    return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
 
 
 def placed(init: Tree, xs: Tree, mesh: Mesh | None) -> tuple[Tree, Tree]:

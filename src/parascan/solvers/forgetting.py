@@ -1,12 +1,16 @@
 """Blocks of steps side by side for systems that forget their start, with the sequential loop for all others."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jax.sharding import Mesh
 
-from .._devices import automatic
 from .base import AbstractSolver
+
+
+def automatic(mesh: Any) -> Any:
+    """The mesh without explicit axes: how arrays are spread is decided here, not carried in their types."""
+    return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
 
 
 class Forgetting(AbstractSolver):
