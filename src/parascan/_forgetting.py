@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
 from ._adjoint import attach
@@ -15,7 +16,7 @@ from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
 from ._signature import Signature
 from ._types import Tree
-from .lanes import Layout, adjoint_pays, operations, scan_blocks, unrewarding, unsuited
+from .lanes import Layout, adjoint_pays, operations, scan_blocks, small, unrewarding, unsuited
 from .solvers import Forgetting
 
 
@@ -32,8 +33,7 @@ def why_not(signature: Signature, solver: Forgetting) -> str | None:
     closed = jax.make_jaxpr(signature.step)(signature.init, x)
     if solver.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
         return reason
-    layout = Layout(signature.length, signature.layout.size, operations(closed), False, solver.mesh, solver.blocks)
-    if layout.grid(1) is None:
+    if _layout(signature, solver, closed, 1, reverse=False).grid(1) is None:
         return "it is short, or its length has no fitting divisor"
     return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
 
@@ -51,12 +51,16 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *,
         ValueError: a discrete carry leaf depends on a floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
-    work = operations(problem.step.closed)
-    layout = Layout(
-        signature.length, signature.layout.size, work, reverse, solver.mesh, solver.blocks, batch, solver.trial
-    )
+    layout = _layout(signature, solver, problem.step.closed, batch, reverse=reverse)
     problem = problem.stepping(problem.step.with_values())
     return _evaluate(_Call(problem, signature.init, signature.xs), layout)
+
+
+def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
+    """What is fixed about a run of a step."""
+    length, size = signature.length, signature.layout.size
+    facts = operations(closed), reverse, solver.mesh, solver.blocks, batch, solver.trial, small(closed, size)
+    return Layout(length, size, *facts)
 
 
 class _LaneStep(eqx.Module):

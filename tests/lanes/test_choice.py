@@ -58,3 +58,38 @@ def test_sequences_of_a_millisecond_are_left_alone(units, length):
     closed = jax.make_jaxpr(lambda s, x: jnp.tanh(W @ s + x))(jnp.zeros(units), jnp.zeros(units))
     assert unrewarding(closed, length // 2, units) == "its steps are few and small"
     assert unrewarding(closed, length, units) is None
+
+
+def rewarding(step, length, size=2, dtype=jnp.float32):
+    closed = jax.make_jaxpr(lambda s, x: (step(s, x),) * 2)(jnp.zeros(size, dtype), jnp.zeros(size, dtype))
+    return unrewarding(closed, length, size)
+
+
+def test_small_steps_are_few_by_what_they_wait_for():
+    """A tanh alone waits some ten nanoseconds, whatever the number of entries; a sum hardly any."""
+    assert rewarding(lambda s, x: jnp.tanh(s + x), 100_000) is None
+    assert rewarding(lambda s, x: jnp.tanh(s + x), 50_000) == "its steps are few and small"
+    assert rewarding(lambda s, x: 0.9 * s + x, 200_000) == "its steps are few and small"
+    assert rewarding(lambda s, x: jnp.tanh(s + x), 10_000, size=1) is None
+
+
+def test_small_steps_that_gain_nothing_are_left_alone():
+    """What is moved into lanes and out again, and functions that are called for each entry anyway."""
+    assert rewarding(lambda s, x: 0.9 * s + x, 1_000_000) == "it computes little for what it reads and writes"
+    with jax.enable_x64(True):
+        called = rewarding(lambda s, x: jnp.sin(jnp.sin(s) + x), 200_000, dtype=jnp.float64)
+        assert called == "it computes little for what it reads and writes"
+        assert rewarding(lambda s, x: jnp.tanh(jnp.tanh(s) + x), 200_000, dtype=jnp.float64) is None
+
+
+def test_a_power_may_be_a_few_products():
+    """XLA makes products of a power whose exponent it knows: 16 nanoseconds of a step with five of them."""
+    assert rewarding(lambda s, x: jnp.power(jnp.power(s, 4.0) + x, 2.5), 100_000) is not None
+
+
+def test_small_steps_take_few_lanes():
+    """Their rows cost little to set out, and long blocks leave room for a long memory."""
+    assert chosen(100_000, 2, work=30.0) == 400
+    assert choose_lanes(100_000, 2, 30.0, platform="cpu", small=True) == 32
+    assert choose_lanes(10_000, 1, 30.0, platform="cpu", small=True) == 16
+    assert choose_patience(3125, 32, 30.0, platform="cpu", small=True).most == 3125 // 6

@@ -5,6 +5,7 @@ from .choice import SHORTEST_BLOCK, TRIAL_SHARE, adjoint_pays, choose_lanes, lan
 from .engine import AbstractTally
 from .evaluate import Layout, scan_blocks, tally_blocks
 from .probe import coupling_rows, fill_rows
+from .small_steps import small
 from .suitability import unrewarding, unsuited
 from .work import costly, operations
 
@@ -23,6 +24,7 @@ __all__ = [
     "merged",
     "operations",
     "scan_blocks",
+    "small",
     "tally_blocks",
     "unrewarding",
     "unsuited",

@@ -21,6 +21,10 @@ LANES_ON_CPU = ((4, 512), (8, 256), (32, 64), (2**62, 32))
 LANES_OF_HEAVY_STEPS = ((64, 64), (2**62, 32))
 """The same for steps that compute much for each entry, whose products are better the wider they are."""
 
+LANES_OF_SMALL_STEPS, FEW_NUMBERS = 32, 2**16
+"""The same for small steps without products, whose rows cost little to set out; half as many of single numbers, in
+sequences up to a length: XLA compiles the whole search for a memory into one loop then."""
+
 LANES_IN_ONE_SET = 32
 """Lanes above which rows a multiple of a page apart, which share few places of a cache, push one another out."""
 
@@ -60,6 +64,9 @@ BATCH_OF_ADJOINTS = 8
 LONGEST_PART = 3
 """One in so many rows of a block is the most in which a system may forget its start."""
 
+LONGEST_PART_OF_SMALL_STEPS = 6
+"""The same for small steps: of their rows, which outputs hardly add to, the search takes the larger part."""
+
 GAIN, GAIN_WHERE_NEAR = 2.5, 1.3
 """How many times as fast many lanes are as one after the other, when they forget at once (1.9 to 5, and 1.3 to 1.9)."""
 
@@ -74,7 +81,13 @@ TRIAL_SHARE = 0.02
 
 
 def choose_lanes(
-    length: int, size: int, work: float, batch: int = 1, devices: int = 1, platform: str | None = None
+    length: int,
+    size: int,
+    work: float,
+    batch: int = 1,
+    devices: int = 1,
+    platform: str | None = None,
+    small: bool = False,
 ) -> int:
     """Blocks for each sequence on each device, or 0 where one step after the other is the better way.
 
@@ -87,6 +100,7 @@ def choose_lanes(
         batch: N, sequences that run at once.
         devices: over which each sequence is spread.
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of the default backend when None.
+        small: whether the step is small, without products of matrices.
     """
     if length < SHORTEST or size == 0:
         return 0
@@ -95,6 +109,8 @@ def choose_lanes(
         heavy = size > 8 and work >= WORTH_A_COPY * size
         table = LANES_OF_HEAVY_STEPS if heavy else LANES_ON_CPU
         alone = next(lanes for bound, lanes in table if size <= bound)
+        if small:
+            alone = LANES_OF_SMALL_STEPS // (2 if size == 1 and length <= FEW_NUMBERS else 1)
         together = max(alone, LANES_OF_A_BATCH // devices) if heavy or size <= LARGE else alone
         most = min(alone, together // batch)
         single = FEWEST_LANES_WHERE_NEAR if near(work) else FEWEST_LANES
@@ -153,7 +169,9 @@ class Patience(NamedTuple):
     most: int
 
 
-def choose_patience(block: int, lanes: int, work: float, batch: int = 1, platform: str | None = None) -> Patience:
+def choose_patience(
+    block: int, lanes: int, work: float, batch: int = 1, platform: str | None = None, small: bool = False
+) -> Patience:
     """Rows in which a system may forget its start, so that little is lost on those that do not.
 
     Args:
@@ -162,8 +180,10 @@ def choose_patience(block: int, lanes: int, work: float, batch: int = 1, platfor
         work: operations of a step, as ``operations`` counts them.
         batch: N, sequences that run at once.
         platform: as for ``choose_lanes``.
+        small: as for ``choose_lanes``.
     """
-    allowed, most = TRIAL_SHARE * lanes * block, block // LONGEST_PART
+    allowed = TRIAL_SHARE * lanes * block
+    most = block // (LONGEST_PART_OF_SMALL_STEPS if small else LONGEST_PART)
     if (platform or jax.default_backend()) == "cpu":
         gain = (GAIN_WHERE_NEAR if near(work) else GAIN) * min(_value(lanes * batch) / _value(LANES_IN_ONE_SET), 1)
         most = min(most, int(block * max(gain / LEAST_GAIN - 1, 0) / COST_OF_FORGETTING))

@@ -118,8 +118,10 @@ def run_blocks(
 
     def attempt(before: _Attempt) -> _Attempt:
         states, ends, ys, totals = jax.lax.fori_loop(0, 2, fill, (before.states, before.ends, before.ys, zero))
-        agreed = _everywhere(judge(before.states, states) <= tolerance(init), grid)
-        return _Attempt(states, ends, ys, totals, agreed, before.left - 1)
+        distance = judge(before.states, states)
+        # Where states leave the finite numbers, no second run would agree either.
+        left = jnp.where(_everywhere(jnp.isfinite(distance), grid), before.left - 1, 0)
+        return _Attempt(states, ends, ys, totals, _everywhere(distance <= tolerance(init), grid), left)
 
     def side_by_side() -> tuple[Tree, Tree, Tree]:
         first = _Attempt(states, states, grid.room(y), zero, jnp.asarray(False), jnp.int32(PASSES))

@@ -32,6 +32,7 @@ class Layout(eqx.Module):
         batch: sequences that are known to run at once.
         trial: steps after which a system that is not on its way to forget is given up; None for as many as take a small
             part of the sequential time.
+        small: whether the step is small, without products of matrices.
     """
 
     length: int = eqx.field(static=True)
@@ -42,6 +43,7 @@ class Layout(eqx.Module):
     lanes: int | None = eqx.field(static=True, default=None)
     batch: int = eqx.field(static=True, default=1)
     trial: int | None = eqx.field(static=True, default=None)
+    small: bool = eqx.field(static=True, default=False)
 
     @property
     def devices(self) -> int:
@@ -57,7 +59,8 @@ class Layout(eqx.Module):
         """How a batch of sequences is cut, or None for one step after the other."""
         lanes = self.lanes
         if lanes is None:
-            lanes = choose_lanes(self.length, self.size, self.work, batch, self.devices, self.platform)
+            sizes = self.length, self.size, self.work, batch, self.devices
+            lanes = choose_lanes(*sizes, self.platform, self.small)
         block = self.length // max(lanes * self.devices, 1)
         if lanes == 0 or block == 0:
             return None
@@ -152,7 +155,7 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
 
 def _patience(layout: Layout, grid: Grid) -> Patience:
     """How long the system may take to forget its start."""
-    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform)
+    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.small)
     # Who names the number of blocks, or has measured, knows that they are a gain.
     most = chosen.most if layout.lanes is None and layout.trial is None else grid.block // LONGEST_PART
     return Patience(chosen.trial if layout.trial is None else layout.trial, most)

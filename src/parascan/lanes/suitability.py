@@ -7,11 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
+from .small_steps import small, times_of
 from .work import equations, operations, step_time
 
 LEAST_TIME = 1.6e6
 """Nanoseconds of a whole sequence on one core below which the price of finding out that nothing is gained shows: some
 50 microseconds, and four rows of all lanes."""
+
+LEAST_TIME_OF_SMALL, LEAST_TIME_OF_NUMBERS = 1e6, 1.2e5
+"""The same for small steps without products, whose times are better known, and for the least of those of single
+numbers, of which XLA compiles the whole search for a memory into one loop: 10 microseconds."""
+
+FEW_MOVES, FEW_NANOSECONDS = 6, 20
+"""Entries of inputs, state and outputs, and time of a step, up to which it does."""
+
+LEAST_GAIN = 2.0
+"""How many times as fast lanes of small steps must be, before what it costs to forget the start."""
 
 WORTH_A_MOVE = ((8, 4), (2**62, 8))
 """Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain, for
@@ -51,11 +62,19 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
     if jax.default_backend() != "cpu":
         return None
     work = operations(closed)
-    products = sum(eqn.primitive.name == "dot_general" for eqn in equations(closed.jaxpr))
-    if length * step_time(work, products) < LEAST_TIME:
-        return "its steps are few and small"
     moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
-    if work < next(least for bound, least in WORTH_A_MOVE if size <= bound) * moved:
+    if small(closed, size):
+        alone, among = times_of(closed, length)
+        taken, rewarding = length * alone, alone >= LEAST_GAIN * among
+        least_step = size == 1 and moved <= FEW_MOVES and alone <= FEW_NANOSECONDS
+        least = LEAST_TIME_OF_NUMBERS if least_step else LEAST_TIME_OF_SMALL
+    else:
+        products = sum(eqn.primitive.name == "dot_general" for eqn in equations(closed.jaxpr))
+        taken, least = length * step_time(work, products), LEAST_TIME
+        rewarding = work >= next(each for bound, each in WORTH_A_MOVE if size <= bound) * moved
+    if taken < least:
+        return "its steps are few and small"
+    if not rewarding:
         return "it computes little for what it reads and writes"
     reduced = sum(
         int(np.prod(eqn.invars[0].aval.shape))

@@ -18,7 +18,10 @@ from .rates import Rates
 from .timing import seconds_of
 
 ROWS = 64
-"""Steps that every lane of a pilot takes."""
+"""Steps that every lane of a pilot takes, at least."""
+
+STEPS_OF_ROWS = 2**15
+"""Steps that the lanes of a pilot take together, where they may take more: a call sets out for as long as many rows."""
 
 STEPS_ALONE = 2**15
 """Steps of the sequential pilot, at most."""
@@ -91,12 +94,13 @@ def measure_row(recurrence: Recurrence, rates: Rates, lanes: int) -> float:
         rates: of the machine.
         lanes: their number.
     """
-    pilot = first_steps(recurrence, lanes * ROWS)
+    rows = max(min(STEPS_OF_ROWS, recurrence.length) // lanes, ROWS)
+    pilot = first_steps(recurrence, lanes * rows)
 
     def run(pilot: Recurrence) -> tuple[Array, Array]:
         return fill_rows(StateStep(pilot), pilot.initial, pilot.inputs, pilot.length, lanes)
 
-    return _beyond_call(seconds_of(run, pilot), rates) / ROWS
+    return _beyond_call(seconds_of(run, pilot), rates) / rows
 
 
 def measure_blocks(recurrence: Recurrence, workload: Workload, blocks: int, trial: int) -> float:

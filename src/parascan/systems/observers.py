@@ -27,8 +27,9 @@ class ObserverStep(eqx.Module):
 
     def __call__(self, state: State, x: State) -> State:
         """The next state of the observer from the flow's state before the same step."""
-        measured = np.asarray(self.substituted, int)
-        state = state.at[measured].set(x[measured])
+        # A choice by a mask: XLA takes ten times as long to set entries by their numbers, as a scatter, on a CPU.
+        measured = np.isin(np.arange(state.size), self.substituted)
+        state = jnp.where(measured, x, state)
         rate = self.field(state)
         if self.measurement is not None and self.gain is not None:
             innovation = jnp.matmul(self.measurement, x - state, precision="highest")
