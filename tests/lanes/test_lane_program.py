@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from parascan.lanes import program
 from parascan.lanes.lazy import add_into
 from parascan.lanes.program import over_lanes, with_known
 
@@ -53,8 +54,14 @@ FUNCTIONS = {
 }
 
 
+@pytest.fixture
+def products(monkeypatch):
+    """No product is written as a sum, as if all were large."""
+    monkeypatch.setattr(program, "FEW_ENTRIES", 0)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_lanes_are_those_of_vmap(name, getkey):
+def test_lanes_are_those_of_vmap(name, getkey, products):
     function = FUNCTIONS[name]
     s, x = jax.random.normal(getkey(), (LANES, 4)), jax.random.normal(getkey(), (LANES, 4))
     lanes = over_lanes(function, (True, True), s[0], x[0])
@@ -62,7 +69,20 @@ def test_lanes_are_those_of_vmap(name, getkey):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), given, jax.vmap(function)(s, x))
 
 
-def test_what_is_alike_for_all_lanes_is_computed_once(getkey):
+@pytest.mark.parametrize("name", ["matrix first", "matrix last", "matrix state", "cell"])
+def test_small_products_are_sums(name, getkey):
+    """XLA joins a sum with what surrounds it, and a product is a loop of its own."""
+    function = FUNCTIONS[name]
+    s, x = jax.random.normal(getkey(), (LANES, 4)), jax.random.normal(getkey(), (LANES, 4))
+    lanes = over_lanes(function, (True, True), s[0], x[0])
+    given = jnp.moveaxis(lanes(s.T, x.T), -1, 0)
+    np.testing.assert_allclose(given, jax.vmap(function)(s, x), rtol=1e-5, atol=1e-5)
+    products = [eqn for eqn in jax.make_jaxpr(lanes)(s.T, x.T).eqns if eqn.primitive.name == "dot_general"]
+    # Weights of 12 by 4 and states of two axes are products as before.
+    assert bool(products) == (name in ("matrix state", "cell"))
+
+
+def test_what_is_alike_for_all_lanes_is_computed_once(products):
     def function(weights, s):
         return jnp.tanh(weights @ weights) @ s
 
@@ -75,7 +95,7 @@ def test_what_is_alike_for_all_lanes_is_computed_once(getkey):
     assert shapes == [(4, 4), (4, LANES)]
 
 
-def test_products_keep_the_lanes_last(getkey):
+def test_products_keep_the_lanes_last(products):
     """A transposition in the loop would cost as much as the product."""
 
     def function(weights, s, x):

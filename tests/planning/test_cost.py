@@ -12,6 +12,7 @@ from parascan._problem import ScanProblem
 from parascan._signature import resolve
 from parascan.planning import Rates, built_in, cache_file, calibrate, calibration, known_rates
 from parascan.planning.cost import (
+    CALLS,
     StepCost,
     forgetting_seconds,
     iterative_seconds,
@@ -57,13 +58,13 @@ def test_times_follow_from_their_parts():
     w = workload()
     assert sequential_seconds(w, STEP, RATES) == pytest.approx(RATES.call + 4096 * 1e-8)
     # 64 rows of 64 lanes, and ten with the eight lanes that find out.
-    expected = 4 * RATES.call + 10 * (1e-7 + 72 * 2e-9) + 64 * (1e-7 + 64 * 2e-9)
+    expected = CALLS * RATES.call + 10 * (1e-7 + 72 * 2e-9) + 64 * (1e-7 + 64 * 2e-9)
     assert forgetting_seconds(w, STEP, RATES, 64, 10) == pytest.approx(expected)
     links = RATES.links["sequential"].seconds(4096, 4, 16)
     assert links == pytest.approx(4096 * (4.9e-9 + 16 * 2e-10))
     update = (1e-7 + 4096 * 2e-9) + 1e-7 + 4 * 1e-9 * 4096 + links
     assert update_seconds(w, STEP, RATES, ps.deer()) == pytest.approx(update)
-    whole = 4 * RATES.call + 3 * update + (1e-7 + 4096 * 2e-9)
+    whole = CALLS * RATES.call + 3 * update + (1e-7 + 4096 * 2e-9)
     assert iterative_seconds(w, STEP, RATES, ps.deer(), 3) == pytest.approx(whole)
 
 

@@ -22,8 +22,8 @@ LANES_OF_HEAVY_STEPS = ((64, 64), (2**62, 32))
 """The same for steps that compute much for each entry, whose products are better the wider they are."""
 
 LANES_OF_SMALL_STEPS, FEW_NUMBERS = 32, 2**16
-"""The same for small steps without products, whose rows cost little to set out; half as many of single numbers, in
-sequences up to a length: XLA compiles the whole search for a memory into one loop then."""
+"""The same for small steps without large products, whose rows cost little to set out; half as many of single numbers,
+in sequences up to a length: XLA compiles the whole search for a memory into one loop then."""
 
 LANES_IN_ONE_SET = 32
 """Lanes above which rows a multiple of a page apart, which share few places of a cache, push one another out."""
@@ -100,7 +100,7 @@ def choose_lanes(
         batch: N, sequences that run at once.
         devices: over which each sequence is spread.
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of the default backend when None.
-        small: whether the step is small, without products of matrices.
+        small: whether the step is small, without large products.
     """
     if length < SHORTEST or size == 0:
         return 0
@@ -182,11 +182,12 @@ def choose_patience(
         platform: as for ``choose_lanes``.
         small: as for ``choose_lanes``.
     """
-    allowed = TRIAL_SHARE * lanes * block
-    most = block // (LONGEST_PART_OF_SMALL_STEPS if small else LONGEST_PART)
+    allowed, most = TRIAL_SHARE * lanes * block, block // LONGEST_PART
     if (platform or jax.default_backend()) == "cpu":
         gain = (GAIN_WHERE_NEAR if near(work) else GAIN) * min(_value(lanes * batch) / _value(LANES_IN_ONE_SET), 1)
         most = min(most, int(block * max(gain / LEAST_GAIN - 1, 0) / COST_OF_FORGETTING))
+        if small:
+            most = min(most, block // LONGEST_PART_OF_SMALL_STEPS)
         # Measured on one core: a row takes that much longer with twins and looks at them, and a microsecond to set out.
         step = step_time(work)
         allowed *= step / (1.6 * lanes * batch * step / gain + 1000)

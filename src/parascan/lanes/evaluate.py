@@ -32,7 +32,7 @@ class Layout(eqx.Module):
         batch: sequences that are known to run at once.
         trial: steps after which a system that is not on its way to forget is given up; None for as many as take a small
             part of the sequential time.
-        small: whether the step is small, without products of matrices.
+        small: whether the step is small, without large products.
     """
 
     length: int = eqx.field(static=True)

@@ -6,7 +6,9 @@ and a matrix product then becomes a product with a short inner axis. Here it sta
 multiplied again is not written out (``lazy``).
 """
 
+import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import jax
@@ -56,6 +58,10 @@ MOVES: dict[str, Callable[[Any, int], dict[str, Any]]] = {
 
 Their rules under ``jax.vmap`` put that axis first, and everything after them.
 """
+
+
+FEW_ENTRIES, FEW_TERMS = 16, 4
+"""Entries and columns of a weight up to which its product is written as a sum: XLA joins that with what surrounds it."""
 
 
 def over_lanes(
@@ -231,6 +237,9 @@ def _product(eqn: Any, first: Any, second: Any, state: int) -> Array:
     if not of_weight[1]:
         weight = jnp.moveaxis(weight, of_weight[0], range(-len(of_weight[0]), 0))
         of_weight[0] = range(weight.ndim - len(of_weight[0]), weight.ndim)
+    if written_as_a_sum(eqn):
+        terms = [weight[..., index, None] * lanes[index] for index in range(weight.shape[-1])]
+        return reduce(jnp.add, terms)
     turned = {**eqn.params, "dimension_numbers": ((of_weight[0], of_state[0]), (of_weight[1], of_state[1]))}
     (out,) = _bind(eqn, turned, (weight, lanes))
     if state == 1:
@@ -239,6 +248,20 @@ def _product(eqn: Any, first: Any, second: Any, state: int) -> Array:
     batch = len(of_weight[1])
     free = weight.ndim - len(of_weight[0]) - batch
     return jnp.moveaxis(out, range(batch, batch + free), range(out.ndim - 1 - free, out.ndim - 1))
+
+
+def written_as_a_sum(eqn: Any) -> bool:
+    """Whether a product is one of a vector with a vector or small matrix, all of one dtype.
+
+    Args:
+        eqn: a ``dot_general``.
+    """
+    avals = [var.aval for var in (*eqn.invars, *eqn.outvars)]
+    (contracted, _), (batch, _) = eqn.params["dimension_numbers"]
+    shapes = sorted((aval.shape for aval in avals[:2]), key=len)
+    few = len(shapes[0]) == len(contracted) == 1 and len(shapes[1]) <= 2 and not batch
+    few = few and shapes[0][0] <= FEW_TERMS and math.prod(shapes[1]) <= FEW_ENTRIES
+    return few and len({aval.dtype for aval in avals}) == 1
 
 
 def _bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Array]:

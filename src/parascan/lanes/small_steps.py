@@ -1,4 +1,4 @@
-"""What a small step without products of matrices takes, alone and among many lanes; by counting, without a clock.
+"""What a small step without large products takes, alone and among many lanes; by counting, without a clock.
 
 Alone it waits for one operation after the other; among lanes these overlap, and what counts is how much is moved. Rates
 from steps of 1 to 8 entries over sequences of 2 10^4 to 10^6 steps, on one core of an AMD EPYC.
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
+from .program import written_as_a_sum
 from .work import COSTLY, MOVING, equations
 
 SMALL = 8
@@ -22,6 +23,13 @@ LATENCY, LATENCY_OF_COSTLY = 0.25, 10.0
 
 ENTRY_ALONE, ENTRY_AMONG = 0.04, 0.03
 """Nanoseconds of each further entry of an operation of arithmetic."""
+
+PRODUCT = 2.0
+"""Nanoseconds of each term of a product of a matrix with a vector alone; a single scalar product costs nothing more."""
+
+JOINING, JOINED = frozenset({"concatenate", "stack"}), 1.0
+"""Operations that put entries together, and nanoseconds for each entry among lanes: XLA chooses between the parts anew
+for every entry."""
 
 VECTORIZED = (0.4, 1.3)
 """Nanoseconds for each entry of a costly operation that XLA has vector code for, in single and double precision."""
@@ -55,13 +63,14 @@ class StepTimes(NamedTuple):
 
 
 def small(closed: ClosedJaxpr, size: int) -> bool:
-    """Whether a step has few entries and no product of matrices, other than of single numbers.
+    """Whether a step has few entries and no product but those that lanes write as sums.
 
     Args:
         closed: the step.
         size: D, entries of a state.
     """
-    return size <= SMALL and not any(_is_product(eqn) for eqn in equations(closed.jaxpr))
+    products = (eqn for eqn in equations(closed.jaxpr) if eqn.primitive.name == "dot_general")
+    return size <= SMALL and all(written_as_a_sum(eqn) for eqn in products)
 
 
 def times_of(closed: ClosedJaxpr, length: int) -> StepTimes:
@@ -78,22 +87,30 @@ def times_of(closed: ClosedJaxpr, length: int) -> StepTimes:
     alone = SETTING_OUT
     among = sum(count * rates[_double(aval)] for count, aval in zip(moved, avals, strict=True))
     for eqn in equations(closed.jaxpr):
+        entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
+        if eqn.primitive.name in JOINING:
+            among += entries * JOINED
         if eqn.primitive.name in MOVING:
             continue
-        entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
-        costly = eqn.primitive.name in COSTLY
-        each = _rate_of_costly(eqn) if costly else ENTRY_AMONG
+        if eqn.primitive.name == "dot_general":
+            terms = _terms(eqn)
+            alone += PRODUCT * terms if entries > 1 else 0
+            among += 2 * terms * entries * ENTRY_AMONG
+            continue
+        costly, each = eqn.primitive.name in COSTLY, _rate(eqn)
         among += entries * each
-        if costly and eqn.primitive.name != "pow":
-            alone += LATENCY_OF_COSTLY + entries * each
-        else:
+        if not costly or eqn.primitive.name == "pow":
             # A power may turn out to be a few products, when XLA knows the exponent.
             alone += LATENCY + entries * ENTRY_ALONE
+        else:
+            alone += entries * each + (LATENCY_OF_COSTLY if each < min(CALLED) else 0)
     return StepTimes(alone, among)
 
 
-def _rate_of_costly(eqn: Any) -> float:
-    """Nanoseconds for each entry of a costly operation among lanes."""
+def _rate(eqn: Any) -> float:
+    """Nanoseconds for each entry of an operation among lanes."""
+    if eqn.primitive.name not in COSTLY:
+        return ENTRY_AMONG
     name, double = eqn.primitive.name, _double(eqn.outvars[0].aval)
     called = name in CALLS or (double and name in CALLS_IN_DOUBLE)
     return (CALLED if called else VECTORIZED)[double]
@@ -104,7 +121,7 @@ def _double(aval: Any) -> bool:
     return getattr(aval.dtype, "itemsize", 4) == 8
 
 
-def _is_product(eqn: Any) -> bool:
-    """Whether an operation is a product with more than one term or entry."""
-    sizes = [int(np.prod(var.aval.shape)) for var in (*eqn.invars, *eqn.outvars)]
-    return eqn.primitive.name == "dot_general" and max(sizes) > 1
+def _terms(eqn: Any) -> int:
+    """Terms of each entry of a product."""
+    (contracted, _), _ = eqn.params["dimension_numbers"]
+    return int(np.prod([eqn.invars[0].aval.shape[axis] for axis in contracted]))

@@ -8,14 +8,14 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
 from .small_steps import small, times_of
-from .work import equations, operations, step_time
+from .work import equations, functions_of, operations, step_time
 
 LEAST_TIME = 1.6e6
 """Nanoseconds of a whole sequence on one core below which the price of finding out that nothing is gained shows: some
 50 microseconds, and four rows of all lanes."""
 
 LEAST_TIME_OF_SMALL, LEAST_TIME_OF_NUMBERS = 1e6, 1.2e5
-"""The same for small steps without products, whose times are better known, and for the least of those of single
+"""The same for small steps without large products, whose times are better known, and for the least of those of single
 numbers, of which XLA compiles the whole search for a memory into one loop: 10 microseconds."""
 
 FEW_MOVES, FEW_NANOSECONDS = 6, 20
@@ -70,7 +70,8 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
         least = LEAST_TIME_OF_NUMBERS if least_step else LEAST_TIME_OF_SMALL
     else:
         products = sum(eqn.primitive.name == "dot_general" for eqn in equations(closed.jaxpr))
-        taken, least = length * step_time(work, products), LEAST_TIME
+        functions = functions_of(closed) if products else 0
+        taken, least = length * step_time(work, products, functions), LEAST_TIME
         rewarding = work >= next(each for bound, each in WORTH_A_MOVE if size <= bound) * moved
     if taken < least:
         return "its steps are few and small"

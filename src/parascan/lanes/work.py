@@ -18,8 +18,8 @@ COSTLY = frozenset(
 
 MOVING = frozenset(
     {"broadcast_in_dim", "concatenate", "convert_element_type", "copy", "dynamic_slice", "dynamic_update_slice"}
-    | {"expand_dims", "gather", "iota", "pad", "reshape", "rev", "slice", "split", "squeeze", "stop_gradient"}
-    | {"transpose"}
+    | {"expand_dims", "gather", "iota", "pad", "reshape", "rev", "slice", "split", "squeeze", "stack"}
+    | {"stop_gradient", "transpose"}
 )
 """Operations that compute nothing."""
 
@@ -28,6 +28,9 @@ SETTING_OUT = 8
 
 PRODUCT = 15
 """Nanoseconds that each product of a matrix adds, however small: its loops are not joined with what surrounds them."""
+
+FUNCTION = 30
+"""Nanoseconds that each costly operation adds to a step with products, beyond one that ends it."""
 
 OPERATION, IN_LARGE_PRODUCTS = 0.09, 0.02
 """Nanoseconds of each of the first thousand operations, and of the others: those are of large products."""
@@ -49,23 +52,32 @@ def costly(step: Callable[..., Any], *example: Any) -> bool:
         step: the step.
         example: its arguments, as arrays or ``ShapeDtypeStruct``.
     """
-    closed = jax.make_jaxpr(step)(*example)
-    return any(eqn.primitive.name in COSTLY for eqn in equations(closed.jaxpr))
+    return functions_of(jax.make_jaxpr(step)(*example)) > 0
 
 
-def step_time(work: float, products: int = 0) -> float:
+def functions_of(closed: ClosedJaxpr) -> int:
+    """How many costly operations a step has, whatever their number of entries.
+
+    Args:
+        closed: the step.
+    """
+    return sum(eqn.primitive.name in COSTLY for eqn in equations(closed.jaxpr))
+
+
+def step_time(work: float, products: int = 0, functions: int = 0) -> float:
     """Nanoseconds of a step on one core, within a factor of two for networks of 4 to 128 units in float32.
 
     Args:
         work: its operations, as ``operations`` counts them.
         products: how many products of matrices it has.
+        functions: how many costly operations.
     """
     if near(work):
         alone = 50 + 0.01 * work
     else:
         large = max(work - 1000, 0)
         alone = SETTING_OUT + OPERATION * (work - large) + IN_LARGE_PRODUCTS * large
-    return alone + PRODUCT * products
+    return alone + PRODUCT * products + FUNCTION * max(functions - 1, 0)
 
 
 def near(work: float) -> bool:

@@ -13,7 +13,7 @@ from .rates import Rates, built_in
 TWIN_LANES = 8
 """Lanes that find out how soon a start is forgotten, beside those of the blocks."""
 
-CALLS = 4
+CALLS = 10
 """Calls whose fixed cost an evaluation in parallel has, with its several loops."""
 
 SMOOTHER = 12

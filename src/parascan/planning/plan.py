@@ -26,6 +26,7 @@ from .propose import MEASURED, MEMORIES, Setting, block_numbers, forgetting, ite
 from .rates import Rates, built_in
 from .reasons import reasons_for
 from .record import Plan
+from .timing import seconds_of_call
 
 WORTH_TIMING = 4.0
 """Times the best expected time up to which a method's update is worth timing: compiling it takes a second."""
@@ -110,6 +111,8 @@ def plan(
         diagnosis = diagnose(step, init, xs, length, key=key, reverse=reverse, criterion=criterion)
     _check_diagnosis(diagnosis, recurrence)
     found, origin = (rates, "given") if rates is not None else known_rates(platform, str(recurrence.dtype))
+    if measure:
+        found = dataclasses.replace(found, call=seconds_of_call())
     workload = workload_of(recurrence, platform, batch, devices)
     cost = measure_step(recurrence, found) if measure else step_cost(workload, found)
     setting = Setting(recurrence, workload, cost, found, diagnosis, budget, memory_limit)

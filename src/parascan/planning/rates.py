@@ -128,7 +128,7 @@ def _on_a_processor(entry: float, tree: float) -> Mapping[str, LinkRates]:
 # By `parascan calibrate` on two cores of an AMD EPYC, rounded; steps alone by hand, between those of small networks and
 # of flows, which differ by a factor of two.
 _CPU_SINGLE = Rates(
-    call=1.8e-5,
+    call=6e-6,
     turn=1.5e-8,
     operation=5e-11,
     row=1.7e-7,
