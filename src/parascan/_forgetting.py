@@ -16,7 +16,7 @@ from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
 from ._signature import Signature
 from ._types import Tree
-from .lanes import Layout, adjoint_pays, operations, scan_blocks, small, unrewarding, unsuited
+from .lanes import Layout, adjoint_pays, kind_of, largest_batch, operations, scan_blocks, unrewarding, unsuited
 from .solvers import Forgetting
 
 
@@ -59,8 +59,8 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *,
 def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
     """What is fixed about a run of a step."""
     length, size = signature.length, signature.layout.size
-    facts = operations(closed), reverse, solver.mesh, solver.blocks, batch, solver.trial, small(closed, size)
-    return Layout(length, size, *facts)
+    facts = operations(closed), reverse, solver.mesh, solver.blocks, batch, solver.trial
+    return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length))
 
 
 class _LaneStep(eqx.Module):

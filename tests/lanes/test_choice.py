@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from parascan.lanes import choose_lanes, unrewarding
+from parascan.lanes import choose_lanes, operations, unrewarding
 from parascan.lanes.choice import choose_patience
+from parascan.lanes.kind import Kind, kind_of
+from parascan.lanes.small_steps import largest_batch
 
 STEP = 2000.0
 
@@ -90,6 +92,31 @@ def test_a_power_may_be_a_few_products():
 def test_small_steps_take_few_lanes():
     """Their rows cost little to set out, and long blocks leave room for a long memory."""
     assert chosen(100_000, 2, work=30.0) == 400
-    assert choose_lanes(100_000, 2, 30.0, platform="cpu", small=True) == 32
-    assert choose_lanes(10_000, 1, 30.0, platform="cpu", small=True) == 16
-    assert choose_patience(3125, 32, 30.0, platform="cpu", small=True).most == 3125 // 6
+    assert choose_lanes(100_000, 2, 30.0, platform="cpu", kind=Kind.SMALL) == 32
+    assert choose_lanes(10_000, 1, 30.0, platform="cpu", kind=Kind.SMALL) == 16
+    assert choose_patience(3125, 32, 30.0, platform="cpu", kind=Kind.SMALL).most == 3125 // 6
+
+
+def test_gates_are_not_near():
+    """One product of middling size is at its fastest alone; a cell with gates, of as many operations, is not."""
+    W = jnp.zeros((24, 24))
+    single = jax.make_jaxpr(lambda s, x: jnp.tanh(W @ s + x))
+    gated = jax.make_jaxpr(lambda s, x: jax.nn.sigmoid(W @ x) * s + jax.nn.sigmoid(W @ s) * jnp.tanh(W @ s + x))
+    s = jnp.zeros(24)
+    assert (kind_of(gated(s, s), 24), operations(gated(s, s)) > 2500) == (Kind.OTHER, True)
+    W = jnp.zeros((48, 48))
+    assert kind_of(single(jnp.zeros(48), jnp.zeros(48)), 48) is Kind.NEAR
+
+
+def test_a_batch_of_small_steps_is_parallel_already():
+    """Sequences of a batch wait together: a tanh of one number gains up to a batch of four or so; a sum nothing."""
+    few, many = (jax.make_jaxpr(lambda s, x: jnp.tanh(s + x))(jnp.zeros(size), jnp.zeros(size)) for size in (1, 8))
+    most = largest_batch(few, 1, 100_000)
+    assert (2 <= most <= 8, largest_batch(many, 8, 100_000)) == (True, 0 if most < 8 else 1)
+    lanes = [
+        choose_lanes(100_000, 1, 30.0, batch, platform="cpu", kind=Kind.SMALL, largest_batch=most)
+        for batch in (1, most, most + 1)
+    ]
+    assert (lanes[0], lanes[1] > 0, lanes[2]) == (32, True, 0)
+    product = jax.make_jaxpr(lambda s, x: jnp.tanh(jnp.eye(2) @ s + x))(jnp.zeros(2), jnp.zeros(2))
+    assert largest_batch(product, 2, 100_000) > 10**6

@@ -8,7 +8,7 @@ import pytest
 from lane_runs import BLOCKS, close, inputs, mesh, rnn
 
 import parascan as ps
-from parascan.lanes import engine
+from parascan.lanes import coupling_rows, engine
 
 MARK = 12345.0
 
@@ -83,6 +83,17 @@ def test_twins_that_meet_in_the_wrong_place_are_found_out(dtype):
         patch.setattr(engine, "tolerance", lambda tree: jnp.inf)
         wrong = ps.scan(lambda s, x: step(s, x), s0, kick, solver=patient)[1]
     assert float(wrong[-1]) > 0.9
+
+
+def test_regimes_that_differ_in_a_difference_of_entries_are_seen(dtype):
+    """Twins with all entries moved alike would stay in the regime of their block, and the judge find out too late."""
+
+    def step(s, x):
+        s = jnp.tanh(8 * s[::-1] - 7 * s + x)
+        return s, s
+
+    xs = inputs(dtype, 4096, D=2)
+    assert not coupling_rows(eqx.Partial(step), jnp.zeros(2, dtype), xs, 4096, 8)[0]
 
 
 def test_a_later_meeting_is_mended_by_a_second_pass(dtype):

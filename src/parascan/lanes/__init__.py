@@ -4,8 +4,9 @@ from .batch import batch_size, merged
 from .choice import SHORTEST_BLOCK, TRIAL_SHARE, adjoint_pays, choose_lanes, lanes_at_once
 from .engine import AbstractTally
 from .evaluate import Layout, scan_blocks, tally_blocks
+from .kind import kind_of
 from .probe import coupling_rows, fill_rows
-from .small_steps import small
+from .small_steps import largest_batch
 from .suitability import unrewarding, unsuited
 from .work import costly, operations
 
@@ -20,11 +21,12 @@ __all__ = [
     "costly",
     "coupling_rows",
     "fill_rows",
+    "kind_of",
     "lanes_at_once",
+    "largest_batch",
     "merged",
     "operations",
     "scan_blocks",
-    "small",
     "tally_blocks",
     "unrewarding",
     "unsuited",

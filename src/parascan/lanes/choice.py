@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import jax
 
-from .work import near, step_time
+from .kind import Kind, kind_by_work
+from .small_steps import EVERY_BATCH
+from .work import step_time
 
 SHORTEST = 4096
 """Steps below which a sequence is not worth cutting."""
@@ -87,7 +89,8 @@ def choose_lanes(
     batch: int = 1,
     devices: int = 1,
     platform: str | None = None,
-    small: bool = False,
+    kind: Kind | None = None,
+    largest_batch: int = EVERY_BATCH,
 ) -> int:
     """Blocks for each sequence on each device, or 0 where one step after the other is the better way.
 
@@ -100,20 +103,24 @@ def choose_lanes(
         batch: N, sequences that run at once.
         devices: over which each sequence is spread.
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of the default backend when None.
-        small: whether the step is small, without large products.
+        kind: of the step; by its work when None.
+        largest_batch: most sequences at once for which lanes are worth it on a CPU.
     """
     if length < SHORTEST or size == 0:
         return 0
     platform = platform or jax.default_backend()
     if platform == "cpu":
+        if batch > largest_batch:
+            return 0
         heavy = size > 8 and work >= WORTH_A_COPY * size
         table = LANES_OF_HEAVY_STEPS if heavy else LANES_ON_CPU
         alone = next(lanes for bound, lanes in table if size <= bound)
-        if small:
+        kind = kind or kind_by_work(work)
+        if kind is Kind.SMALL:
             alone = LANES_OF_SMALL_STEPS // (2 if size == 1 and length <= FEW_NUMBERS else 1)
         together = max(alone, LANES_OF_A_BATCH // devices) if heavy or size <= LARGE else alone
         most = min(alone, together // batch)
-        single = FEWEST_LANES_WHERE_NEAR if near(work) else FEWEST_LANES
+        single = FEWEST_LANES_WHERE_NEAR if kind is Kind.NEAR else FEWEST_LANES
         fewest = single if batch == 1 and devices == 1 else FEWEST_BLOCKS
     else:
         most, fewest = max(ENTRIES_ELSEWHERE // (size * batch), 1), 1
@@ -170,7 +177,7 @@ class Patience(NamedTuple):
 
 
 def choose_patience(
-    block: int, lanes: int, work: float, batch: int = 1, platform: str | None = None, small: bool = False
+    block: int, lanes: int, work: float, batch: int = 1, platform: str | None = None, kind: Kind | None = None
 ) -> Patience:
     """Rows in which a system may forget its start, so that little is lost on those that do not.
 
@@ -180,13 +187,16 @@ def choose_patience(
         work: operations of a step, as ``operations`` counts them.
         batch: N, sequences that run at once.
         platform: as for ``choose_lanes``.
-        small: as for ``choose_lanes``.
+        kind: as for ``choose_lanes``.
     """
     allowed, most = TRIAL_SHARE * lanes * block, block // LONGEST_PART
     if (platform or jax.default_backend()) == "cpu":
-        gain = (GAIN_WHERE_NEAR if near(work) else GAIN) * min(_value(lanes * batch) / _value(LANES_IN_ONE_SET), 1)
+        kind = kind or kind_by_work(work)
+        gain = (GAIN_WHERE_NEAR if kind is Kind.NEAR else GAIN) * min(
+            _value(lanes * batch) / _value(LANES_IN_ONE_SET), 1
+        )
         most = min(most, int(block * max(gain / LEAST_GAIN - 1, 0) / COST_OF_FORGETTING))
-        if small:
+        if kind is Kind.SMALL:
             most = min(most, block // LONGEST_PART_OF_SMALL_STEPS)
         # Measured on one core: a row takes that much longer with twins and looks at them, and a microsecond to set out.
         step = step_time(work)

@@ -5,8 +5,11 @@ to rounding *is* the memory horizon there; whether they agree at all tells predi
 copies are some of the blocks that run anyway, each with a twin.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Tree
@@ -34,11 +37,15 @@ class Twins:
         return jax.tree.map(lambda leaf: jnp.concatenate([leaf, self._chosen(leaf)], axis=-1), inputs)
 
     def start(self, states: Tree) -> Tree:
-        """States ``[..., lanes + twins]``, each twin one scale away from its block."""
+        """States ``[..., lanes + twins]``, each entry of a twin one scale away from its block, or half of one.
+
+        Were all entries moved alike, two regimes that differ in the difference of entries would not show.
+        """
 
         def one(leaf: Array, own: Array, floor: Array) -> Array:
             size = jnp.max(jnp.maximum(jnp.abs(own), floor), initial=0)
-            return jnp.concatenate([leaf, own + jnp.where(size > 0, size, 1).astype(leaf.dtype)], axis=-1)
+            moved = _shares(own.shape) * jnp.where(size > 0, size, 1)
+            return jnp.concatenate([leaf, own + moved.astype(leaf.dtype)], axis=-1)
 
         return jax.tree.map(one, states, self._own(states), self._floor)
 
@@ -66,6 +73,13 @@ class Twins:
     def _twin(self, states: Tree) -> Tree:
         """The states of the twins."""
         return jax.tree.map(lambda leaf: leaf[..., self._lanes :], states)
+
+
+def _shares(shape: tuple[int, ...]) -> np.ndarray:
+    """One or a half for each entry of each twin ``[..., twins]``, in another pattern for each twin."""
+    entries, twins = np.indices((math.prod(shape[:-1]), shape[-1]))
+    odd = ((entries >> twins % 3) + twins) % 2
+    return (1 - odd / 2).reshape(shape)
 
 
 def agreement(tree: Tree) -> Float[Array, ""]:

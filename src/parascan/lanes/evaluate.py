@@ -17,6 +17,8 @@ from .batch import merged
 from .choice import LONGEST_PART, Patience, choose_lanes, choose_patience
 from .engine import AbstractTally, Step, run_blocks, scan_steps
 from .grid import Grid
+from .kind import Kind
+from .small_steps import EVERY_BATCH
 
 
 class Layout(eqx.Module):
@@ -32,7 +34,8 @@ class Layout(eqx.Module):
         batch: sequences that are known to run at once.
         trial: steps after which a system that is not on its way to forget is given up; None for as many as take a small
             part of the sequential time.
-        small: whether the step is small, without large products.
+        kind: of the step; by its work when None.
+        largest_batch: most sequences at once for which lanes are worth it on a CPU.
     """
 
     length: int = eqx.field(static=True)
@@ -43,7 +46,8 @@ class Layout(eqx.Module):
     lanes: int | None = eqx.field(static=True, default=None)
     batch: int = eqx.field(static=True, default=1)
     trial: int | None = eqx.field(static=True, default=None)
-    small: bool = eqx.field(static=True, default=False)
+    kind: Kind | None = eqx.field(static=True, default=None)
+    largest_batch: int = eqx.field(static=True, default=EVERY_BATCH)
 
     @property
     def devices(self) -> int:
@@ -60,7 +64,7 @@ class Layout(eqx.Module):
         lanes = self.lanes
         if lanes is None:
             sizes = self.length, self.size, self.work, batch, self.devices
-            lanes = choose_lanes(*sizes, self.platform, self.small)
+            lanes = choose_lanes(*sizes, self.platform, self.kind, self.largest_batch)
         block = self.length // max(lanes * self.devices, 1)
         if lanes == 0 or block == 0:
             return None
@@ -155,7 +159,7 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
 
 def _patience(layout: Layout, grid: Grid) -> Patience:
     """How long the system may take to forget its start."""
-    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.small)
+    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.kind)
     # Who names the number of blocks, or has measured, knows that they are a gain.
     most = chosen.most if layout.lanes is None and layout.trial is None else grid.block // LONGEST_PART
     return Patience(chosen.trial if layout.trial is None else layout.trial, most)

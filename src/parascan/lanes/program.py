@@ -61,7 +61,7 @@ Their rules under ``jax.vmap`` put that axis first, and everything after them.
 
 
 FEW_ENTRIES, FEW_TERMS = 16, 4
-"""Entries and columns of a weight up to which its product is written as a sum: XLA joins that with what surrounds it."""
+"""Entries and columns of a weight up to which its product is a sum here: XLA joins that with what surrounds it."""
 
 
 def over_lanes(

@@ -46,20 +46,40 @@ CALLS_IN_DOUBLE = frozenset({"acosh", "asinh", "atanh", "cos", "erf_inv", "sin"}
 MOVE, MOVE_FROM_MEMORY = (0.28, 0.38), (0.28, 0.8)
 """Nanoseconds for each entry that is put into lanes or taken out of them, from the caches and from memory."""
 
+EVERY_BATCH = 2**62
+"""A number of sequences that no batch has."""
+
 CACHES = 2**26
 """Bytes of inputs and outputs up to which the caches hold them."""
+
+
+LEAST_GAIN = 2.0
+"""How many times as fast lanes of small steps must be, before what it costs to forget the start."""
 
 
 class StepTimes(NamedTuple):
     """Nanoseconds of a step.
 
     Attributes:
-        alone: one after the other.
+        waiting: alone, for what comes before, which sequences of a batch do together.
+        computing: alone, for the entries of one sequence.
         among: for each lane among some 32.
     """
 
-    alone: float
+    waiting: float
+    computing: float
     among: float
+
+    @property
+    def alone(self) -> float:
+        """One after the other."""
+        return self.waiting + self.computing
+
+    @property
+    def largest_batch(self) -> int:
+        """Sequences at once up to which lanes are worth it; zero where they are not for a single one."""
+        each = LEAST_GAIN * self.among - self.computing
+        return int(self.waiting / each) if each > 0 else EVERY_BATCH
 
 
 def small(closed: ClosedJaxpr, size: int) -> bool:
@@ -84,7 +104,7 @@ def times_of(closed: ClosedJaxpr, length: int) -> StepTimes:
     moved = [int(np.prod(aval.shape)) for aval in avals]
     held = length * sum(count * aval.dtype.itemsize for count, aval in zip(moved, avals, strict=True))
     rates = MOVE if held <= CACHES else MOVE_FROM_MEMORY
-    alone = SETTING_OUT
+    waiting, computing = SETTING_OUT, 0.0
     among = sum(count * rates[_double(aval)] for count, aval in zip(moved, avals, strict=True))
     for eqn in equations(closed.jaxpr):
         entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
@@ -94,17 +114,32 @@ def times_of(closed: ClosedJaxpr, length: int) -> StepTimes:
             continue
         if eqn.primitive.name == "dot_general":
             terms = _terms(eqn)
-            alone += PRODUCT * terms if entries > 1 else 0
+            waiting += PRODUCT * terms if entries > 1 else 0
             among += 2 * terms * entries * ENTRY_AMONG
             continue
         costly, each = eqn.primitive.name in COSTLY, _rate(eqn)
         among += entries * each
         if not costly or eqn.primitive.name == "pow":
             # A power may turn out to be a few products, when XLA knows the exponent.
-            alone += LATENCY + entries * ENTRY_ALONE
+            waiting, computing = waiting + LATENCY, computing + entries * ENTRY_ALONE
         else:
-            alone += entries * each + (LATENCY_OF_COSTLY if each < min(CALLED) else 0)
-    return StepTimes(alone, among)
+            waiting += LATENCY_OF_COSTLY if each < min(CALLED) else 0
+            computing += entries * each
+    return StepTimes(waiting, computing, among)
+
+
+def largest_batch(closed: ClosedJaxpr, size: int, length: int) -> int:
+    """Sequences at once up to which lanes of a step are worth it, as far as that is known: of small elementwise steps.
+
+    Products in a batch are loops of their own, which lanes of small ones are not: those gain the more.
+
+    Args:
+        closed: the step.
+        size: D, entries of a state.
+        length: T, how often it is taken.
+    """
+    elementwise = all(eqn.primitive.name != "dot_general" for eqn in equations(closed.jaxpr))
+    return times_of(closed, length).largest_batch if small(closed, size) and elementwise else EVERY_BATCH
 
 
 def _rate(eqn: Any) -> float:

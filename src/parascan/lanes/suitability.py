@@ -21,9 +21,6 @@ numbers, of which XLA compiles the whole search for a memory into one loop: 10 m
 FEW_MOVES, FEW_NANOSECONDS = 6, 20
 """Entries of inputs, state and outputs, and time of a step, up to which it does."""
 
-LEAST_GAIN = 2.0
-"""How many times as fast lanes of small steps must be, before what it costs to forget the start."""
-
 WORTH_A_MOVE = ((8, 4), (2**62, 8))
 """Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain, for
 states up to a size."""
@@ -64,8 +61,9 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
     work = operations(closed)
     moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
     if small(closed, size):
-        alone, among = times_of(closed, length)
-        taken, rewarding = length * alone, alone >= LEAST_GAIN * among
+        times = times_of(closed, length)
+        alone, rewarding = times.alone, times.largest_batch > 0
+        taken = length * alone
         least_step = size == 1 and moved <= FEW_MOVES and alone <= FEW_NANOSECONDS
         least = LEAST_TIME_OF_NUMBERS if least_step else LEAST_TIME_OF_SMALL
     else:

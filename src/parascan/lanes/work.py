@@ -72,7 +72,7 @@ def step_time(work: float, products: int = 0, functions: int = 0) -> float:
         products: how many products of matrices it has.
         functions: how many costly operations.
     """
-    if near(work):
+    if near(work) and functions <= 1:
         alone = 50 + 0.01 * work
     else:
         large = max(work - 1000, 0)
@@ -82,6 +82,8 @@ def step_time(work: float, products: int = 0, functions: int = 0) -> float:
 
 def near(work: float) -> bool:
     """Whether the weights of a step are of the size at which one step after the other is at its fastest.
+
+    Those of one product and one function are; gates, of a few smaller products, are not.
 
     Args:
         work: its operations, as ``operations`` counts them.
