@@ -93,7 +93,7 @@ def test_regimes_that_differ_in_a_difference_of_entries_are_seen(dtype):
         return s, s
 
     xs = inputs(dtype, 4096, D=2)
-    assert not coupling_rows(eqx.Partial(step), jnp.zeros(2, dtype), xs, 4096, 8)[0]
+    assert not coupling_rows(jax.tree_util.Partial(step), jnp.zeros(2, dtype), xs, 4096, 8)[0]
 
 
 def test_a_later_meeting_is_mended_by_a_second_pass(dtype):
