@@ -237,7 +237,8 @@ def _product(eqn: Any, first: Any, second: Any, state: int) -> Array:
     if not of_weight[1]:
         weight = jnp.moveaxis(weight, of_weight[0], range(-len(of_weight[0]), 0))
         of_weight[0] = range(weight.ndim - len(of_weight[0]), weight.ndim)
-    if written_as_a_sum(eqn):
+    if small_product(eqn) and min(weight.shape) > 1:
+        # Single rows and columns XLA joins by itself, and better.
         terms = [weight[..., index, None] * lanes[index] for index in range(weight.shape[-1])]
         return reduce(jnp.add, terms)
     turned = {**eqn.params, "dimension_numbers": ((of_weight[0], of_state[0]), (of_weight[1], of_state[1]))}
@@ -250,7 +251,7 @@ def _product(eqn: Any, first: Any, second: Any, state: int) -> Array:
     return jnp.moveaxis(out, range(batch, batch + free), range(out.ndim - 1 - free, out.ndim - 1))
 
 
-def written_as_a_sum(eqn: Any) -> bool:
+def small_product(eqn: Any) -> bool:
     """Whether a product is one of a vector with a vector or small matrix, all of one dtype.
 
     Args:

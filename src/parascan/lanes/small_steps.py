@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from .program import written_as_a_sum
+from .program import small_product
 from .work import COSTLY, MOVING, equations
 
 SMALL = 8
@@ -24,7 +24,7 @@ LATENCY, LATENCY_OF_COSTLY = 0.25, 10.0
 ENTRY_ALONE, ENTRY_AMONG = 0.04, 0.03
 """Nanoseconds of each further entry of an operation of arithmetic."""
 
-PRODUCT = 2.0
+PRODUCT = 3.0
 """Nanoseconds of each term of a product of a matrix with a vector alone; a single scalar product costs nothing more."""
 
 JOINING, JOINED = frozenset({"concatenate", "stack"}), 1.0
@@ -43,7 +43,7 @@ CALLS = frozenset({"acos", "asin", "atan", "atan2", "cbrt", "digamma", "lgamma",
 CALLS_IN_DOUBLE = frozenset({"acosh", "asinh", "atanh", "cos", "erf_inv", "sin"})
 """Those without it in double precision."""
 
-MOVE, MOVE_FROM_MEMORY = (0.28, 0.38), (0.28, 0.8)
+MOVE, MOVE_FROM_MEMORY = (0.28, 0.38), (0.28, 0.5)
 """Nanoseconds for each entry that is put into lanes or taken out of them, from the caches and from memory."""
 
 EVERY_BATCH = 2**62
@@ -83,14 +83,14 @@ class StepTimes(NamedTuple):
 
 
 def small(closed: ClosedJaxpr, size: int) -> bool:
-    """Whether a step has few entries and no product but those that lanes write as sums.
+    """Whether a step has few entries and no product but small ones.
 
     Args:
         closed: the step.
         size: D, entries of a state.
     """
     products = (eqn for eqn in equations(closed.jaxpr) if eqn.primitive.name == "dot_general")
-    return size <= SMALL and all(written_as_a_sum(eqn) for eqn in products)
+    return size <= SMALL and all(small_product(eqn) for eqn in products)
 
 
 def times_of(closed: ClosedJaxpr, length: int) -> StepTimes:
