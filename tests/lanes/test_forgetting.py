@@ -171,6 +171,26 @@ def test_rollout_says_what_ran_and_keeps_the_states():
     assert isinstance(ps.rollout(step, s0, xs[:4000]).solver, ps.Sequential)
 
 
+@pytest.mark.parametrize(("spoiled", "passes"), [(True, 1), (False, 1)])
+def test_states_that_leave_the_finite_numbers_are_not_run_again(spoiled, passes, monkeypatch):
+    """The second run of the blocks would judge no better: after the first one follows the plain loop."""
+    judged = []
+    distance = engine.relative_distance
+
+    def counted(*args, **options):
+        jax.debug.callback(lambda: judged.append(1))
+        return distance(*args, **options)
+
+    monkeypatch.setattr(engine, "relative_distance", counted)
+    xs = inputs("float32", 2048)
+    # Late in a block, where twins have met long before.
+    xs = xs.at[300 * 4 + 50].set(jnp.nan) if spoiled else xs
+    step = rnn("float32")
+    ys = ps.scan(lambda s, x: step(s, x), jnp.ones(3), xs, solver=BLOCKS)[1][0]
+    jax.effects_barrier()
+    assert (len(judged), bool(jnp.isnan(ys[-1]).all())) == (passes, spoiled)
+
+
 def test_nan_in_the_inputs_comes_out_where_lax_scan_has_it():
     step, s0 = rnn("float32"), jnp.ones(3)
     xs = inputs("float32", 512).at[100].set(jnp.nan)

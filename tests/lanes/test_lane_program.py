@@ -82,6 +82,14 @@ def test_small_products_are_sums(name, getkey):
     assert bool(products) == (name in ("matrix state", "cell"))
 
 
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1)])
+def test_a_single_row_or_column_stays_a_product(shape):
+    """Written as a sum, the gain of an observer made Newton on blocks 1.8 times as slow."""
+    lanes = over_lanes(lambda s: jnp.ones(shape) @ s, (True,), jnp.ones(shape[1]))
+    names = [eqn.primitive.name for eqn in jax.make_jaxpr(lanes)(jnp.ones((shape[1], LANES))).eqns]
+    assert "dot_general" in names
+
+
 def test_what_is_alike_for_all_lanes_is_computed_once(products):
     def function(weights, s):
         return jnp.tanh(weights @ weights) @ s

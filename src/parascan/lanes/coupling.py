@@ -9,7 +9,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Tree
@@ -75,9 +74,9 @@ class Twins:
         return jax.tree.map(lambda leaf: leaf[..., self._lanes :], states)
 
 
-def _shares(shape: tuple[int, ...]) -> np.ndarray:
+def _shares(shape: tuple[int, ...]) -> Float[Array, "..."]:
     """One or a half for each entry of each twin ``[..., twins]``, in another pattern for each twin."""
-    entries, twins = np.indices((math.prod(shape[:-1]), shape[-1]))
+    entries, twins = jnp.indices((math.prod(shape[:-1]), shape[-1]), sparse=True)
     odd = ((entries >> twins % 3) + twins) % 2
     return (1 - odd / 2).reshape(shape)
 

@@ -27,13 +27,14 @@ def kind_of(closed: ClosedJaxpr, size: int) -> Kind:
     """
     if small(closed, size):
         return Kind.SMALL
-    return kind_by_work(operations(closed)) if functions_of(closed) <= 1 else Kind.OTHER
+    return kind_by_work(operations(closed), functions_of(closed))
 
 
-def kind_by_work(work: float) -> Kind:
+def kind_by_work(work: float, functions: int = 0) -> Kind:
     """The kind of a step of which no more is known than what it computes.
 
     Args:
         work: its operations, as ``operations`` counts them.
+        functions: how many costly operations, as far as known.
     """
-    return Kind.NEAR if near(work) else Kind.OTHER
+    return Kind.NEAR if near(work, functions) else Kind.OTHER

@@ -72,7 +72,7 @@ def step_time(work: float, products: int = 0, functions: int = 0) -> float:
         products: how many products of matrices it has.
         functions: how many costly operations.
     """
-    if near(work) and functions <= 1:
+    if near(work, functions):
         alone = 50 + 0.01 * work
     else:
         large = max(work - 1000, 0)
@@ -80,15 +80,26 @@ def step_time(work: float, products: int = 0, functions: int = 0) -> float:
     return alone + PRODUCT * products + FUNCTION * max(functions - 1, 0)
 
 
-def near(work: float) -> bool:
+def near(work: float, functions: int = 0) -> bool:
     """Whether the weights of a step are of the size at which one step after the other is at its fastest.
 
     Those of one product and one function are; gates, of a few smaller products, are not.
 
     Args:
         work: its operations, as ``operations`` counts them.
+        functions: how many costly operations, as far as known.
     """
-    return NEAR[0] < work < NEAR[1]
+    return NEAR[0] < work < NEAR[1] and functions <= 1
+
+
+def terms_of(eqn: Any) -> int:
+    """Terms of each entry of a product.
+
+    Args:
+        eqn: a ``dot_general``.
+    """
+    (contracted, _), _ = eqn.params["dimension_numbers"]
+    return int(np.prod([eqn.invars[0].aval.shape[axis] for axis in contracted]))
 
 
 def equations(jaxpr: Any) -> list[Any]:
@@ -108,8 +119,7 @@ def _count(eqn: Any) -> float:
         return 0
     entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
     if eqn.primitive.name == "dot_general":
-        (contracted, _), _ = eqn.params["dimension_numbers"]
-        return 2 * entries * int(np.prod([eqn.invars[0].aval.shape[axis] for axis in contracted]))
+        return 2 * entries * terms_of(eqn)
     return entries * (10 if eqn.primitive.name in COSTLY else 1)
 
 

@@ -21,7 +21,7 @@ from ..linear import DenseTransition, linear_recurrence
 from .cost import work_of
 from .measure import ROWS, measure_row
 from .rates import BACKENDS, LinkRates, Rates, built_in, precision_of
-from .timing import seconds_of
+from .timing import seconds_of, seconds_of_call
 
 SIZES = (1, 4, 16, 64)
 """D of the steps that are timed."""
@@ -92,7 +92,7 @@ def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda l
     if dtype == "float64" and jnp.result_type(float) != jnp.float64:
         raise ValueError(f"dtype: given {dtype}, expected 64-bit types enabled, as with jax.enable_x64(True).")
     progress("an empty call")
-    call = seconds_of(lambda x: x + 1, jnp.zeros((), dtype))
+    call = seconds_of_call(dtype)
     known = dataclasses.replace(built_in(jax.default_backend(), dtype), call=call)
     sequences = [_network(size, dtype) for size in SIZES]
     progress(f"{dtype} steps one after the other")

@@ -41,6 +41,10 @@ def seconds_of(program: Callable[..., Any], *args: Any) -> float:
     return best
 
 
-def seconds_of_call() -> float:
-    """What a compiled call costs that computes nothing."""
-    return seconds_of(lambda number: number + 1, jnp.zeros(()))
+def seconds_of_call(dtype: Any = float) -> float:
+    """What a compiled call costs that computes nothing.
+
+    Args:
+        dtype: of its only number.
+    """
+    return seconds_of(lambda number: number + 1, jnp.zeros((), dtype))
