@@ -32,6 +32,12 @@ def observer(name: str, length: int) -> Workload:
     return Workload(system.step, system.initial_state, system.inputs(length), length)
 
 
+def exponent_of_observer(name: str) -> float:
+    """Its published exponent, in 1/step."""
+    system = ps.systems.get(name)
+    return system.facts.exponent_per_time.value * system.dt
+
+
 def langevin(length: int) -> Workload:
     """The two-well Langevin chain."""
     system = ps.systems.two_well_langevin(dtype=jnp.float64)

@@ -12,8 +12,6 @@ from ..case import Case, Size, Work, timed
 from ..harness import assert_close, compare
 
 LENGTH = 30000
-BLOCK = 120
-"""Steps of a block, all of them run once from the guess for better first boundaries: 250 blocks."""
 
 
 def run(size: Size) -> Iterator[Case]:
@@ -23,8 +21,8 @@ def run(size: Size) -> Iterator[Case]:
         T = size.length(LENGTH)
         w = workloads.observer(name, T)
         seq, deer = yardsticks.sequential(w.step, T), yardsticks.deer(w.step, T)
-        block = min(BLOCK, T // 4)
-        newton = jax.jit(lambda s0, xs, w=w, block=block: _newton(w.step, s0, xs, block))
+        solver = ps.Blocks.fitting(ps.deer(), T, workloads.exponent_of_observer(name))
+        newton = jax.jit(lambda s0, xs, w=w, solver=solver: _newton(w.step, s0, xs, solver))
         planned = jax.jit(lambda s0, xs, w=w: ps.scan(lambda s, x: (w.step(s, x),) * 2, s0, xs)[1])
         args = (w.initial, w.inputs)
         expected = seq(*args)
@@ -43,15 +41,14 @@ def run(size: Size) -> Iterator[Case]:
         yard = partial(deer, *args, start)
         beaten = compare(plain, yard, size.rounds).median
         note = (
-            f"B={block}; {int(iterations)} iterations, DEER {int(theirs)}; errors {errors[0]:.0e}, {errors[1]:.0e}; "
-            f"seq itself is {beaten:.1f} times as fast as DEER"
+            f"B={solver.length}; {int(iterations)} iterations, DEER {int(theirs)}; "
+            f"errors {errors[0]:.0e}, {errors[1]:.0e}; seq itself is {beaten:.1f} times as fast as DEER"
         )
         yield timed(2, label, "block Newton / DEER", ours, yard, 8.0, size, work, note)
         yield timed(2, label, "planned / seq", lambda p=planned, args=args: p(*args), plain, 0.95, size, work)
 
 
-def _newton(step: object, s0: jax.Array, xs: jax.Array, block: int) -> tuple[jax.Array, jax.Array]:
+def _newton(step: object, s0: jax.Array, xs: jax.Array, solver: ps.Blocks) -> tuple[jax.Array, jax.Array]:
     """States and iterations of Newton on blocks, by the yardstick's rule of when to stop."""
-    solver, criterion = ps.Blocks(ps.deer(), block, block), ps.Merit(yardsticks.TOLERANCE)
-    solution = ps.rollout(step, s0, xs, solver=solver, criterion=criterion)
+    solution = ps.rollout(step, s0, xs, solver=solver, criterion=ps.Merit(yardsticks.TOLERANCE))
     return solution.states, solution.stats.iterations

@@ -49,11 +49,23 @@ class BlockRecurrence(Recurrence):
 
     Attributes:
         whole: whether all blocks are full, so that no row need be told from padding.
+        total: T, number of steps in all blocks together.
         known: number of leading boundaries that are exact; their blocks need no visit.
     """
 
     whole: bool = eqx.field(static=True)
+    total: int = eqx.field(static=True)
     known: Int[Array, ""] | int = 0
+
+    @property
+    def steps(self) -> int:
+        """T, inside of blocks too."""
+        return self.total
+
+    @property
+    def entrance(self) -> tuple[Callable[[State, Tree], State], Tree]:
+        """The first step of a block, and shapes of its inputs."""
+        return cast(BlockMap, self.advance).advance, self._x()
 
     def knowing(self, prefix: Int[Array, ""]) -> "BlockRecurrence":
         """The same recurrence, told that its first boundaries are exact."""
@@ -82,7 +94,7 @@ class BlockRecurrence(Recurrence):
 
         start = jnp.broadcast_to(vectors[..., None], (*vectors.shape, self.length))
         columns = tuple(start) if few else start
-        if costly(cast(BlockMap, self.advance).advance, self.initial, self._x()):
+        if costly(self.entrance[0], self.initial, self.entrance[1]):
             pushed = self._one_turn_later(linearize, all_through, first, columns)
         else:
 
@@ -117,16 +129,29 @@ class BlockRecurrence(Recurrence):
         """
         return self._over_rows(self._lanes(), states.T, skipped).T
 
-    def trajectories(self, states: Trajectory) -> Float[Array, "P B D"]:
-        """The states after every step of all blocks, from the boundaries."""
+    def trajectories(
+        self, states: Trajectory, known: tuple[Float[Array, "P B D"], Bool[Array, ""]] | None = None
+    ) -> Float[Array, "P B D"]:
+        """The states after every step of all blocks, from the boundaries.
+
+        Args:
+            states: the boundaries ``[P D]``.
+            known: an earlier result, and whether it will do; the loop then takes no turn, which copies less than a
+                branch does. Not to be differentiated in reverse.
+        """
         advance = self._lanes()
 
         def forward(row: Int[Array, ""], carry: tuple[Array, Array]) -> tuple[Array, Array]:
             after = advance(carry[0], self._row(row))
             return after, jax.lax.dynamic_update_index_in_dim(carry[1], after.T, row, 1)
 
-        room = jax.lax.empty((self.length, self._rows, self.size), self.dtype)
-        return jax.lax.fori_loop(0, self._rows, forward, (self.previous(states).T, room))[1]
+        rows: Any = self._rows
+        if known is None:
+            room = jax.lax.empty((self.length, rows, self.size), self.dtype)
+        else:
+            room, done = known
+            rows = jnp.where(done, 0, rows)
+        return jax.lax.fori_loop(0, rows, forward, (self.previous(states).T, room))[1]
 
     def _in_groups(
         self, visit: Callable[["BlockRecurrence", Trajectory], Array], states: Trajectory, known: Array, axis: int
@@ -183,8 +208,8 @@ class BlockRecurrence(Recurrence):
 
     def _lanes(self) -> Callable[[Array, Tree], Array]:
         """One step of every block, ``[D P] -> [D P]``."""
-        step = cast(BlockMap, self.advance).advance
-        lanes = over_lanes(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, self._x())
+        step, x = self.entrance
+        lanes = over_lanes(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, x)
         states = jnp.broadcast_to(self.initial[:, None], (self.size, self.length))
         return with_known(lanes, step, states, jax.eval_shape(lambda: self._row(jnp.int32(0))))
 
@@ -254,7 +279,7 @@ class Blocked(eqx.Module):
 
         block_map = BlockMap(recurrence.advance)
         inputs = (jax.tree.map(cut, recurrence.inputs), rows < length)
-        coarse = BlockRecurrence(block_map, recurrence.initial, inputs, count, whole)
+        coarse = BlockRecurrence(block_map, recurrence.initial, inputs, count, whole, length)
         return cls(coarse, block_map, length, block)
 
     def boundaries(self, states: Trajectory) -> Trajectory:
@@ -274,6 +299,15 @@ class Blocked(eqx.Module):
         before = jnp.concatenate([self.coarse.initial[None], states])[jnp.minimum(starts, self.length)]
         return self.coarse.run(before, skipped)
 
-    def fill(self, boundaries: Trajectory) -> Trajectory:
-        """Every state ``[T D]`` from the boundaries ``[P D]``, all blocks in parallel."""
-        return self.coarse.trajectories(boundaries).reshape(-1, self.coarse.size)[: self.length]
+    def fill(self, boundaries: Trajectory, known: tuple[Trajectory, Bool[Array, ""]] | None = None) -> Trajectory:
+        """Every state ``[T D]`` from the boundaries ``[P D]``, all blocks in parallel.
+
+        Args:
+            boundaries: the last state of every block.
+            known: an earlier result, and whether it will do.
+        """
+        if known is not None:
+            missing = self.coarse.length * self.block - self.length
+            filled = jnp.pad(known[0], ((0, missing), (0, 0))).reshape(-1, self.block, self.coarse.size)
+            known = filled, known[1]
+        return self.coarse.trajectories(boundaries, known).reshape(-1, self.coarse.size)[: self.length]

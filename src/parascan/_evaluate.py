@@ -79,7 +79,7 @@ def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
             "it; solver=plan.solver runs the same method anyway."
         )
     if isinstance(solver, Forgetting):
-        return Sequential() if options.unroll != 1 or why_not(signature, solver) else solver
+        return Sequential() if options.unroll != 1 or why_not(signature, solver, options.batch) else solver
     if signature.length > 0 or isinstance(solver, AbstractDirectSolver):
         return solver
     ScanProblem.of(signature, reverse=options.reverse)
@@ -143,12 +143,12 @@ def _iteratively(
     if isinstance(solver, Guarded):
         budget = min(budget, _updates_bought(solver, problem.recurrence))
 
-    def plan(setup: Setup) -> Plan:
-        return Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history)
+    def plan(setup: Setup, images: jax.Array | None = None) -> Plan:
+        return Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history, images)
 
     def run(recurrence: Recurrence, setup: Setup, loop: Loop) -> LoopState:
         if isinstance(first, Blocks):
-            outcome = _in_blocks(first, recurrence, setup, plan, loop)
+            outcome = _in_blocks(first, recurrence, setup, plan, loop, hopeful=not options.adjoint.needs_budget)
         else:
             outcome = iterate(recurrence, setup.start, plan(setup), loop)
         return fall_back(outcome, recurrence) if isinstance(solver, Guarded) else outcome
@@ -175,35 +175,46 @@ def _updates_bought(solver: Guarded, recurrence: Recurrence) -> int:
 
 
 def _in_blocks(
-    solver: Blocks, recurrence: Recurrence, setup: Setup, plan: Callable[[Setup], Plan], loop: Loop
+    solver: Blocks, recurrence: Recurrence, setup: Setup, plan: Callable[..., Plan], loop: Loop, *, hopeful: bool
 ) -> LoopState:
-    """Solve for the block boundaries, fill the blocks, and report in steps of the original recurrence."""
+    """Solve for the block boundaries, fill the blocks, and report in steps of the original recurrence.
+
+    Args:
+        solver: the blocks.
+        recurrence: of single steps.
+        setup: what to start from.
+        plan: of the iterations at the boundaries, from a setup and images that are known.
+        loop: how to repeat.
+        hopeful: whether blocks are filled before the first test where a burn-in may have done already: the test needs
+            the last of these states in any case. No way for the reverse mode to go through.
+    """
     blocked = Blocked.of(recurrence, solver.length)
     start, repair = blocked.boundaries(setup.start), blocked.boundaries(setup.repair)
+    filled = images = None
     if solver.burn_in:
         start = blocked.burn_in(setup.start, solver.burn_in)
-    outcome = iterate(blocked.coarse, start, plan(Setup(setup.solver, start, repair)), loop)
-    states = blocked.fill(outcome.states)
+        if hopeful:
+            filled = blocked.fill(start)
+            images = blocked.boundaries(filled)
+            # No block starts from the last boundary, and a last block that is short has not forgotten its start.
+            start = start.at[-1].set(jnp.where(jnp.isfinite(images[-1]), images[-1], start[-1]))
+    outcome = iterate(blocked.coarse, start, plan(Setup(setup.solver, start, repair), images), loop)
+    known = None if filled is None else (filled, outcome.stats.iterations == 0)
+    states = blocked.fill(outcome.states, known)
     stats, length = outcome.stats, recurrence.length
     reached = jnp.minimum((stats.finite_prefix + 1) * blocked.block, length)
     finite_prefix = jnp.minimum(_finite_prefix(states, length, reverse=False), reached)
     broken = (outcome.result == Result.successful) & (finite_prefix < length)
-    share = blocked.coarse.length / length
-    history = outcome.history
-    if history is not None:
-        history = dataclasses.replace(history, merit=history.merit * share)
     return dataclasses.replace(
         outcome,
         states=states,
         result=Result.where(broken, Result.nonfinite, outcome.result),
         stats=dataclasses.replace(
             stats,
-            merit=stats.merit * share,
             exact_prefix=jnp.minimum(stats.exact_prefix * blocked.block, length),
             finite_prefix=finite_prefix,
             settled_prefix=jnp.minimum(stats.settled_prefix * blocked.block, finite_prefix),
         ),
-        history=history,
     )
 
 

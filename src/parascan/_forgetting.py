@@ -20,12 +20,13 @@ from .lanes import Layout, adjoint_pays, kind_of, largest_batch, operations, sca
 from .solvers import Forgetting
 
 
-def why_not(signature: Signature, solver: Forgetting) -> str | None:
+def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | None:
     """Why a checked call is better, or only, run one step after the other; None where blocks can be tried.
 
     Args:
         signature: the call.
         solver: what is asked for.
+        batch: sequences that are known to run at once; a few blocks of each may do where one alone would need many.
     """
     if signature.layout.size == 0:
         return "its carry has no floating leaf"
@@ -33,7 +34,8 @@ def why_not(signature: Signature, solver: Forgetting) -> str | None:
     closed = jax.make_jaxpr(signature.step)(signature.init, x)
     if solver.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
         return reason
-    if _layout(signature, solver, closed, 1, reverse=False).grid(1) is None:
+    layout = _layout(signature, solver, closed, batch, reverse=False)
+    if layout.grid(1) is None and layout.grid(batch) is None:
         return "it is short, or its length has no fitting divisor"
     return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
 
@@ -60,7 +62,8 @@ def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch
     """What is fixed about a run of a step."""
     length, size = signature.length, signature.layout.size
     facts = operations(closed), reverse, solver.mesh, solver.blocks, batch, solver.trial
-    return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length))
+    double = signature.layout.dtype.itemsize == 8
+    return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length), double)
 
 
 class _LaneStep(eqx.Module):

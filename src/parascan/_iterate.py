@@ -53,6 +53,7 @@ class Plan(NamedTuple):
         repair: what non-finite states are put back to ``[T D]``.
         budget: the most updates.
         record: whether to keep a history.
+        images: what the step makes of the first iterate ``[T D]``, where that is known already.
     """
 
     solver: AbstractIterativeSolver
@@ -61,6 +62,7 @@ class Plan(NamedTuple):
     repair: Trajectory
     budget: int
     record: bool
+    images: Trajectory | None = None
 
 
 def iterate(problem: Recurrence, start: Trajectory, plan: Plan, loop: Loop) -> LoopState:
@@ -120,7 +122,7 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
     """Test the current iterate and, unless it ends the loop, replace it by the next."""
     if plan.solver.causal:
         problem = problem.knowing(state.stats.exact_prefix)
-    view = View.of(problem, state.states, plan.repair)
+    view = View.of(state.states, _images(problem, plan, state), plan.repair, problem.steps)
     merit = view.merit()
     initial_merit = jnp.where(state.stats.iterations == 0, merit, state.initial_merit)
     unknown = jnp.full((problem.size,), jnp.nan, problem.dtype)
@@ -167,6 +169,14 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
         best=_better(state.best, best, (view.states, stats)),
         history=_record(state.history, state.stats.iterations, merit, step, repairs),
     )
+
+
+def _images(problem: Recurrence, plan: Plan, state: LoopState) -> Trajectory:
+    """What the step makes of the current iterate."""
+    if plan.images is None:
+        return problem.images(state.states)
+    known = plan.images
+    return jax.lax.cond(state.stats.iterations == 0, lambda: known, lambda: problem.images(state.states))
 
 
 def _better(

@@ -94,10 +94,20 @@ def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
 
 def _pattern(problem: Recurrence) -> np.ndarray:
     """Which state entries may influence which, or all when D is too large to analyze."""
+    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.inputs)
+    return _reads(problem, problem.advance, inputs)
+
+
+def _read_entries(problem: Recurrence) -> np.ndarray:
+    """Numbers of the state entries that a step reads at all; the Jacobian's other columns are zero."""
+    return np.flatnonzero(_reads(problem, *problem.entrance).any(axis=0))
+
+
+def _reads(problem: Recurrence, advance: Callable[[State, Tree], State], inputs: Tree) -> np.ndarray:
+    """Which state entries an advance may read for which, or all when D is too large to analyze."""
     if problem.size > ANALYZED_SIZE:
         return np.ones((problem.size, problem.size), bool)
-    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.inputs)
-    return dependency_pattern(problem.advance, jax.ShapeDtypeStruct((problem.size,), problem.dtype), inputs)
+    return dependency_pattern(advance, jax.ShapeDtypeStruct((problem.size,), problem.dtype), inputs)
 
 
 def _structure(problem: Recurrence) -> Structure:
@@ -116,9 +126,13 @@ def _blocks(problem: Recurrence, states: Trajectory, blocks: tuple[tuple[int, ..
 
 
 def _dense(problem: Recurrence, states: Trajectory) -> jax.Array:
-    """``[T D D]``."""
-    columns = problem.pushforward(states, jnp.eye(problem.size, dtype=problem.dtype))
-    return jnp.moveaxis(columns, 0, -1)
+    """``[T D D]``; columns of entries that no step reads are not computed."""
+    read = _read_entries(problem)
+    if len(read) == 0:
+        return jnp.zeros((*states.shape, problem.size), problem.dtype)
+    columns = problem.pushforward(states, jnp.eye(problem.size, dtype=problem.dtype)[read])
+    every = jnp.zeros((problem.size, *states.shape), problem.dtype).at[read].set(columns)
+    return jnp.moveaxis(every if len(read) < problem.size else columns, 0, -1)
 
 
 def _dense_pays(problem: Recurrence) -> bool:

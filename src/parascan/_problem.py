@@ -42,6 +42,16 @@ class Recurrence(eqx.Module):
         """Dtype of the states."""
         return self.initial.dtype
 
+    @property
+    def steps(self) -> int:
+        """T, the number of steps over which the merit is a mean."""
+        return self.length
+
+    @property
+    def entrance(self) -> tuple[Callable[[State, Tree], State], Tree]:
+        """The step that takes a state up, and shapes of its inputs: an entry that it does not read has no influence."""
+        return self.advance, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.inputs)
+
     def previous(self, states: Trajectory) -> Trajectory:
         """The state before each step."""
         return jnp.concatenate([self.initial[None], states[:-1]])

@@ -68,7 +68,7 @@ class Pullback:
         )
         program = hoist(self._step.tally, self._zero, row)
         work = operations(program.closed)
-        self._layout = Layout(problem.length, problem.size, work, reverse=True)
+        self._layout = Layout(problem.length, problem.size, work, reverse=True, double=problem.dtype.itemsize == 8)
 
     @property
     def side_by_side(self) -> bool:

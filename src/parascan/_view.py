@@ -4,7 +4,6 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ._problem import Recurrence
 from ._types import Trajectory
 
 SETTLED = 16
@@ -20,13 +19,20 @@ class View(eqx.Module):
     states: Trajectory
     images: Trajectory
     finite: Bool[Array, " T"]
+    steps: int = eqx.field(static=True)
 
     @classmethod
-    def of(cls, problem: Recurrence, states: Trajectory, repair: Trajectory) -> "View":
-        """View of the states of a problem."""
-        images = problem.images(states)
+    def of(cls, states: Trajectory, images: Trajectory, repair: Trajectory, steps: int) -> "View":
+        """View of the states of a problem.
+
+        Args:
+            states: the iterate ``[T D]``.
+            images: what the step makes of it.
+            repair: what stands for images that are not finite ``[T D]``.
+            steps: over which the merit is a mean.
+        """
         finite = jnp.all(jnp.isfinite(images), axis=1)
-        return cls(states, jnp.where(finite[:, None], images, repair), finite)
+        return cls(states, jnp.where(finite[:, None], images, repair), finite, steps)
 
     @property
     def residual(self) -> Trajectory:
@@ -70,9 +76,9 @@ class View(eqx.Module):
         return self.largest(jnp.where(self.exact[:, None], 0.0, proposal - self.states))
 
     def merit(self) -> Float[Array, ""]:
-        """``||r||^2 / (2 T)`` over the judged steps."""
+        """``||r||^2 / (2 T)`` over the judged steps; those inside of blocks have no residual."""
         squares = jnp.where(self.judged[:, None], self.residual**2, 0.0)
-        return 0.5 * jnp.mean(jnp.sum(squares, axis=1))
+        return 0.5 * jnp.sum(squares) / self.steps
 
     def defect(self) -> Float[Array, ""]:
         """Largest residual of a judged step relative to one plus the size of its state."""

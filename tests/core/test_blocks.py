@@ -67,6 +67,96 @@ def test_burn_in_as_long_as_the_memory_leaves_nothing_to_iterate():
     assert int(warm.stats.iterations) < int(cold.stats.iterations)
 
 
+@pytest.mark.parametrize("length", [400, 403])
+def test_where_the_burn_in_has_done_no_update_follows(length):
+    """The states of the first test are then the answer, also in a batch and where the last block is shorter."""
+    step, init, xs = rnn(length)
+    solver, criterion = ps.Blocks(ps.deer(), 50, burn_in=50), ps.Merit(1e-8)
+
+    def states(xs):
+        solution = ps.rollout(step, init, xs, solver=solver, criterion=criterion)
+        return solution.states, solution.stats.iterations
+
+    answer, iterations = states(xs)
+    assert int(iterations) == 0
+    np.testing.assert_allclose(answer, ps.rollout(step, init, xs, solver=ps.Sequential()).states, atol=1e-5)
+    batch = jnp.stack([xs, -xs])
+    np.testing.assert_allclose(jax.vmap(states)(batch)[0][1], states(-xs)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("adjoint", [ps.Implicit(), ps.Unrolled()])
+def test_gradients_go_through_a_burn_in(adjoint):
+    step, init, xs = rnn(60)
+
+    def loss(xs, solver, adjoint=None):
+        budget = None if adjoint is None else 4
+        return jnp.sum(ps.rollout(step, init, xs, solver=solver, adjoint=adjoint, max_iterations=budget).states ** 2)
+
+    given = jax.grad(loss)(xs, ps.Blocks(ps.deer(), 20, burn_in=20), adjoint)
+    np.testing.assert_allclose(given, jax.grad(loss)(xs, ps.Sequential()), atol=1e-4)
+
+
+def test_the_merit_is_a_mean_over_steps_and_not_over_blocks():
+    """Of ten jumps and 400 steps: a tolerance between the two means is met by the first iterate already."""
+    step, init, xs = rnn(400)
+    solver = ps.Blocks(ps.jacobi(), 40)
+    first = ps.rollout(step, init, xs, solver=solver, max_iterations=0, guess=jnp.zeros((400, 3)), throw=False)
+    ends = [jax.lax.scan(lambda s, x: (step(s, x), None), init, rows)[0] for rows in xs.reshape(10, 40, 3)]
+    per_step = float(0.5 * jnp.sum(jnp.stack(ends) ** 2) / 400)
+    np.testing.assert_allclose(first.stats.merit, per_step, rtol=1e-4)
+
+    def iterations(tolerance):
+        arguments = {"solver": solver, "criterion": ps.Merit(tolerance), "guess": jnp.zeros((400, 3))}
+        return int(ps.rollout(step, init, xs, **arguments).stats.iterations)
+
+    assert iterations(2 * per_step) == 0 < iterations(per_step / 2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "exponent", "length"),
+    [
+        (30_000, -0.0628, 300),
+        # A block of 299 would leave a padded one.
+        (30_011, -0.0628, 294),
+        # Fewer than 16 blocks would forget within themselves.
+        (30_000, -0.001, 120),
+        (30_000, 0.01, 120),
+        (30_000, None, 120),
+        (30_000, -float("inf"), 1),
+        (1_000_000, None, 1000),
+        (10, None, 1),
+        (1, -1.0, 1),
+    ],
+)
+def test_the_length_of_fitting_blocks(steps, exponent, length):
+    blocks = ps.Blocks.fitting(ps.jacobi(), steps, exponent)
+    assert (blocks.length, blocks.burn_in) == (length, length)
+
+
+def test_fitting_blocks_leave_newton_nothing_to_do():
+    observer = ps.systems.get("lorenz_observer", dtype=jnp.float32)
+    exponent = observer.facts.exponent_per_time.value * observer.dt
+    solver = ps.Blocks.fitting(ps.deer(), 9000, exponent)
+    xs = observer.inputs(9000)
+    solution = ps.rollout(observer.step, observer.initial_state, xs, solver=solver, criterion=ps.Merit(1e-8))
+    assert int(solution.stats.iterations) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ((ps.deer(), 0), ValueError, "steps: given 0"),
+        ((ps.deer(), 2.5), TypeError, "steps: given 2.5"),
+        ((ps.deer(), 10, float("nan")), ValueError, "exponent: given nan"),
+        ((ps.deer(), 10, -1.0, 1.0), ValueError, "tolerance: given 1.0"),
+        ((ps.Sequential(), 10), TypeError, "outer: given Sequential"),
+    ],
+)
+def test_what_no_blocks_fit_is_refused(arguments, error, text):
+    with pytest.raises(error, match=text):
+        ps.Blocks.fitting(*arguments)
+
+
 def test_blocks_lower_the_iterations_of_newton_on_a_chaotic_flow():
     lorenz = ps.systems.get("lorenz")
 

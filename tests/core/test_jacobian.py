@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from parascan._blocks import Blocked
 from parascan._jacobian import diagonal, full
 from parascan._problem import ScanProblem
 from parascan._signature import resolve
@@ -69,3 +70,38 @@ def test_diagonal_is_the_diagonal_of_the_jacobian(name, dtype, getkey):
 def test_structure_is_found_and_stored(name, kind, getkey):
     problem, states, _ = example(name, getkey, jnp.dtype("float32"))
     assert isinstance(full(problem, states), kind)
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_columns_of_entries_that_no_step_reads_are_not_computed(block, getkey, monkeypatch):
+    """As with an observer some of whose coordinates are replaced by measured ones."""
+    weights = jax.random.normal(getkey(), (SIZE, SIZE))
+    kept = jnp.asarray([True, False, True, True, False, True])
+
+    def step(s, x):
+        return jnp.tanh(weights @ jnp.where(kept, s, x))
+
+    xs = jax.random.normal(getkey(), (LENGTH, SIZE))
+    signature = resolve(step, jnp.ones(SIZE), xs, None, scan_form=False)
+    problem = ScanProblem.of(signature, reverse=False).recurrence
+    problem = problem if block == 1 else Blocked.of(problem, block).coarse
+    states = jax.random.normal(getkey(), (problem.length, SIZE))
+    pushed = []
+    whole = type(problem).pushforward
+    monkeypatch.setattr(
+        type(problem),
+        "pushforward",
+        lambda self, states, vectors: pushed.append(vectors) or whole(self, states, vectors),
+    )
+    given = full(problem, states, "dense").as_dense()
+    expected = jax.vmap(jax.jacfwd(problem.advance))(problem.previous(states), problem.inputs)
+    np.testing.assert_allclose(given, expected, atol=1e-5)
+    assert [len(vectors) for vectors in pushed] == [4]
+
+
+def test_blocks_of_a_step_without_memory_have_no_jacobian(getkey):
+    xs = jax.random.normal(getkey(), (LENGTH, SIZE))
+    signature = resolve(lambda s, x: jnp.tanh(x), jnp.ones(SIZE), xs, None, scan_form=False)
+    coarse = Blocked.of(ScanProblem.of(signature, reverse=False).recurrence, 3).coarse
+    given = full(coarse, jnp.zeros((coarse.length, SIZE)), "dense").as_dense()
+    np.testing.assert_array_equal(given, jnp.zeros((coarse.length, SIZE, SIZE)))

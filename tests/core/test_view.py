@@ -12,7 +12,7 @@ def view(residual, finite=None):
     """Scalar states 1, 2, 3, ... with given residuals."""
     states = jnp.arange(1.0, len(residual) + 1)[:, None]
     finite = jnp.ones(len(residual), bool) if finite is None else jnp.asarray(finite)
-    return View(states, states - jnp.asarray(residual)[:, None], finite)
+    return View(states, states - jnp.asarray(residual)[:, None], finite, len(residual))
 
 
 def test_the_exact_prefix_and_the_step_after_it_survive_any_proposal():

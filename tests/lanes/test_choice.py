@@ -23,6 +23,21 @@ def test_whole_vectors_or_none():
     assert chosen(7919, 32) == 0
 
 
+def test_blocks_are_longer_where_a_start_is_forgotten_later():
+    """In double precision after twice the steps: lanes as for single precision would find no time for it."""
+    for size, work in ((8, 200.0), (16, STEP), (64, 40_000.0)):
+        single, double = (choose_lanes(17_984, size, work, platform="cpu", double=flag) for flag in (False, True))
+        assert double == 32
+        assert single >= 64
+    assert choose_lanes(10_000, 64, 40_000.0, platform="cpu", double=True) == 16
+    assert choose_lanes(17_984, 64, 40_000.0, platform="gpu", double=True) > 32
+
+
+def test_few_blocks_on_each_of_many_devices_count_together():
+    assert choose_lanes(17_984, 64, 40_000.0, platform="cpu") == 64
+    assert choose_lanes(17_984, 64, 40_000.0, devices=8, platform="cpu") == 8
+
+
 def test_lanes_of_large_states_share_the_cache():
     """Twice as many as fill a vector where there is one sequence, and no more of a whole batch."""
     assert chosen(65_536, 100) == 32

@@ -51,6 +51,19 @@ def test_a_chaotic_system_is_run_step_by_step(dtype):
     assert not ran_in_blocks(step, s0, jnp.zeros(512))
 
 
+def test_a_cell_finds_the_time_to_forget_in_either_precision(dtype):
+    """In double precision it would be given up with as many lanes as single precision takes: their blocks are short."""
+    cell = eqx.nn.GRUCell(6, 16, key=jax.random.key(1), dtype=dtype)
+
+    def step(s, x):
+        s = cell(x, s)
+        return s, s
+
+    xs, s0 = inputs(dtype, 17_984, D=6), jnp.zeros(16, dtype)
+    close(ps.scan(step, s0, xs), jax.lax.scan(step, s0, xs), dtype)
+    assert ran_in_blocks(step, s0, xs, lanes=None)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_one_pass_is_enough_where_all_blocks_forget_alike(seed, monkeypatch):
     """Blocks without a twin are no nearer to the truth than those with one, so rows are added until all are there."""

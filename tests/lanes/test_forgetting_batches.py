@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from parascan._forgetting import why_not
+from parascan._signature import resolve
 
 LENGTH = 4096
 READS = {"outputs": lambda ys: jnp.sum(ys, axis=0), "last": lambda ys: ys[-1] ** 2}
@@ -36,3 +38,10 @@ def test_gradient_of_a_mapped_scan(size, products, batch, read, getkey):
     for ours, theirs in zip(gradient(ps.scan), gradient(jax.lax.scan), strict=True):
         scale = float(jnp.max(jnp.abs(theirs)))
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * scale)
+
+
+def test_a_batch_may_take_few_blocks_where_one_sequence_would_need_many():
+    W = jnp.zeros((64, 64), jnp.float32)
+    signature = resolve(lambda s, x: (jnp.tanh(W @ s + x),) * 2, W[0], jnp.ones((16 * 701, 64)), None, scan_form=True)
+    assert why_not(signature, ps.Forgetting()) == "it is short, or its length has no fitting divisor"
+    assert why_not(signature, ps.Forgetting(), batch=4) is None

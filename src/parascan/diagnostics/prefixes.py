@@ -93,7 +93,7 @@ def prefix_counts(
     )
 
     def body(run: _Run) -> _Run:
-        view = View.of(problem, run.states, guess)
+        view = View.of(run.states, problem.images(run.states), guess, problem.steps)
         iterate = Iterate(view.states, view.images)
         proposal, memory = solver.step(problem, iterate, run.memory)
         exact = proposal if solver.exact else deer().step(problem, iterate, run.updates)[0]

@@ -14,6 +14,10 @@ SHORTEST = 4096
 SHORTEST_BLOCK = 128
 """Least steps of a block: the rows that are run twice must be few among them."""
 
+SHORTEST_BLOCK_OF_LIGHT_STEPS, SHORTEST_BLOCK_IN_DOUBLE = 192, 512
+"""The same for steps that compute little for each entry, which gain little from more lanes than that leaves, and in
+double precision, in which a start is forgotten after twice as many rows."""
+
 BETWEEN_CHECKS = 4
 """Steps after which the distance of twins is looked at again: looking costs as much as a small step."""
 
@@ -22,6 +26,9 @@ LANES_ON_CPU = ((4, 512), (8, 256), (32, 64), (2**62, 32))
 
 LANES_OF_HEAVY_STEPS = ((64, 64), (2**62, 32))
 """The same for steps that compute much for each entry, whose products are better the wider they are."""
+
+LANES_IN_DOUBLE = 32
+"""Most lanes in double precision: these fill the vector registers already, and longer blocks may forget later."""
 
 LANES_OF_SMALL_STEPS, FEW_NUMBERS = 32, 2**16
 """The same for small steps without large products, whose rows cost little to set out; half as many of single numbers,
@@ -91,6 +98,8 @@ def choose_lanes(
     platform: str | None = None,
     kind: Kind | None = None,
     largest_batch: int = EVERY_BATCH,
+    *,
+    double: bool = False,
 ) -> int:
     """Blocks for each sequence on each device, or 0 where one step after the other is the better way.
 
@@ -105,7 +114,9 @@ def choose_lanes(
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of the default backend when None.
         kind: of the step; by its work when None.
         largest_batch: most sequences at once for which lanes are worth it on a CPU.
+        double: whether states are of double precision.
     """
+    shortest = SHORTEST_BLOCK
     if length < SHORTEST or size == 0:
         return 0
     platform = platform or jax.default_backend()
@@ -118,6 +129,10 @@ def choose_lanes(
         kind = kind or kind_by_work(work)
         if kind is Kind.SMALL:
             alone = LANES_OF_SMALL_STEPS // (2 if size == 1 and length <= FEW_NUMBERS else 1)
+        elif double:
+            alone, shortest = min(alone, LANES_IN_DOUBLE), SHORTEST_BLOCK_IN_DOUBLE
+        elif not heavy:
+            shortest = SHORTEST_BLOCK_OF_LIGHT_STEPS
         together = max(alone, LANES_OF_A_BATCH // devices) if heavy or size <= LARGE else alone
         most = min(alone, together // batch)
         single = FEWEST_LANES_WHERE_NEAR if kind is Kind.NEAR else FEWEST_LANES
@@ -125,7 +140,7 @@ def choose_lanes(
     else:
         most, fewest = max(ENTRIES_ELSEWHERE // (size * batch), 1), 1
         alone = most
-    most = min(most, length // (SHORTEST_BLOCK * devices))
+    most = min(most, length // (shortest * devices))
     if most < fewest:
         return 0
     counts = range(max(most // 4, fewest), most + 1)
@@ -138,7 +153,7 @@ def choose_lanes(
         return _value(count * batch) * min(1, alone / count) * (0.7 if crowded else 1)
 
     best = max(exact or counts, key=value)
-    return best if platform != "cpu" or value(best) >= LEAST_VALUE else 0
+    return best if platform != "cpu" or value(best) * devices >= LEAST_VALUE else 0
 
 
 def lanes_at_once(size: int) -> int:

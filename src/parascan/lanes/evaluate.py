@@ -36,6 +36,7 @@ class Layout(eqx.Module):
             part of the sequential time.
         kind: of the step; by its work when None.
         largest_batch: most sequences at once for which lanes are worth it on a CPU.
+        double: whether states are of double precision.
     """
 
     length: int = eqx.field(static=True)
@@ -48,6 +49,7 @@ class Layout(eqx.Module):
     trial: int | None = eqx.field(static=True, default=None)
     kind: Kind | None = eqx.field(static=True, default=None)
     largest_batch: int = eqx.field(static=True, default=EVERY_BATCH)
+    double: bool = eqx.field(static=True, default=False)
 
     @property
     def devices(self) -> int:
@@ -64,7 +66,7 @@ class Layout(eqx.Module):
         lanes = self.lanes
         if lanes is None:
             sizes = self.length, self.size, self.work, batch, self.devices
-            lanes = choose_lanes(*sizes, self.platform, self.kind, self.largest_batch)
+            lanes = choose_lanes(*sizes, self.platform, self.kind, self.largest_batch, double=self.double)
         block = self.length // max(lanes * self.devices, 1)
         if lanes == 0 or block == 0:
             return None

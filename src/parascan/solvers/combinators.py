@@ -1,10 +1,20 @@
 """Solvers made from solvers."""
 
+import math
 from typing import ClassVar
 
 import equinox as eqx
 
 from .base import AbstractIterativeSolver, AbstractSolver
+
+FEWEST_BLOCKS = 16
+"""Blocks below which they do not fill the vectors of a machine, whatever they forget."""
+
+MOST_BLOCKS = 256
+"""Blocks of a system that does not forget within one; more gain little and leave more jumps to close."""
+
+ROUNDED_UP = 1.25
+"""How much longer a block may be to divide the steps evenly: padding would be computed too."""
 
 
 class Blocks(AbstractSolver):
@@ -39,6 +49,48 @@ class Blocks(AbstractSolver):
     length: int = eqx.field(static=True)
     burn_in: int = eqx.field(static=True, default=0)
     references: ClassVar[tuple[str, ...]] = ("bock1984shooting",)
+
+    @classmethod
+    def fitting(
+        cls, outer: AbstractIterativeSolver, steps: int, exponent: float | None = None, tolerance: float = 1e-8
+    ) -> "Blocks":
+        """Blocks of a length that fits a recurrence, all of whose steps are the burn-in.
+
+        Long enough to forget where they start, if at least 16 of them are: the burn-in then leaves the method nothing
+        to do but to find that out. For a system that remembers longer, or of which no exponent is known,
+        ``max(steps / 256, 1)`` but not over the square root of the steps. By numbers alone: no run, no clock.
+
+        Args:
+            outer: the iterative method.
+            steps: T, steps of the recurrence, one or more.
+            exponent: largest Lyapunov exponent in 1/step, None if unknown.
+            tolerance: part of a difference in the start that may be left at the end of a block, between 0 and 1.
+
+        Raises:
+            TypeError: ``steps`` is not an integer, or as for ``Blocks``.
+            ValueError: ``steps`` or ``tolerance`` is out of range, or ``exponent`` is no number.
+
+        Source: memory horizon, equation 10 of the paper.
+
+        Example:
+            >>> import parascan as ps
+            >>> ps.Blocks.fitting(ps.deer(), 30_000, exponent=-0.0628).length
+            300
+        """
+        if isinstance(steps, bool) or not isinstance(steps, int):
+            raise TypeError(f"steps: given {steps!r}, expected an integer.")
+        if steps < 1:
+            raise ValueError(f"steps: given {steps}, expected one or more.")
+        if not 0 < tolerance < 1:
+            raise ValueError(f"tolerance: given {tolerance}, expected a number between 0 and 1.")
+        if exponent is not None and math.isnan(exponent):
+            raise ValueError(f"exponent: given {exponent}, expected a number in 1/step or None.")
+        memory = math.inf if exponent is None or exponent >= 0 else math.log(tolerance) / exponent
+        wanted = memory if memory * FEWEST_BLOCKS <= steps else min(steps / MOST_BLOCKS, math.sqrt(steps))
+        least = max(math.ceil(wanted), 1)
+        even = (count for count in range(least, int(ROUNDED_UP * least) + 1) if steps % count == 0)
+        length = next(even, least)
+        return cls(outer, length, length)
 
     def __check_init__(self) -> None:
         if not isinstance(self.outer, AbstractIterativeSolver):

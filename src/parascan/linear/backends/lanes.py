@@ -48,7 +48,7 @@ def run(transition: AbstractTransition, b: Trajectory, *, transpose: bool) -> Tr
     # Errors matter on the scale of what drives the recurrence: far from it solutions may decay to nothing.
     floor = jnp.full_like(init, jnp.max(jnp.abs(b)))
     work = operations(product.closed)
-    layout = Layout(len(b), b.shape[1], work, reverse=transpose)
+    layout = Layout(len(b), b.shape[1], work, reverse=transpose, double=b.dtype.itemsize == 8)
     if transpose:
         return scan_blocks(_Backward(product), init, (transition.slices, b), layout, floor)[1]
     first = jnp.arange(len(b)) == 0
