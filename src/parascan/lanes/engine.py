@@ -117,14 +117,17 @@ def run_blocks(
     def judge(before: Tree, after: Tree, ends: Tree) -> Array:
         # The scale is sought among all that is known: of a few blocks, an entry may be small in each just then.
         least = jax.tree.map(jnp.maximum, grid.spread(floor), grid.largest(ends))
-        return relative_distance(before, after, least, grid.batch)
+        distance = relative_distance(before, after, least, grid.batch)
+        # What is no number must not be lost among numbers.
+        distance = jnp.where(jnp.isnan(distance), jnp.inf, distance)
+        return distance if grid.axis is None else jax.lax.pmax(distance, grid.axis)
 
     def attempt(before: _Attempt) -> _Attempt:
         states, ends, ys, totals = jax.lax.fori_loop(0, 2, fill, (before.states, before.ends, before.ys, zero))
         distance = judge(before.states, states, ends)
         # Where states leave the finite numbers, no second run would agree either.
-        left = jnp.where(_everywhere(jnp.isfinite(distance), grid), before.left - 1, 0)
-        return _Attempt(states, ends, ys, totals, _everywhere(distance <= tolerance(init), grid), left)
+        left = jnp.where(jnp.isfinite(distance), before.left - 1, 0)
+        return _Attempt(states, ends, ys, totals, distance <= tolerance(init), left)
 
     def side_by_side() -> tuple[Tree, Tree, Tree]:
         first = _Attempt(states, states, grid.room(y), zero, jnp.asarray(False), jnp.int32(PASSES))
