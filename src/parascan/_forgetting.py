@@ -16,7 +16,17 @@ from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
 from ._signature import Signature
 from ._types import Tree
-from .lanes import Layout, adjoint_pays, kind_of, largest_batch, operations, scan_blocks, unrewarding, unsuited
+from .lanes import (
+    Layout,
+    adjoint_pays,
+    copy_share,
+    kind_of,
+    largest_batch,
+    operations,
+    scan_blocks,
+    unrewarding,
+    unsuited,
+)
 from .solvers import Forgetting
 
 
@@ -63,7 +73,8 @@ def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch
     length, size = signature.length, signature.layout.size
     facts = operations(closed), reverse, solver.mesh, solver.blocks, batch, solver.trial
     double = signature.layout.dtype.itemsize == 8
-    return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length), double)
+    copy = copy_share(closed, length, size, len(jax.tree.leaves(signature.init)))
+    return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length), double, copy)
 
 
 class _LaneStep(eqx.Module):

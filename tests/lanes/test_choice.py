@@ -33,6 +33,18 @@ def test_blocks_are_longer_where_a_start_is_forgotten_later():
     assert choose_lanes(17_984, 64, 40_000.0, platform="gpu", double=True) > 32
 
 
+def test_a_copy_of_the_outputs_is_worth_whole_vectors_in_long_blocks():
+    """No number of lanes above 32 and up to 64 divides 10^5 but 40 and 50, and none divides a prime."""
+
+    def with_copy(length, copy):
+        return choose_lanes(length, 16, 3000.0, platform="cpu", copy=copy)
+
+    assert [with_copy(100_000, copy) for copy in (0.05, 0.5, None)] == [64, 32, 32]
+    assert with_copy(20_000, 0.05) == 32
+    assert [with_copy(100_003, copy) for copy in (0.05, 0.5, None)] == [64, 0, 0]
+    assert choose_lanes(100_003, 16, 3000.0, devices=2, platform="cpu", copy=0.05) == 0
+
+
 def test_few_blocks_on_each_of_many_devices_count_together():
     assert choose_lanes(17_984, 64, 40_000.0, platform="cpu") == 64
     assert choose_lanes(17_984, 64, 40_000.0, devices=8, platform="cpu") == 8

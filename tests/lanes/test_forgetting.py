@@ -64,6 +64,20 @@ def test_a_cell_finds_the_time_to_forget_in_either_precision(dtype):
     assert ran_in_blocks(step, s0, xs, lanes=None)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_cell_over_a_prime_number_of_steps_is_run_in_blocks(reverse):
+    """What is left over is put together with the rest by a copy, which long sequences of cells are worth."""
+    cell = eqx.nn.GRUCell(6, 16, key=jax.random.key(1), dtype=jnp.float32)
+
+    def step(s, x):
+        s = cell(x, s)
+        return s, s
+
+    xs, s0 = inputs("float32", 20_011, D=6), jnp.zeros(16, jnp.float32)
+    close(ps.scan(step, s0, xs, reverse=reverse), jax.lax.scan(step, s0, xs, reverse=reverse), "float32")
+    assert ran_in_blocks(step, s0, xs, lanes=None)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_one_pass_is_enough_where_all_blocks_forget_alike(seed, monkeypatch):
     """Blocks without a twin are no nearer to the truth than those with one, so rows are added until all are there."""

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 from parascan.lanes.grid import Grid
@@ -22,3 +23,17 @@ def test_the_largest_magnitude_is_that_of_all_devices():
     spec = PartitionSpec("time")
     given = jax.shard_map(grid.largest, mesh=mesh, in_specs=spec, out_specs=spec)(states)
     np.testing.assert_array_equal(given, np.full(2 * mesh.size, 2 * mesh.size - 1))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_rows_picked_from_uncut_inputs_are_those_of_the_blocks(batch, reverse):
+    """Three blocks of five steps of seventeen: the last two steps in time are beyond them."""
+    grid = Grid(2, 3, 5, reverse)
+    xs = jnp.arange(batch * 17 * 2.0).reshape(batch, 17, 2)
+    blocks = grid.cut(xs)
+    for step in range(5):
+        np.testing.assert_array_equal(grid.picked(xs, jnp.int32(step)), grid.take(blocks, jnp.int32(step)))
+    first = xs[0, -1] if reverse else xs[0, 0]
+    place = 2 if reverse else 0
+    np.testing.assert_array_equal(grid.picked(xs, jnp.int32(0))[:, place], first)

@@ -7,7 +7,7 @@ from .evaluate import Layout, scan_blocks, tally_blocks
 from .kind import kind_of
 from .probe import coupling_rows, fill_rows
 from .small_steps import largest_batch
-from .suitability import unrewarding, unsuited
+from .suitability import copy_share, unrewarding, unsuited
 from .work import costly, operations
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "adjoint_pays",
     "batch_size",
     "choose_lanes",
+    "copy_share",
     "costly",
     "coupling_rows",
     "fill_rows",

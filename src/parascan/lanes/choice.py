@@ -1,5 +1,6 @@
 """How many blocks to run side by side, by facts that are known while tracing: no clock, the same answer every time."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -64,6 +65,10 @@ ENTRIES_ELSEWHERE = 2**18
 WORTH_A_COPY = 300
 """Operations for each entry of the state from which a step costs much more than copying what it puts out."""
 
+COPY_OF_HEAVY_STEPS, LONG_BLOCK = 0.05, 512
+"""What a copy takes of the sequential time there, and steps of a block from which better numbers of lanes may take one
+although some divide the length."""
+
 WORTH_AN_ADJOINT = 300
 """Operations for each entry of the state from which the adjoint in blocks beats reverse mode through a plain loop."""
 
@@ -100,6 +105,7 @@ def choose_lanes(
     largest_batch: int = EVERY_BATCH,
     *,
     double: bool = False,
+    copy: float | None = None,
 ) -> int:
     """Blocks for each sequence on each device, or 0 where one step after the other is the better way.
 
@@ -115,6 +121,8 @@ def choose_lanes(
         kind: of the step; by its work when None.
         largest_batch: most sequences at once for which lanes are worth it on a CPU.
         double: whether states are of double precision.
+        copy: part of the sequential time that copying inputs and outputs takes, which steps left over cost; by the work
+            when None.
     """
     shortest = SHORTEST_BLOCK
     if length < SHORTEST or size == 0:
@@ -145,15 +153,24 @@ def choose_lanes(
         return 0
     counts = range(max(most // 4, fewest), most + 1)
     exact = [count for count in counts if length % (count * devices) == 0]
-    if not exact and work < WORTH_A_COPY * size:
+    if copy is None or devices > 1:
+        # On a mesh the copy is made even where the steps are then taken one after the other.
+        copy = COPY_OF_HEAVY_STEPS if work >= WORTH_A_COPY * size else math.inf
+    long = LONG_BLOCK if exact else 2 * SHORTEST_BLOCK
+    gain = GAIN_WHERE_NEAR if kind is Kind.NEAR else GAIN
+    affordable = 1 / gain + copy < 1 / LEAST_GAIN
+    copied = [count for count in counts if affordable and (length >= long * count * devices or count == fewest)]
+    if not exact and not copied:
         return 0
 
     def value(count: int) -> float:
         crowded = size > 8 and count > LANES_IN_ONE_SET and length // (count * devices) * size * 8 % PAGE == 0
-        return _value(count * batch) * min(1, alone / count) * (0.7 if crowded else 1)
+        share = 1 if count in exact else 1 / (1 + gain * copy)
+        return _value(count * batch) * min(1, alone / count) * (0.7 if crowded else 1) * share
 
-    best = max(exact or counts, key=value)
-    return best if platform != "cpu" or value(best) * devices >= LEAST_VALUE else 0
+    best = max([*exact, *copied], key=value)
+    enough = LEAST_VALUE if platform == "cpu" else math.ulp(0)
+    return best if value(best) * devices >= enough else 0
 
 
 def lanes_at_once(size: int) -> int:

@@ -77,32 +77,47 @@ def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
+class Beyond(NamedTuple):
+    """What is to be done about steps that the blocks leave over, on one device.
+
+    Attributes:
+        finish: takes the steps left over, from what the blocks gave to the whole.
+        whole: all steps one after the other, where there is nothing to be gained from blocks.
+    """
+
+    finish: Callable[[Tree, Tree, Tree], State]
+    whole: Callable[[], State]
+
+
 def run_blocks(
-    step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, patience: Patience
-) -> tuple[Tree, Tree, Tree]:
+    step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, patience: Patience, beyond: Beyond | None = None
+) -> State:
     """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
 
-    Totals are those of one sequence on one device.
+    Totals are those of one sequence on one device. With steps ``beyond`` the blocks, the results are those of all.
 
     Args:
         step: the step of one sequence.
         init: initial carries, floating leaves ``[N, ...]``.
-        xs: inputs, leaves ``[N or 1, P B, ...]``; those of this device, when the grid goes over a mesh axis.
+        xs: inputs, leaves ``[N or 1, T, ...]`` with T = P B or more; those of this device, when the grid goes over a
+            mesh axis.
         floor: sizes ``[N, ...]`` below which the states' own scale need not be resolved.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
+        beyond: what to do about steps that the blocks leave over; None where they leave none.
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
     y = jax.eval_shape(step, carry, x)[1]
-    blocks = grid.cut(xs)
-    example = jax.eval_shape(lambda: (grid.spread(init), grid.take(blocks, jnp.int32(0))))
+    example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
     lanes = over_lanes(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
     forward = with_known(lanes, step, *example)
     zero = no_totals(step, carry, x)
-    forgets, horizon, states = forget(step, (carry, x), init, blocks, floor, grid, patience)
+    # Inputs beyond the blocks make the cutting a copy, which is of no use to a system that does not forget.
+    take = partial(grid.take, grid.cut(xs)) if beyond is None else partial(grid.picked, xs)
+    forgets, horizon, states = forget(step, (carry, x), init, take, floor, grid, patience)
 
-    def fill(part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree, Tree]:
+    def fill(blocks: Tree, part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree, Tree]:
         def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
             states, y, share = forward(state[0], grid.take(blocks, row))
             return states, grid.put(state[1], y, row), jax.tree.map(add_into, state[2], share)
@@ -122,20 +137,25 @@ def run_blocks(
         distance = jnp.where(jnp.isnan(distance), jnp.inf, distance)
         return distance if grid.axis is None else jax.lax.pmax(distance, grid.axis)
 
-    def attempt(before: _Attempt) -> _Attempt:
-        states, ends, ys, totals = jax.lax.fori_loop(0, 2, fill, (before.states, before.ends, before.ys, zero))
+    def attempt(blocks: Tree, before: _Attempt) -> _Attempt:
+        start = before.states, before.ends, before.ys, zero
+        states, ends, ys, totals = jax.lax.fori_loop(0, 2, partial(fill, blocks), start)
         distance = judge(before.states, states, ends)
         # Where states leave the finite numbers, no second run would agree either.
         left = jnp.where(jnp.isfinite(distance), before.left - 1, 0)
         return _Attempt(states, ends, ys, totals, distance <= tolerance(init), left)
 
-    def side_by_side() -> tuple[Tree, Tree, Tree]:
+    def side_by_side() -> State:
         first = _Attempt(states, states, grid.room(y), zero, jnp.asarray(False), jnp.int32(PASSES))
-        last = jax.lax.while_loop(lambda attempt: (attempt.left > 0) & ~attempt.agreed, attempt, first)
+        run = partial(attempt, grid.cut(xs))
+        last = jax.lax.while_loop(lambda attempt: (attempt.left > 0) & ~attempt.agreed, run, first)
         carry, totals = _select(last.agreed, (grid.final(last.ends), last.totals), (init, zero))
-        return run_steps(step, carry, xs, grid, grid.joined(last.ys), totals, ~last.agreed)
+        done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~last.agreed)
+        return done if beyond is None else beyond.finish(*done)
 
-    def one_by_one() -> tuple[Tree, Tree, Tree]:
+    def one_by_one() -> State:
+        if beyond is not None:
+            return beyond.whole()
         if grid.axis is None:
             return scan_steps(step, init, xs, grid.length, reverse=grid.reverse)
         start = init, grid.joined(grid.room(y)), zero
@@ -167,7 +187,13 @@ def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) 
 
 
 def forget(
-    step: Step, example: tuple[Tree, Tree], init: Tree, blocks: Tree, floor: Tree, grid: Grid, patience: Patience
+    step: Step,
+    example: tuple[Tree, Tree],
+    init: Tree,
+    take: Callable[[Array], Tree],
+    floor: Tree,
+    grid: Grid,
+    patience: Patience,
 ) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
     """Whether twins meet within the rows that are allowed, a row by which all blocks have, and their states there.
 
@@ -175,7 +201,7 @@ def forget(
         step: the step of one sequence.
         example: shapes of its carry and inputs.
         init: initial carries, floating leaves ``[N, ...]``.
-        blocks: inputs in blocks, as ``grid.cut`` gives them.
+        take: the inputs ``[..., N P]`` of one step of every block.
         floor: as for ``run_blocks``.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
@@ -186,7 +212,7 @@ def forget(
     start = twins.start(grid.spread(init))
     begun = twins.parted(start)
     lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
-    advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(grid.take(blocks, jnp.int32(0)))))
+    advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(take(jnp.int32(0)))))
 
     def going(state: tuple[Array, Array, Array, Tree]) -> Bool[Array, ""]:
         row, apart, fallen, _ = state
@@ -199,9 +225,7 @@ def forget(
         return (row < most) & (apart > goal) & hopeful
 
     def run(first: Array, end: Array, states: Tree) -> Tree:
-        return jax.lax.fori_loop(
-            first, end, lambda i, states: advance(states, twins.join(grid.take(blocks, i))), states
-        )
+        return jax.lax.fori_loop(first, end, lambda i, states: advance(states, twins.join(take(i))), states)
 
     def follow(state: tuple[Array, Array, Array, Tree]) -> tuple[Array, Array, Array, Tree]:
         row, _, _, states = state

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from .._types import Tree
 from .batch import merged
 from .choice import LONGEST_PART, Patience, choose_lanes, choose_patience
-from .engine import AbstractTally, Step, run_blocks, scan_steps
+from .engine import AbstractTally, Beyond, State, Step, run_blocks, scan_steps
 from .grid import Grid
 from .kind import Kind
 from .small_steps import EVERY_BATCH
@@ -37,6 +37,7 @@ class Layout(eqx.Module):
         kind: of the step; by its work when None.
         largest_batch: most sequences at once for which lanes are worth it on a CPU.
         double: whether states are of double precision.
+        copy: as for ``choose_lanes``.
     """
 
     length: int = eqx.field(static=True)
@@ -50,6 +51,7 @@ class Layout(eqx.Module):
     kind: Kind | None = eqx.field(static=True, default=None)
     largest_batch: int = eqx.field(static=True, default=EVERY_BATCH)
     double: bool = eqx.field(static=True, default=False)
+    copy: float | None = eqx.field(static=True, default=None)
 
     @property
     def devices(self) -> int:
@@ -66,7 +68,8 @@ class Layout(eqx.Module):
         lanes = self.lanes
         if lanes is None:
             sizes = self.length, self.size, self.work, batch, self.devices
-            lanes = choose_lanes(*sizes, self.platform, self.kind, self.largest_batch, double=self.double)
+            facts = self.platform, self.kind, self.largest_batch
+            lanes = choose_lanes(*sizes, *facts, double=self.double, copy=self.copy)
         block = self.length // max(lanes * self.devices, 1)
         if lanes == 0 or block == 0:
             return None
@@ -135,7 +138,7 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     grid = layout.grid(batch)
     if grid is None:
         return _one_by_one(step, init, xs, floor, layout=layout)
-    run: Callable[..., tuple[Tree, Tree, Tree]] = partial(run_blocks, grid=grid, patience=_patience(layout, grid))
+    run: Callable[..., State] = partial(run_blocks, grid=grid, patience=_patience(layout, grid))
     if grid.axis is not None:
         shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
         run = jax.shard_map(
@@ -149,14 +152,21 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
     rest = layout.length - grid.length
     if rest == 0:
         return run(step, init, xs, floor)
-    cut = (rest, layout.length) if layout.reverse else (0, grid.length)
-    carry, ys, totals = run(step, init, _rows(xs, *cut), floor)
-    cut = (0, rest) if layout.reverse else (grid.length, layout.length)
-    left_over = Layout(rest, layout.size, layout.work, layout.reverse)
-    carry, more, others = _one_by_one(step, carry, _rows(xs, *cut), floor, layout=left_over)
-    parts = (more, ys) if layout.reverse else (ys, more)
-    ys = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
-    return carry, ys, jax.tree.map(jnp.add, totals, others)
+
+    def finish(carry: Tree, ys: Tree, totals: Tree) -> State:
+        cut = (0, rest) if layout.reverse else (grid.length, layout.length)
+        left_over = Layout(rest, layout.size, layout.work, layout.reverse)
+        carry, more, others = _one_by_one(step, carry, _rows(xs, *cut), floor, layout=left_over)
+        parts = (more, ys) if layout.reverse else (ys, more)
+        ys = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
+        return carry, ys, jax.tree.map(jnp.add, totals, others)
+
+    if grid.axis is not None:
+        rows = _rows(xs, *((rest, layout.length) if layout.reverse else (0, grid.length)))
+        return finish(*run(step, init, rows, floor))
+    # Within the branches of the run: where the steps are taken one after the other, nothing is to be put together.
+    whole = partial(_one_by_one, step, init, xs, floor, layout=layout)
+    return run(step, init, xs, floor, beyond=Beyond(finish, whole))
 
 
 def _patience(layout: Layout, grid: Grid) -> Patience:

@@ -42,8 +42,24 @@ class Grid(NamedTuple):
         """Row of a block that holds its step 0, 1, .. B - 1 in the order of time."""
         return self.block - 1 - step if self.reverse else step
 
+    def own(self, xs: Tree) -> Tree:
+        """Inputs ``[N or 1, P B, ...]`` of the blocks, the first in time of ``[N or 1, T, ...]``."""
+        steps = self.lanes * self.block
+        return jax.tree.map(lambda leaf: leaf[:, leaf.shape[1] - steps :] if self.reverse else leaf[:, :steps], xs)
+
+    def picked(self, xs: Tree, step: Int[Array, ""]) -> Tree:
+        """As ``take``, from inputs ``[N or 1, T, ...]`` that are not cut: slower for a row, but no copy of them all."""
+        lanes = jnp.arange(self.lanes) * self.block + self.row(step)
+
+        def one(leaf: Array) -> Array:
+            first = leaf.shape[1] - self.lanes * self.block if self.reverse else 0
+            rows = leaf.at[:, first + lanes].get(mode="promise_in_bounds")
+            return self._gathered(rows.reshape(-1, *leaf.shape[2:]))
+
+        return jax.tree.map(one, xs)
+
     def cut(self, xs: Tree) -> Tree:
-        """Inputs ``[N or 1, P B, ...]`` in blocks, ``[N P or P, B, ...]``.
+        """Inputs ``[N or 1, T, ...]`` in blocks, ``[N P or P, B, ...]``, but for what is beyond them.
 
         Done outside of loops: inside, XLA would divide every element's index anew.
         """
@@ -52,7 +68,7 @@ class Grid(NamedTuple):
             blocks = leaf.shape[0] * leaf.shape[1] // self.block
             return leaf.reshape(blocks, self.block, *leaf.shape[2:])
 
-        return jax.tree.map(one, xs)
+        return jax.tree.map(one, self.own(xs))
 
     def take(self, blocks: Tree, step: Int[Array, ""]) -> Tree:
         """The inputs ``[..., N P]`` of one step of every block."""

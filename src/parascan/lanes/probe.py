@@ -1,5 +1,7 @@
 """Parts of a run in blocks by themselves: how soon the start is forgotten, and the rows of all blocks."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
@@ -26,9 +28,8 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, jax.tree.map(lambda leaf: leaf[: grid.length], xs)))
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     floor = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), init)
-    return forget(
-        step, (carry, x), init, grid.cut(rows), floor, grid, Patience(grid.block, grid.block // LONGEST_PART)
-    )[:2]
+    patience = Patience(grid.block, grid.block // LONGEST_PART)
+    return forget(step, (carry, x), init, partial(grid.take, grid.cut(rows)), floor, grid, patience)[:2]
 
 
 def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Tree, Tree]:

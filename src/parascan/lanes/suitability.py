@@ -21,6 +21,10 @@ numbers, of which XLA compiles the whole search for a memory into one loop: 10 m
 SLOWER_IN_DOUBLE = 1.3
 """How many times as long a step takes in double precision: 1.3 to 2.1 for networks of 5 to 32 units."""
 
+COPY, COPY_TO_NEW_MEMORY, COPIED_IN_CACHES = 0.11, 0.5, 2**24
+"""Nanoseconds for each byte that is copied, in the caches and where the system has to give new memory, and the most
+bytes that the caches take."""
+
 FEW_MOVES, FEW_NANOSECONDS = 6, 20
 """Entries of inputs, state and outputs, and time of a step, up to which it does."""
 
@@ -63,20 +67,15 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
         return None
     work = operations(closed)
     moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
+    alone = time_alone(closed, length, size)
     if small(closed, size):
-        times = times_of(closed, length)
-        alone, rewarding = times.alone, times.largest_batch > 0
-        taken = length * alone
+        rewarding = times_of(closed, length).largest_batch > 0
         least_step = size == 1 and moved <= FEW_MOVES and alone <= FEW_NANOSECONDS
         least = LEAST_TIME_OF_NUMBERS if least_step else LEAST_TIME_OF_SMALL
     else:
-        products = sum(eqn.primitive.name == "dot_general" for eqn in equations(closed.jaxpr))
-        functions = functions_of(closed) if products else 0
-        double = any(getattr(aval.dtype, "itemsize", 4) == 8 for aval in closed.out_avals)
-        taken, least = length * step_time(work, products, functions), LEAST_TIME
-        taken *= SLOWER_IN_DOUBLE if double else 1
+        least = LEAST_TIME
         rewarding = work >= next(each for bound, each in WORTH_A_MOVE if size <= bound) * moved
-    if taken < least:
+    if length * alone < least:
         return "its steps are few and small"
     if not rewarding:
         return "it computes little for what it reads and writes"
@@ -88,6 +87,39 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
     if reduced > FEW_REDUCTIONS * work:
         return "it consists of reductions, which are slow side by side"
     return None
+
+
+def time_alone(closed: ClosedJaxpr, length: int, size: int) -> float:
+    """Nanoseconds of a step when one follows the other on one core, by counting.
+
+    Args:
+        closed: the step.
+        length: T, how often it is taken.
+        size: D, entries of a state.
+    """
+    if small(closed, size):
+        return times_of(closed, length).alone
+    products = sum(eqn.primitive.name == "dot_general" for eqn in equations(closed.jaxpr))
+    double = any(getattr(aval.dtype, "itemsize", 4) == 8 for aval in closed.out_avals)
+    alone = step_time(operations(closed), products, functions_of(closed) if products else 0)
+    return alone * (SLOWER_IN_DOUBLE if double else 1)
+
+
+def copy_share(closed: ClosedJaxpr, length: int, size: int, carried: int) -> float:
+    """Part of the sequential time that copying all inputs and outputs takes.
+
+    Args:
+        closed: the step, ``(carry, x) -> (carry, y)``.
+        length: T, how often it is taken.
+        size: D, entries of a state.
+        carried: leaves of the carry.
+    """
+    sizes = [
+        length * sum(int(np.prod(aval.shape)) * getattr(aval.dtype, "itemsize", 8) for aval in avals[carried:])
+        for avals in (closed.in_avals, closed.out_avals)
+    ]
+    taken = sum(held * (COPY if held <= COPIED_IN_CACHES else COPY_TO_NEW_MEMORY) for held in sizes)
+    return taken / max(length * time_alone(closed, length, size), 1)
 
 
 def _dtype(atom: Any) -> Any:
