@@ -14,19 +14,16 @@ from typing import Any, cast
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import Array, Bool, Float, Int
 
 from ._problem import Recurrence
+from ._two_stages import Linearize, in_two_stages
 from ._types import State, Trajectory, Tree
 from .lanes import costly, lanes_at_once
 from .lanes.program import over_lanes, with_known
 
 FEW_VECTORS = 8
 """Vectors up to which each is pushed on its own: together, XLA reorders the axes at every step."""
-
-Linearize = Callable[[Array, Tree], tuple[Array, list[Array]]]
-"""States after a step, and what its derivative needs."""
 
 
 class BlockMap(eqx.Module):
@@ -86,7 +83,7 @@ class BlockRecurrence(Recurrence):
     def pushed(self, before: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
         """The same for all blocks, from the states before them."""
         advance, first = self._lanes(), before.T
-        linearize, push = _in_two_stages(advance, first, self._row(jnp.int32(0)))
+        linearize, push = in_two_stages(advance, first, self._row(jnp.int32(0)))
         few = len(vectors) <= FEW_VECTORS
 
         def all_through(linear: list[Array], vectors: Any) -> Any:
@@ -216,33 +213,6 @@ class BlockRecurrence(Recurrence):
     def _x(self) -> Tree:
         """Shapes of the inputs of one step."""
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), self.inputs[0])
-
-
-def _in_two_stages(
-    advance: Callable[[Array, Tree], Array], states: Array, x: Tree
-) -> tuple[Linearize, Callable[[list[Array], Array], Array]]:
-    """A map taken apart into its value with what its derivative needs, and its derivative from that.
-
-    Args:
-        advance: the map, of states and inputs.
-        states: an example of its first argument.
-        x: an example of its second.
-    """
-    programs = []
-
-    def linearize(states: Array, x: Tree) -> tuple[Array, list[Array]]:
-        after, derivative = jax.linearize(lambda s: advance(s, x), states)
-        closed = jax.make_jaxpr(derivative)(states)
-        programs.append(closed.jaxpr)
-        return after, [jnp.asarray(each) for each in closed.consts]
-
-    jax.eval_shape(linearize, states, x)
-
-    def push(needed: list[Array], vectors: Array) -> Array:
-        (pushed,) = jaxpr_as_fun(ClosedJaxpr(programs[0], needed))(vectors)
-        return pushed
-
-    return linearize, push
 
 
 class Blocked(eqx.Module):

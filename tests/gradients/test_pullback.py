@@ -69,7 +69,7 @@ def agree(given, expected, tolerance):
 
 @pytest.mark.parametrize(
     ("make", "length", "reverse"),
-    [(gru, 4096, False), (gru, 4099, True), (rotation, 4096, False)],
+    [(gru, 16384, False), (gru, 16387, True), (rotation, 16384, False)],
     ids=["blocks", "rest", "forgets nothing"],
 )
 def test_cotangents_of_weights_start_and_inputs(make, length, reverse, passes, getkey):
@@ -83,7 +83,7 @@ def test_cotangents_of_weights_start_and_inputs(make, length, reverse, passes, g
 
 
 def test_second_order_and_forward_mode(passes, getkey):
-    step, (weights, init, xs) = arguments(gru, 4096, getkey)
+    step, (weights, init, xs) = arguments(gru, 16384, getkey)
     arrays, static = eqx.partition(weights, eqx.is_array)
     direction = jax.tree.map(jnp.cos, (arrays, init, xs))
 
@@ -98,7 +98,7 @@ def test_second_order_and_forward_mode(passes, getkey):
 
 def test_a_batch_that_comes_about_later(getkey):
     """A gradient compiled for one sequence and mapped afterwards gives every sequence its own sums."""
-    step, (weights, init, xs) = arguments(gru, 4096, getkey)
+    step, (weights, init, xs) = arguments(gru, 16384, getkey)
     batch = jnp.stack([xs, xs[::-1]])
     arrays, static = eqx.partition(weights, eqx.is_array)
 

@@ -5,31 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lane_runs import BLOCKS, close, inputs, mesh, rnn
+from lane_runs import BLOCKS, close, inputs, mesh, ran_in_blocks, rnn
 
 import parascan as ps
 from parascan.lanes import coupling_rows, engine
-
-MARK = 12345.0
-
-
-def ran_in_blocks(step, init, xs, lanes=8):
-    """Whether the answer came from blocks, told by spoiling what the two ways to run step by step put out."""
-
-    def marked(step, init, xs, length, *, reverse):
-        _, ys, totals = scan_steps(step, init, xs, length, reverse=reverse)
-        return init, jax.tree.map(lambda leaf: jnp.full_like(leaf, MARK), ys), totals
-
-    def marked_if(step, init, xs, grid, ys, totals, wanted):
-        return init, jax.tree.map(lambda leaf: jnp.where(wanted, MARK, leaf), ys), totals
-
-    scan_steps = engine.scan_steps
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "scan_steps", marked)
-        patch.setattr(engine, "run_steps", marked_if)
-        # Another function, so that its program is compiled anew.
-        ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=ps.Forgetting(blocks=lanes))[1]
-    return not any(bool(jnp.any(leaf == MARK)) for leaf in jax.tree.leaves(ys))
 
 
 @pytest.mark.parametrize("T", [2048, 2051, 2063])
@@ -49,33 +28,6 @@ def test_a_chaotic_system_is_run_step_by_step(dtype):
     given, expected = ps.scan(step, s0, length=512, solver=BLOCKS), jax.lax.scan(step, s0, length=512)
     np.testing.assert_array_equal(given[1][:20], expected[1][:20])
     assert not ran_in_blocks(step, s0, jnp.zeros(512))
-
-
-def test_a_cell_finds_the_time_to_forget_in_either_precision(dtype):
-    """In double precision it would be given up with as many lanes as single precision takes: their blocks are short."""
-    cell = eqx.nn.GRUCell(6, 16, key=jax.random.key(1), dtype=dtype)
-
-    def step(s, x):
-        s = cell(x, s)
-        return s, s
-
-    xs, s0 = inputs(dtype, 17_984, D=6), jnp.zeros(16, dtype)
-    close(ps.scan(step, s0, xs), jax.lax.scan(step, s0, xs), dtype)
-    assert ran_in_blocks(step, s0, xs, lanes=None)
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_a_cell_over_a_prime_number_of_steps_is_run_in_blocks(reverse):
-    """What is left over is put together with the rest by a copy, which long sequences of cells are worth."""
-    cell = eqx.nn.GRUCell(6, 16, key=jax.random.key(1), dtype=jnp.float32)
-
-    def step(s, x):
-        s = cell(x, s)
-        return s, s
-
-    xs, s0 = inputs("float32", 20_011, D=6), jnp.zeros(16, jnp.float32)
-    close(ps.scan(step, s0, xs, reverse=reverse), jax.lax.scan(step, s0, xs, reverse=reverse), "float32")
-    assert ran_in_blocks(step, s0, xs, lanes=None)
 
 
 @pytest.mark.parametrize("seed", range(4))

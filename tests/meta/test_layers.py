@@ -14,7 +14,7 @@ LAYERS = (
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),
-    ("_problem",),
+    ("_problem", "_two_stages"),
     ("_jacobian", "_view", "_solution", "_blocks", "_pullback", "guesses"),
     ("_criterion",),
     ("solvers",),

@@ -15,7 +15,8 @@ from jax.sharding import Mesh, PartitionSpec
 from .._types import Tree
 from .batch import merged
 from .choice import LONGEST_PART, Patience, choose_lanes, choose_patience
-from .engine import AbstractTally, Beyond, State, Step, run_blocks, scan_steps
+from .engine import AbstractTally, Beyond, State, run_blocks, scan_steps
+from .forget import Step
 from .grid import Grid
 from .kind import Kind
 from .small_steps import EVERY_BATCH

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Int
 
 from .._types import Tree
 from .choice import LONGEST_PART, Patience
-from .engine import Step, forget
+from .forget import Step, forget
 from .grid import Grid
 from .program import over_lanes, with_known
 
