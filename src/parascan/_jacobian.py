@@ -127,12 +127,13 @@ def _blocks(problem: Recurrence, states: Trajectory, blocks: tuple[tuple[int, ..
 
 def _dense(problem: Recurrence, states: Trajectory) -> jax.Array:
     """``[T D D]``; columns of entries that no step reads are not computed."""
-    read = _read_entries(problem)
-    if len(read) == 0:
-        return jnp.zeros((*states.shape, problem.size), problem.dtype)
-    columns = problem.pushforward(states, jnp.eye(problem.size, dtype=problem.dtype)[read])
-    every = jnp.zeros((problem.size, *states.shape), problem.dtype).at[read].set(columns)
-    return jnp.moveaxis(every if len(read) < problem.size else columns, 0, -1)
+    read, unit = _read_entries(problem), jnp.eye(problem.size, dtype=problem.dtype)
+    if len(read) == problem.size:
+        return jnp.moveaxis(problem.pushforward(states, unit), 0, -1)
+    columns = jnp.zeros((problem.size, *states.shape), problem.dtype)
+    if len(read):
+        columns = columns.at[read].set(problem.pushforward(states, unit[read]))
+    return jnp.moveaxis(columns, 0, -1)
 
 
 def _dense_pays(problem: Recurrence) -> bool:

@@ -19,15 +19,20 @@ def test_a_system_that_forgets_is_run_in_blocks(T, reverse, dtype):
     assert ran_in_blocks(lambda s, x: (step(s, x)[0],) * 2, s0, xs)
 
 
-def test_a_chaotic_system_is_run_step_by_step(dtype):
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [512, 515])
+def test_a_chaotic_system_is_run_step_by_step(length, reverse, dtype):
     def step(s, x):
         s = 4 * s * (1 - s)
         return s, s
 
     s0 = jnp.asarray([0.3], dtype)
-    given, expected = ps.scan(step, s0, length=512, solver=BLOCKS), jax.lax.scan(step, s0, length=512)
-    np.testing.assert_array_equal(given[1][:20], expected[1][:20])
-    assert not ran_in_blocks(step, s0, jnp.zeros(512))
+    given = ps.scan(step, s0, length=length, reverse=reverse, solver=BLOCKS)[1]
+    expected = jax.lax.scan(step, s0, length=length, reverse=reverse)[1]
+    first = slice(-20, None) if reverse else slice(20)
+    np.testing.assert_array_equal(given[first], expected[first])
+    assert given.shape == expected.shape
+    assert not ran_in_blocks(step, s0, jnp.zeros(length))
 
 
 @pytest.mark.parametrize("seed", range(4))

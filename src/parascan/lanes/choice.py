@@ -169,8 +169,7 @@ def choose_lanes(
         return _value(count * batch) * min(1, alone / count) * (0.7 if crowded else 1) * share
 
     best = max([*exact, *copied], key=value)
-    enough = LEAST_VALUE if platform == "cpu" else math.ulp(0)
-    return best if value(best) * devices >= enough else 0
+    return best if platform != "cpu" or value(best) * devices >= LEAST_VALUE else 0
 
 
 def lanes_at_once(size: int) -> int:

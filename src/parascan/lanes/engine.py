@@ -68,24 +68,18 @@ def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
-class Beyond(NamedTuple):
-    """What is to be done about steps that the blocks leave over, on one device.
-
-    Attributes:
-        finish: takes the steps left over, from what the blocks gave to the whole.
-        whole: all steps one after the other, where there is nothing to be gained from blocks.
-    """
-
-    finish: Callable[[Tree, Tree, Tree], State]
-    whole: Callable[[], State]
-
-
 def run_blocks(
-    step: Step, init: Tree, xs: Tree, floor: Tree, grid: Grid, patience: Patience, beyond: Beyond | None = None
+    step: Step,
+    init: Tree,
+    xs: Tree,
+    floor: Tree,
+    grid: Grid,
+    patience: Patience,
+    finish: Callable[[Tree, Tree, Tree], State] | None = None,
 ) -> State:
     """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
 
-    Totals are those of one sequence on one device. With steps ``beyond`` the blocks, the results are those of all.
+    Totals are those of one sequence on one device. With a way to ``finish``, the results are those of all T steps.
 
     Args:
         step: the step of one sequence.
@@ -95,7 +89,8 @@ def run_blocks(
         floor: sizes ``[N, ...]`` below which the states' own scale need not be resolved.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
-        beyond: what to do about steps that the blocks leave over; None where they leave none.
+        finish: takes the steps that the blocks leave over, from what these gave; None where they leave none, or on a
+            mesh axis. Where there is nothing to be gained from blocks, it has nothing to put together.
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
@@ -105,7 +100,7 @@ def run_blocks(
     forward = with_known(lanes, step, *example)
     zero = no_totals(step, carry, x)
     # Inputs beyond the blocks make the cutting a copy, which is of no use to a system that does not forget.
-    take = partial(grid.take, grid.cut(xs)) if beyond is None else partial(grid.picked, xs)
+    take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
     forgets, horizon, states = forget(step, (carry, x), init, take, floor, grid, patience)
 
     def fill(blocks: Tree, part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree, Tree]:
@@ -120,18 +115,10 @@ def run_blocks(
         # A branch that all devices take alike, so that none waits for a message that is not sent.
         return *jax.lax.cond(last, lambda: (grid.starts(states, init), states), lambda: (states, ends)), ys, totals
 
-    def judge(before: Tree, after: Tree, ends: Tree) -> Array:
-        # The scale is sought among all that is known: of a few blocks, an entry may be small in each just then.
-        least = jax.tree.map(jnp.maximum, grid.spread(floor), grid.largest(ends))
-        distance = relative_distance(before, after, least, grid.batch)
-        # What is no number must not be lost among numbers.
-        distance = jnp.where(jnp.isnan(distance), jnp.inf, distance)
-        return distance if grid.axis is None else jax.lax.pmax(distance, grid.axis)
-
     def attempt(blocks: Tree, before: _Attempt) -> _Attempt:
         start = before.states, before.ends, before.ys, zero
         states, ends, ys, totals = jax.lax.fori_loop(0, 2, partial(fill, blocks), start)
-        distance = judge(before.states, states, ends)
+        distance = _distance(before.states, states, ends, floor, grid)
         # Where states leave the finite numbers, no second run would agree either.
         left = jnp.where(jnp.isfinite(distance), before.left - 1, 0)
         return _Attempt(states, ends, ys, totals, distance <= tolerance(init), left)
@@ -142,17 +129,27 @@ def run_blocks(
         last = jax.lax.while_loop(lambda attempt: (attempt.left > 0) & ~attempt.agreed, run, first)
         carry, totals = _select(last.agreed, (grid.final(last.ends), last.totals), (init, zero))
         done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~last.agreed)
-        return done if beyond is None else beyond.finish(*done)
+        return done if finish is None else finish(*done)
 
     def one_by_one() -> State:
-        if beyond is not None:
-            return beyond.whole()
         if grid.axis is None:
-            return scan_steps(step, init, xs, grid.length, reverse=grid.reverse)
+            return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse)
         start = init, grid.joined(grid.room(y)), zero
         return _device_by_device(partial(_scan_if, step, xs, grid), start, grid, jnp.asarray(True))
 
     return jax.lax.cond(forgets, side_by_side, one_by_one)
+
+
+def _distance(before: Tree, after: Tree, ends: Tree, floor: Tree, grid: Grid) -> Array:
+    """Largest distance of states ``[..., N P]`` that should agree, over all devices; infinite where it is no number.
+
+    The scale is sought among the blocks' ends too: of a few blocks, an entry may be small in each just then.
+    """
+    least = jax.tree.map(jnp.maximum, grid.spread(floor), grid.largest(ends))
+    distance = relative_distance(before, after, least, grid.batch)
+    # What is no number must not be lost among numbers.
+    distance = jnp.where(jnp.isnan(distance), jnp.inf, distance)
+    return distance if grid.axis is None else jax.lax.pmax(distance, grid.axis)
 
 
 def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree, Tree]:

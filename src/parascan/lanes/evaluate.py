@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from .._types import Tree
 from .batch import merged
 from .choice import LONGEST_PART, Patience, choose_lanes, choose_patience
-from .engine import AbstractTally, Beyond, State, run_blocks, scan_steps
+from .engine import AbstractTally, State, run_blocks, scan_steps
 from .forget import Step
 from .grid import Grid
 from .kind import Kind
@@ -75,7 +75,8 @@ class Layout(eqx.Module):
         if lanes == 0 or block == 0:
             return None
         axis = None if self.mesh is None else self.mesh.axis_names[0]
-        return Grid(batch, lanes, block, self.reverse, axis, self.devices)
+        rest = self.length - self.devices * lanes * block
+        return Grid(batch, lanes, block, self.reverse, axis, self.devices, rest)
 
 
 def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout, floor: Tree | None = None) -> tuple[Tree, Tree]:
@@ -150,24 +151,20 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
             # Which values are alike on all devices is not tracked through the loops.
             check_vma=False,
         )
-    rest = layout.length - grid.length
-    if rest == 0:
+    if grid.rest == 0:
         return run(step, init, xs, floor)
 
     def finish(carry: Tree, ys: Tree, totals: Tree) -> State:
-        cut = (0, rest) if layout.reverse else (grid.length, layout.length)
-        left_over = Layout(rest, layout.size, layout.work, layout.reverse)
-        carry, more, others = _one_by_one(step, carry, _rows(xs, *cut), floor, layout=left_over)
+        cut = (0, grid.rest) if layout.reverse else (grid.length, layout.length)
+        carry, more, others = scan_steps(step, carry, _rows(xs, *cut), grid.rest, reverse=layout.reverse)
         parts = (more, ys) if layout.reverse else (ys, more)
         ys = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
         return carry, ys, jax.tree.map(jnp.add, totals, others)
 
     if grid.axis is not None:
-        rows = _rows(xs, *((rest, layout.length) if layout.reverse else (0, grid.length)))
+        rows = _rows(xs, *((grid.rest, layout.length) if layout.reverse else (0, grid.length)))
         return finish(*run(step, init, rows, floor))
-    # Within the branches of the run: where the steps are taken one after the other, nothing is to be put together.
-    whole = partial(_one_by_one, step, init, xs, floor, layout=layout)
-    return run(step, init, xs, floor, beyond=Beyond(finish, whole))
+    return run(step, init, xs, floor, finish=finish)
 
 
 def _patience(layout: Layout, grid: Grid) -> Patience:

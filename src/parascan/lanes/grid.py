@@ -24,6 +24,7 @@ class Grid(NamedTuple):
         reverse: whether time runs from the last row to the first.
         axis: name of the mesh axis over which the sequence goes on, or None.
         devices: length of that axis, 1 without one.
+        rest: steps of a sequence beyond the blocks, the last in time.
     """
 
     batch: int
@@ -32,6 +33,7 @@ class Grid(NamedTuple):
     reverse: bool = False
     axis: str | None = None
     devices: int = 1
+    rest: int = 0
 
     @property
     def length(self) -> int:

@@ -104,7 +104,7 @@ def times_of(closed: ClosedJaxpr, length: int) -> StepTimes:
     held = length * sum(count * aval.dtype.itemsize for count, aval in zip(moved, avals, strict=True))
     rates = MOVE if held <= CACHES else MOVE_FROM_MEMORY
     waiting, computing = SETTING_OUT, 0.0
-    among = sum(count * rates[_double(aval)] for count, aval in zip(moved, avals, strict=True))
+    among = sum(count * rates[is_double(aval)] for count, aval in zip(moved, avals, strict=True))
     for eqn in equations(closed.jaxpr):
         entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
         if eqn.primitive.name in JOINING:
@@ -145,11 +145,11 @@ def _rate(eqn: Any) -> float:
     """Nanoseconds for each entry of an operation among lanes."""
     if eqn.primitive.name not in COSTLY:
         return ENTRY_AMONG
-    name, double = eqn.primitive.name, _double(eqn.outvars[0].aval)
+    name, double = eqn.primitive.name, is_double(eqn.outvars[0].aval)
     called = name in CALLS or (double and name in CALLS_IN_DOUBLE)
     return (CALLED if called else VECTORIZED)[double]
 
 
-def _double(aval: Any) -> bool:
+def is_double(aval: Any) -> bool:
     """Whether entries are of double precision; keys and the like count as single."""
     return getattr(aval.dtype, "itemsize", 4) == 8

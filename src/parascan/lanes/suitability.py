@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
-from .small_steps import small, times_of
+from .small_steps import is_double, small, times_of
 from .work import equations, functions_of, operations, step_time
 
 LEAST_TIME = 1.6e6
@@ -100,9 +100,8 @@ def time_alone(closed: ClosedJaxpr, length: int, size: int) -> float:
     if small(closed, size):
         return times_of(closed, length).alone
     products = sum(eqn.primitive.name == "dot_general" for eqn in equations(closed.jaxpr))
-    double = any(getattr(aval.dtype, "itemsize", 4) == 8 for aval in closed.out_avals)
     alone = step_time(operations(closed), products, functions_of(closed) if products else 0)
-    return alone * (SLOWER_IN_DOUBLE if double else 1)
+    return alone * (SLOWER_IN_DOUBLE if any(map(is_double, closed.out_avals)) else 1)
 
 
 def copy_share(closed: ClosedJaxpr, length: int, size: int, carried: int) -> float:
