@@ -1,11 +1,19 @@
 """What a rollout returns."""
 
+from typing import Any
+
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ._certificate import Certificate
 from ._results import Result
 from ._types import Tree
+
+
+def _count(value: Any) -> Int[Array, ""]:
+    """A count as an array; made with the object, so that importing the package makes none."""
+    return jnp.asarray(value, jnp.int32)
 
 
 class Stats(eqx.Module):
@@ -25,7 +33,11 @@ class Stats(eqx.Module):
             goes wrong.
         improved_at: the iteration that gave the best iterate so far by the criterion's measure: when a trajectory
             stopped getting better. Of a method that is not causal it is the one returned.
-        fell_back: whether ``Guarded`` gave its first method up and evaluated one step after the other.
+        fell_back: whether the first way was given up and all steps were taken one after the other: ``Guarded`` whose
+            method had not met its criterion in time, and the default whose chunks did not forget their starts.
+        chunks: chunks of the sequence that ran side by side, over all devices; 0 where no answer came from chunks.
+        warm_up: steps until the copies in all chunks had forgotten where they started, by the default; 0 where no
+            chunks were tried.
     """
 
     iterations: Int[Array, ""]
@@ -38,6 +50,8 @@ class Stats(eqx.Module):
     settled_prefix: Int[Array, ""]
     improved_at: Int[Array, ""]
     fell_back: Bool[Array, ""]
+    chunks: Int[Array, ""] = eqx.field(default=0, converter=_count)
+    warm_up: Int[Array, ""] = eqx.field(default=0, converter=_count)
 
 
 class History(eqx.Module):
