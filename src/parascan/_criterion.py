@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ._results import Result
@@ -34,7 +35,8 @@ class Progress(eqx.Module):
     All norms are over the steps before the first non-finite one. ``correction`` and ``scale`` are maxima over time,
     one for each state entry, so that entries of different size are judged by their own size. ``defect`` is the
     largest residual of a step over one plus the size of its own state: it unmasks an iterate that has run away, whose
-    huge ``scale`` would excuse any error.
+    huge ``scale`` would excuse any error. ``unit`` is the unit of rounding that each entry is computed in, that of the
+    states' dtype when None; it is larger where a step rounds to a narrower dtype on its way.
     """
 
     merit: Float[Array, ""]
@@ -45,6 +47,17 @@ class Progress(eqx.Module):
     stagnation: Int[Array, ""]
     all_finite: Bool[Array, ""]
     causal: bool = eqx.field(static=True)
+    unit: np.ndarray | None = None
+
+    @property
+    def own(self) -> float:
+        """Unit of rounding of the states' dtype."""
+        return float(jnp.finfo(self.scale.dtype).eps)
+
+    @property
+    def units(self) -> np.ndarray:
+        """Unit of rounding of each entry ``[D]``."""
+        return np.full(self.scale.shape, self.own) if self.unit is None else self.unit
 
     def replace(self, **changes: Array) -> "Progress":
         """The same evidence with some of it changed."""
@@ -69,9 +82,13 @@ class AbstractCriterion(eqx.Module):
     def accepts_floor(self) -> bool:
         """Whether the rounding floor counts as success."""
 
+    def met(self, progress: Progress) -> Bool[Array, ""]:
+        """Whether the iterate is good enough."""
+        return self.ratio(progress) <= 1
+
     def verdict(self, progress: Progress) -> tuple[Bool[Array, ""], Result]:
         """Whether to stop at this iterate, and the result if so."""
-        met = self.ratio(progress) <= 1
+        met = self.met(progress)
         floor = self.at_floor(progress) & (progress.stagnation >= FLOOR_PATIENCE)
         good = met | floor if self.accepts_floor else met
         stalled, diverged = floor & ~good, jnp.asarray(False)
@@ -95,6 +112,10 @@ class StateError(AbstractCriterion):
     (bfloat16, float16) units of rounding, and where rounding forbids even that, as far as it goes provided the
     estimated error is below the square root of one unit. A tolerance given by the user is met or the rollout does not
     succeed.
+
+    The units are those of the coarsest floating dtype that an entry is computed in, as the program of the step tells: a
+    float32 state whose step multiplies in bfloat16 is known to bfloat16's digits. Such an answer is still taken as far
+    as it goes, until an iteration brings nothing more.
 
     Args:
         rtol: relative tolerance, dimensionless, zero or more; None for the default above.
@@ -122,17 +143,29 @@ class StateError(AbstractCriterion):
 
     def ratio(self, progress: Progress) -> Float[Array, ""]:
         """Largest estimated error over its tolerance."""
-        eps = float(jnp.finfo(progress.scale.dtype).eps)
-        default = rounding_units(eps) * eps
-        rtol = self.rtol if self.rtol is not None else default if self.atol is None else 0.0
-        atol = self.atol if self.atol is not None else rtol
-        error = jnp.max(progress.correction / (atol + rtol * progress.scale))
-        return jnp.maximum(error, progress.defect / (RUNAWAY_DEFECT * (atol + rtol)))
+        return self._ratio(progress, progress.units)
+
+    def met(self, progress: Progress) -> Bool[Array, ""]:
+        """Whether the error is within tolerance; where that is wider than the states' own dtype asks, and no less."""
+        met = super().met(progress)
+        if not self.accepts_floor or np.all(progress.units <= progress.own):
+            return met
+        finest = np.full(progress.scale.shape, progress.own)
+        return met & ((self._ratio(progress, finest) <= 1) | (progress.stagnation >= FLOOR_PATIENCE))
 
     def at_floor(self, progress: Progress) -> Bool[Array, ""]:
         """Whether the estimated error is below the square root of one unit of rounding."""
-        root = float(jnp.finfo(progress.scale.dtype).eps) ** 0.5
-        return jnp.all(progress.correction <= root * (1 + progress.scale)) & (progress.defect <= root)
+        units = progress.units if self.accepts_floor else np.full(progress.scale.shape, progress.own)
+        root = jnp.asarray(units**0.5, progress.scale.dtype)
+        return jnp.all(progress.correction <= root * (1 + progress.scale)) & (progress.defect <= jnp.max(root))
+
+    def _ratio(self, progress: Progress, units: np.ndarray) -> Float[Array, ""]:
+        """Largest estimated error over its tolerance, where one left out is that of such units."""
+        default = np.array([rounding_units(unit) * unit for unit in units.tolist()], progress.scale.dtype)
+        rtol = self.rtol if self.rtol is not None else default if self.atol is None else 0.0
+        atol = self.atol if self.atol is not None else rtol
+        error = jnp.max(progress.correction / (atol + rtol * progress.scale))
+        return jnp.maximum(error, progress.defect / (RUNAWAY_DEFECT * jnp.max(jnp.asarray(atol + rtol))))
 
 
 class Merit(AbstractCriterion):

@@ -11,8 +11,9 @@ from ._blocks import Blocked
 from ._forgetting import evaluate_forgetting, keeping, why_not
 from ._guard import fall_back
 from ._iterate import Loop, LoopState, Plan, iterate
-from ._memory import require_memory
-from ._options import Options
+from ._memory import require_memory, require_room
+from ._options import Options, unrolls
+from ._precision import units_of_rounding
 from ._problem import Recurrence, ScanProblem
 from ._results import Result
 from ._sequential import evaluate_sequentially
@@ -79,7 +80,15 @@ def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
             "it; solver=plan.solver runs the same method anyway."
         )
     if isinstance(solver, Forgetting):
-        return Sequential() if options.unroll != 1 or why_not(signature, solver, options.batch) else solver
+        if unrolls(options.unroll):
+            return Sequential()
+        reason = why_not(signature, solver, options.batch)
+        if reason and solver.blocks is not None:
+            raise ValueError(
+                f"solver: given Forgetting(blocks={solver.blocks}), but {reason}, expected a call that can be cut, or "
+                "solver=None, which takes one step after the other where it cannot."
+            )
+        return Sequential() if reason else solver
     if signature.length > 0 or isinstance(solver, AbstractDirectSolver):
         return solver
     ScanProblem.of(signature, reverse=options.reverse)
@@ -88,6 +97,8 @@ def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
 
 def _directly(solver: AbstractDirectSolver | Forgetting, signature: Signature, options: Options) -> tuple[Tree, Tree]:
     """Evaluate without iterations."""
+    if options.memory_limit is not None:
+        require_room(signature, solver, int(options.memory_limit))
     if isinstance(solver, Forgetting):
         return evaluate_forgetting(signature, solver, options.batch, reverse=options.reverse)
     if isinstance(solver, Sequential) and options.adjoint_given and isinstance(options.adjoint, Implicit):
@@ -143,8 +154,10 @@ def _iteratively(
     if isinstance(solver, Guarded):
         budget = min(budget, _updates_bought(solver, problem.recurrence))
 
+    unit = units_of_rounding(problem.step.closed, problem.layout)
+
     def plan(setup: Setup, images: jax.Array | None = None) -> Plan:
-        return Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history, images)
+        return Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history, images, unit)
 
     def run(recurrence: Recurrence, setup: Setup, loop: Loop) -> LoopState:
         if isinstance(first, Blocks):

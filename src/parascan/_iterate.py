@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ._criterion import AbstractCriterion, Progress
@@ -23,6 +24,10 @@ from .solvers.base import AbstractIterativeSolver, Iterate
 
 IMPROVEMENT = 0.999
 """Share of the best ratio so far that counts as an improvement on it."""
+
+FEW_STEPS, SLOW_SHARE = 100, 4
+"""Steps from which it matters how many iterations there are, and the part of the steps (one in so many) beyond which
+they are too many: no method takes less than a few steps' time for one of them."""
 
 Loop: TypeAlias = Callable[[Callable[[Any], Bool[Array, ""]], Callable[[Any], Any], Any, int], Any]
 """``(condition, body, initial value, most repetitions) -> final value``; the adjoint chooses which."""
@@ -54,6 +59,7 @@ class Plan(NamedTuple):
         budget: the most updates.
         record: whether to keep a history.
         images: what the step makes of the first iterate ``[T D]``, where that is known already.
+        unit: unit of rounding of each entry ``[D]``; that of the states' dtype when None.
     """
 
     solver: AbstractIterativeSolver
@@ -63,6 +69,7 @@ class Plan(NamedTuple):
     budget: int
     record: bool
     images: Trajectory | None = None
+    unit: np.ndarray | None = None
 
 
 def iterate(problem: Recurrence, start: Trajectory, plan: Plan, loop: Loop) -> LoopState:
@@ -79,7 +86,13 @@ def iterate(problem: Recurrence, start: Trajectory, plan: Plan, loop: Loop) -> L
         return _advance(problem, plan, state)
 
     last = loop(lambda state: state.running, body, _first_state(problem, start, plan), plan.budget + 1)
-    return _with_best(last)
+    return _judged(_with_best(last), problem.length)
+
+
+def _judged(last: LoopState, length: int) -> LoopState:
+    """The outcome, told whether it took so many iterations that nothing was gained by them."""
+    many = (length > FEW_STEPS) & (SLOW_SHARE * last.stats.iterations > length)
+    return dataclasses.replace(last, stats=dataclasses.replace(last.stats, slow=many))
 
 
 def _with_best(last: LoopState) -> LoopState:
@@ -122,7 +135,7 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
     """Test the current iterate and, unless it ends the loop, replace it by the next."""
     if plan.solver.causal:
         problem = problem.knowing(state.stats.exact_prefix)
-    view = View.of(state.states, _images(problem, plan, state), plan.repair, problem.steps)
+    view = View.of(state.states, _images(problem, plan, state), plan.repair, problem.steps, plan.unit)
     merit = view.merit()
     initial_merit = jnp.where(state.stats.iterations == 0, merit, state.initial_merit)
     unknown = jnp.full((problem.size,), jnp.nan, problem.dtype)
@@ -135,6 +148,7 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
         stagnation=state.stagnation,
         all_finite=jnp.all(view.finite),
         causal=plan.solver.causal,
+        unit=plan.unit,
     )
     proposal = _propose(problem, plan, state, view, evidence)
     ratio = plan.criterion.ratio(evidence.replace(correction=proposal.measured))

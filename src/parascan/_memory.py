@@ -1,4 +1,4 @@
-"""What a solve will hold at its peak, from shapes alone, and the refusal of one that holds too much."""
+"""What a call will hold at its peak, from shapes alone, and the refusal of one that holds too much."""
 
 import math
 
@@ -7,11 +7,14 @@ import jax.numpy as jnp
 
 from ._blocks import Blocked
 from ._problem import Recurrence
+from ._signature import Signature
 from ._types import Tree
 from .solvers import (
+    AbstractDirectSolver,
     AbstractIterativeSolver,
     Blocks,
     Diagonal,
+    Forgetting,
     GradientDescent,
     Hybrid,
     LevenbergMarquardt,
@@ -25,6 +28,9 @@ TRAJECTORIES = 8
 
 TRANSITIONS = 2
 """Arrays like the stored Jacobians: the products that they are made of, and themselves."""
+
+COPIES_OF_CHUNKS = 2
+"""Arrays like the outputs that a run in chunks holds at once: those of the chunks, and what is returned."""
 
 COVARIANCES = 6
 """Arrays like the stored Jacobians that the smoother of Levenberg-Marquardt holds beside them."""
@@ -66,6 +72,36 @@ def peak_bytes(recurrence: Recurrence, solver: AbstractIterativeSolver | Blocks)
         copied = _bytes(recurrence.inputs) if uneven else 0
         return _of_iterations(coarse, solver.outer) + 2 * _states(recurrence) + copied
     return _of_iterations(recurrence, solver) + _states(recurrence)
+
+
+def require_room(signature: Signature, solver: AbstractDirectSolver | Forgetting, limit: int) -> None:
+    """Refuse a call whose answer alone would take more than a limit, before anything is allocated.
+
+    Args:
+        signature: the call, by a solver that does not iterate.
+        solver: how.
+        limit: bytes.
+
+    Raises:
+        ValueError: it would hold more.
+    """
+    needed = room_bytes(signature, solver)
+    if needed > limit:
+        raise ValueError(
+            f"memory_limit: given {_readable(limit)}, but {type(solver).__name__} on {signature.length} steps holds "
+            f"about {_readable(needed)}, expected a larger limit, or ps.stream, which hands out a window at a time."
+        )
+
+
+def room_bytes(signature: Signature, solver: AbstractDirectSolver | Forgetting) -> int:
+    """Bytes that a call holds at its peak beside its inputs, by a solver that does not iterate.
+
+    One step after the other that is what it returns; chunks are put together from outputs of their own.
+    """
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+    carry, y = jax.eval_shape(signature.step, signature.init, x)
+    copies = COPIES_OF_CHUNKS if isinstance(solver, Forgetting) else 1
+    return _bytes(carry) + copies * signature.length * _bytes(y)
 
 
 def _of_iterations(recurrence: Recurrence, method: AbstractIterativeSolver) -> int:

@@ -9,7 +9,16 @@ from ._adjoint import AbstractAdjoint, Implicit
 from ._criterion import AbstractCriterion, StateError
 from .guesses import AbstractGuess, RepeatInitial, as_guess
 from .planning import Plan
-from .solvers import AbstractDirectSolver, AbstractIterativeSolver, AbstractSolver, Blocks, Forgetting, Guarded
+from .solvers import (
+    AbstractDirectSolver,
+    AbstractIterativeSolver,
+    AbstractSolver,
+    Blocks,
+    Forgetting,
+    Guarded,
+    Sequential,
+)
+from .solvers.forgetting import automatic
 
 AnySolver = AbstractDirectSolver | AbstractIterativeSolver | Blocks | Forgetting | Guarded
 
@@ -52,12 +61,12 @@ def resolve_options(
     certify: bool | float = False,
 ) -> Options:
     """Checked options with every default in place."""
-    made_for = None
+    made_for, by_default = None, solver is None
     if isinstance(solver, Plan):
         made_for = (solver.length, solver.size, solver.dtype)
+        # A plan for several devices that chose a method of one has taken them into account.
+        mesh = mesh if isinstance(solver.solver, Forgetting) or solver.devices == 1 else None
         solver = solver.solver
-        # A plan says which of the two it is; devices are the call's.
-        mesh = mesh if isinstance(solver, Forgetting) else None
     if solver is None:
         solver = _DEFAULTS.solver
     if mesh is not None:
@@ -86,15 +95,55 @@ def resolve_options(
     ):
         if not isinstance(value, kind):
             raise TypeError(f"{name}: given {_name(value)}, expected an instance such as {example} or None.")
+    given = {"criterion": criterion, "max_iterations": max_iterations, "guess": guess, "history": history or None}
+    _refuse_unused(options, [name for name, value in given.items() if value is not None], by_default=by_default)
     if max_iterations is None and options.adjoint.needs_budget:
         raise ValueError("max_iterations: given None with adjoint=Unrolled(), expected the number to unroll.")
     _check_numbers(options)
     return options
 
 
+def unrolls(unroll: int | bool) -> bool:
+    """Whether an ``unroll`` asks for anything but the plain loop; True is the whole of it, and equal to 1 in Python."""
+    return unroll is not False and (unroll is True or unroll != 1)
+
+
+def _refuse_unused(options: Options, iterative: list[str], *, by_default: bool) -> None:
+    """Refuse arguments that the solver has no use for: whoever gives one expects it to change something.
+
+    Args:
+        options: of the call.
+        iterative: names of arguments given that are about iterations.
+        by_default: whether the solver is the default, which ``unroll`` turns into the sequential one.
+    """
+    solver = options.solver
+    name = "the default solver" if by_default else _name(solver)
+    if not solver.iterates:
+        for each in iterative:
+            raise ValueError(
+                f"{each}: given together with {name}, which does not iterate and has no use for it, expected None, or "
+                "a solver that iterates such as solver=ps.deer()."
+            )
+        usable = isinstance(solver, Sequential | Forgetting) and isinstance(options.adjoint, Implicit)
+        if options.adjoint_given and not usable:
+            raise ValueError(
+                f"adjoint: given {_name(options.adjoint)}() together with {name}, which has no iterations to go back "
+                "through, expected None, Implicit(), or a solver that iterates such as solver=ps.deer()."
+            )
+    if unrolls(options.unroll) and not (by_default or isinstance(solver, AbstractDirectSolver)):
+        raise ValueError(
+            f"unroll: given {options.unroll} together with {name}, which has no loop over steps to unroll, expected 1, "
+            "or solver=None or Sequential()."
+        )
+
+
 def _check_numbers(options: Options) -> None:
     """Refuse numbers out of their range, and what does not go together."""
     max_iterations, certify, memory_limit = options.max_iterations, options.certify, options.memory_limit
+    if not isinstance(options.unroll, int | np.integer):
+        raise TypeError(f"unroll: given {options.unroll!r}, expected an integer, True or False.")
+    if not isinstance(options.unroll, bool) and options.unroll < 1:
+        raise ValueError(f"unroll: given {options.unroll}, expected one or more, True or False.")
     if options.adjoint.needs_budget and isinstance(options.solver, Guarded):
         raise ValueError("adjoint: given Unrolled() with Guarded, whose fallback has no iterations to unroll.")
     if max_iterations is not None:
@@ -116,6 +165,8 @@ def _check_numbers(options: Options) -> None:
 
 def _spread(solver: AbstractSolver, mesh: Mesh) -> AbstractSolver:
     """The solver with its blocks spread over a mesh."""
+    if isinstance(solver, Forgetting) and solver.mesh not in (None, mesh, automatic(mesh)):
+        raise ValueError("mesh: given together with a Forgetting of another mesh, expected one of the two.")
     if not isinstance(solver, Forgetting):
         raise ValueError(f"mesh: given together with solver={_name(solver)}, expected solver=None or Forgetting().")
     return Forgetting(solver.blocks, mesh, solver.trial)

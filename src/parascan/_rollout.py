@@ -1,5 +1,6 @@
 """The two entry points: check the call, run it compiled, turn failure into an exception."""
 
+import warnings
 from typing import Any
 
 from jax.core import Tracer
@@ -63,26 +64,34 @@ def scan(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        unroll: steps per loop turn of the sequential solver; other than 1 it asks for that solver by default.
-        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``, which
-            has no use for the four arguments that follow.
-        criterion: when iterations stop; ``StateError()`` when None.
+        unroll: steps per loop turn of the sequential solver; other than 1 it asks for that solver by default, and is
+            refused with any other.
+        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``. An
+            argument that the solver has no use for is refused.
+        criterion: when iterations stop; ``StateError()`` when None. Of solvers that iterate, as are the next two.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
-        adjoint: how derivatives are taken; ``Implicit()`` when None. The sequential solver's are those of its loop,
-            unless ``Implicit()`` is asked for: then the reverse pass is one linear recurrence, in parallel.
+        adjoint: how derivatives are taken; ``Implicit()`` when None, which is all that the default solver takes. The
+            sequential solver's are those of its loop, unless ``Implicit()`` is asked for: then the reverse pass is one
+            linear recurrence, in parallel.
         mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
-        memory_limit: most bytes that an iterative solver may hold, as estimated before anything is allocated; None for
-            no limit. The default and sequential solvers hold little beside what they return.
-        throw: raise on anything but success; with False an unsuccessful answer is returned as it is.
+        memory_limit: most bytes that the call may hold beside its inputs, as estimated before anything is allocated;
+            None for no limit. The default and sequential solvers hold little beside what they return.
+        throw: raise on anything but success; with False an unsuccessful answer is returned as it is. Only a solver that
+            iterates can fail here.
 
     Returns:
         ``(carry, ys)`` as ``jax.lax.scan`` returns them.
 
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: an argument of the wrong shape, length or value, or a memory limit that the solver would exceed.
+        ValueError: an argument of the wrong shape, length or value, or that the solver has no use for; a memory limit
+            that the call would exceed; ``Forgetting(blocks=)`` where the call cannot be cut.
         RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
+
+    Warns:
+        RuntimeWarning: on more than 100 steps there were more iterations than a quarter of the steps, in an eager call;
+            ``rollout`` says so in ``stats.slow``.
 
     Example:
         >>> import jax.numpy as jnp, parascan as ps
@@ -109,9 +118,17 @@ def scan(
     if not isinstance(options.solver, Sequential):
         refuse_nan(init)
     carry, ys, outcome = _scan_programs(f, init, xs, options)
-    if outcome is not None and throw:
-        return _raise_unless_successful((carry, ys), outcome)
-    return carry, ys
+    if outcome is None or not throw:
+        return carry, ys
+    answer = _raise_unless_successful((carry, ys), outcome)
+    if not isinstance(outcome.stats.slow, Tracer) and bool(outcome.stats.slow):
+        warnings.warn(
+            f"{type(options.solver).__name__} took {int(outcome.stats.iterations)} iterations, too many to gain "
+            "anything over solver=None or Sequential(); ps.rollout says more.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return answer
 
 
 def rollout(
@@ -143,17 +160,18 @@ def rollout(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``, which
-            has no use for the five arguments that follow.
-        criterion: when iterations stop; ``StateError()`` when None.
+        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``. An
+            argument that the solver has no use for is refused.
+        criterion: when iterations stop; ``StateError()`` when None. Of solvers that iterate, as are the next two.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
         guess: first trajectory: a rule of ``ps.guesses``, an earlier ``Solution``, or a tree with leading axis T.
-        adjoint: how derivatives are taken; ``Implicit()`` when None. The sequential solver's are those of its loop,
-            unless ``Implicit()`` is asked for: then the reverse pass is one linear recurrence, in parallel.
-        history: keep merit, step norm and repairs of every iterate.
+        adjoint: how derivatives are taken; ``Implicit()`` when None, which is all that the default solver takes. The
+            sequential solver's are those of its loop, unless ``Implicit()`` is asked for: then the reverse pass is one
+            linear recurrence, in parallel.
+        history: keep merit, step norm and repairs of every iterate; of solvers that iterate.
         mesh: devices to spread the default solver's blocks over, a mesh of one axis such as ``ps.every_core()``.
-        memory_limit: most bytes that an iterative solver may hold, as estimated before anything is allocated; None for
-            no limit. The default and sequential solvers hold little beside what they return.
+        memory_limit: most bytes that the call may hold beside its inputs, as estimated before anything is allocated;
+            None for no limit. The default and sequential solvers hold little beside what they return.
         certify: bound the error of the states against the true trajectory, as ``ps.certify`` does, into
             ``solution.certificate``; a bound beyond the tolerance is ``Result.uncertified``. A number is that
             tolerance, in units of the state; True stands for the default one.
@@ -164,7 +182,8 @@ def rollout(
 
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: an argument of the wrong shape, length or value, or a memory limit that the solver would exceed.
+        ValueError: an argument of the wrong shape, length or value, or that the solver has no use for; a memory limit
+            that the call would exceed; ``Forgetting(blocks=)`` where the call cannot be cut.
         RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
 
     Source: sections 2 and 3 of the paper; Lim et al. 2024.

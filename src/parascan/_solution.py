@@ -3,7 +3,10 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from ._certificate import Certificate
@@ -14,6 +17,11 @@ from ._types import Tree
 def _count(value: Any) -> Int[Array, ""]:
     """A count as an array; made with the object, so that importing the package makes none."""
     return jnp.asarray(value, jnp.int32)
+
+
+def _flag(value: Any) -> Bool[Array, ""]:
+    """A flag as an array."""
+    return jnp.asarray(value, bool)
 
 
 class Stats(eqx.Module):
@@ -38,6 +46,9 @@ class Stats(eqx.Module):
         chunks: chunks of the sequence that ran side by side, over all devices; 0 where no answer came from chunks.
         warm_up: steps until the copies in all chunks had forgotten where they started, by the default; 0 where no
             chunks were tried.
+        slow: a warning beside the result: on more than 100 steps there were more iterations than a quarter of the
+            steps (of the chunks, for ``Blocks``). The answer is right, but nothing is gained by finding it in parallel:
+            the system is unpredictable, the tolerance asks for more digits than the step has, or the method is unfit.
     """
 
     iterations: Int[Array, ""]
@@ -52,6 +63,7 @@ class Stats(eqx.Module):
     fell_back: Bool[Array, ""]
     chunks: Int[Array, ""] = eqx.field(default=0, converter=_count)
     warm_up: Int[Array, ""] = eqx.field(default=0, converter=_count)
+    slow: Bool[Array, ""] = eqx.field(default=False, converter=_flag)
 
 
 class History(eqx.Module):
@@ -69,7 +81,7 @@ class History(eqx.Module):
 
 
 class Solution(eqx.Module):
-    """The answer of ``rollout``.
+    """The answer of ``rollout``; printed, it says in a few lines how it came about.
 
     Attributes:
         states: the carry after every step, each leaf with a leading axis T, in the user's structure and dtypes.
@@ -90,3 +102,34 @@ class Solution(eqx.Module):
     history: History | None
     solver: eqx.Module
     certificate: Certificate | None = None
+
+    def __str__(self) -> str:
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((self.result, self.stats))):
+            return repr(self)
+        stats, share = self.stats, np.asarray(self.result == Result.successful)
+        counted = f"{np.sum(share)} of {share.size} successful" if share.ndim else Result[self.result] or "successful"
+        lines = [counted, *_way(stats, self.solver)]
+        if bool(jnp.any(stats.slow)):
+            lines.append("warning: so many iterations gain nothing over one step after the other (stats.slow)")
+        return "\n".join(lines)
+
+
+def _way(stats: Stats, solver: eqx.Module) -> list[str]:
+    """Which way an answer came about, with numbers."""
+    lines = []
+    if getattr(solver, "iterates", True):
+        lines.append(
+            f"{type(solver).__name__}: iterations {_range(stats.iterations)}, residual {_range(stats.residual_norm)}, "
+            f"estimated error {_range(stats.error_estimate)}"
+        )
+    if bool(jnp.any(stats.chunks > 0)):
+        lines.append(f"{_range(stats.chunks)} chunks side by side, warm-up of {_range(stats.warm_up)} steps")
+    if bool(jnp.any(stats.fell_back)):
+        lines.append("given up after that, and run one step after the other (stats.fell_back)")
+    return lines or ["one step after the other"]
+
+
+def _range(values: Array) -> str:
+    """A number, or the least and the largest of a batch."""
+    low, high = (f"{float(end):.4g}" for end in (jnp.min(values), jnp.max(values)))
+    return low if low == high else f"{low} to {high}"

@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ._types import Trajectory
@@ -20,9 +21,17 @@ class View(eqx.Module):
     images: Trajectory
     finite: Bool[Array, " T"]
     steps: int = eqx.field(static=True)
+    unit: np.ndarray | None = None
 
     @classmethod
-    def of(cls, states: Trajectory, images: Trajectory, repair: Trajectory, steps: int) -> "View":
+    def of(
+        cls,
+        states: Trajectory,
+        images: Trajectory,
+        repair: Trajectory,
+        steps: int,
+        unit: np.ndarray | None = None,
+    ) -> "View":
         """View of the states of a problem.
 
         Args:
@@ -30,9 +39,10 @@ class View(eqx.Module):
             images: what the step makes of it.
             repair: what stands for images that are not finite ``[T D]``.
             steps: over which the merit is a mean.
+            unit: unit of rounding of each entry ``[D]``; that of the states' dtype when None.
         """
         finite = jnp.all(jnp.isfinite(images), axis=1)
-        return cls(states, jnp.where(finite[:, None], images, repair), finite, steps)
+        return cls(states, jnp.where(finite[:, None], images, repair), finite, steps, unit)
 
     @property
     def residual(self) -> Trajectory:
@@ -62,8 +72,9 @@ class View(eqx.Module):
     @property
     def settled_prefix(self) -> Int[Array, ""]:
         """Number of leading steps whose residual is zero within rounding on the scale of their own state."""
-        eps = float(jnp.finfo(self.states.dtype).eps)
-        within = jnp.abs(self.residual) <= SETTLED * eps * (1 + jnp.abs(self.states))
+        own = float(jnp.finfo(self.states.dtype).eps)
+        unit = own if self.unit is None else self.unit.astype(self.states.dtype)
+        within = jnp.abs(self.residual) <= SETTLED * unit * (1 + jnp.abs(self.states))
         return jnp.sum(_leading(jnp.all(within, axis=1) & self.finite), dtype=jnp.int32)
 
     def largest(self, values: Trajectory) -> Float[Array, " D"]:

@@ -13,7 +13,7 @@ LAYERS = (
     ("_hoist",),
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
-    ("_signature", "_structure"),
+    ("_signature", "_structure", "_precision"),
     ("_problem", "_two_stages"),
     ("_jacobian", "_view", "_solution", "_blocks", "_pullback", "guesses"),
     ("_criterion",),

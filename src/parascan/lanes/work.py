@@ -106,7 +106,7 @@ def equations(jaxpr: Any) -> list[Any]:
     """All equations of a program that are not merely calls, including those of programs inside it."""
     found = []
     for eqn in jaxpr.eqns:
-        inner = [program for value in eqn.params.values() for program in _programs(value)]
+        inner = [program for value in eqn.params.values() for program in programs_of(value)]
         found.extend([eqn] if not inner else [])
         for program in inner:
             found.extend(equations(program))
@@ -123,7 +123,7 @@ def _count(eqn: Any) -> float:
     return entries * (10 if eqn.primitive.name in COSTLY else 1)
 
 
-def _programs(value: Any) -> list[Any]:
+def programs_of(value: Any) -> list[Any]:
     """Programs in a parameter of an equation."""
     parts: Tree = value if isinstance(value, list | tuple) else [value]
     return [part.jaxpr if hasattr(part, "jaxpr") else part for part in parts if hasattr(part, "eqns")]

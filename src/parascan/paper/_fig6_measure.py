@@ -13,6 +13,7 @@ import numpy as np
 
 import parascan as ps
 
+from ..planning import Plan
 from ._rnn import UNITS, network_of
 
 METHODS = ("newton", "quasi_newton", "descent", "sequential", "blocks", "default", "plan")
@@ -73,8 +74,12 @@ def measure(point: Network, folder: Path) -> Mapping[str, Any]:
     solved = ps.rollout(*call, solver=ps.Sequential()).states
 
     def solve(solver: Any, most: int, start: jax.Array = guess, tolerance: float = point.tolerance) -> ps.Solution:
-        given = {"criterion": ps.Merit(tolerance), "guess": ps.guesses.Given(start, reset=guess)}
-        return ps.rollout(*call, solver=solver, throw=False, max_iterations=most, **given)
+        method = solver.solver if isinstance(solver, Plan) else solver
+        given: dict[str, Any] = {}
+        if method is not None and method.iterates:
+            given = {"criterion": ps.Merit(tolerance), "guess": ps.guesses.Given(start, reset=guess)}
+            given["max_iterations"] = most
+        return ps.rollout(*call, solver=solver, throw=False, **given)
 
     def timed(solver: Any, most: int = point.length) -> tuple[float, float]:
         return _seconds(lambda start: solve(solver, most, start), (solved, guess), point.repeats)

@@ -21,9 +21,11 @@ class AbstractSolver(eqx.Module):
 
     Attributes:
         references: keys of the publications that the method comes from.
+        iterates: whether it improves a trajectory until a criterion is met; others evaluate at once.
     """
 
     references: ClassVar[tuple[str, ...]]
+    iterates: ClassVar[bool] = True
 
 
 class AbstractIterativeSolver(AbstractSolver):
@@ -51,6 +53,8 @@ class AbstractIterativeSolver(AbstractSolver):
 
 class AbstractDirectSolver(AbstractSolver):
     """A solver that evaluates a scan at once and exactly, with nothing to iterate."""
+
+    iterates: ClassVar[bool] = False
 
     @abc.abstractmethod
     def evaluate(

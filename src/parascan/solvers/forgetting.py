@@ -27,7 +27,8 @@ class Forgetting(AbstractSolver):
 
     Args:
         blocks: how many blocks to cut the sequence into, on each device; None to choose by its length, the size of
-            its state, the batch and the platform.
+            its state, the batch and the platform. A call that cannot be cut is refused then, with the reason; without
+            a number it runs one step at a time, which ``ps.explain`` foretells and ``solution.solver`` says.
         mesh: devices to spread the blocks over, a mesh of one axis; None for one device.
         trial: steps of all blocks that may be spent before a system that is not on its way to forget is given up; None
             for as many as take 1.5 % of the sequential time. For systems known to forget that hesitate at first.
@@ -51,6 +52,7 @@ class Forgetting(AbstractSolver):
     mesh: Mesh | None = eqx.field(static=True, default=None, converter=automatic)
     trial: int | None = eqx.field(static=True, default=None)
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
+    iterates: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
         for name, value in (("blocks", self.blocks), ("trial", self.trial)):
