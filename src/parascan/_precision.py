@@ -12,7 +12,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from ._carry import CarryLayout
-from .lanes.work import programs_of
+from ._inside import programs_of
 
 Unit = float
 """Unit of rounding of a value that depends on the state; zero where it does not."""
@@ -65,7 +65,7 @@ def _of_operation(eqn: Any, units: list[Unit]) -> list[Unit]:
     coarsest = max(units, default=0.0)
     if coarsest == 0.0:
         return [0.0] * len(eqn.outvars)
-    programs = [program for value in eqn.params.values() for program in programs_of(value)]
+    programs = programs_of(eqn)
     called = len(programs) == 1 and (len(programs[0].invars), len(programs[0].outvars)) == (
         len(units),
         len(eqn.outvars),
