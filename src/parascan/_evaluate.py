@@ -21,6 +21,7 @@ from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
 from .diagnostics.certify import Requirements, certificate_of
+from .lanes import Way, no_blocks
 from .planning import updates_within
 from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Guarded, Sequential, deer
 
@@ -36,7 +37,7 @@ def evaluate_scan(step: StepFunction, init: Tree, xs: Tree, options: Options) ->
     signature = resolve(step, init, xs, options.length, scan_form=True)
     solver = _solver_for(signature, options)
     if isinstance(solver, Direct):
-        return *_directly(solver, signature, options), None
+        return *_directly(solver, signature, options)[:2], None
     solution = _iteratively(solver, signature, options, keep=_drop)
     return solution.carry, solution.ys, solution
 
@@ -54,10 +55,10 @@ def _solve(solver: Direct | Iterative, signature: Signature, options: Options) -
     if isinstance(solver, Iterative):
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
     kept = dataclasses.replace(signature, step=keeping(signature.step))
-    carry, (ys, states) = _directly(solver, kept, options)
+    carry, (ys, states), way = _directly(solver, kept, options)
     prefix = _finite_prefix(states, signature.length, reverse=options.reverse)
     result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
-    return Solution(states, carry, ys, result, _direct_stats(signature, prefix), None, solver)
+    return Solution(states, carry, ys, result, _direct_stats(signature, prefix, way), None, solver)
 
 
 def _certified(solution: Solution, signature: Signature, options: Options) -> Solution:
@@ -95,26 +96,30 @@ def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
     return Sequential()
 
 
-def _directly(solver: AbstractDirectSolver | Forgetting, signature: Signature, options: Options) -> tuple[Tree, Tree]:
-    """Evaluate without iterations."""
+def _directly(
+    solver: AbstractDirectSolver | Forgetting, signature: Signature, options: Options
+) -> tuple[Tree, Tree, Way]:
+    """Evaluate without iterations: final carry, outputs, and which way they came."""
     if options.memory_limit is not None:
         require_room(signature, solver, int(options.memory_limit))
     if isinstance(solver, Forgetting):
         return evaluate_forgetting(signature, solver, options.batch, reverse=options.reverse)
     if isinstance(solver, Sequential) and options.adjoint_given and isinstance(options.adjoint, Implicit):
-        return evaluate_sequentially(signature, options.batch, reverse=options.reverse, unroll=options.unroll)
-    return solver.evaluate(
-        signature.step, signature.init, signature.xs, signature.length, reverse=options.reverse, unroll=options.unroll
-    )
+        found = evaluate_sequentially(signature, options.batch, reverse=options.reverse, unroll=options.unroll)
+    else:
+        call = signature.step, signature.init, signature.xs, signature.length
+        found = solver.evaluate(*call, reverse=options.reverse, unroll=options.unroll)
+    return *found, no_blocks()
 
 
-def _direct_stats(signature: Signature, finite_prefix: jax.Array) -> Stats:
+def _direct_stats(signature: Signature, finite_prefix: jax.Array, way: Way) -> Stats:
     """Statistics of an answer that took no iteration."""
     dtype = signature.layout.dtype if signature.layout.size else jnp.result_type(float)
     none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
     length = jnp.asarray(signature.length, jnp.int32)
     unknown = jnp.full_like(zero, jnp.nan)
-    return Stats(none, zero, zero, unknown, length, finite_prefix, none, finite_prefix, none, jnp.asarray(False))
+    reached = none, zero, zero, unknown, length, finite_prefix, none, finite_prefix, none
+    return Stats(*reached, way.fell_back, way.chunks, way.warm_up)
 
 
 def _finite_prefix(states: Tree, length: int, *, reverse: bool) -> jax.Array:

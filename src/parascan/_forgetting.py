@@ -18,16 +18,21 @@ from ._signature import Signature
 from ._types import Tree
 from .lanes import (
     Layout,
+    Way,
     adjoint_pays,
     copy_share,
     kind_of,
     largest_batch,
+    no_blocks,
     operations,
     scan_blocks,
     unrewarding,
     unsuited,
 )
 from .solvers import Forgetting
+
+STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents of what has none
+"""No tangent for any part of the way."""
 
 
 def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | None:
@@ -50,8 +55,10 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
     return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
 
 
-def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *, reverse: bool) -> tuple[Tree, Tree]:
-    """Final carry and outputs of a checked call, with derivatives of every order.
+def evaluate_forgetting(
+    signature: Signature, solver: Forgetting, batch: int, *, reverse: bool
+) -> tuple[Tree, Tree, Way]:
+    """Final carry and outputs of a checked call, with derivatives of every order, and which way they came.
 
     Args:
         signature: the call.
@@ -112,13 +119,13 @@ class _Call(eqx.Module):
 
 
 @eqx.filter_custom_jvp
-def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
-    """Final carry and outputs."""
+def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree, Way]:
+    """Final carry, outputs, and which way they came."""
     problem = call.problem
     floating = problem.layout.part(call.init)[0]
     inputs = (call.xs, problem.discrete())
-    floating, ys = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
-    return batch_first((problem.layout.whole(floating, problem.final_discrete), ys))
+    floating, ys, way = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
+    return batch_first((problem.layout.whole(floating, problem.final_discrete), ys, way))
 
 
 def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
@@ -138,16 +145,17 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
     """
     call, layout = primals
     if layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch):
-        return eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
+        answer, moved = eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
+        return (*answer, no_blocks()), (*moved, STILL)
     problem = call.problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
     keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
     kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
-    carry, (ys, states) = _evaluate(kept, layout)
+    carry, (ys, states), way = _evaluate(kept, layout)
     answer = jax.lax.stop_gradient(problem.flatten(states))
 
     def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
         states = attach(problem.recurrence, answer, layout.batch)
         return batch_first((problem.carry(states), problem.outputs(states)))
 
-    return (carry, ys), eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1]
+    return (carry, ys, way), (*eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1], STILL)

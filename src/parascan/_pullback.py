@@ -81,9 +81,8 @@ class Pullback:
         Args:
             cotangent: c, of the states ``[T D]``.
         """
-        floor = jnp.full_like(self._zero, jnp.max(jnp.abs(cotangent)))
         rows = (*self._rows, cotangent)
-        initial, (y, inputs), weights = tally_blocks(self._step, self._zero, rows, self._layout, floor)
+        initial, (y, inputs), weights = tally_blocks(self._step, self._zero, rows, self._layout)
         left = eqx.tree_at(
             lambda problem: (problem.advance, problem.initial, problem.inputs),
             self._tangent,

@@ -2,7 +2,7 @@
 
 from .batch import batch_size, merged
 from .choice import SHORTEST_BLOCK, TRIAL_SHARE, adjoint_pays, choose_lanes, lanes_at_once
-from .engine import AbstractTally
+from .engine import AbstractTally, Way, no_blocks
 from .evaluate import Layout, scan_blocks, tally_blocks
 from .kind import kind_of
 from .probe import coupling_rows, fill_rows
@@ -15,6 +15,7 @@ __all__ = [
     "TRIAL_SHARE",
     "AbstractTally",
     "Layout",
+    "Way",
     "adjoint_pays",
     "batch_size",
     "choose_lanes",
@@ -26,6 +27,7 @@ __all__ = [
     "lanes_at_once",
     "largest_batch",
     "merged",
+    "no_blocks",
     "operations",
     "scan_blocks",
     "tally_blocks",

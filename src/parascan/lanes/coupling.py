@@ -2,19 +2,27 @@
 
 Two copies of the system are started from different states under the same inputs. The number of steps until they agree
 to rounding *is* the memory horizon there; whether they agree at all tells predictable from unpredictable. Here the
-copies are some of the blocks that run anyway, each with a twin.
+copies are some of the blocks that run anyway, each with a twin. What they say only chooses the way; whether its answer
+is accepted is decided in ``acceptance``.
 """
 
 import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .._types import Tree
+from .patterns import mixed
 
 TWINS = 8
 """Blocks that get a twin."""
+
+AGREEMENT = 8.0
+"""Units of rounding at which two states count as one, on the scale of ``Twins.apart``."""
+
+PART_OF_LEAF = 0.25
+"""Part of the largest entry of its leaf that an entry's scale has at least: a small one is as inexact as its terms."""
 
 
 class Twins:
@@ -22,39 +30,68 @@ class Twins:
 
     Args:
         lanes: number of lanes that run already.
-        floor: sizes ``[..., lanes]`` below which the states' own scale need not be resolved.
+        exact: for each leaf of a state whether it is never rounded, so that copies of it agree to the bit or not.
     """
 
-    def __init__(self, lanes: int, floor: Tree) -> None:
+    def __init__(self, lanes: int, exact: list[bool]) -> None:
         count = min(TWINS, lanes)
         self._count, self._stride = count, lanes // count
         self._lanes = lanes
-        self._floor = self._own(floor)
+        self._exact = exact
 
     def join(self, inputs: Tree) -> Tree:
         """Inputs ``[..., lanes + twins]``, those of the twins being those of their blocks."""
         return jax.tree.map(lambda leaf: jnp.concatenate([leaf, self._chosen(leaf)], axis=-1), inputs)
 
     def start(self, states: Tree) -> Tree:
-        """States ``[..., lanes + twins]``, each entry of a twin one scale away from its block, or half of one.
+        """States ``[..., lanes + twins]``, each entry of a twin one scale above its block, half of one, or mirrored.
 
-        Were all entries moved alike, two regimes that differ in the difference of entries would not show.
+        Were all entries moved alike, two regimes that differ in the difference of entries would not show; were none
+        mirrored, two that differ in sign would not.
         """
 
-        def one(leaf: Array, own: Array, floor: Array) -> Array:
-            size = jnp.max(jnp.maximum(jnp.abs(own), floor), initial=0)
-            moved = _shares(own.shape) * jnp.where(size > 0, size, 1)
-            return jnp.concatenate([leaf, own + moved.astype(leaf.dtype)], axis=-1)
+        def one(leaf: Array, own: Array) -> Array:
+            size = jnp.max(jnp.where(jnp.isfinite(own), jnp.abs(own), 0), initial=0)
+            share, mirrored = _pattern(own.shape)
+            moved = (share * jnp.where(size > 0, size, 1)).astype(leaf.dtype)
+            below = jnp.where(own == 0, -moved, -own)
+            return jnp.concatenate([leaf, jnp.where(mirrored, below, own + moved)], axis=-1)
 
-        return jax.tree.map(one, states, self._own(states), self._floor)
+        return jax.tree.map(one, states, self._own(states))
 
     def part(self, states: Tree) -> Tree:
         """The states of the blocks alone."""
         return jax.tree.map(lambda leaf: leaf[..., : self._lanes], states)
 
-    def apart(self, states: Tree) -> Float[Array, ""]:
-        """Largest distance of a twin from its block, in units of the scale."""
-        return relative_distance(self._own(states), self._twin(states), self._floor)
+    def magnitudes(self, states: Tree) -> Tree:
+        """Magnitudes of the states of the blocks that have a twin ``[..., twins]``."""
+        return jax.tree.map(jnp.abs, self._own(states))
+
+    def apart(self, states: Tree, recent: Tree) -> Float[Array, ""]:
+        """Largest distance of a twin from its block, in units of rounding that count as none: one or less is agreement.
+
+        The scale of an entry is its block's own magnitude of late, or a part of that of the whole leaf there.
+
+        Args:
+            states: of blocks and twins ``[..., lanes + twins]``.
+            recent: magnitudes a few steps ago ``[..., twins]``.
+        """
+
+        def one(own: Array, twin: Array, recent: Array, exact: bool) -> Float[Array, ""]:
+            distance = jnp.where(own == twin, 0, jnp.abs(own - twin))
+            if exact:
+                # What is not held alike is as far apart as it ever was.
+                unlike = jnp.any(distance != 0)
+                return jnp.where(unlike, 1 / (AGREEMENT * float(jnp.finfo(own.dtype).eps)), 0).astype(jnp.float32)
+            size = jnp.maximum(jnp.abs(own), recent)
+            largest = jnp.max(size, axis=tuple(range(size.ndim - 1)), keepdims=True)
+            unit = AGREEMENT * float(jnp.finfo(own.dtype).eps) * jnp.maximum(size, PART_OF_LEAF * largest)
+            return jnp.max(jnp.where(distance == 0, 0, distance / unit)).astype(jnp.float32)
+
+        leaves = map(jax.tree.leaves, (self._own(states), self._twin(states), recent))
+        parts = [one(*each, exact) for *each, exact in zip(*leaves, self._exact, strict=True) if each[0].size]
+        # What is no number must not be lost among numbers.
+        return jnp.max(jnp.where(jnp.isnan(jnp.stack(parts)), jnp.inf, jnp.stack(parts)))
 
     def parted(self, states: Tree) -> list[Float[Array, ""]]:
         """Largest distance of a twin from its block in each leaf that has entries, in the units of the system."""
@@ -74,45 +111,14 @@ class Twins:
         return jax.tree.map(lambda leaf: leaf[..., self._lanes :], states)
 
 
-def _shares(shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """One or a half for each entry of each twin ``[..., twins]``, in another pattern for each twin."""
+def _pattern(shape: tuple[int, ...]) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
+    """One or a half, and whether to mirror, for each entry of each twin ``[..., twins]``, differently for each twin."""
     entries, twins = jnp.indices((math.prod(shape[:-1]), shape[-1]), sparse=True)
-    odd = ((entries >> twins % 3) + twins) % 2
-    return (1 - odd / 2).reshape(shape)
+    bits = mixed(entries, twins).reshape(shape)
+    return 1 - (bits & 1) / 2, (bits & 2) == 2
 
 
-def agreement(tree: Tree) -> Float[Array, ""]:
-    """Distance in units of the scale at which two states count as one: rounding that a step may leave."""
-    return _units(tree, 8, 128)
-
-
-def tolerance(tree: Tree) -> Float[Array, ""]:
-    """Distance in units of the scale that a block may have from the next stretch of its answer."""
-    return _units(tree, 16, 512)
-
-
-def relative_distance(first: Tree, second: Tree, floor: Tree, groups: int = 1) -> Float[Array, ""]:
-    """Largest distance between states ``[..., lanes]``, each entry in units of its scale.
-
-    That is its largest magnitude over the lanes of its group, or its floor where that is larger.
-    """
-
-    def one(a: Array, b: Array, least: Array) -> Array:
-        a, b, least = (value.reshape(*value.shape[:-1], groups, value.shape[-1] // groups) for value in (a, b, least))
-        sizes = jnp.maximum(jnp.maximum(jnp.abs(a), jnp.abs(b)), least)
-        apart = jnp.abs(a - b)
-        scale = jnp.max(sizes, axis=-1, keepdims=True)
-        return jnp.max(jnp.where(apart == 0, 0, apart / scale), initial=0.0)
-
-    distances = jax.tree.leaves(jax.tree.map(one, first, second, floor))
-    widest = jnp.result_type(*distances)
-    return jnp.max(jnp.stack([distance.astype(widest) for distance in distances]))
-
-
-def _units(tree: Tree, narrow: int, wide: int) -> Float[Array, ""]:
-    """That many units of rounding of the narrowest dtype: ``narrow`` below float64, ``wide`` for it."""
-    dtypes = [jnp.finfo(leaf.dtype) for leaf in jax.tree.leaves(tree)]
-    coarsest = max(dtypes, key=lambda info: float(info.eps))
-    # In the dtype that distances come in.
-    real = jnp.result_type(*(info.dtype for info in dtypes))
-    return jnp.asarray((wide if coarsest.bits == 64 else narrow) * float(coarsest.eps), real)
+def goal(tree: Tree) -> Float[Array, ""]:
+    """Logarithm of the part of their first distance at which two copies are one, in the coarsest dtype of a state."""
+    coarsest = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(tree))
+    return jnp.asarray(math.log(AGREEMENT * coarsest), jnp.float32)

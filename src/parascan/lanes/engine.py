@@ -1,10 +1,10 @@
 """A sequence run as blocks side by side when the system forgets its start, and step by step when it does not.
 
 All blocks start at once, all but the first from a foreign state. Some of them have a twin, and when the twins have
-come together, at row H, the foreign start is forgotten: what follows is right. The blocks run to their end from there,
+come together, by row H, the foreign start is forgotten: what follows is right. The blocks run to their end from there,
 and the end of each is the true start of the next, from which the first H rows are then run. Where these meet row H, the
-two must agree: that, and not the twins, judges the answer. If twins part or the judgment fails, the steps are taken one
-after the other, in the same program.
+two must agree to rounding, by the rule of ``acceptance``: that, and not the twins, judges the answer. If twins part or
+the judgment fails, the steps are taken one after the other, in the same program.
 """
 
 import abc
@@ -15,12 +15,12 @@ from typing import NamedTuple, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .._types import Tree
+from .acceptance import COMPARED, NEARLY, excess
 from .choice import Patience
-from .coupling import relative_distance, tolerance
-from .forget import Step, forget
+from .forget import Step, forget, put_row, room_for
 from .grid import Grid
 from .lazy import add_into
 from .program import over_lanes, with_known
@@ -44,14 +44,33 @@ class AbstractTally(eqx.Module):
         """The same, and what the step adds to the totals."""
 
 
-class _Attempt(NamedTuple):
-    """The states at row H of all blocks, those after the last row, the results, and whether they are the answer."""
+class Way(NamedTuple):
+    """Which way an answer came about.
 
-    states: Tree
+    Attributes:
+        chunks: blocks that it was put together from, over all devices; 0 where steps were taken one after the other.
+        warm_up: rows of every block until its start was forgotten, or until that was given up.
+        fell_back: whether blocks were tried and given up.
+    """
+
+    chunks: Int[Array, ""]
+    warm_up: Int[Array, ""]
+    fell_back: Bool[Array, ""]
+
+
+def no_blocks() -> Way:
+    """The way of steps that are taken one after the other from the start."""
+    return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(False))
+
+
+class _Attempt(NamedTuple):
+    """Where all blocks passed the last rows before row H, where they ended, their results, and what these are worth."""
+
+    passed: Tree
     ends: Tree
     ys: Tree
     totals: Tree
-    agreed: Bool[Array, ""]
+    excess: Float[Array, ""]
     left: Int[Array, ""]
 
 
@@ -72,11 +91,10 @@ def run_blocks(
     step: Step,
     init: Tree,
     xs: Tree,
-    floor: Tree,
     grid: Grid,
     patience: Patience,
     finish: Callable[[Tree, Tree, Tree], State] | None = None,
-) -> State:
+) -> tuple[State, Way]:
     """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
 
     Totals are those of one sequence on one device. With a way to ``finish``, the results are those of all T steps.
@@ -86,7 +104,6 @@ def run_blocks(
         init: initial carries, floating leaves ``[N, ...]``.
         xs: inputs, leaves ``[N or 1, T, ...]`` with T = P B or more; those of this device, when the grid goes over a
             mesh axis.
-        floor: sizes ``[N, ...]`` below which the states' own scale need not be resolved.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
         finish: takes the steps that the blocks leave over, from what these gave; None where they leave none, or on a
@@ -101,55 +118,62 @@ def run_blocks(
     zero = no_totals(step, carry, x)
     # Inputs beyond the blocks make the cutting a copy, which is of no use to a system that does not forget.
     take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
-    forgets, horizon, states = forget(step, (carry, x), init, take, floor, grid, patience)
+    forgets, horizon, passed = forget(step, (carry, x), init, take, grid, patience)
 
-    def fill(blocks: Tree, part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree, Tree]:
+    def fill(
+        blocks: Tree, part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree, Tree]
+    ) -> tuple[Tree, Tree, Tree, Tree, Tree]:
         def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
             states, y, share = forward(state[0], grid.take(blocks, row))
             return states, grid.put(state[1], y, row), jax.tree.map(add_into, state[2], share)
 
-        states, ends, ys, totals = state
-        last = part == 0
-        first, end = jnp.where(last, horizon, 0), jnp.where(last, grid.block, horizon)
-        states, ys, totals = jax.lax.fori_loop(first, end, advance, (states, ys, totals))
+        states, ends, kept, ys, totals = state
+        body = part == 0
+        # The rows after H, the first ones up to those that are compared, and each of these.
+        before = horizon - COMPARED + part - 1
+        first = jnp.where(body, horizon, jnp.where(part == 1, 0, before - 1))
+        states, ys, totals = jax.lax.fori_loop(
+            first, jnp.where(body, grid.block, before), advance, (states, ys, totals)
+        )
         # A branch that all devices take alike, so that none waits for a message that is not sent.
-        return *jax.lax.cond(last, lambda: (grid.starts(states, init), states), lambda: (states, ends)), ys, totals
+        states, ends = jax.lax.cond(body, lambda: (grid.starts(states, init), states), lambda: (states, ends))
+        return states, ends, put_row(kept, states, jnp.maximum(part - 1, 0)), ys, totals
 
     def attempt(blocks: Tree, before: _Attempt) -> _Attempt:
-        start = before.states, before.ends, before.ys, zero
-        states, ends, ys, totals = jax.lax.fori_loop(0, 2, partial(fill, blocks), start)
-        distance = _distance(before.states, states, ends, floor, grid)
-        # Where states leave the finite numbers, no second run would agree either.
-        left = jnp.where(jnp.isfinite(distance), before.left - 1, 0)
-        return _Attempt(states, ends, ys, totals, distance <= tolerance(init), left)
+        last = jax.tree.map(lambda leaf: leaf[-1], before.passed)
+        start = last, before.ends, room_for(COMPARED + 1, last), before.ys, zero
+        _, ends, kept, ys, totals = jax.lax.fori_loop(0, COMPARED + 2, partial(fill, blocks), start)
+        after = jax.tree.map(lambda leaf: leaf[1:], kept)
+        rows = horizon - COMPARED + jnp.arange(COMPARED)
+        inputs = jax.vmap(partial(grid.take, blocks))(rows)
+        runs = jax.tree.map(lambda leaf: leaf[:-1], kept), (after, before.passed), inputs
+        # Lanes come second: these few steps are taken all at once, by the step as it is.
+        compared = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), runs)
+        found = excess(step, *compared)
+        found = found if grid.axis is None else jax.lax.pmax(found, grid.axis)
+        # What is far off remembers its start, and no second run would agree either.
+        left = jnp.where(found <= NEARLY, before.left - 1, 0)
+        return _Attempt(after, ends, ys, totals, found, left)
 
-    def side_by_side() -> State:
-        first = _Attempt(states, states, grid.room(y), zero, jnp.asarray(False), jnp.int32(PASSES))
+    def side_by_side() -> tuple[State, Way]:
+        ends = jax.tree.map(lambda leaf: leaf[-1], passed)
+        first = _Attempt(passed, ends, grid.room(y), zero, jnp.asarray(jnp.inf, jnp.float32), jnp.int32(PASSES))
         run = partial(attempt, grid.cut(xs))
-        last = jax.lax.while_loop(lambda attempt: (attempt.left > 0) & ~attempt.agreed, run, first)
-        carry, totals = _select(last.agreed, (grid.final(last.ends), last.totals), (init, zero))
-        done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~last.agreed)
-        return done if finish is None else finish(*done)
+        last = jax.lax.while_loop(lambda attempt: (attempt.left > 0) & (attempt.excess > 1), run, first)
+        agreed = last.excess <= 1
+        carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
+        done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed)
+        way = Way(jnp.where(agreed, grid.lanes * grid.devices, 0).astype(jnp.int32), horizon, ~agreed)
+        return done if finish is None else finish(*done), way
 
-    def one_by_one() -> State:
+    def one_by_one() -> tuple[State, Way]:
+        way = Way(jnp.int32(0), horizon, jnp.asarray(True))
         if grid.axis is None:
-            return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse)
+            return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse), way
         start = init, grid.joined(grid.room(y)), zero
-        return _device_by_device(partial(_scan_if, step, xs, grid), start, grid, jnp.asarray(True))
+        return _device_by_device(partial(_scan_if, step, xs, grid), start, grid, jnp.asarray(True)), way
 
     return jax.lax.cond(forgets, side_by_side, one_by_one)
-
-
-def _distance(before: Tree, after: Tree, ends: Tree, floor: Tree, grid: Grid) -> Array:
-    """Largest distance of states ``[..., N P]`` that should agree, over all devices; infinite where it is no number.
-
-    The scale is sought among the blocks' ends too: of a few blocks, an entry may be small in each just then.
-    """
-    least = jax.tree.map(jnp.maximum, grid.spread(floor), grid.largest(ends))
-    distance = relative_distance(before, after, least, grid.batch)
-    # What is no number must not be lost among numbers.
-    distance = jnp.where(jnp.isnan(distance), jnp.inf, distance)
-    return distance if grid.axis is None else jax.lax.pmax(distance, grid.axis)
 
 
 def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree, Tree]:

@@ -13,13 +13,17 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from .._types import Tree
+from .acceptance import COMPARED
 from .batch import merged
 from .choice import LONGEST_PART, Patience, choose_lanes, choose_patience
-from .engine import AbstractTally, State, run_blocks, scan_steps
+from .engine import AbstractTally, State, Way, no_blocks, run_blocks, scan_steps
 from .forget import Step
 from .grid import Grid
 from .kind import Kind
 from .small_steps import EVERY_BATCH
+
+SHORTEST_BLOCK_AT_ALL = 4 * COMPARED
+"""Least steps of a block, whoever asks for it: those that are compared, and as many as a start may take to fade."""
 
 
 class Layout(eqx.Module):
@@ -72,87 +76,89 @@ class Layout(eqx.Module):
             facts = self.platform, self.kind, self.largest_batch
             lanes = choose_lanes(*sizes, *facts, double=self.double, copy=self.copy)
         block = self.length // max(lanes * self.devices, 1)
-        if lanes == 0 or block == 0:
+        if lanes == 0 or block < SHORTEST_BLOCK_AT_ALL:
             return None
         axis = None if self.mesh is None else self.mesh.axis_names[0]
         rest = self.length - self.devices * lanes * block
         return Grid(batch, lanes, block, self.reverse, axis, self.devices, rest)
 
 
-def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout, floor: Tree | None = None) -> tuple[Tree, Tree]:
-    """Final carry and outputs, as ``jax.lax.scan`` returns them; not to be differentiated.
+def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[Tree, Tree, Way]:
+    """Final carry and outputs, as ``jax.lax.scan`` returns them, and which way they came; not to be differentiated.
 
     Args:
         step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.
         init: initial carry, floating leaves.
         xs: inputs with leading axis T.
         layout: sizes and choices.
-        floor: tree like ``init``: a size below which the states' own scale need not be resolved; zero when None.
     """
-    return tally_blocks(step, init, xs, layout, floor)[:2]
+    (carry, ys, _), way = _of_one(step, init, xs, layout)
+    return carry, ys, way
 
 
-def tally_blocks(
-    step: Step, init: Tree, xs: Tree, layout: Layout, floor: Tree | None = None
-) -> tuple[Tree, Tree, Tree]:
+def tally_blocks(step: AbstractTally, init: Tree, xs: Tree, layout: Layout) -> State:
     """Final carry, outputs, and totals over all steps of a step that has them; not to be differentiated.
 
     Args:
-        step: as for ``scan_blocks``, or an ``AbstractTally``.
-        init: initial carry, floating leaves.
-        xs: inputs with leading axis T.
+        step: adds to totals.
+        init: as for ``scan_blocks``.
+        xs: as for ``scan_blocks``.
         layout: sizes and choices.
-        floor: as for ``scan_blocks``.
     """
-    if floor is None:
-        floor = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), init)
-    one = jax.tree.map(lambda leaf: leaf[None], (init, xs, floor))
-    carry, ys, totals = _batch(step, *one, layout=layout)
-    return *jax.tree.map(lambda leaf: leaf[0], (carry, ys)), totals
+    return _of_one(step, init, xs, layout)[0]
 
 
-def _batch(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree, Tree]:
+def _of_one(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[State, Way]:
+    """Results of a single sequence, and which way they came."""
+    one = jax.tree.map(lambda leaf: leaf[None], (init, xs))
+    (carry, ys, totals), way = _batch(step, *one, layout=layout)
+    return (*jax.tree.map(lambda leaf: leaf[0], (carry, ys)), totals), way
+
+
+def _batch(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
     """A batch of sequences, with a rule for a batch of batches; leaves of ``xs`` are ``[N or 1, T, ...]``."""
     batch = jax.tree.leaves(init)[0].shape[0]
     run = jax.custom_batching.custom_vmap(partial(_evaluate, layout=layout))
 
     @run.def_vmap
-    def rule(count: int, mapped: list[Tree], step: Step, *args: Tree) -> tuple[tuple[Tree, ...], Tree]:
+    def rule(count: int, mapped: list[Tree], step: Step, *args: Tree) -> tuple[tuple[State, Way], Tree]:
         # Totals are those of one sequence, which lanes of several would mix.
         if any(jax.tree.leaves(mapped[0])) or isinstance(step, AbstractTally):
             axes = jax.tree.map(lambda flag: 0 if flag else None, mapped)
             out = jax.vmap(partial(_one_by_one, layout=layout), in_axes=tuple(axes), axis_size=count)(step, *args)
         else:
-            init, xs, floor = (
+            init, xs = (
                 jax.tree.map(partial(merged, count, batch, keep), part, flags)
-                for part, flags, keep in zip(args, mapped[1:], (False, True, False), strict=True)
+                for part, flags, keep in zip(args, mapped[1:], (False, True), strict=True)
             )
-            carry, ys, totals = _batch(step, init, xs, floor, layout=layout)
-            out = *jax.tree.map(lambda leaf: leaf.reshape(count, batch, *leaf.shape[1:]), (carry, ys)), totals
+            (carry, ys, totals), way = _batch(step, init, xs, layout=layout)
+            carry, ys = jax.tree.map(lambda leaf: leaf.reshape(count, batch, *leaf.shape[1:]), (carry, ys))
+            totals, way = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), (totals, way))
+            out = (carry, ys, totals), way
         return out, jax.tree.map(lambda _: True, out)
 
-    return run(step, init, xs, floor)
+    return run(step, init, xs)
 
 
-def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree, Tree]:
+def _evaluate(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
     """A batch of sequences in blocks, and the steps that are left over one after the other."""
     batch = jax.tree.leaves(init)[0].shape[0]
     grid = layout.grid(batch)
     if grid is None:
-        return _one_by_one(step, init, xs, floor, layout=layout)
-    run: Callable[..., State] = partial(run_blocks, grid=grid, patience=_patience(layout, grid))
+        return _one_by_one(step, init, xs, layout=layout)
+    run: Callable[..., tuple[State, Way]] = partial(run_blocks, grid=grid, patience=_patience(layout, grid))
     if grid.axis is not None:
         shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
         run = jax.shard_map(
             run,
             mesh=layout.mesh,
-            in_specs=(shared, shared, spread, shared),
-            out_specs=(shared, spread, shared),
+            in_specs=(shared, shared, spread),
+            out_specs=((shared, spread, shared), shared),
             # Which values are alike on all devices is not tracked through the loops.
             check_vma=False,
         )
     if grid.rest == 0:
-        return run(step, init, xs, floor)
+        return run(step, init, xs)
 
     def finish(carry: Tree, ys: Tree, totals: Tree) -> State:
         cut = (0, grid.rest) if layout.reverse else (grid.length, layout.length)
@@ -163,8 +169,9 @@ def _evaluate(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) 
 
     if grid.axis is not None:
         rows = _rows(xs, *((grid.rest, layout.length) if layout.reverse else (0, grid.length)))
-        return finish(*run(step, init, rows, floor))
-    return run(step, init, xs, floor, finish=finish)
+        state, way = run(step, init, rows)
+        return finish(*state), way
+    return run(step, init, xs, finish=finish)
 
 
 def _patience(layout: Layout, grid: Grid) -> Patience:
@@ -180,6 +187,6 @@ def _rows(xs: Tree, first: int, end: int) -> Tree:
     return jax.tree.map(lambda leaf: leaf[:, first:end], xs)
 
 
-def _one_by_one(step: Step, init: Tree, xs: Tree, floor: Tree, *, layout: Layout) -> tuple[Tree, Tree, Tree]:
+def _one_by_one(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
     """A batch of sequences one step after the other."""
-    return scan_steps(step, init, xs, layout.length, reverse=layout.reverse)
+    return scan_steps(step, init, xs, layout.length, reverse=layout.reverse), no_blocks()

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from .._types import Tree
+from .acceptance import COMPARED
 from .choice import BETWEEN_CHECKS, Patience
-from .coupling import Twins, agreement
+from .coupling import Twins, goal
+from .exact import exact_leaves
 from .grid import Grid
 from .program import over_lanes, with_known
 
@@ -20,6 +22,10 @@ little later. Without it half of the networks were judged to be not quite there 
 PUNCTUAL, NEARLY = 0.8, 0.85
 """Part of the rows that are allowed in which twins have to have come nearly together, and what that is."""
 
+UNDER_WAY = 0.25
+"""Part of the way that twins must have come in half of the rows on the scale of their states of late: a system at rest
+whose states themselves decay takes its start along, however small both become."""
+
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
 
@@ -29,57 +35,77 @@ def forget(
     example: tuple[Tree, Tree],
     init: Tree,
     take: Callable[[Array], Tree],
-    floor: Tree,
     grid: Grid,
     patience: Patience,
 ) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
-    """Whether twins meet within the rows that are allowed, a row by which all blocks have, and their states there.
+    """Whether twins meet within the rows that are allowed, a row by which all blocks have, and their states up to it.
+
+    These are the states after each of the last ``COMPARED`` rows ``[COMPARED, ..., N P]``.
 
     Args:
         step: the step of one sequence.
         example: shapes of its carry and inputs.
         init: initial carries, floating leaves ``[N, ...]``.
         take: the inputs ``[..., N P]`` of one step of every block.
-        floor: as for ``run_blocks``.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
     """
-    most = patience.most
-    twins = Twins(grid.batch * grid.lanes, grid.spread(floor))
-    goal = jnp.log(agreement(init))
+    most = max(patience.most - COMPARED, 1)
+    twins = Twins(grid.batch * grid.lanes, exact_leaves(step, *example))
+    far = goal(init)
     start = twins.start(grid.spread(init))
     begun = twins.parted(start)
     lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
     advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(take(jnp.int32(0)))))
 
-    def going(state: tuple[Array, Array, Array, Tree]) -> Bool[Array, ""]:
-        row, apart, fallen, _ = state
+    def going(state: tuple[Array, Array, Array, Tree, Tree]) -> Bool[Array, ""]:
+        row, apart, fallen, *_ = state
         # Distances start at about one in units of the scale, so their logarithm starts near zero. Seven tenths of the
         # pace that is needed will do at first, the whole of it from some rows on: what is given up late has cost most.
         # But whoever is nearly there when the time for it has come is let go on.
         part = row / max(PUNCTUAL * most, 1)
         needed = jnp.minimum(part * jnp.minimum(0.7 + 2 * part, 1), NEARLY)
-        hopeful = (row < patience.trial) | (fallen <= goal * needed)
-        return (row < most) & (apart > goal) & hopeful
+        under_way = (2 * row < most) | (jnp.log(apart) <= (UNDER_WAY - 1) * far)
+        hopeful = (row < patience.trial) | ((fallen <= far * needed) & under_way)
+        return (row < most) & (apart > 1) & hopeful
 
     def run(first: Array, end: Array, states: Tree) -> Tree:
         return jax.lax.fori_loop(first, end, lambda i, states: advance(states, twins.join(take(i))), states)
 
-    def follow(state: tuple[Array, Array, Array, Tree]) -> tuple[Array, Array, Array, Tree]:
-        row, _, _, states = state
+    def follow(state: tuple[Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Tree, Tree]:
+        row, _, _, states, recent = state
         end = jnp.minimum(row + BETWEEN_CHECKS, most)
         states = run(row, end, states)
         # Twins start far outside of where the states of a system at rest will be, and until they have come there their
         # distance is as large as they are: the pace is measured in units of where they set out.
         shares = [now / first for now, first in zip(twins.parted(states), begun, strict=True)]
-        fallen = reduce(jnp.maximum, shares).astype(goal.dtype)
-        return end, jnp.log(twins.apart(states)), jnp.log(fallen), states
+        fallen = jnp.log(reduce(jnp.maximum, shares).astype(far.dtype))
+        return end, twins.apart(states, recent), fallen, states, twins.magnitudes(states)
 
-    far = jnp.zeros_like(goal)
-    row, apart, _, states = jax.lax.while_loop(going, follow, (jnp.int32(0), far, far, start))
-    met = apart <= goal
+    before = (jnp.int32(0), jnp.asarray(jnp.inf, jnp.float32), jnp.zeros_like(far), start, twins.magnitudes(start))
+    row, apart, _, states, _ = jax.lax.while_loop(going, follow, before)
+    met = everywhere(apart <= 1, grid)
     end = jnp.where(met, jnp.minimum(row + row // MARGIN, most), row)
-    return everywhere(met, grid), end, twins.part(run(row, end, states))
+
+    def record(part: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+        states, kept = state
+        first = jnp.where(part == 0, row, end + part - 1)
+        states = run(first, jnp.where(part == 0, end, end + part), states)
+        return states, put_row(kept, twins.part(states), jnp.maximum(part - 1, 0))
+
+    rows = jnp.where(met, COMPARED + 1, 0)
+    kept = jax.lax.fori_loop(0, rows, record, (states, room_for(COMPARED, twins.part(states))))[1]
+    return met, jnp.where(met, end + COMPARED, row), kept
+
+
+def room_for(rows: int, states: Tree) -> Tree:
+    """Room for so many states ``[rows, ...]``."""
+    return jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), states)
+
+
+def put_row(kept: Tree, states: Tree, row: Int[Array, ""]) -> Tree:
+    """States in place in such a room."""
+    return jax.tree.map(lambda room, leaf: jax.lax.dynamic_update_index_in_dim(room, leaf, row, 0), kept, states)
 
 
 def everywhere(flag: Bool[Array, ""], grid: Grid) -> Bool[Array, ""]:

@@ -100,22 +100,6 @@ class Grid(NamedTuple):
         """Every lane's state when all start from the initial one, ``[N, ...]``."""
         return jax.tree.map(lambda leaf: jnp.repeat(jnp.moveaxis(leaf, 0, -1), self.lanes, axis=-1), init)
 
-    def largest(self, states: Tree) -> Tree:
-        """For every lane the largest finite magnitude of each entry over all blocks of its sequence.
-
-        Args:
-            states: ``[..., N P]``.
-        """
-
-        def one(leaf: Array) -> Array:
-            sizes = jnp.where(jnp.isfinite(leaf), jnp.abs(leaf), 0).reshape(*leaf.shape[:-1], self.batch, self.lanes)
-            most = jnp.max(sizes, axis=-1, keepdims=True)
-            if self.axis is not None:
-                most = jax.lax.pmax(most, self.axis)
-            return jnp.broadcast_to(most, sizes.shape).reshape(leaf.shape)
-
-        return jax.tree.map(one, states)
-
     def starts(self, ends: Tree, init: Tree) -> Tree:
         """Where each lane starts if the lane before it ended there; the first starts from the initial state."""
 

@@ -27,9 +27,8 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, jax.tree.map(lambda leaf: leaf[: grid.length], xs)))
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
-    floor = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), init)
     patience = Patience(grid.block, grid.block // LONGEST_PART)
-    return forget(step, (carry, x), init, partial(grid.take, grid.cut(rows)), floor, grid, patience)[:2]
+    return forget(step, (carry, x), init, partial(grid.take, grid.cut(rows)), grid, patience)[:2]
 
 
 def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Tree, Tree]:

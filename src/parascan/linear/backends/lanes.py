@@ -45,11 +45,9 @@ def run(transition: AbstractTransition, b: Trajectory, *, transpose: bool) -> Tr
     row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), transition.slices)
     product = hoist(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
     init = jnp.zeros_like(b[0])
-    # Errors matter on the scale of what drives the recurrence: far from it solutions may decay to nothing.
-    floor = jnp.full_like(init, jnp.max(jnp.abs(b)))
     work = operations(product.closed)
     layout = Layout(len(b), b.shape[1], work, reverse=transpose, double=b.dtype.itemsize == 8)
     if transpose:
-        return scan_blocks(_Backward(product), init, (transition.slices, b), layout, floor)[1]
+        return scan_blocks(_Backward(product), init, (transition.slices, b), layout)[1]
     first = jnp.arange(len(b)) == 0
-    return scan_blocks(_Forward(product), init, (transition.slices, b, first), layout, floor)[1]
+    return scan_blocks(_Forward(product), init, (transition.slices, b, first), layout)[1]

@@ -1,0 +1,18 @@
+"""Patterns that look random and are the same every time: no key, and no state."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int, UInt32
+
+
+def mixed(place: Int[Array, "..."], index: Int[Array, "..."]) -> UInt32[Array, "..."]:
+    """Eight bits for each pair of numbers, each like the toss of a coin.
+
+    Args:
+        place: a number from zero on, such as that of an entry.
+        index: another, of a shape that broadcasts with it.
+    """
+    bits = (place + 1).astype(jnp.uint32) * jnp.uint32(0x9E3779B1)
+    bits = bits ^ ((index + 1).astype(jnp.uint32) * jnp.uint32(0x85EBCA77))
+    bits = (bits ^ (bits >> 15)) * jnp.uint32(0x2C1B3C6D)
+    bits = (bits ^ (bits >> 12)) * jnp.uint32(0x297A2D39)
+    return bits >> 24
