@@ -155,7 +155,7 @@ def _derivative_pattern(fn: Callable[..., Any], state: Any, values: Tree, output
         return jax.vjp(lambda s: fn(s, values), point)[1](cotangent)[0]
 
     try:
-        if custom == {"custom_jvp_call"}:
+        if custom <= {"custom_jvp_call", "call_hi_primitive"}:
             return _followed(pushforward, state, state, values)[0]
         out = jax.eval_shape(fn, state, values)
         return _followed(pullback, out, state, values)[0].T

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from .._inside import expanded, opened, scan_parts
 from .facts import (
     ENTRY_LIMIT,
     Fact,
@@ -35,6 +36,7 @@ _CALLS = frozenset(
         "core_call",
         "custom_jvp_call",
         "custom_vjp_call",
+        "eval_jaxpr",
         "jit",
         "pjit",
         "checkpoint",
@@ -93,7 +95,7 @@ class Program:
 
     def inner(self, traced: ClosedJaxpr | Jaxpr, repeats: int = 1) -> "Program":
         """Return a program inside this one, which shares its budget."""
-        jaxpr, consts = (traced, ()) if isinstance(traced, Jaxpr) else (traced.jaxpr, tuple(traced.consts))
+        jaxpr, consts = opened(traced)
         return replace(self, jaxpr=jaxpr, consts=consts, repeats=self.repeats * repeats)
 
     def reads_of_first(self) -> Mask:
@@ -125,6 +127,8 @@ class Program:
             return self._call(eqn, operands)
         if name in control:
             return control[name](eqn, operands) if width_of(operands) is not None else opaque(eqn, operands)
+        if name not in RULES and (program := expanded(eqn)) is not None:
+            return self._written_out(eqn, program, operands)
         if eqn.effects and name not in _HARMLESS:
             # Mutable arrays carry values past the equations.
             raise UndecidedError
@@ -139,6 +143,12 @@ class Program:
             self.budget.custom.add(name)
         inner = next(eqn.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in eqn.params)
         return self.inner(inner).follow(operands)
+
+    def _written_out(self, eqn: JaxprEqn, program: ClosedJaxpr, operands: list[Fact]) -> list[Fact]:
+        """Follow what an operation can be written out as; floating results may have a derivative rule of their own."""
+        if width_of(operands) is not None and not all(map(is_discrete, eqn.outvars)):
+            self.budget.custom.add(eqn.primitive.name)
+        return self.inner(program).follow(operands)
 
     def _cond(self, eqn: JaxprEqn, operands: list[Fact]) -> list[Fact]:
         """Any branch may have run, and every result depends on which."""
@@ -160,8 +170,8 @@ class Program:
 
     def _scan(self, eqn: JaxprEqn, operands: list[Fact]) -> list[Fact]:
         """Follow a scan step by step if it is short, else by what all its steps have in common."""
-        head, tail = eqn.params["num_consts"], eqn.params["num_consts"] + eqn.params["num_carry"]
-        consts, carry, xs = operands[:head], operands[head:tail], operands[tail:]
+        head, carried = scan_parts(eqn)
+        consts, carry, xs = operands[:head], operands[head : head + carried], operands[head + carried :]
         length = eqn.params["length"]
         if 0 < self.repeats * length <= _UNROLL:
             return self._unrolled(eqn, consts, carry, xs)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from .facts import Fact, Mask, Rule, any_along, shape_of, union, union_support, width_of, within
+from .facts import Fact, Mask, Rule, any_along, opaque, shape_of, union, union_support, width_of, within
 from .moves import MOVES
 
 PRODUCT_LIMIT = 1 << 30
@@ -28,8 +28,9 @@ _ELEMENTWISE = _ZERO_AT_ZERO | frozenset(
     {
         "acos", "acosh", "and", "atan2", "bessel_i0e", "bessel_i1e", "clamp", "clz", "complex", "cos", "cosh",
         "digamma", "div", "eq", "eq_to", "erf_inv", "erfc", "exp", "exp2", "ge", "gt", "igamma", "igamma_grad_a",
-        "igammac", "integer_pow", "is_finite", "le", "le_to", "lgamma", "log", "logistic", "lt", "lt_to", "mul",
-        "mulhi", "ne", "nextafter", "not", "or", "polygamma", "population_count", "pow",
+        "igammac", "integer_pow", "is_finite", "le", "le_to", "lgamma", "log", "log2", "logistic", "lt", "lt_to",
+        "mul", "mulhi", "ne", "nextafter", "not", "one_minus_square", "or", "polygamma", "polynomial",
+        "population_count", "pow",
         "regularized_incomplete_beta", "rem", "rsqrt", "shift_left", "shift_right_arithmetic",
         "shift_right_logical", "xor", "zeta",
     }
@@ -120,6 +121,12 @@ def _elementwise(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
     return [Fact(shape, union(operands, shape), _elementwise_support(eqn, operands, shape))]
 
 
+def _bitcast(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
+    """Rule of `bitcast_convert_type`, which between types of one width acts entry by entry."""
+    (fact,), shape = operands, shape_of(eqn.outvars[0])
+    return [Fact(shape, fact.reads)] if fact.shape == shape else opaque(eqn, operands)
+
+
 def _iota(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
     """Rule of `iota`, whose value is known if it counts in integers."""
     shape, axis = shape_of(eqn.outvars[0]), eqn.params["dimension"]
@@ -205,6 +212,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_ELEMENTWISE, _elementwise),
     **dict.fromkeys(_REDUCTIONS, _reduce),
     **dict.fromkeys(_CUMULATIVE, _accumulate),
+    "bitcast_convert_type": _bitcast,
     "dot_general": _dot_general,
     "iota": _iota,
     "sort": _sort,

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 from jaxtyping import Array, Key
 
+from .._inside import as_closed
 from .._problem import Recurrence
 from .._types import Trajectory
 from ..lanes.program import INLINED
@@ -101,7 +102,7 @@ class _Noisy:
         name = eqn.primitive.name
         inner = None if name in OPAQUE else eqn.params.get(INLINED.get(name, ""))
         if inner is not None:
-            return self.run(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, []), operands)
+            return self.run(as_closed(inner), operands)
         if name == "convert_element_type":
             return [self._converted(eqn, operands)]
         if name in EXACT:

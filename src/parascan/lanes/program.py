@@ -18,6 +18,7 @@ from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Literal
 from jaxtyping import Array
 
+from .._inside import as_closed, expanded
 from .._types import Tree
 from . import indexing
 from .lazy import Pieces, Product, sum_over_lanes
@@ -25,8 +26,8 @@ from .lazy import Pieces, Product, sum_over_lanes
 ELEMENTWISE = frozenset(
     {"abs", "acos", "acosh", "add", "add_any", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil"}
     | {"clamp", "complex", "cos", "cosh", "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge"}
-    | {"gt", "imag", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min"}
-    | {"mul", "ne", "neg", "nextafter", "not", "or", "pow", "real", "rem", "round", "rsqrt", "select_n", "sign"}
+    | {"gt", "imag", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p", "log2", "logistic", "lt", "max"}
+    | {"min", "mul", "ne", "neg", "nextafter", "not", "or", "pow", "real", "rem", "round", "rsqrt", "select_n", "sign"}
     | {"sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "xor", "convert_element_type"}
 )
 """Primitives that act entry by entry on operands of one shape."""
@@ -38,6 +39,7 @@ INLINED = {
     "core_call": "call_jaxpr",
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
+    "eval_jaxpr": "call_jaxpr",
     "remat": "jaxpr",
     "checkpoint": "jaxpr",
     "remat2": "jaxpr",
@@ -159,10 +161,9 @@ def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
 def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
     """Results of one operation."""
     name = eqn.primitive.name
-    inner = eqn.params.get(INLINED.get(name, ""))
+    inner = eqn.params[INLINED[name]] if name in INLINED else expanded(eqn)
     if inner is not None:
-        closed = inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, [])
-        return _run(closed, operands, lanes)
+        return _run(as_closed(inner), operands, lanes)
     mapped = [flag for _, flag in operands]
     if any(mapped) and (lazy := _lazily(eqn, operands, lanes)) is not None:
         return [(lazy, True)]

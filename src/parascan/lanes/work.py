@@ -7,11 +7,26 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from .._types import Tree
+from .._inside import programs_of
 
 COSTLY = frozenset(
     {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erf_inv", "erfc"}
-    | {"exp", "exp2", "expm1", "lgamma", "log", "log1p", "logistic", "pow", "rsqrt", "sin", "sinh", "sqrt", "tan"}
+    | {
+        "exp",
+        "exp2",
+        "expm1",
+        "lgamma",
+        "log",
+        "log1p",
+        "log2",
+        "logistic",
+        "pow",
+        "rsqrt",
+        "sin",
+        "sinh",
+        "sqrt",
+        "tan",
+    }
     | {"tanh", "random_bits", "threefry2x32"}
 )
 """Operations that take about ten others."""
@@ -106,7 +121,7 @@ def equations(jaxpr: Any) -> list[Any]:
     """All equations of a program that are not merely calls, including those of programs inside it."""
     found = []
     for eqn in jaxpr.eqns:
-        inner = [program for value in eqn.params.values() for program in _programs(value)]
+        inner = programs_of(eqn)
         found.extend([eqn] if not inner else [])
         for program in inner:
             found.extend(equations(program))
@@ -121,9 +136,3 @@ def _count(eqn: Any) -> float:
     if eqn.primitive.name == "dot_general":
         return 2 * entries * terms_of(eqn)
     return entries * (10 if eqn.primitive.name in COSTLY else 1)
-
-
-def _programs(value: Any) -> list[Any]:
-    """Programs in a parameter of an equation."""
-    parts: Tree = value if isinstance(value, list | tuple) else [value]
-    return [part.jaxpr if hasattr(part, "jaxpr") else part for part in parts if hasattr(part, "eqns")]

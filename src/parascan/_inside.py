@@ -1,0 +1,90 @@
+"""The programs inside an operation of a traced program, by what every version of JAX shows of them.
+
+JAX 0.10 tells closed programs from open ones and counts what a scan carries; JAX 0.11 and later have one kind of
+program and name a scan's parts otherwise. Some operations hold no program at all but can be written out as one.
+"""
+
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+
+
+def opened(program: Any) -> tuple[Jaxpr, tuple[Any, ...]]:
+    """A program inside an operation, closed or open, and the values of its constants.
+
+    Args:
+        program: a parameter of the operation.
+    """
+    return getattr(program, "jaxpr", program), tuple(getattr(program, "consts", ()))
+
+
+def as_closed(program: Any) -> ClosedJaxpr:
+    """The same as a closed program.
+
+    Args:
+        program: a parameter of the operation.
+    """
+    return ClosedJaxpr(*opened(program))
+
+
+def programs_of(eqn: JaxprEqn) -> list[Jaxpr]:
+    """All programs inside an operation, those included that it can be written out as.
+
+    Args:
+        eqn: the operation.
+    """
+    values = (part for value in eqn.params.values() for part in (value if isinstance(value, list | tuple) else [value]))
+    found = [opened(value)[0] for value in values if hasattr(value, "eqns") or hasattr(value, "jaxpr")]
+    expansion = None if found else expanded(eqn)
+    return found if expansion is None else [expansion.jaxpr]
+
+
+def expanded(eqn: JaxprEqn) -> ClosedJaxpr | None:
+    """The program that an operation of a higher kind stands for, or None where it does not tell.
+
+    Such operations (``jax.experimental.hijax``) have a method ``expand`` in place of a program; in JAX 0.12
+    ``jnp.searchsorted`` is one, and so ``interp``, ``digitize`` and ``expm`` hold one.
+
+    Args:
+        eqn: the operation.
+    """
+    operation = next((value for value in eqn.params.values() if callable(getattr(value, "expand", None))), None)
+    if operation is None or not hasattr(operation, "in_tree"):
+        return None
+
+    def written_out(*leaves: Any) -> list[Any]:
+        return jax.tree.leaves(operation.expand(*operation.in_tree.unflatten(leaves)))
+
+    try:
+        return jax.make_jaxpr(written_out)(*(_like(atom.aval) for atom in eqn.invars))
+    except Exception:
+        # Whatever keeps an operation from being written out, it is then one of which nothing is known.
+        return None
+
+
+def scan_parts(eqn: JaxprEqn) -> tuple[int, int]:
+    """How many of a scan's first operands are the same in all steps, and how many after them are carried.
+
+    Told by shapes: the inputs of all steps, and their outputs, have one axis more than those of one step.
+
+    Args:
+        eqn: the scan.
+    """
+    body, _ = opened(eqn.params["jaxpr"])
+    inputs, outputs = (
+        sum(_rank(all_steps) > _rank(one) for all_steps, one in zip(*pairs, strict=True))
+        for pairs in ((eqn.invars, body.invars), (eqn.outvars, body.outvars))
+    )
+    carried = len(eqn.outvars) - outputs
+    return len(eqn.invars) - inputs - carried, carried
+
+
+def _rank(atom: Any) -> int:
+    """Number of axes of an operand or a result."""
+    return len(getattr(atom.aval, "shape", ()))
+
+
+def _like(aval: Any) -> jax.ShapeDtypeStruct:
+    """What tracing needs to know of an operand."""
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
