@@ -11,7 +11,8 @@ from ._criterion import AbstractCriterion
 from ._devices import placed
 from ._evaluate import evaluate_rollout, evaluate_scan
 from ._failure import explain_failure
-from ._options import resolve_options
+from ._options import mesh_of, resolve_options
+from ._platform import running_on
 from ._results import Result
 from ._signature import as_arrays, refuse_nan
 from ._solution import Solution
@@ -108,7 +109,8 @@ def scan(
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     if not isinstance(options.solver, Sequential):
         refuse_nan(init)
-    carry, ys, outcome = _scan_programs(f, init, xs, options)
+    with running_on(f, init, xs, mesh=mesh_of(options)) as platform:
+        carry, ys, outcome = _scan_programs(f, init, xs, options._replace(platform=platform))
     if outcome is not None and throw:
         return _raise_unless_successful((carry, ys), outcome)
     return carry, ys
@@ -193,7 +195,8 @@ def rollout(
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     refuse_nan(init)
-    solution = _rollout_programs(step, init, xs, options)
+    with running_on(step, init, xs, mesh=mesh_of(options)) as platform:
+        solution = _rollout_programs(step, init, xs, options._replace(platform=platform))
     return _raise_unless_successful(solution, solution) if throw else solution
 
 
