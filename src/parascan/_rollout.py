@@ -16,6 +16,7 @@ from ._platform import running_on
 from ._results import Result
 from ._signature import as_arrays, refuse_nan
 from ._solution import Solution
+from ._success import successful_or_raise
 from ._types import StepFunction, Tree
 from .lanes import batch_size
 from .planning import Plan
@@ -204,7 +205,7 @@ def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
     """The answer itself, or an exception that names cause and cure."""
     failed = solution.result != Result.successful
     if isinstance(failed, Tracer):
-        return solution.result.error_if(answer, failed)
+        return successful_or_raise(answer, solution.result)
     if not bool(failed):
         return answer
     raise RolloutError(explain_failure(solution), solution)
