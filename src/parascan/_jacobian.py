@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._platform import platform_of
 from ._problem import Recurrence
 from ._structure import Structure, classify, dependency_pattern, diagonal_colors
 from ._types import State, Trajectory, Tree
@@ -138,6 +139,6 @@ def _dense(problem: Recurrence, states: Trajectory) -> jax.Array:
 
 def _dense_pays(problem: Recurrence) -> bool:
     """Whether storing the Jacobians beats one sequential recursion of products, by static facts alone."""
-    if jax.default_backend() == "cpu":
+    if platform_of(problem) == "cpu":
         return problem.size <= DENSE_SIZE_ON_CPU
     return problem.length * problem.size**2 * problem.dtype.itemsize <= DENSE_BYTES

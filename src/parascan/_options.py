@@ -24,7 +24,11 @@ AnySolver = AbstractDirectSolver | AbstractIterativeSolver | Blocks | Forgetting
 
 
 class Options(NamedTuple):
-    """Everything about a call but its step, carry and inputs."""
+    """Everything about a call but its step, carry and inputs.
+
+    Attributes:
+        platform: where it runs; a program that was traced for another one is not used again.
+    """
 
     solver: AnySolver
     criterion: AbstractCriterion
@@ -40,6 +44,7 @@ class Options(NamedTuple):
     certify: bool | float = False
     adjoint_given: bool = False
     made_for: tuple[int, int, str] | None = None
+    platform: str | None = None
 
 
 _DEFAULTS = Options(Forgetting(), StateError(), RepeatInitial(), Implicit(), None, None, False, 1, False, None)
@@ -170,6 +175,11 @@ def _spread(solver: AbstractSolver, mesh: Mesh) -> AbstractSolver:
     if not isinstance(solver, Forgetting):
         raise ValueError(f"mesh: given together with solver={_name(solver)}, expected solver=None or Forgetting().")
     return Forgetting(solver.blocks, mesh, solver.trial)
+
+
+def mesh_of(options: Options) -> Mesh | None:
+    """The devices that a call is spread over, None for one device."""
+    return options.solver.mesh if isinstance(options.solver, Forgetting) else None
 
 
 def _name(value: Any) -> str:

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
+from ._platform import platform_of
 from ._signature import Signature
 from ._types import State, Trajectory, Tree
 
@@ -106,7 +107,7 @@ def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
     def run(*rows: Tree) -> Tree:
         length = jax.tree.leaves(rows)[0].shape[0]
         whole = length - length % PORTION
-        if jax.default_backend() != "cpu" or whole < 2 * PORTION:
+        if platform_of(rows) != "cpu" or whole < 2 * PORTION:
             return mapped(*rows)
         portions = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // PORTION, PORTION, *leaf.shape[1:]), rows)
         out = jax.lax.scan(lambda _, portion: (None, mapped(*portion)), None, portions)[1]

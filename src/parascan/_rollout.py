@@ -12,10 +12,12 @@ from ._criterion import AbstractCriterion
 from ._devices import placed
 from ._evaluate import evaluate_rollout, evaluate_scan
 from ._failure import explain_failure
-from ._options import resolve_options
+from ._options import mesh_of, resolve_options
+from ._platform import running_on
 from ._results import Result
 from ._signature import as_arrays, refuse_nan
 from ._solution import Solution
+from ._success import successful_or_raise
 from ._types import StepFunction, Tree
 from .lanes import batch_size
 from .planning import Plan
@@ -117,7 +119,8 @@ def scan(
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     if not isinstance(options.solver, Sequential):
         refuse_nan(init)
-    carry, ys, outcome = _scan_programs(f, init, xs, options)
+    with running_on(f, init, xs, mesh=mesh_of(options)) as platform:
+        carry, ys, outcome = _scan_programs(f, init, xs, options._replace(platform=platform))
     if outcome is None or not throw:
         return carry, ys
     answer = _raise_unless_successful((carry, ys), outcome)
@@ -212,7 +215,8 @@ def rollout(
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     refuse_nan(init)
-    solution = _rollout_programs(step, init, xs, options)
+    with running_on(step, init, xs, mesh=mesh_of(options)) as platform:
+        solution = _rollout_programs(step, init, xs, options._replace(platform=platform))
     return _raise_unless_successful(solution, solution) if throw else solution
 
 
@@ -220,7 +224,7 @@ def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
     """The answer itself, or an exception that names cause and cure."""
     failed = solution.result != Result.successful
     if isinstance(failed, Tracer):
-        return solution.result.error_if(answer, failed)
+        return successful_or_raise(answer, solution.result)
     if not bool(failed):
         return answer
     raise RolloutError(explain_failure(solution), solution)

@@ -7,10 +7,12 @@ from typing import Any, Literal, TypeAlias
 import equinox as eqx
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Bool, Float, Int
 
-from ._dependency import Program, UndecidedError
+from ._dependency import Program
 from ._types import State, Tree
+from ._unknown import unknown_is
 
 Pattern: TypeAlias = Bool[np.ndarray, "E D"]
 """Mask of the entries (i, j) at which output i may depend on state entry j."""
@@ -63,7 +65,9 @@ def dependency_pattern(
     def call(state: State, values: Tree) -> Any:
         return fn(state, *eqx.combine(values, static))
 
-    pattern, custom = _followed(call, state, values)
+    traced, out = jax.make_jaxpr(call, return_shape=True)(state, values)
+    _check_vector("fn(state, *operands)", out)
+    pattern, custom = _followed(traced)
     if custom and not pattern.all():
         pattern = pattern | _derivative_pattern(call, state, values, len(pattern), custom)
     return pattern
@@ -133,20 +137,25 @@ def _check_vector(name: str, value: Any) -> None:
         raise ValueError(f"{name}: got {value}, expected one array of shape [D]")
 
 
-def _followed(fn: Callable[..., Any], tracked: Any, *rest: Tree) -> tuple[Pattern, set[str]]:
-    """Pattern of a function in its first argument, and the custom derivative rules met on the way."""
-    traced, out = jax.make_jaxpr(fn, return_shape=True)(tracked, *rest)
-    _check_vector("fn(state, *operands)", out)
+def _everything(traced: ClosedJaxpr) -> tuple[Pattern, set[str]]:
+    """All may be read."""
+    (out,), first = traced.out_avals, traced.in_avals[0]
+    return np.ones((*out.shape, *first.shape), bool), set()
+
+
+@unknown_is(_everything)
+def _followed(traced: ClosedJaxpr) -> tuple[Pattern, set[str]]:
+    """Pattern of a traced function in its first argument, and the custom derivative rules met on the way."""
     program = Program.of(traced)
-    try:
-        reads = program.reads_of_first()
-    except UndecidedError:
-        reads = np.ones((*out.shape, *tracked.shape), bool)
-    return reads, program.budget.custom
+    return program.reads_of_first(), program.budget.custom
 
 
+@unknown_is(lambda fn, state, values, outputs, custom: np.ones((outputs, *state.shape), bool))
 def _derivative_pattern(fn: Callable[..., Any], state: Any, values: Tree, outputs: int, custom: set[str]) -> Pattern:
-    """Pattern of the Jacobian by the user's own derivative rules, which may read more than the function does."""
+    """Pattern of the Jacobian by the user's own derivative rules, which may read more than the function does.
+
+    Where JAX cannot differentiate the program, nothing is known of its Jacobian.
+    """
 
     def pushforward(tangent: Any, point: Any, values: Tree) -> Any:
         return jax.jvp(lambda s: fn(s, values), (point,), (tangent,))[1]
@@ -154,14 +163,10 @@ def _derivative_pattern(fn: Callable[..., Any], state: Any, values: Tree, output
     def pullback(cotangent: Any, point: Any, values: Tree) -> Any:
         return jax.vjp(lambda s: fn(s, values), point)[1](cotangent)[0]
 
-    try:
-        if custom <= {"custom_jvp_call", "call_hi_primitive"}:
-            return _followed(pushforward, state, state, values)[0]
-        out = jax.eval_shape(fn, state, values)
-        return _followed(pullback, out, state, values)[0].T
-    except (TypeError, ValueError, NotImplementedError):
-        # JAX cannot differentiate this program, so nothing is known of its Jacobian.
-        return np.ones((outputs, *state.shape), bool)
+    if custom <= {"custom_jvp_call", "call_hi_primitive"}:
+        return _followed(jax.make_jaxpr(pushforward)(state, state, values))[0]
+    out = jax.eval_shape(fn, state, values)
+    return _followed(jax.make_jaxpr(pullback)(out, state, values))[0].T
 
 
 def _links(pattern: Pattern) -> Pattern:

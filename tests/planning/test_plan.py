@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 import parascan as ps
+from parascan import _platform
 from parascan.planning import Plan, Rates, built_in
 from parascan.planning.encode import decode_solver, encode_solver
 from parascan.planning.rates import BACKENDS, LinkRates
@@ -256,7 +258,7 @@ def test_nan_and_traced_values_are_refused():
 
 def test_a_small_system_on_an_accelerator_is_sent_to_the_host(monkeypatch, small):
     step, init, xs = contracting(4, 8192)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(_platform, "get_default_device", lambda: SimpleNamespace(platform="gpu"))
     # Kernels that take milliseconds to launch, so that no parallel form can win there.
     gpu = built_in("gpu", "float32")
     slow = dataclasses.replace(gpu, row=1e-2, call=1e-1, turn=1e-3, lane=1e-3)

@@ -9,6 +9,7 @@ import jax
 import typer
 
 from .. import report
+from .._platform import platform_of
 from ..paper._files import write_text
 from ..planning import Rates, cache_file, fingerprint, known_rates
 from ..planning import calibrate as measured
@@ -30,7 +31,7 @@ def calibrate(
     `ps.plan` reads the numbers from then on, as long as processor, device and JAX stay the same. Nothing else does: a
     call without a plan depends on nothing but its arguments.
     """
-    platform = jax.default_backend()
+    platform = platform_of()
     with interruptible("the same command starts again.") as check:
         if not show:
             _measure(platform, folder, check)

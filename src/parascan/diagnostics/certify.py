@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from .._certificate import Certificate, Evidence
 from .._compile import ProgramCache
+from .._platform import on_its_platform
 from .._problem import ScanProblem
 from .._signature import as_arrays, resolve
 from .._types import StepFunction, Tree
@@ -40,6 +41,7 @@ class Requirements(eqx.Module):
     lipschitz: Array | None = None
 
 
+@on_its_platform
 def certify(
     step: StepFunction,
     init: Tree,

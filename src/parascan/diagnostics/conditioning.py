@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 from .._blocks import Blocked
 from .._compile import ProgramCache
 from .._jacobian import full
+from .._platform import on_its_platform
 from .._problem import ScanProblem
 from .._signature import as_arrays, describe, resolve
 from .._types import StepFunction, Trajectory, Tree
@@ -75,6 +76,7 @@ class Conditioning(eqx.Module):
         return "\n".join(lines)
 
 
+@on_its_platform
 def conditioning(
     step: StepFunction,
     init: Tree,

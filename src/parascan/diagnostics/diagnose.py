@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from .._compile import ProgramCache
 from .._criterion import Merit, StateError
+from .._platform import on_its_platform
 from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, refuse_nan, resolve, resolve_length
 from .._types import StepFunction, Tree
@@ -38,6 +39,7 @@ FIRST_STEPS = 64
 """Steps from the start at which the guess and the size of the states are looked at."""
 
 
+@on_its_platform
 def diagnose(
     step: StepFunction,
     init: Tree,

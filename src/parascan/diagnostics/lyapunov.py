@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from .._compile import ProgramCache
+from .._platform import on_its_platform
 from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, resolve
 from .._types import StepFunction, Trajectory, Tree
@@ -25,6 +26,7 @@ WARM_UP_MULTIPLE = 16
 """What a warm-up that is not given is a multiple of."""
 
 
+@on_its_platform
 def lyapunov_exponents(
     step: StepFunction,
     init: Tree,

@@ -6,7 +6,7 @@ account for cancellation inside the step and for the precision of each operation
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,8 +15,10 @@ from jax.extend.core import ClosedJaxpr, Literal
 from jaxtyping import Array, Key
 
 from .._inside import as_closed
+from .._platform import platform_of
 from .._problem import Recurrence
-from .._types import Trajectory
+from .._types import State, Trajectory, Tree
+from .._unknown import unknown_is
 from ..lanes.program import INLINED
 from ..lanes.work import COSTLY, MOVING
 
@@ -45,6 +47,17 @@ PRODUCTS_IN_PASSES = {"gpu": 2.0**-11, "cuda": 2.0**-11, "rocm": 2.0**-11, "tpu"
 """Unit of rounding of float32 matrix products in the default precision of accelerators."""
 
 
+def _as_a_whole(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -> Trajectory:
+    """The same with errors of whole steps, in what they take and what they give, where operations are not known."""
+
+    def run(noisy: "_Noisy", previous: State, x: Tree) -> State:
+        previous, x = jax.tree.map(lambda leaf: noisy.err(leaf, UNITS_OF_PROGRAMS), (previous, x))
+        return noisy.err(problem.advance(previous, x), UNITS_OF_PROGRAMS)
+
+    return _spread(problem, states, key, run)
+
+
+@unknown_is(_as_a_whole)
 def rounding_of_steps(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -> Trajectory:
     """Root mean square of the rounding error of every entry of every step's result ``[T D]``, in its units.
 
@@ -60,14 +73,22 @@ def rounding_of_steps(problem: Recurrence, states: Trajectory, key: Key[Array, "
     state = jax.ShapeDtypeStruct((problem.size,), problem.dtype)
     program = jax.make_jaxpr(problem.advance)(state, inputs)
 
-    def moved(previous: Array, x: Any, key: Array) -> tuple[Array, Array]:
-        def run(size: Array) -> Array:
-            return _Noisy(key, size).run(program, jax.tree.leaves((previous, x)))[0]
+    def run(noisy: "_Noisy", previous: State, x: Tree) -> State:
+        return noisy.run(program, jax.tree.leaves((previous, x)))[0]
 
+    return _spread(problem, states, key, run)
+
+
+def _spread(
+    problem: Recurrence, states: Trajectory, key: Key[Array, ""], run: Callable[["_Noisy", State, Tree], State]
+) -> Trajectory:
+    """How far the results of every step move when it is run with errors."""
+
+    def moved(previous: State, x: Tree, key: Array) -> tuple[State, State]:
         start = jnp.zeros((), problem.dtype)
-        return jax.jvp(run, (start,), (jnp.ones_like(start),))
+        return jax.jvp(lambda size: run(_Noisy(key, size), previous, x), (start,), (jnp.ones_like(start),))
 
-    def square(previous: Array, x: Any, key: Array) -> Array:
+    def square(previous: State, x: Tree, key: Array) -> State:
         images, errors = jax.vmap(lambda key: moved(previous, x, key))(jax.random.split(key, DRAWS))
         unit = 0.5 * float(jnp.finfo(problem.dtype).eps)
         return jnp.maximum(jnp.sqrt(jnp.mean(errors**2, axis=0)), unit * jnp.abs(images[0]))
@@ -109,12 +130,12 @@ class _Noisy:
             return _bind(eqn, operands)
         if name in SUMS or name == "dot_general":
             # Each term errs, so that cancellation between terms leaves what they leave.
-            operands = [self._err(operands[0], *_accuracy_of_sum(eqn)), *operands[1:]]
+            operands = [self.err(operands[0], *_accuracy_of_sum(eqn)), *operands[1:]]
             return _bind(eqn, operands)
         if name in OPAQUE:
-            operands = [self._err(operand, UNITS_OF_PROGRAMS) for operand in operands]
+            operands = [self.err(operand, UNITS_OF_PROGRAMS) for operand in operands]
         units = {True: UNITS_OF_PROGRAMS, False: UNITS_OF_COSTLY if name in COSTLY else 1.0}[name in OPAQUE]
-        return [self._err(out, units) for out in _bind(eqn, operands)]
+        return [self.err(out, units) for out in _bind(eqn, operands)]
 
     def _converted(self, eqn: Any, operands: list[Any]) -> Any:
         """A conversion, which rounds only where it narrows."""
@@ -122,9 +143,9 @@ class _Noisy:
         out = _bind(eqn, operands)[0]
         floating = jnp.issubdtype(before, jnp.inexact) and jnp.issubdtype(after, jnp.inexact)
         narrows = floating and float(jnp.finfo(after).eps) > float(jnp.finfo(before).eps)
-        return self._err(out, 1.0) if narrows else out
+        return self.err(out, 1.0) if narrows else out
 
-    def _err(self, value: Any, units: float, unit: float | None = None) -> Any:
+    def err(self, value: Any, units: float, unit: float | None = None) -> Any:
         """The value with an error of so many units of rounding in a random direction."""
         value = jnp.asarray(value)
         if not jnp.issubdtype(value.dtype, jnp.inexact):
@@ -148,7 +169,7 @@ def _accuracy_of_sum(eqn: Any) -> tuple[float, float | None]:
     (contracted, _), _ = eqn.params["dimension_numbers"]
     terms = math.prod(operand.shape[axis] for axis in contracted)
     units, precision = max(1.0, 0.5 * math.sqrt(terms)), eqn.params.get("precision")
-    passes = PRODUCTS_IN_PASSES.get(jax.default_backend())
+    passes = PRODUCTS_IN_PASSES.get(platform_of())
     if passes is None or operand.dtype != jnp.float32 or "HIGHEST" in str(precision).upper():
         return units, None
     return units, passes

@@ -8,6 +8,7 @@ from .kind import kind_of
 from .probe import coupling_rows, fill_rows
 from .small_steps import largest_batch
 from .suitability import copy_share, unrewarding, unsuited
+from .trial import runs_over_lanes
 from .work import costly, operations
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "merged",
     "no_blocks",
     "operations",
+    "runs_over_lanes",
     "scan_blocks",
     "tally_blocks",
     "unrewarding",

@@ -3,8 +3,7 @@
 import math
 from typing import NamedTuple
 
-import jax
-
+from .._platform import platform_of
 from .kind import Kind, kind_by_work
 from .small_steps import EVERY_BATCH
 from .work import step_time
@@ -117,7 +116,7 @@ def choose_lanes(
         work: operations of a step, as ``operations`` counts them.
         batch: N, sequences that run at once.
         devices: over which each sequence is spread.
-        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of the default backend when None.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of ``platform_of()`` when None.
         kind: of the step; by its work when None.
         largest_batch: most sequences at once for which lanes are worth it on a CPU.
         double: whether states are of double precision.
@@ -127,7 +126,7 @@ def choose_lanes(
     shortest = SHORTEST_BLOCK
     if length < SHORTEST or size == 0:
         return 0
-    platform = platform or jax.default_backend()
+    platform = platform or platform_of()
     if platform == "cpu":
         if batch > largest_batch:
             return 0
@@ -178,7 +177,7 @@ def lanes_at_once(size: int) -> int:
     Args:
         size: D, entries of a state.
     """
-    if jax.default_backend() == "cpu":
+    if platform_of() == "cpu":
         # Large states come with their tangents here, of which the nearest cache holds fewer.
         return FEWEST_LANES if size > LARGE else next(lanes for bound, lanes in LANES_ON_CPU if size <= bound)
     return max(ENTRIES_ELSEWHERE // max(size, 1), 1)
@@ -221,7 +220,7 @@ def choose_patience(
         kind: as for ``choose_lanes``.
     """
     allowed, most = TRIAL_SHARE * lanes * block, block // LONGEST_PART
-    if (platform or jax.default_backend()) == "cpu":
+    if (platform or platform_of()) == "cpu":
         kind = kind or kind_by_work(work)
         gain = (GAIN_WHERE_NEAR if kind is Kind.NEAR else GAIN) * min(
             _value(lanes * batch) / _value(LANES_IN_ONE_SET), 1

@@ -20,6 +20,7 @@ from jaxtyping import Array
 
 from .._inside import as_closed, expanded
 from .._types import Tree
+from .._unknown import unknown_is
 from . import indexing
 from .lazy import Pieces, Product, sum_over_lanes
 
@@ -60,7 +61,6 @@ MOVES: dict[str, Callable[[Any, int], dict[str, Any]]] = {
 
 Their rules under ``jax.vmap`` put that axis first, and everything after them.
 """
-
 
 FEW_ENTRIES, FEW_TERMS = 16, 4
 """Entries and columns of a weight up to which its product is a sum here: XLA joins that with what surrounds it."""
@@ -158,8 +158,16 @@ def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
     return [read(atom) for atom in jaxpr.outvars]
 
 
+def _by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+    """Results of one operation by its own rule for a further axis."""
+    axes = [-1 if flag else None for _, flag in operands]
+    run = jax.vmap(lambda *args: _bind(eqn, eqn.params, args), in_axes=axes, out_axes=-1)
+    return [(value, True) for value in run(*(_whole(value) for value, _ in operands))]
+
+
+@unknown_is(_by_vmap)
 def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
-    """Results of one operation."""
+    """Results of one operation by what is known of it here."""
     name = eqn.primitive.name
     inner = eqn.params[INLINED[name]] if name in INLINED else expanded(eqn)
     if inner is not None:
@@ -183,9 +191,7 @@ def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
         pairs = zip(values, mapped, arrays, strict=True)
         spread = [_spread(value, flag, lanes) if array else value for value, flag, array in pairs]
         return [(value, True) for value in _bind(eqn, *indexing.with_lanes(eqn, spread, lanes))]
-    axes = [-1 if flag else None for flag in mapped]
-    out = jax.vmap(lambda *args: _bind(eqn, eqn.params, args), in_axes=axes, out_axes=-1)(*values)
-    return [(value, True) for value in out]
+    return _by_vmap(eqn, operands, lanes)
 
 
 def _lazily(eqn: Any, operands: list[Value], lanes: int) -> Any:

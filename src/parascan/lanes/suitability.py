@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
+from .._platform import platform_of
 from .small_steps import is_double, small, times_of
 from .work import equations, functions_of, operations, step_time
 
@@ -63,7 +64,7 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
         length: T, how often it is taken.
         size: D, entries of a state.
     """
-    if jax.default_backend() != "cpu":
+    if platform_of() != "cpu":
         return None
     work = operations(closed)
     moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))

@@ -8,6 +8,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from .._inside import programs_of
+from .._unknown import unknown_is
 
 COSTLY = frozenset(
     {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erf_inv", "erfc"}
@@ -40,11 +41,13 @@ NEAR = (2500, 20000)
 networks of 36 to 96 units): one step after the other is at its fastest there, and lanes gain least."""
 
 
+@unknown_is(lambda closed: 0.0)
 def operations(closed: ClosedJaxpr) -> float:
     """Arithmetic operations of one step, roughly."""
     return float(sum(_count(eqn) for eqn in equations(closed.jaxpr)))
 
 
+@unknown_is(lambda step, *example: False)
 def costly(step: Callable[..., Any], *example: Any) -> bool:
     """Whether a step has operations that take about ten others.
 

@@ -1,7 +1,6 @@
 """Which backend ``backend="auto"`` takes, and why: static facts only, so the same call always runs the same way."""
 
-import jax
-
+from .._platform import platform_of
 from ._abstract import AbstractComposableTransition, AbstractTransition
 from .blocks import BlockTransition
 from .transitions import DenseTransition
@@ -23,7 +22,7 @@ def choose_backend(transition: AbstractTransition, length: int, platform: str | 
     Args:
         transition: the transition, or one of the same structure, size and dtype.
         length: T, number of steps.
-        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; by default the one that JAX runs on.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; by default that of the matrices, or where JAX would put them.
 
     Returns:
         ``"sequential"``, ``"associative"``, ``"chunked"`` or ``"lanes"``.
@@ -34,7 +33,7 @@ def choose_backend(transition: AbstractTransition, length: int, platform: str | 
         >>> choose_backend(DiagonalTransition(jnp.ones((8, 2))), 10**6, "cpu")
         'sequential'
     """
-    return _decide(transition, length, platform or jax.default_backend())[0]
+    return _decide(transition, length, platform or platform_of(transition))[0]
 
 
 def explain_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:
@@ -43,7 +42,7 @@ def explain_backend(transition: AbstractTransition, length: int, platform: str |
     Args:
         transition: the transition, or one of the same structure, size and dtype.
         length: T, number of steps.
-        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; by default the one that JAX runs on.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; by default that of the matrices, or where JAX would put them.
 
     Returns:
         The name of the backend and the reason.
@@ -54,7 +53,7 @@ def explain_backend(transition: AbstractTransition, length: int, platform: str |
         >>> print(explain_backend(DiagonalTransition(jnp.ones((8, 2))), 10, "gpu"))
         sequential: 10 steps are at most 64, too few for a tree to be shallower than a loop
     """
-    name, reason = _decide(transition, length, platform or jax.default_backend())
+    name, reason = _decide(transition, length, platform or platform_of(transition))
     return f"{name}: {reason}"
 
 

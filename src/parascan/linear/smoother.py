@@ -56,8 +56,8 @@ def solve_by_elimination(a: Matrices, b: Matrices) -> Matrices:
 
 
 def _solve(a: Matrices, b: Matrices) -> Matrices:
-    """``a^-1 b`` of single matrices."""
-    return solve_by_elimination(a, b) if jax.default_backend() == "cpu" else jnp.linalg.solve(a, b)
+    """``a^-1 b`` of single matrices: on a CPU, which must never wait, whatever platform this was traced for."""
+    return jax.lax.platform_dependent(a, b, cpu=solve_by_elimination, default=jnp.linalg.solve)
 
 
 class Algebra(NamedTuple):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._platform import platform_of
 from .._types import Tree
 
 
@@ -43,6 +44,12 @@ class AbstractCell(eqx.Module):
         return ready.step(drive, state)[0]
 
 
+class Contributions(NamedTuple):
+    """What inputs contribute, computed before the recurrence: the steps need not ask on which platform that was."""
+
+    rows: Array
+
+
 class AbstractUnitCell(AbstractCell):
     """A cell of known sizes, whose step needs its input only through a product with weights.
 
@@ -66,18 +73,13 @@ class AbstractUnitCell(AbstractCell):
     def advance(self, drive: Float[Array, " G"], state: Any) -> tuple[Tree, Array]:
         """The state after a step, and what the step puts out."""
 
-    def prepare(self, xs: Float[Array, "T I"]) -> Float[Array, "T _"]:
+    def prepare(self, xs: Float[Array, "T I"]) -> "Float[Array, 'T I'] | Contributions":
         """Contributions of all inputs, or the inputs themselves on a CPU."""
-        return xs if _within_steps() else jax.vmap(self.drive)(xs)
+        return xs if platform_of(self, xs) == "cpu" else Contributions(jax.vmap(self.drive)(xs))
 
-    def step(self, drive: Float[Array, " _"], state: Any) -> tuple[Tree, Array]:
+    def step(self, drive: "Float[Array, ' I'] | Contributions", state: Any) -> tuple[Tree, Array]:
         """The state after a step, and what the step puts out."""
-        return self.advance(self.drive(drive) if _within_steps() else drive, state)
-
-
-def _within_steps() -> bool:
-    """Whether products with inputs are left to the steps."""
-    return jax.default_backend() == "cpu"
+        return self.advance(drive.rows if isinstance(drive, Contributions) else self.drive(drive), state)
 
 
 class Custom(AbstractCell):

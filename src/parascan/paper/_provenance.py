@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 
+from .._platform import platform_of
+
 
 def version(package: str = "parascan") -> str:
     """The installed version of a package, ``unknown`` for one that runs without being installed."""
@@ -26,7 +28,7 @@ def hardware() -> dict[str, Any]:
     """What this process computes on, as JSON values."""
     return {
         "devices": [device.device_kind for device in jax.devices()],
-        "platform": jax.default_backend(),
+        "platform": platform_of(),
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),

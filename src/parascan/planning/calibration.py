@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from .._blocks import Blocked
 from .._hoist import hoist
+from .._platform import platform_of
 from .._problem import Recurrence
 from ..linear import DenseTransition, linear_recurrence
 from .cost import work_of
@@ -93,7 +94,7 @@ def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda l
         raise ValueError(f"dtype: given {dtype}, expected 64-bit types enabled, as with jax.enable_x64(True).")
     progress("an empty call")
     call = seconds_of_call(dtype)
-    known = dataclasses.replace(built_in(jax.default_backend(), dtype), call=call)
+    known = dataclasses.replace(built_in(platform_of(), dtype), call=call)
     sequences = [_network(size, dtype) for size in SIZES]
     progress(f"{dtype} steps one after the other")
     alone = [seconds_of(Recurrence.trajectory, each) / each.length for each in sequences]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 
 from .._jacobian import DENSE_SIZE_ON_CPU, columns_of, diagonal_columns_of
+from .._platform import platform_of
 from .._problem import Recurrence
 from ..lanes import operations
 from ..solvers import AbstractIterativeSolver, Blocks, Diagonal, Identity, LevenbergMarquardt, Newton, Zero
@@ -178,7 +179,7 @@ def updates_within(part: float, recurrence: Recurrence, first: AbstractIterative
         recurrence: what is solved.
         first: the method.
     """
-    workload = workload_of(recurrence, jax.default_backend())
+    workload = workload_of(recurrence, platform_of(recurrence))
     rates = built_in(workload.platform, str(recurrence.dtype))
     step = step_cost(workload, rates)
     return int(part * sequential_seconds(workload, step, rates) / update_seconds(workload, step, rates, first))

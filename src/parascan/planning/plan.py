@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +13,11 @@ from jaxtyping import Array, Key
 
 from .._criterion import Merit, StateError
 from .._forgetting import why_not
+from .._platform import on_its_platform, platform_of
 from .._problem import Recurrence, ScanProblem
 from .._signature import Signature, as_arrays, refuse_nan, resolve
 from .._types import StepFunction, Tree
+from .._unknown import unknown_is
 from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
 from ..solvers import Forgetting, Sequential
@@ -41,6 +44,7 @@ KEPT = 3
 """Numbers of blocks that stay among the candidates."""
 
 
+@on_its_platform
 def plan(
     step: StepFunction,
     init: Tree,
@@ -101,7 +105,7 @@ def plan(
     refuse_nan(init)
     signature = resolve(step, init, xs, length, scan_form=False)
     devices = 1 if mesh is None else mesh.size
-    platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
+    platform = platform_of(init, xs, mesh=mesh)
     try:
         recurrence = _recurrence_of(signature, reverse)
     except ValueError as reason:
@@ -241,9 +245,18 @@ def _recurrence_of(signature: Signature, reverse: bool) -> Recurrence:
     if signature.length == 0:
         raise ValueError("there is no step to take")
     problem = ScanProblem.of(signature, reverse=reverse)
+    if not _can_be_linearized(problem.recurrence):
+        raise ValueError("its step cannot be run side by side, or has no derivative")
     # As inside a ``jit`` that knows the weights: XLA computes with their values beforehand, which made the steps of
     # some flows 2.5 times as fast, and those of many lanes hardly.
     return problem.stepping(problem.step.with_values()).recurrence
+
+
+@unknown_is(lambda recurrence: False)
+def _can_be_linearized(recurrence: Recurrence) -> bool:
+    """Whether every step can be taken, and linearized, beside the others; nothing is run."""
+    eqx.filter_eval_shape(lambda problem: problem.pushforward(problem.trajectory(), problem.initial[None]), recurrence)
+    return True
 
 
 def _only_sequential(signature: Signature, platform: str, batch: int, devices: int, reason: str) -> Plan:

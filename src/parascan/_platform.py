@@ -1,0 +1,69 @@
+"""The platform that a program runs on: that of its arrays or its mesh, or else of the device that JAX would take now.
+
+``jax.default_backend()`` tells none of these: it names the best platform there is, also under
+``jax.default_device(cpu)`` and for arrays that are bound to another one. While JAX traces, arrays have no device: so
+the entry points say once, by ``running_on`` or ``@on_its_platform``, where a call belongs, and what is traced inside
+asks ``platform_of()``. A program that is traced for one platform and lowered for another one gives the same answers,
+only less fast.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+from jax.core import Tracer
+from jax.extend.backend import get_default_device
+from jax.sharding import Mesh
+
+
+def platform_of(*trees: Any, mesh: Mesh | None = None) -> str:
+    """The platform, ``"cpu"``, ``"gpu"`` or ``"tpu"``, on which a call with these arguments runs.
+
+    Args:
+        *trees: arguments; arrays among them that are bound to devices count, traced ones and others do not.
+        mesh: what a call is spread over, which goes before its arguments.
+    """
+    bound = mesh.devices.flat[0].platform if isinstance(mesh, Mesh) else None
+    for leaf in jax.tree.leaves(trees) if bound is None else ():
+        if isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and leaf.committed:
+            bound = next(iter(leaf.sharding.device_set)).platform
+            break
+    return get_default_device().platform if bound is None else bound
+
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+
+@contextlib.contextmanager
+def running_on(*trees: Any, mesh: Mesh | None = None) -> Iterator[str]:
+    """The same platform, and for all that is traced inside it is the one where JAX would put new arrays.
+
+    Args:
+        *trees: as for ``platform_of``.
+        mesh: as for ``platform_of``.
+    """
+    platform = platform_of(*trees, mesh=mesh)
+    if platform == get_default_device().platform:
+        yield platform
+        return
+    with jax.default_device(jax.local_devices(backend=platform)[0]):
+        yield platform
+
+
+def on_its_platform(function: Callable[P, Answer]) -> Callable[P, Answer]:
+    """A decorator for an entry point: all of it is traced and run where its arguments are bound to.
+
+    Args:
+        function: whose argument ``mesh``, if it has one, is given by name.
+    """
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        mesh: Any = kwargs.get("mesh")
+        with running_on(args, kwargs, mesh=mesh):
+            return function(*args, **kwargs)
+
+    return run

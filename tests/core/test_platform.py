@@ -1,0 +1,187 @@
+"""Choices follow the arrays, the mesh or the default device; programs can be lowered for what is not there."""
+
+import contextlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from jax.sharding import Mesh
+
+import parascan as ps
+from parascan import _platform
+from parascan._platform import platform_of, running_on
+from parascan._success import successful_or_raise
+from parascan.linear import DenseTransition, choose_backend
+
+WEIGHTS = 0.4 * np.random.default_rng(1).normal(size=(3, 3)).astype(np.float32)
+SOLVERS = {
+    "default": None,
+    "blocks": ps.Forgetting(16),
+    "sequential": ps.Sequential(),
+    "deer": ps.deer(),
+    "quasi_deer": ps.quasi_deer(),
+    "picard": ps.picard(),
+    "jacobi": ps.jacobi(),
+    "elk": ps.elk(),
+    "quasi_elk": ps.quasi_elk(),
+    "scale_elk": ps.scale_elk(0.1),
+    "multiple shooting": ps.Blocks(ps.deer(), 8),
+    "guarded": ps.Guarded(ps.deer()),
+    "line search": ps.LineSearch(ps.deer()),
+    "hybrid": ps.Hybrid(ps.quasi_deer(), ps.deer()),
+}
+
+
+def step(s, x):
+    s = jnp.tanh(jnp.asarray(WEIGHTS) @ s + x)
+    return s, s
+
+
+def inputs(length):
+    return jnp.asarray(np.random.default_rng(0).normal(size=(length, 3)), jnp.float32)
+
+
+def length_of(name):
+    return {"default": 8192, "blocks": 8192}.get(name, 40)
+
+
+@pytest.fixture
+def on_accelerator(monkeypatch):
+    """A host where JAX puts new arrays on an accelerator, unless told otherwise."""
+    taken = [SimpleNamespace(platform="gpu")]
+
+    @contextlib.contextmanager
+    def default_device(device):
+        taken.append(device)
+        yield
+        taken.pop()
+
+    monkeypatch.setattr(_platform, "get_default_device", lambda: taken[-1])
+    monkeypatch.setattr(jax, "default_device", default_device)
+
+
+def test_no_choice_asks_for_the_default_backend():
+    sources = Path(ps.__file__).parent.rglob("*.py")
+    assert [path.name for path in sources if "default_backend()" in path.read_text().replace("``", "#")] == [
+        "_platform.py"
+    ]
+
+
+def test_the_platform_is_that_of_mesh_arrays_or_default(on_accelerator):
+    bound = jax.device_put(jnp.ones(3), jax.devices("cpu")[0])
+    assert platform_of() == platform_of(np.ones(3), jnp.ones(3), "no array") == "gpu"
+    assert platform_of({"weights": [1.0, bound]}) == "cpu"
+    assert platform_of(jnp.ones(3), mesh=Mesh(jax.devices("cpu")[:2], ("time",))) == "cpu"
+    assert jax.eval_shape(lambda x: (platform_of(x) == "gpu") * x, bound).shape == (3,)
+    with running_on(bound) as platform:
+        assert platform == platform_of(jnp.ones(3)) == "cpu"
+    assert platform_of() == "gpu"
+
+
+def test_arrays_on_the_host_take_the_hosts_way(on_accelerator):
+    matrices = jnp.ones((10000, 2, 2))
+    assert choose_backend(DenseTransition(matrices), 10000) == "chunked"
+    assert choose_backend(DenseTransition(jax.device_put(matrices, jax.devices("cpu")[0])), 10000) == "sequential"
+
+
+@pytest.mark.parametrize("where", ["xs", "init", "mesh"])
+def test_what_is_traced_for_a_call_sees_where_it_runs(on_accelerator, where):
+    seen, host = [], jax.devices("cpu")[0]
+
+    def asking(s, x):
+        seen.append(platform_of())
+        return step(s, x)
+
+    init, xs = jnp.zeros(3), inputs(4096)
+    init, xs = (jax.device_put(each, host) if name == where else each for name, each in (("init", init), ("xs", xs)))
+    mesh = Mesh(jax.devices("cpu")[:2], ("time",)) if where == "mesh" else None
+    ps.scan(asking, init, xs, mesh=mesh)
+    ps.rollout(asking, init, xs, mesh=mesh)
+    assert set(seen) == {"cpu"}
+
+
+def test_a_program_of_one_platform_is_not_used_on_another(monkeypatch):
+    seen = []
+
+    def asking(s, x):
+        seen.append(platform_of())
+        return step(s, x)
+
+    for platform in ("cpu", "gpu", "cpu"):
+        monkeypatch.setattr(_platform, "get_default_device", lambda: SimpleNamespace(platform=platform))  # noqa: B023
+        ps.scan(asking, jnp.zeros(3), inputs(20))
+    assert set(seen) == {"cpu", "gpu"}
+
+
+def test_default_device_counts():
+    with jax.default_device(jax.devices("cpu")[1]):
+        assert platform_of() == "cpu"
+        assert ps.scan(step, jnp.zeros(3), inputs(20))[0].devices() == {jax.devices("cpu")[1]}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_solver_is_exported_and_lowered_for_what_is_not_there(name):
+    init, xs, solver = jnp.zeros(3), inputs(length_of(name)), SOLVERS[name]
+    expected = jax.lax.scan(step, init, xs)[1]
+
+    def both(init, xs):
+        ys = ps.scan(step, init, xs, solver=solver)[1]
+        return ys, ps.rollout(step, init, xs, solver=solver).states
+
+    exported = export.export(jax.jit(both), platforms=("cpu", "cuda"))(init, xs)
+    for found in exported.call(init, xs):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert "callback" not in exported.mlir_module()
+    traced = jax.jit(both).trace(init, xs)
+    assert traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert traced.lower(lowering_platforms=("cpu",)).as_text()
+
+
+@pytest.mark.parametrize("name", ["default", "sequential", "deer", "elk"])
+def test_gradients_are_exported(name):
+    init, xs, solver = jnp.zeros(3), inputs(length_of(name)), SOLVERS[name]
+
+    def slope(init):
+        return jax.grad(lambda init: jnp.sum(ps.scan(step, init, xs, solver=solver)[1] ** 2))(init)
+
+    found = export.export(jax.jit(slope), platforms=("cpu", "cuda"))(init).call(init)
+    expected = jax.grad(lambda init: jnp.sum(jax.lax.scan(step, init, xs)[1] ** 2))(init)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def failing(init, xs):
+    return ps.scan(step, init, xs, solver=ps.picard(), max_iterations=1)[1]
+
+
+def test_a_failure_raises_here_and_is_nan_in_what_was_exported():
+    init, xs = jnp.zeros(3), inputs(40)
+    with pytest.raises(Exception, match="used up its iterations"):
+        jax.block_until_ready(jax.jit(failing)(init, xs))
+    exported = export.export(jax.jit(failing))(init, xs)
+    assert np.isnan(exported.call(init, xs)).all()
+
+
+def test_one_failure_of_a_batch_is_its_own_in_what_was_exported():
+    def run(flags, values):
+        results = jax.vmap(lambda flag: ps.Result.where(flag, ps.Result.successful, ps.Result.stalled))(flags)
+        keyed = {"values": values, "key": jax.random.key(0), "count": jnp.arange(2)}
+        inner = jax.vmap(successful_or_raise, in_axes=({"values": 1, "key": None, "count": 0}, 0))
+        out = inner(keyed, results)
+        return out["values"], out["count"]
+
+    flags, values = jnp.array([True, False]), jnp.ones((3, 2))
+    found, count = export.export(jax.jit(run), platforms=("cpu", "cuda"))(flags, values).call(flags, values)
+    assert np.isnan(found).all(axis=1).tolist() == [False, True]
+    assert count.tolist() == [0, 1]
+    assert not np.isnan(jax.jit(run)(jnp.array([True, True]), values)[0]).any()
+    with pytest.raises(Exception, match="stopped improving"):
+        jax.block_until_ready(jax.jit(run)(flags, values))
+
+
+def test_the_derivative_of_a_failure_is_nan():
+    exported = export.export(jax.jit(jax.grad(lambda init: jnp.sum(failing(init, inputs(40))))))(jnp.zeros(3))
+    assert np.isnan(exported.call(jnp.zeros(3))).all()
