@@ -1,21 +1,31 @@
-"""Compile once for a step, however often and in whatever form the step comes back.
+"""Compile once for a step, however often and in whatever form the step comes back; never for another one.
 
 A step that is a tree of arrays (an equinox module, a method of one, a partial) is an argument of the compiled
-program, so other weights of the same shapes need no new one. A plain function is known by its identity, as in
-``jax.lax.scan``; its programs live as long as it does. A method of a plain object is known by the object and by the
-identity of everything the object holds, so that replacing an attribute is noticed.
+program, so other weights of the same shapes need no new one. A function is known by its identity and by what it closes
+over. What cannot be seen, such as the attributes of a plain object, is traced anew at every call, as ``jax.lax.scan``
+does. A program lives no longer than the function that it was compiled for.
 """
 
+import contextlib
 import functools
-import types
+import itertools
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array
 
-from ._hoist import hoist
+from ._hoist import Hoisted, hoist
+from ._sight import Sight, UnseenError, are_still, remembered, sight_of
+from ._types import Tree
+
+MOST = 64
+"""Programs that are kept for one function."""
 
 Evaluate = Callable[..., Any]
 
@@ -25,57 +35,101 @@ class ProgramCache:
 
     def __init__(self, evaluate: Evaluate) -> None:
         self._evaluate = evaluate
-        self._shared = eqx.filter_jit(evaluate)
-        self._traced = eqx.filter_jit(_call)
-        self._of_owner: weakref.WeakKeyDictionary[Any, dict[Any, _Programs]] = weakref.WeakKeyDictionary()
+        self._of_owner: weakref.WeakKeyDictionary[Any, dict[Hashable, _Program]] = weakref.WeakKeyDictionary()
 
     def __call__(self, step: Any, *args: Any) -> Any:
         """The function's value, traced and compiled at most once for each kind of argument."""
+        args = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, args)
         step = as_tree(step)
-        if _is_tree_of_arrays(step):
-            return self._shared(step, *args)
-        owner, function, held = _identity(step)
+        arrays, rest = eqx.partition(step, lambda leaf: isinstance(leaf, jax.Array))
+        kind = _context(), _kind((arrays, *args))
         try:
-            of_function = self._of_owner.setdefault(owner, {})
-        except TypeError:
-            return self._shared(step, *args)
-        known = of_function.get(function)
-        if known is None or not _same_objects(known.held, held):
-            known = of_function[function] = _Programs(held, {})
-        kind = _kind(args)
-        program = known.traced.get(kind)
-        if program is None:
-            program = known.traced[kind] = self._trace(step, args)
-        return self._traced(program, *args)
+            sight = sight_of(step)
+            program = self._known(sight, kind)
+        except (UnseenError, TypeError):
+            return self._anew(step, args)
+        if program is not None:
+            return program.run(arrays, *args)
+        try:
+            traced = hoist(lambda arrays, *args: self._evaluate(eqx.combine(arrays, rest), *args), arrays, *args)
+        except Exception:
+            if not jax.tree.leaves(arrays):
+                raise
+            # A step that decides by the values of its arrays is to see them; an error of its own comes again.
+            return self._anew(step, args)
+        run = compiled(traced)
+        if not any(isinstance(each, Tracer) for each in traced.closed_over):
+            # As it is now: a step may note in what it closes over that it has been traced.
+            with contextlib.suppress(UnseenError, TypeError):
+                self._keep(sight_of(step), kind, run)
+        return run(arrays, *args)
 
-    def _trace(self, step: Any, args: tuple[Any, ...]) -> Evaluate:
-        """The function's program, with the arrays that the step closes over as leaves.
+    def _known(self, sight: Sight, kind: Hashable) -> "_Program | None":
+        """The program for what has been seen and a kind of arguments, if there is one."""
+        program = self._of_owner.get(sight.owner, {}).get((sight.values, kind))
+        return program if program is not None and are_still(program.objects, sight.objects) else None
 
-        Compiled into the program as constants they would be stored twice, and folded at length by the compiler.
-        """
+    def _keep(self, sight: Sight, kind: Hashable, run: Evaluate) -> None:
+        """Keep a program, in the place of the one that it replaces or of the oldest."""
+        programs = self._of_owner.setdefault(sight.owner, {})
+        programs.pop((sight.values, kind), None)
+        if len(programs) >= MOST:
+            programs.pop(next(iter(programs)))
+        programs[sight.values, kind] = _Program(run, remembered(sight.objects))
+
+    def _anew(self, step: Any, args: tuple[Any, ...]) -> Any:
+        """The function's value by a program that is used once."""
         evaluate = self._evaluate
-        return hoist(lambda *args: evaluate(step, *args), *args)
+        return compiled(hoist(lambda *args: evaluate(step, *args), *args))(*args)
 
 
-class _Programs(NamedTuple):
-    """What has been traced for one function, and what its object held at that time.
+class _Program(NamedTuple):
+    """What has been compiled for a step, and what was seen of the step at that time."""
 
-    The held objects are kept, not their addresses: an address is used again as soon as its object is gone.
+    run: Evaluate
+    objects: list[Any]
+
+
+def compiled(traced: Hoisted) -> Evaluate:
+    """A traced function in compiled form, with a cache of its own, so that nothing of it is kept elsewhere.
+
+    The arrays that it closes over are arguments: compiled into the program as constants they would be stored twice,
+    and folded at length by the compiler.
+
+    Args:
+        traced: the function.
     """
+    program = traced.program
 
-    held: list[Any]
-    traced: dict[Hashable, Evaluate]
+    @jax.jit
+    def run(closed_over: list[Array], arrays: Tree) -> list[Array]:
+        return Hoisted(closed_over, program).flat(arrays)
+
+    def call(*args: Any) -> Any:
+        return program.assembled(run(traced.closed_over, eqx.filter(args, eqx.is_array)))
+
+    return call
 
 
-def _call(program: Evaluate, *args: Any) -> Any:
-    """The value of a program that is itself an argument."""
-    return program(*args)
-
-
-def _kind(args: tuple[Any, ...]) -> Hashable:
+def _kind(tree: Tree) -> Hashable:
     """All that tracing can see of arguments: structure, shapes, dtypes, weak types, and values that are no arrays."""
-    leaves, treedef = jax.tree.flatten(args)
-    return treedef, tuple(jax.typeof(leaf) if isinstance(leaf, jax.Array) else leaf for leaf in leaves)
+    leaves, treedef = jax.tree.flatten(tree)
+    kinds = (jax.typeof(leaf) if isinstance(leaf, jax.Array) else (type(leaf), leaf) for leaf in leaves)
+    return treedef, tuple(kinds)
+
+
+@jax.jit
+def _probe() -> Array:
+    """An array whose length is new whenever JAX would trace a function anew."""
+    return jnp.zeros(next(_counter))
+
+
+_counter = itertools.count()
+
+
+def _context() -> int:
+    """A number for JAX's settings that a trace depends on (precision, promotion, axes of a mesh or batch)."""
+    return _probe.eval_shape().shape[0]
 
 
 def as_tree(step: Any) -> Any:
@@ -83,20 +137,3 @@ def as_tree(step: Any) -> Any:
     if isinstance(step, functools.partial):
         return eqx.Partial(as_tree(step.func), *step.args, **step.keywords)
     return step
-
-
-def _is_tree_of_arrays(step: Any) -> bool:
-    """Whether the step is a container that JAX can look into rather than a leaf."""
-    return not jax.tree_util.all_leaves([step])
-
-
-def _identity(step: Any) -> tuple[Any, Any, list[Any]]:
-    """The object whose life bounds the compiled programs, the function, and what its object held when compiled."""
-    if not isinstance(step, types.MethodType):
-        return step, None, []
-    return step.__self__, step.__func__, jax.tree.leaves(getattr(step.__self__, "__dict__", {}))
-
-
-def _same_objects(first: list[Any], second: list[Any]) -> bool:
-    """Whether two lists hold the very same objects."""
-    return len(first) == len(second) and all(one is other for one, other in zip(first, second, strict=True))

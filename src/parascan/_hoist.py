@@ -33,6 +33,10 @@ class Program:
         self.constants = constants
         self.known = known
 
+    def assembled(self, arrays: list[Array]) -> Any:
+        """The function's value from its arrays."""
+        return eqx.combine(jax.tree.unflatten(self.outputs, arrays), self.constants)
+
 
 class Hoisted(eqx.Module):
     """A traced function: callable with arrays of the example's shapes and dtypes."""
@@ -42,9 +46,11 @@ class Hoisted(eqx.Module):
 
     def __call__(self, *args: Any) -> Any:
         """The function's value; arguments that are no arrays are those of the example."""
-        leaves = jax.tree.leaves(eqx.filter(args, eqx.is_array))
-        outputs = jaxpr_as_fun(self.closed)(*leaves)
-        return eqx.combine(jax.tree.unflatten(self.program.outputs, outputs), self.program.constants)
+        return self.program.assembled(self.flat(*args))
+
+    def flat(self, *args: Any) -> list[Array]:
+        """The arrays of the function's value."""
+        return jaxpr_as_fun(self.closed)(*jax.tree.leaves(eqx.filter(args, eqx.is_array)))
 
     @property
     def closed(self) -> ClosedJaxpr:

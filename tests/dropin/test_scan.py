@@ -136,16 +136,6 @@ class Cell(eqx.Module):
         return self(carry, x)
 
 
-class Plain:
-    def __init__(self):
-        self.weights = jnp.eye(2) / 2
-        self.traces = 0
-
-    def method(self, carry, x):
-        self.traces += 1
-        return jnp.tanh(self.weights @ carry + x), carry
-
-
 @pytest.mark.parametrize("solver", [None, ps.deer()])
 def test_a_second_eager_call_traces_nothing(solver):
     traces = []
@@ -175,20 +165,6 @@ def test_a_second_eager_call_traces_nothing(solver):
 
     partial = functools.partial(lambda scale, carry, x: function(scale * carry, x))
     run(functools.partial(partial, jnp.float32(0.5)))
-
-
-def test_a_method_of_a_plain_object_is_traced_again_only_when_the_object_changes():
-    plain = Plain()
-    init, xs = jnp.zeros(2), jnp.ones((6, 2))
-    first = ps.scan(plain.method, init, xs)
-    # Tracing changed an attribute of the object, which is itself a change; from here on nothing does.
-    plain.traces = 0
-    before = ps.scan(plain.method, init, xs)
-    np.testing.assert_array_equal(first[0], before[0])
-    plain.weights = jnp.eye(2)
-    after = ps.scan(plain.method, init, xs)
-    np.testing.assert_allclose(after[0], jax.lax.scan(plain.method, init, xs)[0])
-    assert not np.allclose(before[0], after[0])
 
 
 def test_compiled_programs_die_with_their_function():

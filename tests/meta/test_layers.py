@@ -8,7 +8,7 @@ from repository import PACKAGE, files, module_name, name, parse
 
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
-    ("_types", "_results", "_certificate"),
+    ("_types", "_results", "_certificate", "_sight"),
     ("_written", "_axes"),
     ("_hoist",),
     ("lanes",),
