@@ -13,7 +13,7 @@ from ._adjoint import attach
 from ._axes import batch_first
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
-from ._problem import ScanProblem
+from ._problem import ScanProblem, dependent_leaves
 from ._signature import Signature
 from ._types import Tree
 from .lanes import (
@@ -47,6 +47,8 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
     layout = _layout(signature, solver, closed, batch, reverse=False)
     if layout.grid(1) is None and layout.grid(batch) is None:
         return "it is short, or its length has no fitting divisor"
+    if guilty := dependent_leaves(signature, x):
+        return f"its discrete carry leaf {guilty} depends on floating leaves"
     return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
 
 
@@ -59,8 +61,6 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *,
         batch: sequences that are known to run at once.
         reverse: direction of time.
 
-    Raises:
-        ValueError: a discrete carry leaf depends on a floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
     layout = _layout(signature, solver, problem.step.closed, batch, reverse=reverse)

@@ -240,15 +240,28 @@ def _run_discrete(
 
 
 def _check_discrete(signature: Signature, x: Tree) -> None:
-    """Refuse a discrete leaf that depends on a floating one: it would change under the iterations.
+    """Refuse a discrete leaf that depends on a floating one: it would change under the iterations."""
+    if guilty := dependent_leaves(signature, x):
+        raise ValueError(
+            f"step: given one whose discrete carry leaf {guilty} depends on floating leaves, expected discrete leaves "
+            "that evolve on their own. Return it among the outputs y instead, or use solver=Sequential()."
+        )
+
+
+def dependent_leaves(signature: Signature, x: Tree) -> str:
+    """Names of the discrete carry leaves that depend on floating ones; empty where there are none.
 
     Mapping only the floating leaves over a batch makes JAX itself trace the dependence: an output that may not be
     batched is one that no floating leaf reaches.
+
+    Args:
+        signature: the call.
+        x: shapes of the inputs of a step.
     """
     layout = signature.layout
     names = [leaf.path for leaf in layout.leaves if not leaf.continuous]
     if not names:
-        return
+        return ""
 
     def depends(index: int | None) -> bool:
         def after(states: State, discrete: tuple[Array, ...], x: Tree) -> Any:
@@ -265,9 +278,6 @@ def _check_discrete(signature: Signature, x: Tree) -> None:
             return True
         return False
 
-    if depends(None):
-        guilty = ", ".join(f"init{name}" for index, name in enumerate(names) if depends(index))
-        raise ValueError(
-            f"step: given one whose discrete carry leaf {guilty} depends on floating leaves, expected discrete leaves "
-            "that evolve on their own. Return it among the outputs y instead, or use solver=Sequential()."
-        )
+    if not depends(None):
+        return ""
+    return ", ".join(f"init{name}" for index, name in enumerate(names) if depends(index))

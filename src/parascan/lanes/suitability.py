@@ -50,8 +50,6 @@ def unsuited(closed: ClosedJaxpr) -> str | None:
     for eqn in equations(closed.jaxpr):
         if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
             return "its random numbers depend on the batch"
-    if any(jnp.issubdtype(aval.dtype, jax.dtypes.extended) for aval in closed.out_avals):
-        return "its outputs are keys"
     return None
 
 
