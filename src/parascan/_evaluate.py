@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._adjoint import Implicit, Setup
+from ._adjoint import Implicit, Setup, constant
 from ._blocks import Blocked
 from ._forgetting import evaluate_forgetting, keeping, why_not
 from ._guard import fall_back
@@ -20,6 +21,7 @@ from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
 from .diagnostics.certify import Requirements, certificate_of
+from .lanes import varies_over_mesh
 from .planning import updates_within
 from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Guarded, Sequential, deer
 
@@ -86,6 +88,15 @@ def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
     return Sequential()
 
 
+def _refuse_varying(problem: ScanProblem, solver: Iterative) -> None:
+    """Refuse arrays whose types say that they differ from device to device: loops over whole trajectories mix them."""
+    if any(varies_over_mesh(jax.typeof(leaf)) for leaf in jax.tree.leaves((problem, solver)) if eqx.is_array(leaf)):
+        raise ValueError(
+            f"solver: given {type(solver).__name__} for arrays that vary over the axes of a jax.shard_map with its "
+            "checks, expected jax.shard_map(..., check_vma=False), or solver=None."
+        )
+
+
 def _directly(solver: AbstractDirectSolver | Forgetting, signature: Signature, options: Options) -> tuple[Tree, Tree]:
     """Evaluate without iterations."""
     if isinstance(solver, Forgetting):
@@ -134,7 +145,13 @@ def _iteratively(
 ) -> Solution:
     """Solve for the whole trajectory."""
     problem = ScanProblem.of(signature, reverse=options.reverse)
+    _refuse_varying(problem, solver)
     first = solver.first if isinstance(solver, Guarded) else solver
+    if options.adjoint.needs_budget and problem.has_own_pullback:
+        raise ValueError(
+            "adjoint: given Unrolled() for a step with a jax.custom_vjp, of which no iteration can be differentiated, "
+            "expected Implicit()."
+        )
     if options.memory_limit is not None:
         require_memory(problem.recurrence, first, int(options.memory_limit))
     method, block = (first.outer, first.length) if isinstance(first, Blocks) else (first, 1)
@@ -147,6 +164,8 @@ def _iteratively(
         return Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history, images)
 
     def run(recurrence: Recurrence, setup: Setup, loop: Loop) -> LoopState:
+        if problem.has_own_pullback:
+            recurrence = dataclasses.replace(recurrence, advance=constant(problem.recurrence.advance))
         if isinstance(first, Blocks):
             outcome = _in_blocks(first, recurrence, setup, plan, loop, hopeful=not options.adjoint.needs_budget)
         else:
@@ -154,7 +173,7 @@ def _iteratively(
         return fall_back(outcome, recurrence) if isinstance(solver, Guarded) else outcome
 
     setup = Setup(method, options.guess.states(problem), options.guess.repair(problem), options.batch)
-    outcome = options.adjoint.apply(problem.recurrence, setup, run)
+    outcome = options.adjoint.apply(problem.differentiated, setup, run)
     states = _void_after(outcome.states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
     return Solution(
         states=keep(problem, states),

@@ -49,7 +49,8 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
         return "it is short, or its length has no fitting divisor"
     if guilty := dependent_leaves(signature, x):
         return f"its discrete carry leaf {guilty} depends on floating leaves"
-    return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs))
+    arrays = signature.init, signature.xs, closed.consts
+    return unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(*arrays))
 
 
 def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *, reverse: bool) -> tuple[Tree, Tree]:
@@ -134,10 +135,11 @@ def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
 def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs.
 
-    Where that does not pay, the tangent of the plain loop as JAX has it.
+    Where that does not pay, or the step has no forward mode, the tangent of the plain loop as JAX has it.
     """
     call, layout = primals
-    if layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch):
+    unwanted = layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch)
+    if unwanted or call.problem.has_own_pullback:
         return eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
     problem = call.problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
+from ._pullback_rules import has_own_pullback, without_own_pullbacks
 from ._signature import Signature
 from ._types import State, Trajectory, Tree
 
@@ -160,9 +161,20 @@ class ScanProblem(eqx.Module):
         _check_discrete(signature, x)
         step = hoist(signature.step, jax.eval_shape(lambda: signature.init), x)
         initial, discrete = layout.split(signature.init)
-        before, final = _run_discrete(step, layout, initial, discrete, xs, signature.length)
-        recurrence = Recurrence(FlatStep(step, layout), initial, (xs, before), signature.length)
+        solved = without_own_pullbacks(step, jax.eval_shape(lambda: signature.init), x)
+        before, final = _run_discrete(solved, layout, initial, discrete, xs, signature.length)
+        recurrence = Recurrence(FlatStep(solved, layout), initial, (xs, before), signature.length)
         return cls(recurrence, step, layout, final, reverse)
+
+    @property
+    def has_own_pullback(self) -> bool:
+        """Whether the step has a derivative of the user's own that only reverse mode can take."""
+        return has_own_pullback(self.step.closed)
+
+    @property
+    def differentiated(self) -> Recurrence:
+        """The recurrence whose derivative the answer has: its step is the user's own, with all its rules."""
+        return dataclasses.replace(self.recurrence, advance=FlatStep(self.step, self.layout))
 
     def stepping(self, step: Hoisted) -> "ScanProblem":
         """The same problem with the step written otherwise.

@@ -43,6 +43,11 @@ def evaluate_sequentially(signature: Signature, batch: int, *, reverse: bool, un
         ValueError: a discrete carry leaf depends on a floating one, or there is no floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
+    if problem.has_own_pullback:
+        # It has no forward mode, which a derivative of every order is built on: JAX's own way through the loop.
+        return jax.lax.scan(
+            signature.step, signature.init, signature.xs, signature.length, reverse=reverse, unroll=unroll
+        )
     return _evaluate(_Call(problem, signature.init, signature.xs, signature.length, unroll, batch))
 
 

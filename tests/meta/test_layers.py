@@ -11,7 +11,7 @@ LAYERS = (
     ("_types", "_results", "_certificate", "_sight"),
     ("_written", "_axes"),
     ("_hoist",),
-    ("lanes",),
+    ("lanes", "_pullback_rules"),
     ("linear", "_carry", "_compile", "_dependency"),
     ("_signature", "_structure"),
     ("_problem", "_two_stages"),
