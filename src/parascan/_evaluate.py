@@ -113,8 +113,7 @@ def _direct_stats(signature: Signature, finite_prefix: jax.Array) -> Stats:
     dtype = signature.layout.dtype if signature.layout.size else jnp.result_type(float)
     none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
     length = jnp.asarray(signature.length, jnp.int32)
-    unknown = jnp.full_like(zero, jnp.nan)
-    return Stats(none, zero, zero, unknown, length, finite_prefix, none, finite_prefix, none, jnp.asarray(False))
+    return Stats(none, zero, zero, zero, length, finite_prefix, none, finite_prefix, none, jnp.asarray(False))
 
 
 def _finite_prefix(states: Tree, length: int, *, reverse: bool) -> jax.Array:
@@ -175,10 +174,11 @@ def _iteratively(
     setup = Setup(method, options.guess.states(problem), options.guess.repair(problem), options.batch)
     outcome = options.adjoint.apply(problem.differentiated, setup, run)
     states = _void_after(outcome.states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
+    carry, ys = problem.typed(problem.carry(states), problem.outputs(states))
     return Solution(
         states=keep(problem, states),
-        carry=problem.carry(states),
-        ys=problem.outputs(states),
+        carry=carry,
+        ys=ys,
         result=outcome.result,
         stats=outcome.stats,
         history=outcome.history,

@@ -119,7 +119,7 @@ def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
     floating = problem.layout.part(call.init)[0]
     inputs = (call.xs, problem.discrete())
     floating, ys = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
-    return batch_first((problem.layout.whole(floating, problem.final_discrete), ys))
+    return batch_first(problem.typed(problem.layout.whole(floating, problem.final_discrete), ys))
 
 
 def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ._carry import CarryLayout
+from ._dtypes import weak_as
 from ._hoist import Hoisted, hoist
 from ._pullback_rules import has_own_pullback, without_own_pullbacks
 from ._signature import Signature
@@ -208,7 +209,17 @@ class ScanProblem(eqx.Module):
 
     def carries(self, states: Trajectory) -> Tree:
         """The carry after every step, with leading axis T."""
-        return self.outward(self._after(states))
+        return self.typed(self.outward(self._after(states)), None)[0]
+
+    def typed(self, carry: Tree, ys: Tree) -> tuple[Tree, Tree]:
+        """Carry and outputs, weakly typed where the step's are.
+
+        Args:
+            carry: of any leading axes.
+            ys: outputs, or None.
+        """
+        kinds = self.step.closed.out_avals[: len(jax.tree.leaves((carry, ys)))]
+        return weak_as((carry, ys), kinds)
 
     def _after(self, states: Trajectory) -> Tree:
         """The carry after every step, in the order of computation."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 from jax.core import Tracer
 from jax.sharding import Mesh
 
@@ -9,7 +10,8 @@ from ._adjoint import AbstractAdjoint
 from ._compile import ProgramCache
 from ._criterion import AbstractCriterion
 from ._devices import placed
-from ._evaluate import evaluate_rollout, evaluate_scan
+from ._dtypes import is_key
+from ._evaluate import Iterative, evaluate_rollout, evaluate_scan
 from ._failure import explain_failure
 from ._options import resolve_options
 from ._results import Result
@@ -18,7 +20,7 @@ from ._solution import Solution
 from ._types import StepFunction, Tree
 from .lanes import batch_size
 from .planning import Plan
-from .solvers import AbstractSolver, Sequential
+from .solvers import AbstractSolver
 
 
 class RolloutError(RuntimeError):
@@ -106,7 +108,7 @@ def scan(
         batch_size((init, xs)),
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
-    if not isinstance(options.solver, Sequential):
+    if isinstance(options.solver, Iterative):
         refuse_nan(init)
     carry, ys, outcome = _scan_programs(f, init, xs, options)
     if outcome is not None and throw:
@@ -192,7 +194,8 @@ def rollout(
         certify,
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
-    refuse_nan(init)
+    if isinstance(options.solver, Iterative):
+        refuse_nan(init)
     solution = _rollout_programs(step, init, xs, options)
     return _raise_unless_successful(solution, solution) if throw else solution
 
@@ -201,7 +204,9 @@ def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
     """The answer itself, or an exception that names cause and cure."""
     failed = solution.result != Result.successful
     if isinstance(failed, Tracer):
-        return solution.result.error_if(answer, failed)
+        # The check goes through a callback, which takes no keys.
+        checked, keys = eqx.partition(answer, lambda leaf: eqx.is_array(leaf) and not is_key(leaf))
+        return eqx.combine(solution.result.error_if(checked, failed), keys)
     if not bool(failed):
         return answer
     raise RolloutError(explain_failure(solution), solution)

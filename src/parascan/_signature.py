@@ -1,5 +1,6 @@
 """What a user's step and arguments mean: their form, their length, and every refusal that needs no compilation."""
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -40,11 +41,36 @@ def as_arrays(name: str, tree: Tree) -> Tree:
     try:
         return jax.tree.unflatten(treedef, [jnp.asarray(leaf) for leaf in leaves])
     except (TypeError, ValueError) as error:
-        paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+        paths = [each for each in jax.tree_util.tree_flatten_with_path(tree)[0] if not _is_numeric(each[1])]
         kinds = ", ".join(f"{name}{jax.tree_util.keystr(path)} is a {type(leaf).__name__}" for path, leaf in paths)
         raise TypeError(
-            f"{name}: given leaves that are not all arrays ({kinds}), expected arrays or numbers."
+            f"{name}: given leaves that are not all arrays ({kinds}), expected arrays or numbers. Of a tree with other "
+            f"leaves, such as an equinox module, pass the arrays: arrays, rest = eqx.partition({name}, eqx.is_array), "
+            "and put the tree together in the step with eqx.combine(arrays, rest)."
         ) from error
+
+
+def _is_numeric(leaf: Any) -> bool:
+    """Whether a leaf is an array or stands for one."""
+    try:
+        jnp.asarray(leaf)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def as_integer(value: Any) -> Any:
+    """Whatever stands for an integer (a number of numpy, an array without axes) as one; all else as it is.
+
+    Args:
+        value: anything.
+    """
+    if isinstance(value, bool):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
 
 
 def refuse_nan(init: Tree) -> None:
@@ -59,7 +85,10 @@ def refuse_nan(init: Tree) -> None:
         bad = np.isnan(np.asarray(leaf))
         if bad.any():
             where = f"init{jax.tree_util.keystr(path)}"
-            raise ValueError(f"{where}: given NaN in {bad.sum()} of {bad.size} entries, expected numbers.")
+            raise ValueError(
+                f"{where}: given NaN in {bad.sum()} of {bad.size} entries, expected numbers: a method that iterates "
+                "has nothing to compare NaN with. solver=None and Sequential() take it as jax.lax.scan does."
+            )
 
 
 def resolve_length(xs: Tree, length: int | None) -> int:

@@ -9,7 +9,7 @@ from repository import PACKAGE, files, module_name, name, parse
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
     ("_types", "_results", "_certificate", "_sight"),
-    ("_written", "_axes"),
+    ("_written", "_axes", "_dtypes"),
     ("_hoist",),
     ("lanes", "_pullback_rules"),
     ("linear", "_carry", "_compile", "_dependency"),
