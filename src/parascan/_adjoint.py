@@ -16,9 +16,8 @@ from jaxtyping import Array, Bool
 
 from ._iterate import Loop, LoopState
 from ._jacobian import full
-from ._problem import FlatStep, Recurrence
+from ._problem import Recurrence
 from ._pullback import Pullback
-from ._pullback_rules import has_own_pullback
 from ._types import Trajectory
 from .linear import AbstractTransition, choose_backend, linear_recurrence
 from .solvers import AbstractIterativeSolver
@@ -60,9 +59,13 @@ class Implicit(AbstractAdjoint):
 
     def apply(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
         """Iterate on constants, then attach the derivative."""
-        outcome = run(constant(problem), constant(setup), _while)
+        outcome = self.find(problem, setup, run)
         states = attach(problem, jax.lax.stop_gradient(outcome.states), setup.batch)
         return eqx.tree_at(lambda state: state.states, outcome, states)
+
+    def find(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
+        """The same without a derivative."""
+        return run(_constant(problem), _constant(setup), _while)
 
 
 class Unrolled(AbstractAdjoint):
@@ -93,11 +96,12 @@ def _bounded(condition: Callable[[Any], Bool[Array, ""]], body: Callable[[Any], 
     return jax.lax.scan(repeat, init, None, length=most)[0]
 
 
-def constant(tree: Any) -> Any:
+def _constant(tree: Any) -> Any:
     """The tree with no derivative flowing through its arrays."""
     return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_inexact_array(leaf) else leaf, tree)
 
 
+@eqx.filter_custom_jvp
 def attach(problem: Recurrence, states: Trajectory, batch: int) -> Trajectory:
     """The solution's states, with the derivative that being the solution implies.
 
@@ -106,44 +110,14 @@ def attach(problem: Recurrence, states: Trajectory, batch: int) -> Trajectory:
         states: its solution ``[T D]``.
         batch: sequences that are known to run at once.
     """
-    advance = problem.advance
-    if isinstance(advance, FlatStep) and has_own_pullback(advance.step.closed):
-        return _attach_pullback(problem, states)
-    return _attach(problem, states, batch)
-
-
-@eqx.filter_custom_vjp
-def _attach_pullback(problem: Recurrence, states: Trajectory) -> Trajectory:
-    """The same for a step that has no forward mode."""
     return states
 
 
-@_attach_pullback.def_fwd
-def _attach_pullback_fwd(perturbed: Any, problem: Recurrence, states: Trajectory) -> tuple[Trajectory, None]:
-    """The states; all else is at hand."""
-    return states, None
-
-
-@_attach_pullback.def_bwd
-def _attach_pullback_bwd(
-    residuals: None, cotangent: Trajectory, perturbed: Any, problem: Recurrence, states: Trajectory
-) -> Recurrence:
-    """Cotangents of the recurrence, one step after the other, so that they can be differentiated again."""
-    moving = eqx.filter(problem, eqx.is_inexact_array)
-    return Pullback(problem, states, moving).one_by_one(cotangent)[1]
-
-
-@eqx.filter_custom_jvp
-def _attach(problem: Recurrence, states: Trajectory, batch: int) -> Trajectory:
-    """The same for a step that has one."""
-    return states
-
-
-@_attach.def_jvp
+@attach.def_jvp
 def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> tuple[Trajectory, Trajectory]:
     """``ds_t = J_t ds_{t-1} + (df_t/dp) dp``, with ``dp`` the tangent of the whole problem."""
     problem, states, batch = primals
-    answer = _attach(problem, states, batch)
+    answer = attach(problem, states, batch)
     if not any(leaf.size for leaf in jax.tree.leaves(tangents[0])):
         return answer, jnp.zeros_like(answer)
     transition = full(problem, answer)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._adjoint import Implicit, Setup, constant
+from ._adjoint import Implicit, Setup
 from ._blocks import Blocked
 from ._forgetting import evaluate_forgetting, keeping, why_not
 from ._guard import fall_back
@@ -15,6 +15,7 @@ from ._iterate import Loop, LoopState, Plan, iterate
 from ._memory import require_memory
 from ._options import Options
 from ._problem import Recurrence, ScanProblem
+from ._replay import replayed
 from ._results import Result
 from ._sequential import evaluate_sequentially
 from ._signature import Signature, resolve
@@ -54,7 +55,7 @@ def _solve(solver: Direct | Iterative, signature: Signature, options: Options) -
     """The solution by the solver that is to run."""
     if isinstance(solver, Iterative):
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
-    kept = dataclasses.replace(signature, step=keeping(signature.step))
+    kept = dataclasses.replace(signature, step=keeping(signature.step), kept=True)
     carry, (ys, states) = _directly(solver, kept, options)
     prefix = _finite_prefix(states, signature.length, reverse=options.reverse)
     result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
@@ -163,8 +164,6 @@ def _iteratively(
         return Plan(setup.solver, deer(), options.criterion, setup.repair, budget, options.history, images)
 
     def run(recurrence: Recurrence, setup: Setup, loop: Loop) -> LoopState:
-        if problem.has_own_pullback:
-            recurrence = dataclasses.replace(recurrence, advance=constant(problem.recurrence.advance))
         if isinstance(first, Blocks):
             outcome = _in_blocks(first, recurrence, setup, plan, loop, hopeful=not options.adjoint.needs_budget)
         else:
@@ -172,9 +171,14 @@ def _iteratively(
         return fall_back(outcome, recurrence) if isinstance(solver, Guarded) else outcome
 
     setup = Setup(method, options.guess.states(problem), options.guess.repair(problem), options.batch)
-    outcome = options.adjoint.apply(problem.differentiated, setup, run)
-    states = _void_after(outcome.states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
-    carry, ys = problem.typed(problem.carry(states), problem.outputs(states))
+    if problem.has_own_pullback:
+        outcome = Implicit().find(problem.recurrence, setup, run)
+        states, ys = replayed(problem, jax.lax.stop_gradient(outcome.states))
+    else:
+        outcome = options.adjoint.apply(problem.recurrence, setup, run)
+        states, ys = outcome.states, None
+    states = _void_after(states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
+    carry, ys = problem.typed(problem.carry(states), problem.outputs(states) if ys is None else ys)
     return Solution(
         states=keep(problem, states),
         carry=carry,

@@ -13,8 +13,9 @@ from ._adjoint import attach
 from ._axes import batch_first
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
-from ._problem import ScanProblem, dependent_leaves
-from ._signature import Signature
+from ._problem import ScanProblem
+from ._pullback_rules import only_step_by_step
+from ._signature import Signature, dependent_leaves
 from ._types import Tree
 from .lanes import (
     Layout,
@@ -65,8 +66,9 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *,
     """
     problem = ScanProblem.of(signature, reverse=reverse)
     layout = _layout(signature, solver, problem.step.closed, batch, reverse=reverse)
+    plain = only_step_by_step(problem.step, problem.layout, kept=signature.kept)
     problem = problem.stepping(problem.step.with_values())
-    return _evaluate(_Call(problem, signature.init, signature.xs), layout)
+    return _evaluate(_Call(problem, signature.init, signature.xs, plain), layout)
 
 
 def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
@@ -104,12 +106,14 @@ def keeping(step: Callable[[Tree, Tree], tuple[Tree, Tree]]) -> Callable[[Tree, 
 class _Call(eqx.Module):
     """A problem together with the carry and inputs that it was made from.
 
-    The problem has them raveled and in the order of computation, which the run itself has no need of.
+    The problem has them raveled and in the order of computation, which the run itself has no need of. ``plain`` says
+    whether the derivative has to be that of the plain loop.
     """
 
     problem: ScanProblem
     init: Tree
     xs: Tree
+    plain: bool = eqx.field(static=True)
 
 
 @eqx.filter_custom_jvp
@@ -135,11 +139,10 @@ def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
 def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs.
 
-    Where that does not pay, or the step has no forward mode, the tangent of the plain loop as JAX has it.
+    Where that does not pay or cannot be, the tangent of the plain loop as JAX has it.
     """
     call, layout = primals
-    unwanted = layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch)
-    if unwanted or call.problem.has_own_pullback:
+    if call.plain or (layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
         return eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
     problem = call.problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)

@@ -19,7 +19,7 @@ from ._carry import CarryLayout
 from ._dtypes import weak_as
 from ._hoist import Hoisted, hoist
 from ._pullback_rules import has_own_pullback, without_own_pullbacks
-from ._signature import Signature
+from ._signature import Signature, refuse_dependent_leaves
 from ._types import State, Trajectory, Tree
 
 PORTION = 64
@@ -159,7 +159,7 @@ class ScanProblem(eqx.Module):
             )
         xs = _flip(signature.xs) if reverse else signature.xs
         x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
-        _check_discrete(signature, x)
+        refuse_dependent_leaves(signature, x)
         step = hoist(signature.step, jax.eval_shape(lambda: signature.init), x)
         initial, discrete = layout.split(signature.init)
         solved = without_own_pullbacks(step, jax.eval_shape(lambda: signature.init), x)
@@ -171,11 +171,6 @@ class ScanProblem(eqx.Module):
     def has_own_pullback(self) -> bool:
         """Whether the step has a derivative of the user's own that only reverse mode can take."""
         return has_own_pullback(self.step.closed)
-
-    @property
-    def differentiated(self) -> Recurrence:
-        """The recurrence whose derivative the answer has: its step is the user's own, with all its rules."""
-        return dataclasses.replace(self.recurrence, advance=FlatStep(self.step, self.layout))
 
     def stepping(self, step: Hoisted) -> "ScanProblem":
         """The same problem with the step written otherwise.
@@ -190,18 +185,27 @@ class ScanProblem(eqx.Module):
         """The discrete leaves before every step, with leading axis T in the user's direction of time."""
         return self.outward(self.recurrence.inputs[1])
 
-    def outputs(self, states: Trajectory) -> Tree:
-        """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry."""
-        xs, discrete = self.recurrence.inputs
-        carries = jax.vmap(self.layout.join)(self.recurrence.previous(states), discrete)
-        after, ys = in_portions(self.step)(carries, xs)
+    def outputs(self, states: Trajectory, computed: Tree = None) -> Tree:
+        """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry.
+
+        Args:
+            states: flat states ``[T D]``.
+            computed: what ``computed`` gave for them, where that is known.
+        """
+        ys = self.computed(states) if computed is None else computed
         known, leaves = jax.tree.leaves(self._after(states)), jax.tree.leaves(ys)
         alike = self.step.same_outputs()
-        place = len(jax.tree.leaves(after))
+        place = len(self.layout.leaves)
         leaves = [
             known[first] if (first := alike[place + index]) < place else leaf for index, leaf in enumerate(leaves)
         ]
         return self.outward(jax.tree.unflatten(jax.tree.structure(ys), leaves))
+
+    def computed(self, states: Trajectory) -> Tree:
+        """``y_t`` of every step at the given states, all of them, in the order of computation."""
+        xs, discrete = self.recurrence.inputs
+        carries = jax.vmap(self.layout.join)(self.recurrence.previous(states), discrete)
+        return in_portions(self.step)(carries, xs)[1]
 
     def carry(self, states: Trajectory) -> Tree:
         """The carry after the last step."""
@@ -260,47 +264,3 @@ def _run_discrete(
 
     final, before = jax.lax.scan(advance, discrete, xs, length=length)
     return before, final
-
-
-def _check_discrete(signature: Signature, x: Tree) -> None:
-    """Refuse a discrete leaf that depends on a floating one: it would change under the iterations."""
-    if guilty := dependent_leaves(signature, x):
-        raise ValueError(
-            f"step: given one whose discrete carry leaf {guilty} depends on floating leaves, expected discrete leaves "
-            "that evolve on their own. Return it among the outputs y instead, or use solver=Sequential()."
-        )
-
-
-def dependent_leaves(signature: Signature, x: Tree) -> str:
-    """Names of the discrete carry leaves that depend on floating ones; empty where there are none.
-
-    Mapping only the floating leaves over a batch makes JAX itself trace the dependence: an output that may not be
-    batched is one that no floating leaf reaches.
-
-    Args:
-        signature: the call.
-        x: shapes of the inputs of a step.
-    """
-    layout = signature.layout
-    names = [leaf.path for leaf in layout.leaves if not leaf.continuous]
-    if not names:
-        return ""
-
-    def depends(index: int | None) -> bool:
-        def after(states: State, discrete: tuple[Array, ...], x: Tree) -> Any:
-            leaves = layout.split(signature.step(layout.join(states, discrete), x)[0])[1]
-            return leaves if index is None else leaves[index]
-
-        discrete = jax.eval_shape(layout.split, signature.init)[1]
-        batch = jax.ShapeDtypeStruct((2, layout.size), layout.dtype)
-        try:
-            jax.eval_shape(jax.vmap(after, in_axes=(0, None, None), out_axes=None), batch, discrete, x)
-        except ValueError as error:
-            if "out_axes" not in str(error):
-                raise
-            return True
-        return False
-
-    if not depends(None):
-        return ""
-    return ", ".join(f"init{name}" for index, name in enumerate(names) if depends(index))

@@ -83,26 +83,7 @@ class Pullback:
         """
         floor = jnp.full_like(self._zero, jnp.max(jnp.abs(cotangent)))
         rows = (*self._rows, cotangent)
-        return self._arranged(*tally_blocks(self._step, self._zero, rows, self._layout, floor))
-
-    def one_by_one(self, cotangent: Trajectory) -> tuple[Trajectory, Recurrence]:
-        """The same, one step after the other and open to reverse mode.
-
-        Args:
-            cotangent: c, of the states ``[T D]``.
-        """
-
-        def one(state: tuple[State, Tree], row: Row) -> tuple[tuple[State, Tree], tuple[State, Tree]]:
-            leaving, out, weights = self._step.tally(state[0], row)
-            return (leaving, jax.tree.map(jnp.add, state[1], weights)), out
-
-        start = self._zero, jax.tree.map(jnp.zeros_like, self._step.moving)
-        (initial, weights), out = jax.lax.scan(one, start, (*self._rows, cotangent), reverse=True)
-        return self._arranged(initial, out, weights)
-
-    def _arranged(self, initial: State, out: tuple[State, Tree], weights: Tree) -> tuple[Trajectory, Recurrence]:
-        """What was found in the form of the recurrence's moving parts."""
-        y, inputs = out
+        initial, (y, inputs), weights = tally_blocks(self._step, self._zero, rows, self._layout, floor)
         left = eqx.tree_at(
             lambda problem: (problem.advance, problem.initial, problem.inputs),
             self._tangent,

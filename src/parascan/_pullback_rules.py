@@ -9,6 +9,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
 
 RULE = "custom_vjp_call"
@@ -18,6 +19,29 @@ RULE = "custom_vjp_call"
 def has_own_pullback(closed: ClosedJaxpr) -> bool:
     """Whether a program, or a program in it, has a pullback of the user's own."""
     return _has_rule(closed.jaxpr)
+
+
+def only_step_by_step(step: Hoisted, layout: CarryLayout, *, kept: bool) -> bool:
+    """Whether a step's derivative has to be taken as JAX takes it, through the plain loop.
+
+    That is so for a pullback of the user's own, and where a floating carry leaf reaches no output and no other leaf:
+    JAX leaves such a leaf out of the derivative of what is asked for, and with it what is NaN there; in one system with
+    all others it would make them NaN.
+
+    Args:
+        step: the step, ``(carry, x) -> (carry, y)``.
+        layout: of its carry.
+        kept: whether the last of its outputs are the new carry once more.
+    """
+    if has_own_pullback(step.closed):
+        return True
+    count = len(layout.leaves)
+    try:
+        unread = step.unread(count, ignored=count if kept else 0)
+    except Exception:
+        # What the analysis does not understand is read.
+        return False
+    return any(layout.leaves[index].continuous for index in unread)
 
 
 def without_own_pullbacks(step: Hoisted, *example: Any) -> Hoisted:

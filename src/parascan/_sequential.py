@@ -15,6 +15,7 @@ from ._axes import batch_first
 from ._forgetting import keeping
 from ._hoist import hoist
 from ._problem import ScanProblem
+from ._pullback_rules import only_step_by_step
 from ._signature import Signature
 from ._types import Tree
 
@@ -43,8 +44,7 @@ def evaluate_sequentially(signature: Signature, batch: int, *, reverse: bool, un
         ValueError: a discrete carry leaf depends on a floating one, or there is no floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
-    if problem.has_own_pullback:
-        # It has no forward mode, which a derivative of every order is built on: JAX's own way through the loop.
+    if only_step_by_step(problem.step, problem.layout, kept=signature.kept):
         return jax.lax.scan(
             signature.step, signature.init, signature.xs, signature.length, reverse=reverse, unroll=unroll
         )
