@@ -59,9 +59,13 @@ class Implicit(AbstractAdjoint):
 
     def apply(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
         """Iterate on constants, then attach the derivative."""
-        outcome = run(_constant(problem), _constant(setup), _while)
+        outcome = self.find(problem, setup, run)
         states = attach(problem, jax.lax.stop_gradient(outcome.states), setup.batch)
         return eqx.tree_at(lambda state: state.states, outcome, states)
+
+    def find(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
+        """The same without a derivative."""
+        return run(_constant(problem), _constant(setup), _while)
 
 
 class Unrolled(AbstractAdjoint):

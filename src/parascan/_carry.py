@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ._dtypes import widest
 from ._types import State, Tree
 
 
@@ -59,7 +60,7 @@ class CarryLayout(eqx.Module):
     @property
     def dtype(self) -> Any:
         """Dtype of the flat state: the widest real dtype among the floating leaves."""
-        return jnp.result_type(*(jnp.finfo(leaf.dtype).dtype for leaf in self.leaves if leaf.continuous))
+        return widest(jnp.finfo(leaf.dtype).dtype for leaf in self.leaves if leaf.continuous)
 
     def split(self, carry: Tree) -> tuple[State, tuple[Array, ...]]:
         """Flat state and discrete leaves of a carry."""

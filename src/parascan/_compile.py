@@ -39,7 +39,7 @@ class ProgramCache:
 
     def __call__(self, step: Any, *args: Any) -> Any:
         """The function's value, traced and compiled at most once for each kind of argument."""
-        args = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, args)
+        args = jax.tree.map(_plain, args)
         step = as_tree(step)
         arrays, rest = eqx.partition(step, lambda leaf: isinstance(leaf, jax.Array))
         kind = _context(), _kind((arrays, *args))
@@ -109,6 +109,13 @@ def compiled(traced: Hoisted) -> Evaluate:
         return program.assembled(run(traced.closed_over, eqx.filter(args, eqx.is_array)))
 
     return call
+
+
+def _plain(leaf: Any) -> Any:
+    """An argument's leaf: arrays of numpy as arrays of JAX, its integers as what they stand for."""
+    if isinstance(leaf, np.integer | np.bool_):
+        return leaf.item()
+    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _kind(tree: Tree) -> Hashable:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -15,13 +16,14 @@ from ._memory import require_memory, require_room
 from ._options import Options, unrolls
 from ._precision import units_of_rounding
 from ._problem import Recurrence, ScanProblem
+from ._replay import replayed
 from ._results import Result
 from ._sequential import evaluate_sequentially
 from ._signature import Signature, resolve
 from ._solution import Solution, Stats
 from ._types import StepFunction, Tree
 from .diagnostics.certify import Requirements, certificate_of
-from .lanes import Way, no_blocks
+from .lanes import Way, no_blocks, varies_over_mesh
 from .planning import updates_within
 from .solvers import AbstractDirectSolver, AbstractIterativeSolver, Blocks, Forgetting, Guarded, Sequential, deer
 
@@ -54,7 +56,7 @@ def _solve(solver: Direct | Iterative, signature: Signature, options: Options) -
     """The solution by the solver that is to run."""
     if isinstance(solver, Iterative):
         return _iteratively(solver, signature, options, keep=ScanProblem.carries)
-    kept = dataclasses.replace(signature, step=keeping(signature.step))
+    kept = dataclasses.replace(signature, step=keeping(signature.step), kept=True)
     carry, (ys, states), way = _directly(solver, kept, options)
     prefix = _finite_prefix(states, signature.length, reverse=options.reverse)
     result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
@@ -96,6 +98,15 @@ def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
     return Sequential()
 
 
+def _refuse_varying(problem: ScanProblem, solver: Iterative) -> None:
+    """Refuse arrays whose types say that they differ from device to device: loops over whole trajectories mix them."""
+    if any(varies_over_mesh(jax.typeof(leaf)) for leaf in jax.tree.leaves((problem, solver)) if eqx.is_array(leaf)):
+        raise ValueError(
+            f"solver: given {type(solver).__name__} for arrays that vary over the axes of a jax.shard_map with its "
+            "checks, expected jax.shard_map(..., check_vma=False), or solver=None."
+        )
+
+
 def _directly(
     solver: AbstractDirectSolver | Forgetting, signature: Signature, options: Options
 ) -> tuple[Tree, Tree, Way]:
@@ -117,8 +128,7 @@ def _direct_stats(signature: Signature, finite_prefix: jax.Array, way: Way) -> S
     dtype = signature.layout.dtype if signature.layout.size else jnp.result_type(float)
     none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
     length = jnp.asarray(signature.length, jnp.int32)
-    unknown = jnp.full_like(zero, jnp.nan)
-    reached = none, zero, zero, unknown, length, finite_prefix, none, finite_prefix, none
+    reached = none, zero, zero, zero, length, finite_prefix, none, finite_prefix, none
     return Stats(*reached, way.fell_back, way.chunks, way.warm_up)
 
 
@@ -150,7 +160,13 @@ def _iteratively(
 ) -> Solution:
     """Solve for the whole trajectory."""
     problem = ScanProblem.of(signature, reverse=options.reverse)
+    _refuse_varying(problem, solver)
     first = solver.first if isinstance(solver, Guarded) else solver
+    if options.adjoint.needs_budget and problem.has_own_pullback:
+        raise ValueError(
+            "adjoint: given Unrolled() for a step with a jax.custom_vjp, of which no iteration can be differentiated, "
+            "expected Implicit()."
+        )
     if options.memory_limit is not None:
         require_memory(problem.recurrence, first, int(options.memory_limit))
     method, block = (first.outer, first.length) if isinstance(first, Blocks) else (first, 1)
@@ -172,12 +188,18 @@ def _iteratively(
         return fall_back(outcome, recurrence) if isinstance(solver, Guarded) else outcome
 
     setup = Setup(method, options.guess.states(problem), options.guess.repair(problem), options.batch)
-    outcome = options.adjoint.apply(problem.recurrence, setup, run)
-    states = _void_after(outcome.states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
+    if problem.has_own_pullback:
+        outcome = Implicit().find(problem.recurrence, setup, run)
+        states, ys = replayed(problem, jax.lax.stop_gradient(outcome.states))
+    else:
+        outcome = options.adjoint.apply(problem.recurrence, setup, run)
+        states, ys = outcome.states, None
+    states = _void_after(states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
+    carry, ys = problem.typed(problem.carry(states), problem.outputs(states) if ys is None else ys)
     return Solution(
         states=keep(problem, states),
-        carry=problem.carry(states),
-        ys=problem.outputs(states),
+        carry=carry,
+        ys=ys,
         result=outcome.result,
         stats=outcome.stats,
         history=outcome.history,

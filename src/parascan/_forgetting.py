@@ -14,7 +14,8 @@ from ._axes import batch_first
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
-from ._signature import Signature
+from ._pullback_rules import only_step_by_step
+from ._signature import Signature, dependent_leaves
 from ._types import Tree
 from ._unknown import unknown_is
 from .lanes import (
@@ -60,7 +61,10 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
     layout = _layout(signature, solver, closed, batch, reverse=False)
     if layout.grid(1) is None and layout.grid(batch) is None:
         return "it is short, or its length has no fitting divisor"
-    if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(signature.init, signature.xs)):
+    if guilty := dependent_leaves(signature, x):
+        return f"its discrete carry leaf {guilty} depends on floating leaves"
+    arrays = signature.init, signature.xs, closed.consts
+    if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(*arrays)):
         return reason
     return None if runs_over_lanes(closed) else "it holds an operation that cannot be run for several blocks at once"
 
@@ -76,13 +80,12 @@ def evaluate_forgetting(
         batch: sequences that are known to run at once.
         reverse: direction of time.
 
-    Raises:
-        ValueError: a discrete carry leaf depends on a floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
     layout = _layout(signature, solver, problem.step.closed, batch, reverse=reverse)
+    plain = only_step_by_step(problem.step, problem.layout, kept=signature.kept)
     problem = problem.stepping(problem.step.with_values())
-    return _evaluate(_Call(problem, signature.init, signature.xs), layout)
+    return _evaluate(_Call(problem, signature.init, signature.xs, plain), layout)
 
 
 def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
@@ -120,12 +123,14 @@ def keeping(step: Callable[[Tree, Tree], tuple[Tree, Tree]]) -> Callable[[Tree, 
 class _Call(eqx.Module):
     """A problem together with the carry and inputs that it was made from.
 
-    The problem has them raveled and in the order of computation, which the run itself has no need of.
+    The problem has them raveled and in the order of computation, which the run itself has no need of. ``plain`` says
+    whether the derivative has to be that of the plain loop.
     """
 
     problem: ScanProblem
     init: Tree
     xs: Tree
+    plain: bool = eqx.field(static=True)
 
 
 @eqx.filter_custom_jvp
@@ -135,7 +140,7 @@ def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree, Way]:
     floating = problem.layout.part(call.init)[0]
     inputs = (call.xs, problem.discrete())
     floating, ys, way = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
-    return batch_first((problem.layout.whole(floating, problem.final_discrete), ys, way))
+    return *batch_first(problem.typed(problem.layout.whole(floating, problem.final_discrete), ys)), way
 
 
 def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
@@ -151,10 +156,10 @@ def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
 def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs.
 
-    Where that does not pay, the tangent of the plain loop as JAX has it.
+    Where that does not pay or cannot be, the tangent of the plain loop as JAX has it.
     """
     call, layout = primals
-    if layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch):
+    if call.plain or (layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
         answer, moved = eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
         return (*answer, no_blocks()), (*moved, STILL)
     problem = call.problem

@@ -33,7 +33,7 @@ def fall_back(outcome: LoopState, recurrence: Recurrence) -> LoopState:
         outcome.stats,
         residual_norm=zero,
         merit=zero,
-        error_estimate=jnp.full_like(zero, jnp.nan),
+        error_estimate=zero,
         exact_prefix=prefix,
         finite_prefix=prefix,
         settled_prefix=prefix,

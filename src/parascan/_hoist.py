@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
+from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array
 
 from ._types import Tree
@@ -71,6 +72,23 @@ class Hoisted(eqx.Module):
         leaves = [each for each, value in zip(arrays, known, strict=True) if value is None]
         program = self.program
         return Hoisted(leaves, Program(program.jaxpr, program.outputs, program.constants, known))
+
+    def unread(self, carried: int, ignored: int) -> list[int]:
+        """Of the first arguments, which come back as the first results, those that reach no other result in the end.
+
+        Args:
+            carried: how many leaves these are.
+            ignored: how many of the last results do not count.
+        """
+        jaxpr = self.program.jaxpr
+        results = len(jaxpr.outvars)
+        wanted = [carried <= index < results - ignored for index in range(results)]
+        while True:
+            _, used = dce_jaxpr(jaxpr, wanted)
+            read = [old or new for old, new in zip(wanted[:carried], used[:carried], strict=True)]
+            if read == wanted[:carried]:
+                return [index for index, each in enumerate(read) if not each]
+            wanted[:carried] = read
 
     def same_outputs(self) -> list[int]:
         """For each output array, the index of the first one that is the very same value."""

@@ -159,10 +159,10 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
     best = improved | (state.stats.iterations == 0)
     following, repairs = _follow(problem, plan, state, view, proposal, running)
     stats = Stats(
-        iterations=state.stats.iterations + running,
+        iterations=state.stats.iterations + running.astype(jnp.int32),
         residual_norm=jnp.max(view.largest(view.residual), initial=0.0),
         merit=merit,
-        error_estimate=jnp.max(proposal.correction, initial=0.0),
+        error_estimate=jnp.max(proposal.correction, initial=0.0) if plan.criterion.corrected else -jnp.ones_like(merit),
         exact_prefix=view.exact_prefix,
         finite_prefix=view.finite_prefix,
         repairs=state.stats.repairs + repairs,

@@ -7,6 +7,7 @@ from jax.sharding import Mesh
 
 from ._adjoint import AbstractAdjoint, Implicit
 from ._criterion import AbstractCriterion, StateError
+from ._signature import as_integer
 from .guesses import AbstractGuess, RepeatInitial, as_guess
 from .planning import Plan
 from .solvers import (
@@ -66,6 +67,7 @@ def resolve_options(
     certify: bool | float = False,
 ) -> Options:
     """Checked options with every default in place."""
+    length, max_iterations, unroll, memory_limit = map(as_integer, (length, max_iterations, unroll, memory_limit))
     made_for, by_default = None, solver is None
     if isinstance(solver, Plan):
         made_for = (solver.length, solver.size, solver.dtype)

@@ -16,9 +16,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ._carry import CarryLayout
+from ._dtypes import weak_as
 from ._hoist import Hoisted, hoist
 from ._platform import platform_of
-from ._signature import Signature
+from ._pullback_rules import has_own_pullback, without_own_pullbacks
+from ._signature import Signature, refuse_dependent_leaves
 from ._types import State, Trajectory, Tree
 
 PORTION = 64
@@ -158,12 +160,18 @@ class ScanProblem(eqx.Module):
             )
         xs = _flip(signature.xs) if reverse else signature.xs
         x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
-        _check_discrete(signature, x)
+        refuse_dependent_leaves(signature, x)
         step = hoist(signature.step, jax.eval_shape(lambda: signature.init), x)
         initial, discrete = layout.split(signature.init)
-        before, final = _run_discrete(step, layout, initial, discrete, xs, signature.length)
-        recurrence = Recurrence(FlatStep(step, layout), initial, (xs, before), signature.length)
+        solved = without_own_pullbacks(step, jax.eval_shape(lambda: signature.init), x)
+        before, final = _run_discrete(solved, layout, initial, discrete, xs, signature.length)
+        recurrence = Recurrence(FlatStep(solved, layout), initial, (xs, before), signature.length)
         return cls(recurrence, step, layout, final, reverse)
+
+    @property
+    def has_own_pullback(self) -> bool:
+        """Whether the step has a derivative of the user's own that only reverse mode can take."""
+        return has_own_pullback(self.step.closed)
 
     def stepping(self, step: Hoisted) -> "ScanProblem":
         """The same problem with the step written otherwise.
@@ -178,18 +186,27 @@ class ScanProblem(eqx.Module):
         """The discrete leaves before every step, with leading axis T in the user's direction of time."""
         return self.outward(self.recurrence.inputs[1])
 
-    def outputs(self, states: Trajectory) -> Tree:
-        """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry."""
-        xs, discrete = self.recurrence.inputs
-        carries = jax.vmap(self.layout.join)(self.recurrence.previous(states), discrete)
-        after, ys = in_portions(self.step)(carries, xs)
+    def outputs(self, states: Trajectory, computed: Tree = None) -> Tree:
+        """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry.
+
+        Args:
+            states: flat states ``[T D]``.
+            computed: what ``computed`` gave for them, where that is known.
+        """
+        ys = self.computed(states) if computed is None else computed
         known, leaves = jax.tree.leaves(self._after(states)), jax.tree.leaves(ys)
         alike = self.step.same_outputs()
-        place = len(jax.tree.leaves(after))
+        place = len(self.layout.leaves)
         leaves = [
             known[first] if (first := alike[place + index]) < place else leaf for index, leaf in enumerate(leaves)
         ]
         return self.outward(jax.tree.unflatten(jax.tree.structure(ys), leaves))
+
+    def computed(self, states: Trajectory) -> Tree:
+        """``y_t`` of every step at the given states, all of them, in the order of computation."""
+        xs, discrete = self.recurrence.inputs
+        carries = jax.vmap(self.layout.join)(self.recurrence.previous(states), discrete)
+        return in_portions(self.step)(carries, xs)[1]
 
     def carry(self, states: Trajectory) -> Tree:
         """The carry after the last step."""
@@ -197,7 +214,17 @@ class ScanProblem(eqx.Module):
 
     def carries(self, states: Trajectory) -> Tree:
         """The carry after every step, with leading axis T."""
-        return self.outward(self._after(states))
+        return self.typed(self.outward(self._after(states)), None)[0]
+
+    def typed(self, carry: Tree, ys: Tree) -> tuple[Tree, Tree]:
+        """Carry and outputs, weakly typed where the step's are.
+
+        Args:
+            carry: of any leading axes.
+            ys: outputs, or None.
+        """
+        kinds = self.step.closed.out_avals[: len(jax.tree.leaves((carry, ys)))]
+        return weak_as((carry, ys), kinds)
 
     def _after(self, states: Trajectory) -> Tree:
         """The carry after every step, in the order of computation."""
@@ -238,37 +265,3 @@ def _run_discrete(
 
     final, before = jax.lax.scan(advance, discrete, xs, length=length)
     return before, final
-
-
-def _check_discrete(signature: Signature, x: Tree) -> None:
-    """Refuse a discrete leaf that depends on a floating one: it would change under the iterations.
-
-    Mapping only the floating leaves over a batch makes JAX itself trace the dependence: an output that may not be
-    batched is one that no floating leaf reaches.
-    """
-    layout = signature.layout
-    names = [leaf.path for leaf in layout.leaves if not leaf.continuous]
-    if not names:
-        return
-
-    def depends(index: int | None) -> bool:
-        def after(states: State, discrete: tuple[Array, ...], x: Tree) -> Any:
-            leaves = layout.split(signature.step(layout.join(states, discrete), x)[0])[1]
-            return leaves if index is None else leaves[index]
-
-        discrete = jax.eval_shape(layout.split, signature.init)[1]
-        batch = jax.ShapeDtypeStruct((2, layout.size), layout.dtype)
-        try:
-            jax.eval_shape(jax.vmap(after, in_axes=(0, None, None), out_axes=None), batch, discrete, x)
-        except ValueError as error:
-            if "out_axes" not in str(error):
-                raise
-            return True
-        return False
-
-    if depends(None):
-        guilty = ", ".join(f"init{name}" for index, name in enumerate(names) if depends(index))
-        raise ValueError(
-            f"step: given one whose discrete carry leaf {guilty} depends on floating leaves, expected discrete leaves "
-            "that evolve on their own. Return it among the outputs y instead, or use solver=Sequential()."
-        )

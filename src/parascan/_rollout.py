@@ -10,7 +10,7 @@ from ._adjoint import AbstractAdjoint
 from ._compile import ProgramCache
 from ._criterion import AbstractCriterion
 from ._devices import placed
-from ._evaluate import evaluate_rollout, evaluate_scan
+from ._evaluate import Iterative, evaluate_rollout, evaluate_scan
 from ._failure import explain_failure
 from ._options import mesh_of, resolve_options
 from ._platform import running_on
@@ -21,7 +21,7 @@ from ._success import successful_or_raise
 from ._types import StepFunction, Tree
 from .lanes import batch_size
 from .planning import Plan
-from .solvers import AbstractSolver, Sequential
+from .solvers import AbstractSolver
 
 
 class RolloutError(RuntimeError):
@@ -117,7 +117,7 @@ def scan(
         batch_size((init, xs)),
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
-    if not isinstance(options.solver, Sequential):
+    if isinstance(options.solver, Iterative):
         refuse_nan(init)
     with running_on(f, init, xs, mesh=mesh_of(options)) as platform:
         carry, ys, outcome = _scan_programs(f, init, xs, options._replace(platform=platform))
@@ -214,7 +214,8 @@ def rollout(
         certify,
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
-    refuse_nan(init)
+    if isinstance(options.solver, Iterative):
+        refuse_nan(init)
     with running_on(step, init, xs, mesh=mesh_of(options)) as platform:
         solution = _rollout_programs(step, init, xs, options._replace(platform=platform))
     return _raise_unless_successful(solution, solution) if throw else solution

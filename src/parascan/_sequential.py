@@ -15,6 +15,7 @@ from ._axes import batch_first
 from ._forgetting import keeping
 from ._hoist import hoist
 from ._problem import ScanProblem
+from ._pullback_rules import only_step_by_step
 from ._signature import Signature
 from ._types import Tree
 
@@ -43,6 +44,10 @@ def evaluate_sequentially(signature: Signature, batch: int, *, reverse: bool, un
         ValueError: a discrete carry leaf depends on a floating one, or there is no floating one.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
+    if only_step_by_step(problem.step, problem.layout, kept=signature.kept):
+        return jax.lax.scan(
+            signature.step, signature.init, signature.xs, signature.length, reverse=reverse, unroll=unroll
+        )
     return _evaluate(_Call(problem, signature.init, signature.xs, signature.length, unroll, batch))
 
 

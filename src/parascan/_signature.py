@@ -1,5 +1,6 @@
 """What a user's step and arguments mean: their form, their length, and every refusal that needs no compilation."""
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -8,19 +9,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array
 
 from ._carry import CarryLayout
-from ._types import StepFunction, Tree
+from ._types import State, StepFunction, Tree
 
 
 class Signature(eqx.Module):
-    """A checked call: the step as ``(carry, x) -> (carry, y)``, the carry promoted as ``jax.lax.scan`` does."""
+    """A checked call: the step as ``(carry, x) -> (carry, y)``, the carry promoted as ``jax.lax.scan`` does.
+
+    Attributes:
+        kept: whether the step puts out its new carry after its own outputs.
+    """
 
     step: Callable[[Tree, Tree], tuple[Tree, Tree]]
     init: Tree
     xs: Tree
     length: int = eqx.field(static=True)
     layout: CarryLayout = eqx.field(static=True)
+    kept: bool = eqx.field(static=True, default=False)
 
 
 def describe(tree: Tree) -> str:
@@ -40,11 +47,36 @@ def as_arrays(name: str, tree: Tree) -> Tree:
     try:
         return jax.tree.unflatten(treedef, [jnp.asarray(leaf) for leaf in leaves])
     except (TypeError, ValueError) as error:
-        paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+        paths = [each for each in jax.tree_util.tree_flatten_with_path(tree)[0] if not _is_numeric(each[1])]
         kinds = ", ".join(f"{name}{jax.tree_util.keystr(path)} is a {type(leaf).__name__}" for path, leaf in paths)
         raise TypeError(
-            f"{name}: given leaves that are not all arrays ({kinds}), expected arrays or numbers."
+            f"{name}: given leaves that are not all arrays ({kinds}), expected arrays or numbers. Of a tree with other "
+            f"leaves, such as an equinox module, pass the arrays: arrays, rest = eqx.partition({name}, eqx.is_array), "
+            "and put the tree together in the step with eqx.combine(arrays, rest)."
         ) from error
+
+
+def _is_numeric(leaf: Any) -> bool:
+    """Whether a leaf is an array or stands for one."""
+    try:
+        jnp.asarray(leaf)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def as_integer(value: Any) -> Any:
+    """Whatever stands for an integer (a number of numpy, an array without axes) as one; all else as it is.
+
+    Args:
+        value: anything.
+    """
+    if isinstance(value, bool):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
 
 
 def refuse_nan(init: Tree) -> None:
@@ -59,7 +91,10 @@ def refuse_nan(init: Tree) -> None:
         bad = np.isnan(np.asarray(leaf))
         if bad.any():
             where = f"init{jax.tree_util.keystr(path)}"
-            raise ValueError(f"{where}: given NaN in {bad.sum()} of {bad.size} entries, expected numbers.")
+            raise ValueError(
+                f"{where}: given NaN in {bad.sum()} of {bad.size} entries, expected numbers: a method that iterates "
+                "has nothing to compare NaN with. solver=None and Sequential() take it as jax.lax.scan does."
+            )
 
 
 def resolve_length(xs: Tree, length: int | None) -> int:
@@ -185,3 +220,55 @@ def _check_unchanged(before: Tree, after: Tree) -> None:
                 f"step: given one that turns {name} of dtype {old.dtype} into {new.dtype}, expected the same dtype. "
                 f"Convert {name} or what the step returns."
             )
+
+
+def refuse_dependent_leaves(signature: Signature, x: Tree) -> None:
+    """Refuse a discrete leaf that depends on a floating one: it would change under the iterations.
+
+    Args:
+        signature: the call.
+        x: shapes of the inputs of a step.
+
+    Raises:
+        ValueError: there is one, with its name.
+    """
+    if guilty := dependent_leaves(signature, x):
+        raise ValueError(
+            f"step: given one whose discrete carry leaf {guilty} depends on floating leaves, expected discrete leaves "
+            "that evolve on their own. Return it among the outputs y instead, or use solver=Sequential()."
+        )
+
+
+def dependent_leaves(signature: Signature, x: Tree) -> str:
+    """Names of the discrete carry leaves that depend on floating ones; empty where there are none.
+
+    Mapping only the floating leaves over a batch makes JAX itself trace the dependence: an output that may not be
+    batched is one that no floating leaf reaches.
+
+    Args:
+        signature: the call.
+        x: shapes of the inputs of a step.
+    """
+    layout = signature.layout
+    names = [leaf.path for leaf in layout.leaves if not leaf.continuous]
+    if not names:
+        return ""
+
+    def depends(index: int | None) -> bool:
+        def after(states: State, discrete: tuple[Array, ...], x: Tree) -> Any:
+            leaves = layout.split(signature.step(layout.join(states, discrete), x)[0])[1]
+            return leaves if index is None else leaves[index]
+
+        discrete = jax.eval_shape(layout.split, signature.init)[1]
+        batch = jax.ShapeDtypeStruct((2, layout.size), layout.dtype)
+        try:
+            jax.eval_shape(jax.vmap(after, in_axes=(0, None, None), out_axes=None), batch, discrete, x)
+        except ValueError as error:
+            if "out_axes" not in str(error):
+                raise
+            return True
+        return False
+
+    if not depends(None):
+        return ""
+    return ", ".join(f"init{name}" for index, name in enumerate(names) if depends(index))

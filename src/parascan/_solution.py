@@ -32,8 +32,8 @@ class Stats(eqx.Module):
             late, are larger by one. Zero for sequential evaluation.
         residual_norm: largest ``|r_t|`` over steps and entries at the returned iterate, in units of the state.
         merit: ``||r||^2 / (2 T)`` at the returned iterate.
-        error_estimate: largest estimated error of a state entry, the size of the next Newton correction; NaN when
-            the criterion asked for none.
+        error_estimate: largest estimated error of a state entry, the size of the next Newton correction; zero
+            for sequential evaluation, -1 when the criterion asked for none.
         exact_prefix: number of leading steps whose residual is exactly zero.
         finite_prefix: number of leading steps whose image under the step is finite; T on success.
         repairs: states put back to the guess because they, or their image, were not finite, summed over iterations.

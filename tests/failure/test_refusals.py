@@ -21,9 +21,13 @@ WRONG = {
     "step wrong shape": ({"step": lambda s, x: s[:2]}, ValueError, ["step", "(3,)", "(2,)"]),
     "step wrong dtype": ({"step": lambda s, x: s.astype(jnp.float16)}, TypeError, ["step", "float32", "float16"]),
     "init no array": ({"init": "zero"}, TypeError, ["init", "str", "array"]),
-    "init NaN": ({"init": jnp.asarray([0.0, np.nan, 1.0])}, ValueError, ["init", "NaN", "1 of 3"]),
+    "init NaN": (
+        {"init": jnp.asarray([0.0, np.nan, 1.0]), "solver": ps.deer()},
+        ValueError,
+        ["init", "NaN", "1 of 3", "solver=None", "Sequential()"],
+    ),
     "init NaN in leaf": (
-        {"init": {"a": jnp.asarray([np.nan])}, "step": lambda s, x: s},
+        {"init": {"a": jnp.asarray([np.nan])}, "step": lambda s, x: s, "solver": ps.quasi_deer()},
         ValueError,
         ["init['a']", "NaN"],
     ),

@@ -9,13 +9,14 @@ from repository import PACKAGE, files, module_name, name, parse
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
     ("_types", "_results", "_certificate", "_sight"),
-    ("_written", "_axes"),
+    ("_written", "_axes", "_dtypes"),
     ("_hoist",),
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
+    ("_pullback_rules",),
     ("_signature", "_structure", "_precision"),
     ("_problem", "_two_stages"),
-    ("_jacobian", "_view", "_solution", "_blocks", "_pullback", "guesses"),
+    ("_jacobian", "_view", "_solution", "_blocks", "_pullback", "_replay", "guesses"),
     ("_criterion",),
     ("solvers",),
     ("_iterate", "_memory"),

@@ -7,7 +7,7 @@ from .evaluate import Layout, scan_blocks, tally_blocks
 from .kind import kind_of
 from .probe import coupling_rows, fill_rows
 from .small_steps import largest_batch
-from .suitability import copy_share, unrewarding, unsuited
+from .suitability import copy_share, unrewarding, unsuited, varies_over_mesh
 from .trial import runs_over_lanes
 from .work import costly, operations
 
@@ -35,4 +35,5 @@ __all__ = [
     "tally_blocks",
     "unrewarding",
     "unsuited",
+    "varies_over_mesh",
 ]

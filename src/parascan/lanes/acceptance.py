@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .._types import Tree
+from .._unknown import unknown_is
 from .exact import exact_leaves
 from .patterns import mixed
 
@@ -93,6 +94,9 @@ def _largest(values: Array) -> Array:
     return jnp.max(values.reshape(-1, WINDOW, *values.shape[1:]), axis=1)
 
 
+@unknown_is(
+    lambda step, exact, states, xs: jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), states)
+)
 def _spread(step: Step, exact: list[bool], states: Tree, xs: Tree) -> Tree:
     """Largest change of each entry by one step, for a unit of rounding in every entry that is rounded ``[R, P, ...]``.
 
@@ -120,7 +124,4 @@ def _spread(step: Step, exact: list[bool], states: Tree, xs: Tree) -> Tree:
 
     rows, chunks = leaves[0].shape[:2]
     indices = jnp.arange(rows * chunks).reshape(rows, chunks)
-    try:
-        return jax.vmap(jax.vmap(one))(indices, states, xs)
-    except (TypeError, NotImplementedError):
-        return jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), states)
+    return jax.vmap(jax.vmap(one))(indices, states, xs)

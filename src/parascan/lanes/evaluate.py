@@ -141,6 +141,12 @@ def _batch(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, 
 
 
 def _evaluate(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
+    """As ``_in_blocks``, with JAX's own rules for dtypes: the step is traced already, under those of its owner."""
+    with jax.numpy_dtype_promotion("standard"):
+        return _in_blocks(step, init, xs, layout=layout)
+
+
+def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
     """A batch of sequences in blocks, and the steps that are left over one after the other."""
     batch = jax.tree.leaves(init)[0].shape[0]
     grid = layout.grid(batch)

@@ -1,7 +1,7 @@
 """Which leaves of a carry a step never rounds: held, selected, moved or quantized, they keep whatever they remember.
 
 Two copies of such a leaf either agree to the bit or remember something else. Judged by the program alone, without
-running it: an operation that is not known counts as one that rounds.
+running it: an operation that is not known counts as one that rounds, and a program that cannot be followed as exact.
 """
 
 from typing import Any
@@ -12,6 +12,7 @@ from jax.extend.core import Jaxpr, Literal
 
 from .._inside import opened
 from .._types import Tree
+from .._unknown import unknown_is
 from .program import INLINED
 from .work import MOVING
 
@@ -25,6 +26,7 @@ QUANTIZING = frozenset({"ceil", "floor", "round", "sign"})
 """Operations whose results are few, whatever rounding their operands have seen."""
 
 
+@unknown_is(lambda step, carry, x: [True] * len(jax.tree.leaves(carry)))
 def exact_leaves(step: Any, carry: Tree, x: Tree) -> list[bool]:
     """For each leaf of the carry whether its value after a step comes without rounding from leaves of which this holds.
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
@@ -46,13 +44,11 @@ def unsuited(closed: ClosedJaxpr) -> str | None:
     if closed.effects:
         return "it has side effects"
     for aval in (*closed.in_avals, *closed.out_avals):
-        if getattr(aval, "vma", None) or _sharded(aval):
+        if varies_over_mesh(aval) or _sharded(aval):
             return "its arrays are spread over a mesh already"
     for eqn in equations(closed.jaxpr):
         if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
             return "its random numbers depend on the batch"
-    if any(jnp.issubdtype(aval.dtype, jax.dtypes.extended) for aval in closed.out_avals):
-        return "its outputs are keys"
     return None
 
 
@@ -125,6 +121,15 @@ def copy_share(closed: ClosedJaxpr, length: int, size: int, carried: int) -> flo
 def _dtype(atom: Any) -> Any:
     """Dtype of an operand."""
     return "" if isinstance(atom, Literal) else getattr(atom.aval, "dtype", "")
+
+
+def varies_over_mesh(aval: Any) -> bool:
+    """Whether a type says that its array differs from device to device, as in ``jax.shard_map`` with its checks.
+
+    Args:
+        aval: the type of an array; versions of JAX have it say so in two ways.
+    """
+    return bool(getattr(aval, "vma", None) or getattr(getattr(aval, "mat", None), "varying", None))
 
 
 def _sharded(aval: Any) -> bool:

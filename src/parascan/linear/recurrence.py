@@ -23,6 +23,7 @@ def linear_recurrence(
     s0: State | None = None,
     *,
     transpose: bool = False,
+    reverse: bool = False,
     backend: str = "auto",
 ) -> Trajectory:
     """All states of ``s_t = A_t s_{t-1} + b_t``, or the adjoint of the map from ``b`` to them.
@@ -35,10 +36,12 @@ def linear_recurrence(
     matrix times a power of two, so that they do not overflow where the states do not.
 
     Args:
-        A: a transition, or an array: [T D D] dense, [T D] diagonal, [T] multiples of the identity.
+        A: a transition, or an array: [T D D] dense, [T D] diagonal, [T] multiples of the identity; or [D D] or [D], the
+            same dense or diagonal matrix at every step. Where T = D a matrix is [T D] and a vector [T].
         b: offsets, row k is ``b_{k+1}``, shape [T D], floating, with the dtype of ``A``.
         s0: initial state, shape [D], same dtype; zero if None, and then ``A_1`` has no effect.
         transpose: return the adjoint instead, ``y_T = b_T`` and ``y_t = A_{t+1}^T y_{t+1} + b_t``.
+        reverse: run from the last row to the first, ``s_t = A_t s_{t+1} + b_t`` from ``s_{T+1} = s0``.
         backend: ``"auto"``, ``"sequential"``, ``"associative"`` or ``"chunked"``; ``"auto"`` is ``choose_backend``.
 
     Returns:
@@ -57,8 +60,11 @@ def linear_recurrence(
     """
     b = jnp.asarray(b)
     require_rows("b", b, "[T D]", 2)
-    transition = _as_transition(A, b.shape[1])
+    transition = _as_transition(A, *b.shape)
     _check_fit(transition, b)
+    if reverse:
+        states = linear_recurrence(_reversed(transition), b[::-1], s0, transpose=transpose, backend=backend)
+        return states[::-1]
     if backend != "auto":
         find_backend(backend, transition)
     if s0 is not None:
@@ -85,11 +91,21 @@ def _solve(system: Bidiagonal, b: Trajectory, s0: State | None, transpose: bool)
 _solve_compiled = eqx.filter_jit(_solve)
 
 
-def _as_transition(A: Any, size: int) -> AbstractTransition:
+def _reversed(transition: AbstractTransition) -> AbstractTransition:
+    """The same matrices in the order from last to first."""
+    if not jax.tree.leaves(transition.slices):
+        return transition
+    rows = jax.tree.map(lambda leaf: leaf[::-1], transition.slices)
+    return eqx.tree_at(lambda each: each.slices, transition, rows)
+
+
+def _as_transition(A: Any, length: int, size: int) -> AbstractTransition:
     """The transition that an array stands for."""
     if isinstance(A, AbstractTransition):
         return A
     array = jnp.asarray(A)
+    if length != size and array.shape in ((size,), (size, size)):
+        array = jnp.broadcast_to(array, (length, *array.shape))
     if array.ndim == 1:
         return ScalarTransition(array, size)
     if array.ndim == 2:
@@ -97,8 +113,8 @@ def _as_transition(A: Any, size: int) -> AbstractTransition:
     if array.ndim == 3:
         return DenseTransition(array)
     raise ValueError(
-        f"A: given shape {array.shape}, expected a transition, or [T D D] (dense), [T D] (diagonal) or [T] (multiples "
-        "of the identity)."
+        f"A: given shape {array.shape}, expected a transition, or [T D D] (dense), [T D] (diagonal), [T] (multiples "
+        "of the identity), or [D D] or [D] (one matrix for all steps)."
     )
 
 

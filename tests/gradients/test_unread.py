@@ -1,0 +1,90 @@
+"""Carry entries that nothing reads: what is NaN in them reaches no derivative, as in ``jax.lax.scan``."""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import parascan as ps
+
+RUNS = {
+    "default": {},
+    "chunks": {"solver": ps.Forgetting(blocks=8)},
+    "implicit": {"solver": ps.Sequential(), "adjoint": ps.Implicit()},
+}
+
+
+def logarithm(state, unread):
+    return jnp.log(jax.nn.relu(-jnp.abs(state[0]))) + unread
+
+
+def nothing(state, unread):
+    return jnp.nan * state[0]
+
+
+def chain(state, unread):
+    first, second = unread
+    return jnp.sqrt(0 * state[1]), jax.jit(jnp.log)(first - first) + second
+
+
+CASES = {
+    "logarithm": (logarithm, jnp.float32(0)),
+    "nan": (nothing, jnp.float32(0)),
+    "chain": (chain, (jnp.zeros(()),) * 2),
+}
+
+
+def gradients(run, cell, case, xs):
+    spoil, start = CASES[case]
+    arrays, static = eqx.partition(cell, eqx.is_array)
+
+    def value(arrays, init, xs):
+        cell = eqx.combine(arrays, static)
+
+        def step(carry, x):
+            state = cell(x, carry["state"])
+            return {"state": state, "unread": spoil(state, carry["unread"])}, state
+
+        return run(step, {"state": init, "unread": start}, xs)
+
+    return jax.jit(jax.grad(value, (0, 1, 2)))(arrays, jnp.ones(cell.hidden_size), xs)
+
+
+def agree(given, expected):
+    for mine, theirs in zip(jax.tree.leaves(given), jax.tree.leaves(expected), strict=True):
+        assert np.isfinite(theirs).all()
+        scale = float(jnp.max(jnp.abs(theirs)))
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", RUNS)
+def test_no_gradient_is_nan(name, case, getkey):
+    cell = eqx.nn.GRUCell(3, 16, key=getkey())
+    xs = jax.random.normal(getkey(), (512, 3))
+    value = lambda scan: lambda *args: jnp.sum(scan(*args)[1] ** 2)  # noqa: E731
+    mine = gradients(value(functools.partial(ps.scan, **RUNS[name])), cell, case, xs)
+    agree(mine, gradients(value(jax.lax.scan), cell, case, xs))
+
+
+def test_a_large_cell_by_default_and_by_rollout(getkey):
+    cell = eqx.nn.GRUCell(3, 64, key=getkey())
+    xs = jax.random.normal(getkey(), (17984, 3))
+    expected = gradients(lambda *args: jnp.mean(jax.lax.scan(*args)[1] ** 2), cell, "logarithm", xs)
+    agree(gradients(lambda *args: jnp.mean(ps.scan(*args)[1] ** 2), cell, "logarithm", xs), expected)
+    states = lambda *args: jnp.mean(ps.rollout(*args, throw=False).states["state"] ** 2)  # noqa: E731
+    agree(gradients(states, cell, "logarithm", xs), expected)
+
+
+def test_an_entry_that_only_the_end_reads_has_its_derivative(getkey):
+    xs = jax.random.normal(getkey(), (512, 16))
+
+    def total(scan, weight):
+        step = lambda c, x: ((jnp.tanh(weight * c[0] + x), c[1] + jnp.sum(c[0])), None)  # noqa: E731
+        return scan(step, (jnp.zeros(16), jnp.float32(0)), xs)[0][1]
+
+    ours = jax.grad(functools.partial(total, functools.partial(ps.scan, solver=ps.Forgetting(blocks=8))))(0.4)
+    np.testing.assert_allclose(ours, jax.grad(functools.partial(total, jax.lax.scan))(0.4), rtol=1e-4)
