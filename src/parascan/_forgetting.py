@@ -17,7 +17,9 @@ from ._problem import ScanProblem
 from ._signature import Signature
 from ._types import Tree
 from .lanes import (
+    Grid,
     Layout,
+    Patience,
     adjoint_pays,
     copy_share,
     kind_of,
@@ -27,6 +29,7 @@ from .lanes import (
     unrewarding,
     unsuited,
 )
+from .lanes.evaluate import _patience
 from .solvers import Forgetting
 
 
@@ -66,6 +69,21 @@ def evaluate_forgetting(signature: Signature, solver: Forgetting, batch: int, *,
     layout = _layout(signature, solver, problem.step.closed, batch, reverse=reverse)
     problem = problem.stepping(problem.step.with_values())
     return _evaluate(_Call(problem, signature.init, signature.xs), layout)
+
+
+def foreseen(signature: Signature, solver: Forgetting, batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
+    """How a checked call would be cut, and how long it may take to forget its start; None for one step after the other.
+
+    Args:
+        signature: the call, for which chunks can be tried.
+        solver: what is asked for.
+        batch: sequences at once.
+        reverse: direction of time.
+    """
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+    layout = _layout(signature, solver, jax.make_jaxpr(signature.step)(signature.init, x), batch, reverse=reverse)
+    grid = layout.grid(batch)
+    return None if grid is None else (grid, _patience(layout, grid))
 
 
 def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:

@@ -26,7 +26,7 @@ LAYERS = (
     ("planning",),
     ("_options", "_devices"),
     ("_evaluate", "_failure"),
-    ("_rollout",),
+    ("_rollout", "_explain"),
     ("_inflow", "_checkpoint"),
     ("_stream",),
     ("systems", "nn"),

@@ -1,9 +1,10 @@
 """Blocks of a sequence run side by side, one lane each; knows nothing of carries, solvers or derivatives."""
 
 from .batch import batch_size, merged
-from .choice import SHORTEST_BLOCK, TRIAL_SHARE, adjoint_pays, choose_lanes, lanes_at_once
+from .choice import SHORTEST_BLOCK, TRIAL_SHARE, Patience, adjoint_pays, choose_lanes, lanes_at_once
 from .engine import AbstractTally
 from .evaluate import Layout, scan_blocks, tally_blocks
+from .grid import Grid
 from .kind import kind_of
 from .probe import coupling_rows, fill_rows
 from .small_steps import largest_batch
@@ -14,7 +15,9 @@ __all__ = [
     "SHORTEST_BLOCK",
     "TRIAL_SHARE",
     "AbstractTally",
+    "Grid",
     "Layout",
+    "Patience",
     "adjoint_pays",
     "batch_size",
     "choose_lanes",
