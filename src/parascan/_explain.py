@@ -149,7 +149,7 @@ def explain(
     if isinstance(chosen, Iterative):
         return _of_iterations(signature, options, chosen)
     memory = room_bytes(signature, chosen)
-    known = {"length": signature.length, "size": signature.layout.size, "batch": options.batch}
+    known: dict[str, Any] = {"length": signature.length, "size": signature.layout.size, "batch": options.batch}
     plain = Explanation(PLAIN, _why_plain(signature, options), chosen, memory=memory, **known)
     if not isinstance(chosen, Forgetting):
         return plain
@@ -203,6 +203,7 @@ def _of_iterations(signature: Signature, options: Options, solver: Iterative) ->
     if isinstance(solver, Guarded):
         method += ", or else one step after the other,"
     why = "chosen by the plan" if options.made_for else "asked for"
-    shape = (signature.length, signature.layout.size, options.batch)
+    length, size, batch = signature.length, signature.layout.size, options.batch
     words = str(options.criterion).replace("\n", "").replace(" ", "").replace(",", ", ")
-    return Explanation(ITERATIONS, why, solver, *shape, method=method, criterion=words, budget=budget, memory=memory)
+    known = Explanation(ITERATIONS, why, solver, length, size, batch, budget=budget, memory=memory)
+    return dataclasses.replace(known, method=method, criterion=words)
