@@ -98,6 +98,14 @@ def test_iterations_with_their_budget_criterion_and_memory():
     assert ps.explain(step, INIT, LONG[:0], solver=ps.deer()).way == "one step after the other"
 
 
+def test_a_plan_is_explained_as_the_solver_that_it_chose():
+    plan = ps.plan(lambda s, _: 0.5 * s + 1, jnp.zeros(3), length=10)
+    found = ps.explain(lambda s, _: 0.5 * s + 1, jnp.zeros(3), length=10, solver=plan)
+    assert found.way == "one step after the other"
+    with pytest.raises(ValueError, match="solver: given a plan for"):
+        ps.explain(step, INIT, SHORT, solver=plan)
+
+
 def test_the_memory_is_what_a_limit_is_held_against():
     for solver in (None, ps.Sequential(), ps.deer()):
         memory = ps.explain(step, INIT, LONG, solver=solver).memory

@@ -1,6 +1,8 @@
 """How a layer is run is no part of its weights: leaves, checkpoints, derivatives and decay are those of the cell."""
 
+import copy
 import functools
+import pickle
 
 import equinox as eqx
 import jax
@@ -92,6 +94,13 @@ def test_other_settings_are_another_program_and_equal_ones_are_not():
     assert hash(one) == hash(same)
     assert one != other
     assert one != jax.tree.structure(ps.nn.Recurrent(cell))
+
+
+def test_layers_are_copied_and_pickled_with_their_settings():
+    layer = made("damped")
+    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert jax.tree.structure(copied) == jax.tree.structure(layer)
+        np.testing.assert_array_equal(copied(XS)[0], layer(XS)[0])
 
 
 def test_another_solver_takes_along_what_it_can_use():

@@ -29,8 +29,16 @@ class Settings:
             return False
         return all(_same(one, two) for one, two in zip(self._leaves, other._leaves, strict=True))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.values,)
+
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value}' for name, value in self.values.items() if value is not None)})"
+
+
+def _restored(values: dict[str, Any]) -> Settings:
+    """Settings read back: the form of a tree has none of its own in a pickle."""
+    return Settings(**values)
 
 
 def _kind(leaf: Any) -> Any:
