@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ._adjoint import AbstractAdjoint
 from ._criterion import AbstractCriterion
 from ._evaluate import Iterative, budget_of, solver_for
-from ._forgetting import foreseen, why_not
+from ._forgetting import foreseen, keeping, why_not
 from ._memory import peak_bytes, readable, room_bytes
 from ._options import Options, resolve_options, unrolls
 from ._problem import ScanProblem
@@ -19,7 +19,7 @@ from ._signature import Signature, as_arrays, resolve
 from ._types import StepFunction, Tree
 from .lanes import TRIAL_SHARE
 from .planning import Plan
-from .solvers import AbstractSolver, Blocks, Forgetting, Guarded
+from .solvers import AbstractDirectSolver, AbstractSolver, Blocks, Forgetting, Guarded
 
 
 class Explanation(eqx.Module):
@@ -41,7 +41,8 @@ class Explanation(eqx.Module):
         method: name of the iterative method, else None.
         criterion: its stopping rule in words, else None.
         budget: the most iterations; 0 without.
-        memory: bytes held at the peak beside the inputs, as estimated, by one sequence.
+        memory: bytes held at the peak beside the inputs, as estimated, by one sequence; of ``scan`` where a step has
+            outputs, to which ``rollout`` adds the states.
     """
 
     way: str = eqx.field(static=True)
@@ -148,7 +149,7 @@ def explain(
     chosen = solver_for(signature, options)
     if isinstance(chosen, Iterative):
         return _of_iterations(signature, options, chosen)
-    memory = room_bytes(signature, chosen)
+    memory = _room(signature, chosen)
     known: dict[str, Any] = {"length": signature.length, "size": signature.layout.size, "batch": options.batch}
     plain = Explanation(PLAIN, _why_plain(signature, options), chosen, memory=memory, **known)
     if not isinstance(chosen, Forgetting):
@@ -173,6 +174,14 @@ def explain(
         memory=memory,
         **known,
     )
+
+
+def _room(signature: Signature, solver: AbstractDirectSolver | Forgetting) -> int:
+    """Bytes that ``scan`` holds for its outputs, or ``rollout`` for the states where a step has no outputs."""
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+    if not jax.tree.leaves(jax.eval_shape(signature.step, signature.init, x)[1]):
+        signature = dataclasses.replace(signature, step=keeping(signature.step))
+    return room_bytes(signature, solver)
 
 
 def _why_plain(signature: Signature, options: Options) -> str:

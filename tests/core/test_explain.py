@@ -106,6 +106,13 @@ def test_a_plan_is_explained_as_the_solver_that_it_chose():
         ps.explain(step, INIT, SHORT, solver=plan)
 
 
+def test_without_outputs_the_memory_is_that_of_the_states():
+    found = ps.explain(lambda s, x: step(s, x)[0], INIT, LONG)
+    assert found.memory >= LONG.nbytes
+    options = {"solver": ps.Sequential(), "memory_limit": ps.explain(step, INIT, LONG, solver=ps.Sequential()).memory}
+    jax.eval_shape(lambda xs: ps.rollout(lambda s, x: step(s, x)[0], INIT, xs, **options), LONG)
+
+
 def test_the_memory_is_what_a_limit_is_held_against():
     for solver in (None, ps.Sequential(), ps.deer()):
         memory = ps.explain(step, INIT, LONG, solver=solver).memory
