@@ -8,6 +8,7 @@ from ._adjoint import Unrolled as Unrolled
 from ._criterion import Merit as Merit
 from ._criterion import StateError as StateError
 from ._devices import every_core as every_core
+from ._explain import explain as explain
 from ._results import Result as Result
 from ._rollout import RolloutError as RolloutError
 from ._rollout import rollout as rollout

@@ -1,5 +1,6 @@
 """The state file of a stream: where it stands, in a form that gives the same bits back."""
 
+import hashlib
 import json
 import os
 import zipfile
@@ -12,7 +13,7 @@ import numpy as np
 
 from ._types import Tree
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's layout."""
 
 
@@ -43,8 +44,41 @@ def save_mark(path: Path, mark: Mark, setting: dict[str, Any]) -> None:
     part.replace(path)
 
 
-def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> Mark | None:
-    """The mark that a state file holds, or None where there is no file.
+class Seen:
+    """A fingerprint of rows that pass by, whatever the pieces in which they do."""
+
+    def __init__(self) -> None:
+        self.hashes: list[Any] = []
+
+    def add(self, rows: Tree) -> None:
+        """Take more rows in.
+
+        Args:
+            rows: arrays with a leading axis.
+        """
+        leaves = jax.tree.leaves(rows)
+        self.hashes = self.hashes or [hashlib.blake2b(digest_size=16) for _ in leaves]
+        for each, leaf in zip(self.hashes, leaves, strict=True):
+            each.update(_raw(leaf))
+
+    def digest(self) -> str:
+        """What stands for all rows so far."""
+        return "".join(each.hexdigest() for each in self.hashes)
+
+
+def fingerprint(tree: Tree) -> str:
+    """What stands for the values of a tree of arrays.
+
+    Args:
+        tree: the arrays.
+    """
+    seen = Seen()
+    seen.add(tree)
+    return seen.digest()
+
+
+def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> tuple[Mark, str] | None:
+    """The mark that a state file holds and the fingerprint of the inputs before it, or None where there is no file.
 
     Args:
         path: where from.
@@ -52,7 +86,7 @@ def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> Mark | None:
         setting: what the file must have been written under.
 
     Raises:
-        ValueError: the file is another's: of another format, window, solver or carry.
+        ValueError: the file is another's: of another format, window, solver, carry or initial carry.
     """
     if not path.exists():
         return None
@@ -63,6 +97,11 @@ def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> Mark | None:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"state_file: given {path}, no state file, expected one that stream wrote.") from error
     for name, expected in {"format": FORMAT, **setting}.items():
+        if head.get(name) != expected and name == "init":
+            raise ValueError(
+                f"state_file: given {path}, written for another init of the same shapes, expected the init that it was "
+                "started with. Give that one, or remove the file to start anew."
+            )
         if head.get(name) != expected:
             raise ValueError(
                 f"state_file: given {path}, written with {name} {head.get(name)!r}, expected {expected!r}. Remove the "
@@ -71,7 +110,7 @@ def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> Mark | None:
     leaves, treedef = jax.tree.flatten((like.carry, like.guess))
     restored = [_restored(raw, leaf) for raw, leaf in zip(stored, leaves, strict=True)]
     carry, guess = jax.tree.unflatten(treedef, restored)
-    return Mark(head["position"], carry, guess)
+    return Mark(head["position"], carry, guess), head["inputs"]
 
 
 def _raw(leaf: Any) -> np.ndarray:

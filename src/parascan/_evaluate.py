@@ -37,7 +37,7 @@ DESCENT_BUDGET = 10_000
 def evaluate_scan(step: StepFunction, init: Tree, xs: Tree, options: Options) -> tuple[Tree, Tree, Solution | None]:
     """Final carry and outputs, and the solution of a solver that can fail."""
     signature = resolve(step, init, xs, options.length, scan_form=True)
-    solver = _solver_for(signature, options)
+    solver = solver_for(signature, options)
     if isinstance(solver, Direct):
         return *_directly(solver, signature, options)[:2], None
     solution = _iteratively(solver, signature, options, keep=_drop)
@@ -47,7 +47,7 @@ def evaluate_scan(step: StepFunction, init: Tree, xs: Tree, options: Options) ->
 def evaluate_rollout(step: StepFunction, init: Tree, xs: Tree, options: Options) -> Solution:
     """The whole solution."""
     signature = resolve(step, init, xs, options.length, scan_form=False)
-    solver = _solver_for(signature, options)
+    solver = solver_for(signature, options)
     solution = _solve(solver, signature, options)
     return solution if options.certify is False else _certified(solution, signature, options)
 
@@ -73,8 +73,16 @@ def _certified(solution: Solution, signature: Signature, options: Options) -> So
     return dataclasses.replace(solution, result=result, certificate=certificate)
 
 
-def _solver_for(signature: Signature, options: Options) -> Direct | Iterative:
-    """The solver asked for, or the sequential one where there is nothing to do in parallel."""
+def solver_for(signature: Signature, options: Options) -> Direct | Iterative:
+    """The solver asked for, or the sequential one where there is nothing to do in parallel.
+
+    Args:
+        signature: the call.
+        options: of the call.
+
+    Raises:
+        ValueError: a plan for something else, or chunks that were asked for in a call that cannot be cut.
+    """
     solver = options.solver
     given = (signature.length, signature.layout.size, str(signature.layout.dtype) if signature.layout.size else "")
     if options.made_for is not None and given[0] and given[1] and options.made_for != given:
@@ -169,12 +177,8 @@ def _iteratively(
         )
     if options.memory_limit is not None:
         require_memory(problem.recurrence, first, int(options.memory_limit))
-    method, block = (first.outer, first.length) if isinstance(first, Blocks) else (first, 1)
-    default = -(-signature.length // block) if method.causal else DESCENT_BUDGET
-    budget = default if options.max_iterations is None else int(options.max_iterations)
-    if isinstance(solver, Guarded):
-        budget = min(budget, _updates_bought(solver, problem.recurrence))
-
+    method = first.outer if isinstance(first, Blocks) else first
+    budget = budget_of(solver, options, problem.recurrence)
     unit = units_of_rounding(problem.step.closed, problem.layout)
 
     def plan(setup: Setup, images: jax.Array | None = None) -> Plan:
@@ -207,11 +211,22 @@ def _iteratively(
     )
 
 
-def _updates_bought(solver: Guarded, recurrence: Recurrence) -> int:
-    """The budget of a guarded method in updates."""
-    if isinstance(solver.budget, int):
-        return solver.budget
-    return updates_within(solver.budget, recurrence, solver.first)
+def budget_of(solver: Iterative, options: Options, recurrence: Recurrence) -> int:
+    """The most updates of a call.
+
+    Args:
+        solver: that iterates.
+        options: of the call.
+        recurrence: what it solves.
+    """
+    first = solver.first if isinstance(solver, Guarded) else solver
+    method, block = (first.outer, first.length) if isinstance(first, Blocks) else (first, 1)
+    default = -(-recurrence.length // block) if method.causal else DESCENT_BUDGET
+    budget = default if options.max_iterations is None else int(options.max_iterations)
+    if not isinstance(solver, Guarded):
+        return budget
+    bought = solver.budget if isinstance(solver.budget, int) else updates_within(solver.budget, recurrence, first)
+    return min(budget, bought)
 
 
 def _in_blocks(

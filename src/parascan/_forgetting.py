@@ -19,7 +19,9 @@ from ._signature import Signature, dependent_leaves
 from ._types import Tree
 from ._unknown import unknown_is
 from .lanes import (
+    Grid,
     Layout,
+    Patience,
     Way,
     adjoint_pays,
     copy_share,
@@ -27,6 +29,7 @@ from .lanes import (
     largest_batch,
     no_blocks,
     operations,
+    patience_of,
     runs_over_lanes,
     scan_blocks,
     unrewarding,
@@ -86,6 +89,21 @@ def evaluate_forgetting(
     plain = only_step_by_step(problem.step, problem.layout, kept=signature.kept)
     problem = problem.stepping(problem.step.with_values())
     return _evaluate(_Call(problem, signature.init, signature.xs, plain), layout)
+
+
+def foreseen(signature: Signature, solver: Forgetting, batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
+    """How a checked call would be cut, and how long it may take to forget its start; None for one step after the other.
+
+    Args:
+        signature: the call, for which chunks can be tried.
+        solver: what is asked for.
+        batch: sequences at once.
+        reverse: direction of time.
+    """
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+    layout = _layout(signature, solver, jax.make_jaxpr(signature.step)(signature.init, x), batch, reverse=reverse)
+    grid = layout.grid(batch)
+    return None if grid is None else (grid, patience_of(layout, grid))
 
 
 def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:

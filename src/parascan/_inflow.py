@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._checkpoint import Seen
 from ._types import Tree
 
 
@@ -19,10 +20,6 @@ class AbstractSource(abc.ABC):
     @abc.abstractmethod
     def read(self, count: int) -> tuple[Tree, int]:
         """The next rows, ``count`` of them or as many as there are, and their number."""
-
-    def skip(self, count: int) -> int:
-        """Pass over rows; returns how many there were."""
-        return self.read(count)[1]
 
 
 class Arrays(AbstractSource):
@@ -36,11 +33,6 @@ class Arrays(AbstractSource):
         start, stop = self.position, min(self.position + count, self.total or 0)
         self.position = stop
         return jax.tree.map(lambda leaf: leaf[start:stop], self.xs), stop - start
-
-    def skip(self, count: int) -> int:
-        """Move on without reading."""
-        before, self.position = self.position, min(self.position + count, self.total or 0)
-        return self.position - before
 
 
 class Chunks(AbstractSource):
@@ -71,6 +63,7 @@ class Inflow:
 
     def __init__(self, source: AbstractSource) -> None:
         self.source, self.rows, self.count = source, None, 0
+        self.seen: Seen | None = None
 
     def fill(self, window: int) -> int:
         """Read until the window is full or the source is empty; returns the number of rows in it."""
@@ -90,7 +83,9 @@ class Inflow:
         return jax.tree.map(pad, self.rows)
 
     def drop(self, count: int) -> None:
-        """Forget the first rows."""
+        """Forget the first rows, but for their fingerprint where one is taken."""
+        if self.seen is not None:
+            self.seen.add(jax.tree.map(lambda leaf: leaf[:count], self.rows))
         self.rows, self.count = jax.tree.map(lambda leaf: leaf[count:], self.rows), self.count - count
 
 

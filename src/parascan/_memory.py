@@ -58,8 +58,8 @@ def require_memory(recurrence: Recurrence, solver: AbstractIterativeSolver | Blo
         else f"a larger limit, or solver=Blocks({type(method).__name__}(...), length={fitting})"
     )
     raise ValueError(
-        f"memory_limit: given {_readable(limit)}, but {type(solver).__name__} on {recurrence.length} steps of "
-        f"{recurrence.size} entries holds about {_readable(needed)}, expected {cure}."
+        f"memory_limit: given {readable(limit)}, but {type(solver).__name__} on {recurrence.length} steps of "
+        f"{recurrence.size} entries holds about {readable(needed)}, expected {cure}."
     )
 
 
@@ -88,8 +88,8 @@ def require_room(signature: Signature, solver: AbstractDirectSolver | Forgetting
     needed = room_bytes(signature, solver)
     if needed > limit:
         raise ValueError(
-            f"memory_limit: given {_readable(limit)}, but {type(solver).__name__} on {signature.length} steps holds "
-            f"about {_readable(needed)}, expected a larger limit, or ps.stream, which hands out a window at a time."
+            f"memory_limit: given {readable(limit)}, but {type(solver).__name__} on {signature.length} steps holds "
+            f"about {readable(needed)}, expected a larger limit, or ps.stream, which hands out a window at a time."
         )
 
 
@@ -154,8 +154,12 @@ def _bytes(tree: Tree) -> int:
     )
 
 
-def _readable(count: int) -> str:
-    """Bytes with a unit."""
+def readable(count: int) -> str:
+    """Bytes with a unit.
+
+    Args:
+        count: bytes.
+    """
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

@@ -36,7 +36,9 @@ def units_of_rounding(closed: ClosedJaxpr, layout: CarryLayout) -> np.ndarray:
         # One pass a leaf at most: a unit travels from leaf to leaf, at least one further in every step.
         for _ in own:
             after = _after(closed.jaxpr, [*units, *[0.0] * (len(closed.jaxpr.invars) - len(own))])
-            units = [max(pair) if unit else 0.0 for *pair, unit in zip(units, after, own, strict=False)]
+            before, units = units, [max(pair) if unit else 0.0 for *pair, unit in zip(units, after, own, strict=False)]
+            if units == before:
+                break
     except Exception:  # An analysis that fails means "unknown".
         units = own
     counts = [leaf.entries for leaf in layout.leaves]

@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._checkpoint import Mark, load_mark, save_mark
+from ._checkpoint import Mark, Seen, fingerprint, load_mark, save_mark
 from ._criterion import AbstractCriterion
 from ._failure import explain_failure
 from ._inflow import AbstractSource, Arrays, Chunks, Inflow, leading
+from ._options import resolve_options
 from ._results import Result
 from ._rollout import RolloutError, rollout
-from ._signature import as_arrays, describe, resolve, resolve_length
+from ._signature import Signature, as_arrays, describe, resolve, resolve_length
 from ._solution import Solution
 from ._types import StepFunction, Tree
 from .guesses import Given
-from .solvers import AbstractIterativeSolver, AbstractSolver, Blocks
+from .solvers import AbstractSolver
 
 
 class Piece(NamedTuple):
@@ -86,14 +87,18 @@ def stream(
         progress: called after each piece with the steps done and T (None where not known).
         state_file: where to keep the state after each piece that has been taken. A stream that finds the file goes on
             from there, with the same bits, whenever and however the earlier one ended; the piece that was being worked
-            on is handed out again, with the same ``start``. An iterator is read again from its beginning.
+            on is handed out again, with the same ``start``. The inputs of the steps that are done are read again, once,
+            from the beginning: the file is refused unless they, ``init`` and the options are those that it was written
+            with, to the bit. What ``step`` computes cannot be compared; a file of another step is not noticed.
 
     Returns:
-        An iterator of pieces: ``start``, ``states``, ``ys``, ``carry``, ``iterations``, arrays of numpy.
+        An iterator of pieces: ``start``, ``states``, ``ys``, ``carry``, ``iterations``, arrays of numpy. Without a step
+        to take there is one piece, without rows and with ``init`` as its carry.
 
     Raises:
         TypeError: an argument of the wrong kind, or traced.
-        ValueError: an argument of the wrong shape, length or value, or a state file of another stream.
+        ValueError: an argument of the wrong shape, length or value, or that the solver has no use for; a state file of
+            another stream.
         RolloutError: a window of which no step could be solved; names the step.
 
     Source: sliding windows over the iterations, Shih et al. 2023 (ParaDiGMS).
@@ -114,14 +119,17 @@ def stream(
     arrays = init if isinstance(xs, Iterator) else (init, xs)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
         raise TypeError("init, xs: given traced values, expected arrays; stream runs outside jit, vmap and grad.")
+    options = resolve_options(None, solver, criterion, max_iterations, None, None, False, 1, False, None, None, 1)
     source, row = _source(xs, length)
     window = window if source.total is None else max(1, min(window, source.total))
-    carry = resolve(step, as_arrays("init", init), _rows(row, window), window, scan_form=False).init
+    sample = jax.tree.map(jnp.asarray, row)
+    signature = resolve(step, as_arrays("init", init), sample, None if jax.tree.leaves(row) else 1, scan_form=False)
+    carry, inflow = signature.init, Inflow(source)
     path = None if state_file is None else Path(state_file)
     settings = Settings(
         step,
         window,
-        isinstance(solver, AbstractIterativeSolver | Blocks),
+        options.solver.iterates,
         {"solver": solver, "criterion": criterion, "max_iterations": max_iterations},
         progress,
         path,
@@ -130,12 +138,49 @@ def stream(
             "total": source.total,
             "solver": repr((solver, criterion, max_iterations)),
             "carry": describe(carry),
+            "init": fingerprint(carry),
         },
     )
     mark = Mark(0, carry, _repeat(carry, window))
     if path is not None:
-        mark = load_mark(path, mark, settings.identity) or mark
-    return _pieces(settings, source, mark)
+        inflow.seen = Seen()
+        mark, inputs = load_mark(path, mark, settings.identity) or (mark, inflow.seen.digest())
+        _pass_over(inflow, mark.position, inputs, path, window)
+    if mark.position == 0 and inflow.fill(window) == 0:
+        return iter([_empty(signature)])
+    return _pieces(settings, inflow, mark)
+
+
+def _pass_over(inflow: Inflow, done: int, inputs: str, path: Path, window: int) -> None:
+    """Go to where a state file stands, past inputs that have to be those it was written for.
+
+    Raises:
+        ValueError: there are fewer, or they are others.
+    """
+    left = done
+    while left and (rows := inflow.fill(min(window, left))):
+        inflow.drop(rows)
+        left -= rows
+    if left:
+        raise ValueError(f"state_file: {done} steps are done, but xs has fewer.")
+    if inflow.seen is not None and inflow.seen.digest() != inputs:
+        raise ValueError(
+            f"state_file: given {path}, written for other inputs: the first {done} rows of xs are not those that it "
+            "was written with. Give these, or remove the file to start anew."
+        )
+
+
+def _empty(signature: Signature) -> Piece:
+    """The only piece of a stream without a step, as ``jax.lax.scan`` gives it for no steps."""
+
+    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+        carry, y = signature.step(carry, x)
+        return carry, (carry, y)
+
+    none = jax.tree.map(lambda leaf: leaf[:0], signature.xs)
+    carry, (states, ys) = jax.lax.scan(keep, signature.init, none, length=0)
+    states, ys, carry = jax.tree.map(_on_host, (states, ys, carry))
+    return Piece(0, states, ys, carry, 0)
 
 
 def _source(xs: Any, length: int | None) -> tuple[AbstractSource, Tree]:
@@ -145,22 +190,15 @@ def _source(xs: Any, length: int | None) -> tuple[AbstractSource, Tree]:
         if first is None:
             raise ValueError("xs: given an iterator without a chunk, expected one or more.")
         leading(first)
-        return Chunks(itertools.chain([first], xs), length), first
+        return Chunks(itertools.chain([first], xs), length), jax.tree.map(lambda leaf: leaf[:1], first)
     if not all(hasattr(leaf, "shape") for leaf in jax.tree.leaves(xs)):
         raise TypeError(f"xs: given {type(xs).__name__}, expected arrays, an iterator of trees of arrays, or None.")
     return Arrays(xs, resolve_length(xs, length)), jax.tree.map(lambda leaf: leaf[:1], xs)
 
 
-def _rows(row: Tree, window: int) -> Tree:
-    """Shapes of a window of inputs."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(jnp.asarray(leaf[:1])[:1], (window, *leaf.shape[1:])), row)
-
-
-def _pieces(settings: Settings, source: AbstractSource, mark: Mark) -> Iterator[Piece]:
+def _pieces(settings: Settings, inflow: Inflow, mark: Mark) -> Iterator[Piece]:
     """Piece after piece; a mark is set when the next one is asked for."""
-    inflow, window = Inflow(source), settings.window
-    if source.skip(mark.position) < mark.position:
-        raise ValueError(f"state_file: {mark.position} steps are done, but xs has fewer.")
+    window = settings.window
     while rows := inflow.fill(window):
         guess = Given(mark.guess) if settings.iterative else None
         inputs = inflow.padded(window)
@@ -176,9 +214,10 @@ def _pieces(settings: Settings, source: AbstractSource, mark: Mark) -> Iterator[
         inflow.drop(count)
         mark = Mark(mark.position + count, carry, guess)
         if settings.path is not None:
-            save_mark(settings.path, mark, settings.identity)
+            inputs = "" if inflow.seen is None else inflow.seen.digest()
+            save_mark(settings.path, mark, {**settings.identity, "inputs": inputs})
         if settings.progress is not None:
-            settings.progress(mark.position, source.total)
+            settings.progress(mark.position, inflow.source.total)
 
 
 def _usable(solution: Solution, rows: int, position: int) -> int:

@@ -48,6 +48,14 @@ def test_run_prints_a_summary_for_every_solver(invoke, solver):
     assert ("distance from sequential" in found.output) == (solver != "sequential")
 
 
+@pytest.mark.parametrize("option", [("--tolerance", 1e-3), ("--max-iterations", 5), ("--criterion", "merit")])
+def test_options_about_iterations_are_refused_without_them(invoke, option):
+    found = invoke("run", "logistic", "--length", 40, "--solver", "sequential", *option)
+    assert found.exit_code == 2
+    assert "which does not iterate" in plain(found)
+    assert invoke("run", "logistic", "--length", 40, *option).exit_code in (0, 1)
+
+
 def test_run_saves_what_it_computed(invoke, tmp_path):
     path = tmp_path / "deep" / "states.npz"
     found = invoke("run", "lorenz_observer", "--length", 200, "--save", path, "--set", "rho=20")

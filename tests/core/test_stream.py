@@ -136,6 +136,88 @@ def test_a_state_file_of_another_stream_or_a_torn_one_is_refused(tmp_path):
         ps.stream(step, jnp.zeros(3), XS, window=50, state_file=path)
 
 
+def others():
+    """Calls that differ from the one that wrote the state file in data or initial state alone."""
+    changed, moved, start = XS.copy(), XS.copy(), jnp.full(3, 0.5)
+    changed[0, 0] += 1e-3
+    moved[47, 2] = -moved[47, 2]
+    swapped = XS.copy()
+    swapped[[10, 11]] = swapped[[11, 10]]
+    return {
+        "init": ((start, XS), "another init"),
+        "zero": ((-jnp.zeros(3), XS), "another init"),
+        "first row": ((jnp.zeros(3), changed), "other inputs: the first 50 rows"),
+        "late row": ((jnp.zeros(3), moved), "other inputs"),
+        "order": ((jnp.zeros(3), swapped), "other inputs"),
+        "iterator": ((jnp.zeros(3), iter([changed[:7], changed[7:]])), "other inputs"),
+    }
+
+
+@pytest.mark.parametrize("case", others())
+def test_a_state_file_of_other_data_or_another_start_is_refused(case, tmp_path):
+    (start, xs), text = others()[case]
+    path = tmp_path / "state"
+    unbounded = case == "iterator"
+
+    def pieces(start, xs):
+        return ps.stream(step, start, xs, window=50, state_file=path)
+
+    first = pieces(jnp.zeros(3), in_chunks((13,)) if unbounded else XS)
+    assert [next(first).start, next(first).start] == [0, 50]
+    with pytest.raises(ValueError, match=rf"state_file: given .*{text}.*remove the file"):
+        pieces(start, xs)
+    # Nothing was lost by the attempts.
+    assert [piece.start for piece in pieces(jnp.zeros(3), in_chunks((13,)) if unbounded else XS)] == [50, 100, 150]
+
+
+def test_rows_that_are_not_done_yet_may_change_and_chunks_may_differ(tmp_path):
+    path, later = tmp_path / "state", XS.copy()
+    later[60:] = 0.0
+    first = ps.stream(step, jnp.zeros(3), in_chunks((13,)), window=50, state_file=path)
+    assert [next(first).start, next(first).start] == [0, 50]
+    resumed = ps.stream(step, jnp.zeros(3), iter(np.array_split(later, 9)), window=50, state_file=path)
+    assert [piece.start for piece in resumed] == [50, 100, 150]
+
+
+def test_random_keys_in_the_carry_are_part_of_the_start(tmp_path):
+    def noisy(carry, _):
+        key, state = carry
+        key, now = jax.random.split(key)
+        return key, 0.5 * state + jax.random.normal(now)
+
+    run = lambda seed: ps.stream(  # noqa: E731
+        noisy, (jax.random.key(seed), jnp.zeros(())), length=90, window=30, state_file=tmp_path / "state"
+    )
+    pieces = run(0)
+    assert [next(pieces).start, next(pieces).start] == [0, 30]
+    assert next(run(0)).start == 30
+    with pytest.raises(ValueError, match="another init"):
+        run(1)
+
+
+@pytest.mark.parametrize("solver", [None, ps.deer(), ps.Sequential()])
+@pytest.mark.parametrize("xs", [XS[:0], "chunk", "chunks", None])
+def test_no_step_gives_what_scan_gives(xs, solver, tmp_path):
+    given = {"chunk": iter([XS[:0]]), "chunks": iter([XS[:0], XS[:0]])}.get(xs, xs) if isinstance(xs, str) else xs
+    of = counting if xs is not None else lambda c, _: (c, (c["state"][0], c["count"]))
+    length = 0 if xs is None else None
+    (piece,) = ps.stream(of, INIT, given, length, window=50, solver=solver, state_file=tmp_path / "state")
+    expected = jax.lax.scan(of, INIT, None if xs is None else XS[:0], length=0)
+    for mine, other in zip(jax.tree.leaves((piece.carry, piece.ys)), jax.tree.leaves(expected), strict=True):
+        assert mine.shape == other.shape
+        assert mine.dtype == other.dtype
+        np.testing.assert_array_equal(mine, other)
+    assert (piece.start, piece.iterations, piece.states["state"].shape) == (0, 0, (0, 3))
+
+
+def test_empty_chunks_in_between_change_nothing():
+    whole, starts = collected(ps.stream(step, jnp.zeros(3), XS, window=50))
+    chunks = iter([XS[:0], XS[:20], XS[:0], XS[20:], XS[:0]])
+    found, given = collected(ps.stream(step, jnp.zeros(3), chunks, window=50))
+    np.testing.assert_array_equal(found, whole)
+    assert starts == given
+
+
 def test_memory_does_not_grow_with_the_length():
     pieces = ps.stream(step, jnp.zeros(3), (XS for _ in range(12)), window=100, solver=ps.deer())
     alive = [len(jax.live_arrays()) for _ in pieces]
@@ -163,6 +245,7 @@ def test_a_window_that_cannot_be_solved_names_the_step():
         ({"progress": 3}, TypeError, "progress: given int"),
         ({"length": 3}, ValueError, "length says 3"),
         ({"step": 3}, TypeError, "step: given int"),
+        ({"criterion": ps.Merit()}, ValueError, "criterion: given together with the default solver"),
     ],
 )
 def test_wrong_arguments_are_refused(changes, error, text):

@@ -225,7 +225,9 @@ class TestRefusals:
             jax.debug.callback(lambda x: seen.append(int(x)), x, ordered=True)
             return 0.5 * s + x, s
 
-        jax.block_until_ready(ps.scan(step, jnp.float32(0), jnp.arange(64.0), solver=BLOCKS))
+        with pytest.raises(ValueError, match=r"solver: given Forgetting\(blocks=8\), but it has side effects"):
+            ps.scan(step, jnp.float32(0), jnp.arange(64.0), solver=BLOCKS)
+        jax.block_until_ready(ps.scan(step, jnp.float32(0), jnp.arange(64.0)))
         jax.effects_barrier()
         assert seen == list(range(64))
 
@@ -234,7 +236,9 @@ class TestRefusals:
             return 0.5 * s + jax.random.normal(key), s
 
         keys = jax.random.split(jax.random.key(0, impl="rbg"), 512)
-        solution = ps.rollout(step, jnp.float32(0), keys, solver=BLOCKS)
+        with pytest.raises(ValueError, match=r"Forgetting\(blocks=8\), but its random numbers depend on the batch"):
+            ps.rollout(step, jnp.float32(0), keys, solver=BLOCKS)
+        solution = ps.rollout(step, jnp.float32(0), keys)
         assert isinstance(solution.solver, ps.Sequential)
         np.testing.assert_array_equal(solution.ys, jax.lax.scan(step, jnp.float32(0), keys)[1])
 

@@ -140,5 +140,62 @@ def test_refusals(options, message, getkey):
         ps.nn.finite_time_exponents(elman(1.0, getkey()), jnp.zeros((LENGTH, INPUTS)), key=getkey(), **options)
     with pytest.raises(ValueError, match="readings: given 2, expected three or more"):
         ps.nn.Monitor(key=getkey(), readings=2)
-    with pytest.raises(TypeError, match="layer: given GRUCell, expected a Recurrent"):
+    with pytest.raises(TypeError, match="layer: given GRUCell, expected a Recurrent, Stacked"):
         ps.nn.finite_time_exponents(ps.nn.GRUCell(2, 2, key=getkey()), jnp.zeros((4, 2)), key=getkey())
+
+
+def test_a_stack_has_the_exponents_of_all_its_recurrences(getkey):
+    layers = [elman(gain, getkey()) for gain in (1.5, 0.7)]
+    layers[1] = ps.nn.Recurrent(ps.nn.ElmanCell(HIDDEN, HIDDEN, key=getkey()), ps.Sequential())
+    xs, key = jax.random.normal(getkey(), (LENGTH, INPUTS)), getkey()
+    above, _ = layers[0](xs)
+    parts = [
+        ps.nn.finite_time_exponents(layer, drive, key=getkey(), count=HIDDEN, warm_up=10)
+        for layer, drive in zip(layers, (xs, above), strict=True)
+    ]
+    stacked = ps.nn.Stacked(tuple(layers))
+    found = ps.nn.finite_time_exponents(stacked, xs, key=key, count=2 * HIDDEN, warm_up=10)
+    assert np.all(np.diff(found) <= 0)
+    # The sum is the mean log determinant of each, whatever the frames.
+    np.testing.assert_allclose(jnp.sum(found), sum(jnp.sum(part) for part in parts), rtol=1e-9)
+    leading = ps.nn.finite_time_exponents(stacked, xs, key=key, count=2, warm_up=10)
+    assert leading.shape == (2,)
+    state = stacked(xs)[1]
+    assert np.isfinite(ps.nn.finite_time_exponents(stacked, xs, state, key=key)[0])
+    with pytest.raises(ValueError, match="count: given 7, expected 1 to 6"):
+        ps.nn.finite_time_exponents(stacked, xs, key=key, count=7)
+
+
+def test_both_directions_and_stacks_of_them_have_exponents(getkey):
+    made = ps.nn.stack(ps.nn.GRUCell, INPUTS, HIDDEN, layers=2, bidirectional=True, key=getkey())
+    xs, key = jax.random.normal(getkey(), (LENGTH, INPUTS)), getkey()
+    found = ps.nn.finite_time_exponents(made, xs, key=key)
+    both = made.layers[0]
+    parts = [ps.nn.finite_time_exponents(part, xs, key=key) for part in (both.forward, both.backward)]
+    assert float(found[0]) >= max(float(part[0]) for part in parts) - 0.05
+    gradient = jax.grad(lambda layer: ps.nn.finite_time_exponents(layer, xs, key=key)[0])(made)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
+
+
+def test_the_monitor_takes_a_stack_and_counts_its_own_solver(getkey):
+    xs = 0.1 * jax.random.normal(getkey(), (2, LENGTH, INPUTS))
+    of = lambda solver: ps.nn.stack(ps.nn.ElmanCell, INPUTS, HIDDEN, layers=2, solver=solver, key=key)  # noqa: E731
+    key, iterations = getkey(), {}
+    for name, solver in (("default", None), ("newton", ps.deer()), ("jacobi", ps.jacobi())):
+        monitor = ps.nn.Monitor(key=key, limit=1.0, log=None)
+        iterations[name] = monitor(0, of(solver), xs).iterations
+    assert iterations["default"] == iterations["newton"] < iterations["jacobi"]
+    chosen = ps.nn.Monitor(key=key, limit=1.0, log=None, solver=ps.jacobi())(0, of(ps.deer()), xs)
+    assert chosen.iterations == iterations["jacobi"]
+    assert chosen.length == LENGTH
+
+
+def test_the_monitor_warns_of_iterations_against_the_length(getkey):
+    xs = jnp.zeros((1, 120, INPUTS))
+    monitor = ps.nn.Monitor(key=getkey(), limit=10.0, log=None)
+    layer = elman(4.0, getkey(), 8).using(ps.picard())
+    with pytest.warns(ps.nn.DriftWarning, match=r"iterations for 120 steps at training step 0 gain nothing"):
+        reading = monitor(0, layer, xs + jax.random.normal(getkey(), xs.shape))
+    assert reading.slow
+    assert reading.iterations > 30
+    assert monitor(1, layer, xs + jax.random.normal(getkey(), xs.shape)).slow  # Told once: no second warning.

@@ -79,3 +79,47 @@ def test_refusals(getkey):
         RNN(nnx.Linear(2, 2, rngs=nnx.Rngs(0)))
     with pytest.raises(TypeError, match="layer: given GRUCell, expected a layer of"):
         Layer(ps.nn.GRUCell(2, 2, key=getkey()))
+
+
+class WithDropout(nnx.Module):
+    """A cell with random streams of its own, which ``nnx.RNN`` counts up from step to step."""
+
+    def __init__(self, rngs):
+        self.cell, self.dropout = cell("gru"), nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, carry, x):
+        return self.cell(carry, self.dropout(x))
+
+    def initialize_carry(self, shape, rngs=None):
+        return self.cell.initialize_carry(shape, rngs)
+
+    @property
+    def num_feature_axes(self):
+        return 1
+
+
+class WithNoise(WithDropout):
+    """The same with noise on its state, drawn from a stream."""
+
+    def __call__(self, carry, x):
+        carry, y = self.cell(carry, x)
+        return carry + 0.1 * jax.random.normal(self.dropout.rngs(), carry.shape), y
+
+
+@pytest.mark.parametrize("kind", [WithDropout, WithNoise])
+def test_a_cell_that_draws_in_its_steps_is_refused_with_the_cure(kind, getkey):
+    xs = jax.random.normal(getkey(), (2, LENGTH, INPUTS))
+    module = RNN(kind(nnx.Rngs(0)))
+    message = r"cell: given a With\w+ that draws random numbers in every step.*cell.eval\(\).*nnx.RNN"
+    with pytest.raises(ValueError, match=message):
+        module(xs)
+    with pytest.raises(ValueError, match=message):
+        nnx.jit(lambda module, xs: module(xs))(module, xs)
+
+
+def test_a_cell_whose_dropout_is_off_works_as_in_flax(getkey):
+    xs = jax.random.normal(getkey(), (2, LENGTH, INPUTS))
+    ours, theirs = RNN(WithDropout(nnx.Rngs(0))), nnx.RNN(WithDropout(nnx.Rngs(0)))
+    ours.eval()
+    theirs.eval()
+    agree(ours(xs), theirs(xs))

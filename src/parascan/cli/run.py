@@ -83,6 +83,7 @@ def run(
     """
     check_suffix("--save", archive, {".npz"})
     check_suffix("--plot", picture, plot.SUFFIXES)
+    check_uses(solver, criterion, tolerance, max_iterations)
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
             built = build(system, settings or [], jax.random.key(seed))
@@ -121,6 +122,18 @@ def _deliver(outcome: Outcome, title: str, dt: float | None, archive: Path | Non
         console.print(f"drew {picture}", soft_wrap=True)
     if outcome.message:
         console.print(outcome.message, style="bold red", markup=False)
+
+
+def check_uses(solver: SolverName, criterion: CriterionName, tolerance: float | None, most: int | None) -> None:
+    """Refuse options about iterations for a solver that has none."""
+    given = {"--tolerance": tolerance, "--max-iterations": most}
+    given["--criterion"] = None if criterion is CriterionName.state_error else criterion
+    for option, value in given.items():
+        if solver is SolverName.sequential and value is not None:
+            raise typer.BadParameter(
+                f"given {value} with --solver sequential, which does not iterate, expected another solver.",
+                param_hint=option,
+            )
 
 
 def criterion_of(name: CriterionName, tolerance: float | None) -> Any:

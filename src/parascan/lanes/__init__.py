@@ -1,9 +1,10 @@
 """Blocks of a sequence run side by side, one lane each; knows nothing of carries, solvers or derivatives."""
 
 from .batch import batch_size, merged
-from .choice import SHORTEST_BLOCK, TRIAL_SHARE, adjoint_pays, choose_lanes, lanes_at_once
+from .choice import SHORTEST_BLOCK, TRIAL_SHARE, Patience, adjoint_pays, choose_lanes, lanes_at_once
 from .engine import AbstractTally, Way, no_blocks
-from .evaluate import Layout, scan_blocks, tally_blocks
+from .evaluate import Layout, patience_of, scan_blocks, tally_blocks
+from .grid import Grid
 from .kind import kind_of
 from .probe import coupling_rows, fill_rows
 from .small_steps import largest_batch
@@ -15,7 +16,9 @@ __all__ = [
     "SHORTEST_BLOCK",
     "TRIAL_SHARE",
     "AbstractTally",
+    "Grid",
     "Layout",
+    "Patience",
     "Way",
     "adjoint_pays",
     "batch_size",
@@ -30,6 +33,7 @@ __all__ = [
     "merged",
     "no_blocks",
     "operations",
+    "patience_of",
     "runs_over_lanes",
     "scan_blocks",
     "tally_blocks",

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from .._types import Tree
 from .acceptance import COMPARED
 from .batch import merged
-from .choice import LONGEST_PART, Patience, choose_lanes, choose_patience
+from .choice import LONGEST_PART, Patience, choose_lanes
 from .engine import AbstractTally, State, Way, no_blocks, run_blocks, scan_steps
 from .forget import Step
 from .grid import Grid
@@ -152,7 +152,7 @@ def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Sta
     grid = layout.grid(batch)
     if grid is None:
         return _one_by_one(step, init, xs, layout=layout)
-    run: Callable[..., tuple[State, Way]] = partial(run_blocks, grid=grid, patience=_patience(layout, grid))
+    run: Callable[..., tuple[State, Way]] = partial(run_blocks, grid=grid, patience=patience_of(layout, grid))
     if grid.axis is not None:
         shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
         run = jax.shard_map(
@@ -180,9 +180,9 @@ def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Sta
     return run(step, init, xs, finish=finish)
 
 
-def _patience(layout: Layout, grid: Grid) -> Patience:
+def patience_of(layout: Layout, grid: Grid) -> Patience:
     """How long the system may take to forget its start."""
-    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.kind)
+    chosen = choosepatience_of(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.kind)
     # Who names the number of blocks, or has measured, knows that they are a gain.
     most = chosen.most if layout.lanes is None and layout.trial is None else grid.block // LONGEST_PART
     return Patience(chosen.trial if layout.trial is None else layout.trial, most)

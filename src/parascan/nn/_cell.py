@@ -82,6 +82,12 @@ class AbstractUnitCell(AbstractCell):
         return self.advance(drive.rows if isinstance(drive, Contributions) else self.drive(drive), state)
 
 
+def _as_tree(function: Any) -> Any:
+    """A function as a tree without leaves, so that maps over weights find arrays alone; others as they are."""
+    plain = callable(function) and jax.tree_util.all_leaves([function])
+    return jax.tree_util.Partial(function) if plain else function
+
+
 class Custom(AbstractCell):
     """Any cell ``(x, state) -> state``, such as one of equinox's, as the cell of a layer.
 
@@ -106,9 +112,9 @@ class Custom(AbstractCell):
         (20, 8)
     """
 
-    call: Callable[[Any, Any], Any]
+    call: Callable[[Any, Any], Any] = eqx.field(converter=_as_tree)
     initial: Tree
-    output: Callable[[Any], Any] | None = None
+    output: Callable[[Any], Any] | None = eqx.field(default=None, converter=_as_tree)
 
     def __check_init__(self) -> None:
         for name, value in (("call", self.call), ("output", self.output)):

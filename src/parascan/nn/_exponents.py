@@ -1,20 +1,23 @@
 """Lyapunov exponents of a layer that training can differentiate, and what to add to a loss."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._carry import CarryLayout
+from .._solution import Solution
 from .._types import Tree
 from ._cell import AbstractCell
-from ._layer import Recurrent
+from ._layer import AbstractLayer, Recurrent
+from ._stack import Bidirectional, Stacked, each_of
 
 
 def finite_time_exponents(
-    layer: Recurrent,
+    layer: AbstractLayer,
     xs: Tree,
     state: Any = None,
     *,
@@ -30,10 +33,12 @@ def finite_time_exponents(
     of the layer plus ``window + warm_up`` steps, work ``T (1 + warm_up / window)`` steps with ``count`` products each.
     One window, the default, is the exponent over the whole sequence.
 
+    Layers on top of one another do not act back, so that their exponents are those of each by itself, all together.
+
     Args:
-        layer: the layer.
+        layer: the layer; of one made of layers, those of all its parts count, each in its own direction.
         xs: inputs ``[T, I]``.
-        state: the state before the first step; the cell's initial state when None.
+        state: the state before the first step, as the layer takes it; the cell's initial state when None.
         key: random key of the frames.
         count: how many exponents, the largest first.
         window: steps over which growth is counted, a divisor of T minus ``warm_up``; all when None.
@@ -43,7 +48,7 @@ def finite_time_exponents(
         Mean growth of each direction, in 1/step ``[count]``.
 
     Raises:
-        TypeError: ``layer`` is not a ``Recurrent``.
+        TypeError: ``layer`` is not a layer of this module, or a number is no integer.
         ValueError: a number out of range, or a window that does not divide the steps that count.
 
     Source: Benettin et al. 1980; Engelken 2023 (gradient flossing) for its derivative.
@@ -55,26 +60,87 @@ def finite_time_exponents(
         >>> exponents.shape, bool(exponents[0] < 0)
         ((2,), True)
     """
-    if not isinstance(layer, Recurrent):
-        raise TypeError(f"layer: given {type(layer).__name__}, expected a Recurrent.")
-    rows = jax.tree.leaves(xs)[0].shape[0]
+    parts = recurrences(layer, xs, state)
+    for name, value in (("count", count), ("window", window), ("warm_up", warm_up)):
+        if isinstance(value, bool) or not (isinstance(value, int | np.integer) or (value is None and name == "window")):
+            raise TypeError(f"{name}: given {value!r}, expected an integer.")
+    rows = parts[0].rows
     if not 0 <= warm_up < rows:
         raise ValueError(f"warm_up: given {warm_up}, expected zero or more and less than T = {rows}.")
     size = rows - warm_up if window is None else window
     if size < 1 or (rows - warm_up) % size:
         raise ValueError(f"window: given {window}, expected a divisor of {rows - warm_up}, the steps that count.")
-    _, _, solution = layer.rollout(xs, state)
-    cell = layer.cell.ready()
-    first = cell.initial_state() if state is None else state
-    drives, states = cell.prepare(xs), solution.states
-    if layer.reverse:
+    sizes = [CarryLayout.of(part.first).size for part in parts]
+    if not 1 <= count <= sum(sizes):
+        raise ValueError(f"count: given {count}, expected 1 to {sum(sizes)}, the entries of a state.")
+    found = [
+        _of_recurrence(part, jax.random.fold_in(key, index) if index else key, min(count, entries), size, warm_up)
+        for index, (part, entries) in enumerate(zip(parts, sizes, strict=True))
+    ]
+    return found[0] if len(found) == 1 else jnp.sort(jnp.concatenate(found), descending=True)[:count]
+
+
+class Part(NamedTuple):
+    """One recurrence of a layer along its trajectory.
+
+    Attributes:
+        layer: the recurrence.
+        xs: its own inputs ``[T, I]``.
+        first: the state before its first step.
+        solution: its trajectory.
+    """
+
+    layer: Recurrent
+    xs: Tree
+    first: Tree
+    solution: Solution
+
+    @property
+    def rows(self) -> int:
+        """T."""
+        return jax.tree.leaves(self.xs)[0].shape[0]
+
+
+def recurrences(layer: AbstractLayer, xs: Tree, state: Any = None) -> list[Part]:
+    """The recurrences that a layer is made of, from the inputs upward, each with its inputs and trajectory.
+
+    Args:
+        layer: the layer.
+        xs: inputs ``[T, I]``.
+        state: the state before the first step, as the layer takes it.
+
+    Raises:
+        TypeError: ``layer`` is no layer of this module.
+    """
+    if isinstance(layer, Recurrent):
+        _, _, solution = layer.rollout(xs, state)
+        return [Part(layer, xs, layer.cell.ready().initial_state() if state is None else state, solution)]
+    if not isinstance(layer, Stacked | Bidirectional):
+        raise TypeError(f"layer: given {type(layer).__name__}, expected a Recurrent, Stacked or Bidirectional.")
+    found: list[Part] = []
+    if isinstance(layer, Bidirectional):
+        states = each_of(state, 2, "state")
+        return recurrences(layer.forward, xs, states[0]) + recurrences(layer.backward, xs, states[1])
+    for part, before in zip(layer.layers, each_of(state, len(layer.layers), "state"), strict=True):
+        above = recurrences(part, xs, before)
+        outputs = [each.solution.ys for each in above]
+        # Those of two directions side by side are one layer's; of a stack within a stack the last are.
+        outputs = outputs if isinstance(part, Bidirectional) else outputs[-1:]
+        xs = jax.tree.map(lambda *sides: jnp.concatenate(sides, axis=-1), *outputs)
+        found += above
+    return found
+
+
+def _of_recurrence(part: Part, key: PRNGKeyArray, count: int, size: int, warm_up: int) -> Float[Array, " count"]:
+    """The largest exponents of one recurrence along its trajectory, from windows of it side by side."""
+    cell, first = part.layer.cell.ready(), part.first
+    drives, states = cell.prepare(part.xs), part.solution.states
+    if part.layer.reverse:
         drives, states = jax.tree.map(lambda leaf: leaf[::-1], (drives, states))
     before = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), first, states)
-    windows = (rows - warm_up) // size
+    windows = (part.rows - warm_up) // size
     index = size * jnp.arange(windows)[:, None] + jnp.arange(size + warm_up)
     layout = CarryLayout.of(first)
-    if not 1 <= count <= layout.size:
-        raise ValueError(f"count: given {count}, expected 1 to {layout.size}, the entries of a state.")
     frames = jax.random.normal(key, (windows, layout.size, count), layout.dtype)
     counts = jnp.arange(size + warm_up) >= warm_up
 

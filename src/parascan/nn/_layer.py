@@ -1,7 +1,6 @@
 """A cell run over a sequence, in one direction: the layer that all others are made of."""
 
 import abc
-import dataclasses
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -10,14 +9,18 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from .._adjoint import AbstractAdjoint
+from .._adjoint import AbstractAdjoint, Implicit
 from .._criterion import AbstractCriterion
+from .._options import resolve_options
 from .._rollout import rollout, scan
 from .._solution import Solution
 from .._types import Tree
-from ..solvers import AbstractSolver
-from ._cell import AbstractCell, AbstractUnitCell
+from ..planning import Plan
+from ..solvers import AbstractSolver, Forgetting
+from ._cell import AbstractCell
+from ._checks import checked
 from ._marks import Marks, checked_marks, resets, row_before, where_rows
+from ._settings import Settings
 
 
 class AbstractLayer(eqx.Module):
@@ -93,7 +96,7 @@ class AbstractLayer(eqx.Module):
         """Output and state after one more input: inference as the inputs arrive, with the same weights."""
 
     @abc.abstractmethod
-    def using(self, solver: AbstractSolver | None) -> Self:
+    def using(self, solver: AbstractSolver | Plan | None) -> Self:
         """The same layer evaluated by another solver, such as ``ps.Sequential()``."""
 
 
@@ -103,15 +106,17 @@ class Recurrent(AbstractLayer):
     Args:
         cell: one of this module's cells, or any other one through ``Custom``.
         solver: how the recurrence is evaluated, such as ``ps.deer()``; None for the library's default, blocks side by
-            side where the cell forgets and one step after the other where it does not.
-        criterion: when iterations stop; ``ps.StateError()`` when None.
-        max_iterations: most iterations; T when None.
+            side where the cell forgets and one step after the other where it does not. Like all that follows it is no
+            leaf of the layer: gradients, weight decay and checkpoints are those of the weights alone.
+        criterion: when iterations stop, of a solver that iterates; ``ps.StateError()`` when None.
+        max_iterations: most iterations, of a solver that iterates; T when None.
         mesh: devices to spread the default solver's blocks over, such as ``ps.every_core()``.
         reverse: run from the last input to the first.
         adjoint: how derivatives are taken; None for the solver's own way.
 
     Raises:
-        TypeError: ``cell`` is not a cell.
+        TypeError: ``cell`` is not a cell, or ``solver`` is no solver.
+        ValueError: an argument that the solver has no use for.
 
     Example:
         >>> import jax, jax.numpy as jnp, parascan as ps
@@ -123,25 +128,38 @@ class Recurrent(AbstractLayer):
     """
 
     cell: AbstractCell
-    solver: AbstractSolver | None = None
-    criterion: AbstractCriterion | None = None
-    max_iterations: int | None = eqx.field(static=True, default=None)
-    mesh: Mesh | None = eqx.field(static=True, default=None)
-    reverse: bool = eqx.field(static=True, default=False)
-    adjoint: AbstractAdjoint | None = None
+    settings: Settings = eqx.field(static=True)
+    reverse: bool = eqx.field(static=True)
 
-    def __check_init__(self) -> None:
-        if not isinstance(self.cell, AbstractCell):
-            given = getattr(self.cell, "__name__", type(self.cell).__name__)
+    def __init__(
+        self,
+        cell: AbstractCell,
+        solver: AbstractSolver | Plan | None = None,
+        criterion: AbstractCriterion | None = None,
+        max_iterations: int | None = None,
+        mesh: Mesh | None = None,
+        reverse: bool = False,
+        adjoint: AbstractAdjoint | None = None,
+    ) -> None:
+        if not isinstance(cell, AbstractCell):
+            given = getattr(cell, "__name__", type(cell).__name__)
             raise TypeError(f"cell: given {given}, expected a cell such as ps.nn.GRUCell(...), or ps.nn.Custom(cell).")
+        options = {"criterion": criterion, "max_iterations": max_iterations, "mesh": mesh, "adjoint": adjoint}
+        # As a call would refuse them, but where they are given.
+        resolve_options(None, solver, criterion, max_iterations, None, adjoint, reverse, 1, False, mesh, None, 1)
+        self.cell, self.reverse = cell, bool(reverse)
+        self.settings = Settings(solver=solver, **options)
+
+    @property
+    def solver(self) -> AbstractSolver | Plan | None:
+        """How the recurrence is evaluated."""
+        return self.settings.values["solver"]
 
     def through(self, xs: Tree, state: Any, marks: Marks, guess: Any, *, run: "Run") -> tuple[Any, Any, Any]:
         """Outputs, state and solution."""
-        _check_inputs(self.cell, xs)
+        xs, first, fresh = checked(self.cell, xs, state)
         rows = jax.tree.leaves(xs)[0].shape[0]
         cell = self.cell.ready()
-        fresh = cell.initial_state()
-        first = fresh if state is None else state
         valid = marks.valid(rows)
         if valid is not None:
             # A row of padding may hold anything; what no derivative reaches must still be finite to be left out.
@@ -165,18 +183,27 @@ class Recurrent(AbstractLayer):
         """
         if self.reverse:
             raise ValueError("reverse: given a layer that starts at the last input, expected one that can be streamed.")
+        xs, state, _ = checked(self.cell, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], x), state, name="x")
         cell = self.cell.ready()
-        drive = jax.tree.map(lambda leaf: leaf[0], cell.prepare(jax.tree.map(lambda leaf: leaf[None], x)))
-        state, output = cell.step(drive, cell.initial_state() if state is None else state)
+        drive = jax.tree.map(lambda leaf: leaf[0], cell.prepare(xs))
+        state, output = cell.step(drive, state)
         return output, state
 
-    def using(self, solver: AbstractSolver | None) -> Self:
+    def using(self, solver: AbstractSolver | Plan | None) -> Self:
         """The same layer evaluated by another solver.
 
         Args:
-            solver: as in the constructor.
+            solver: as in the constructor. One that has no use for the layer's criterion, number of iterations, mesh or
+                adjoint runs without them.
         """
-        return dataclasses.replace(self, solver=solver)
+        kept = dict(self.settings.values)
+        method = solver.solver if isinstance(solver, Plan) else solver
+        if method is None or not method.iterates:
+            kept.update(criterion=None, max_iterations=None)
+            kept["adjoint"] = kept["adjoint"] if isinstance(kept["adjoint"], Implicit) else None
+        if not (method is None or isinstance(method, Forgetting)):
+            kept["mesh"] = None
+        return type(self)(self.cell, reverse=self.reverse, **{**kept, "solver": solver})
 
 
 class _Step(eqx.Module):
@@ -220,12 +247,8 @@ def _by_scan(
         first,
         scanned,
         reverse=layer.reverse,
-        solver=layer.solver,
-        criterion=layer.criterion,
-        max_iterations=layer.max_iterations,
-        mesh=layer.mesh,
         guess=guess,
-        adjoint=layer.adjoint,
+        **layer.settings.values,
     )
     outputs, states = ys if keep else (ys, None)
     return outputs, states, last, None
@@ -240,23 +263,7 @@ def _by_rollout(
         first,
         scanned,
         reverse=layer.reverse,
-        solver=layer.solver,
-        criterion=layer.criterion,
-        max_iterations=layer.max_iterations,
-        mesh=layer.mesh,
         guess=guess,
-        adjoint=layer.adjoint,
+        **layer.settings.values,
     )
     return solution.ys, solution.states, solution.carry, solution
-
-
-def _check_inputs(cell: AbstractCell, xs: Any) -> None:
-    """Refuse inputs that a cell of known sizes cannot take."""
-    if not isinstance(cell, AbstractUnitCell):
-        return
-    if not hasattr(xs, "shape") or len(xs.shape) != 2 or xs.shape[1] != cell.input_size:
-        given = list(xs.shape) if hasattr(xs, "shape") else type(xs).__name__
-        raise ValueError(f"xs: given {given}, expected [T, {cell.input_size}]; batches come from jax.vmap.")
-    dtype = jax.tree.leaves(cell.initial_state())[0].dtype
-    if jnp.result_type(xs.dtype, dtype) != dtype:
-        raise TypeError(f"xs: given dtype {xs.dtype}, expected {dtype}, that of the weights.")

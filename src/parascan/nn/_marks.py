@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
 
 from .._types import Tree
@@ -63,6 +64,8 @@ def checked_marks(xs: Tree, length: Any, mask: Any, starts: Any) -> Marks:
                 f"length: given {length.dtype}{list(length.shape)}, expected an integer; batches come from jax.vmap."
             )
     rows = jnp.shape(leaves[0])[0]
+    if length is not None and not isinstance(length, Tracer) and not 0 <= int(length) <= rows:
+        raise ValueError(f"length: given {int(length)}, expected 0 to {rows}, the rows of xs.")
     flags = {"mask": mask, "starts": starts}
     for name, value in flags.items():
         if value is None:

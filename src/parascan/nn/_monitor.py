@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._types import Tree
+from ..planning import Plan
 from ..solvers import AbstractSolver, deer
-from ._exponents import finite_time_exponents
-from ._layer import Recurrent
+from ._exponents import finite_time_exponents, recurrences
+from ._layer import AbstractLayer, Recurrent
+from ._stack import Bidirectional, Stacked
 
 REMEDY = (
     "A model at zero forgets nothing, and parallel evaluation then takes ever more iterations or none of its blocks. "
@@ -39,24 +41,29 @@ class Reading(NamedTuple):
 
     Attributes:
         step: training step.
-        exponent: largest Lyapunov exponent in 1/step.
-        iterations: Newton iterations that the layer's recurrence takes.
+        exponent: largest Lyapunov exponent in 1/step, over all recurrences of the layer.
+        iterations: that the layer's solver takes, the most of any of its recurrences.
         horizon: steps after which a perturbation has shrunk to one part in 10^6, infinite for an exponent of zero or
             more.
+        length: T, steps of the sequences.
+        slow: whether these iterations are too many for the steps, as in ``Stats.slow``.
     """
 
     step: int
     exponent: float
     iterations: int
     horizon: float
+    length: int = 0
+    slow: bool = False
 
 
 class Monitor:
     """A callback that records exponent and iterations during training, and warns of a drift toward unpredictability.
 
     Call it from the training loop, outside ``jit``, as often as a look is worth an evaluation of the layer on a few
-    sequences: ``monitor(step, layer, xs)``. It warns (``DriftWarning``) when the exponent is above ``limit``, or when
-    the line through the last readings reaches it within ``ahead`` steps; once for each crossing.
+    sequences: ``monitor(step, layer, xs)``. It warns (``DriftWarning``) when the exponent is above ``limit``, when
+    the line through the last readings reaches it within ``ahead`` steps, or when there are more iterations than a
+    quarter of more than 100 steps; once for each crossing.
 
     Args:
         key: random key of the start directions.
@@ -64,7 +71,7 @@ class Monitor:
         ahead: training steps to look ahead; None for half as many as have been recorded.
         readings: readings that the line is drawn through, three or more.
         warm_up: leading rows of a sequence that do not count.
-        solver: whose iterations are counted; ``ps.deer()`` when None.
+        solver: whose iterations are counted; the layer's own when None, and ``ps.deer()`` where that does not iterate.
         log: called with a line of text for each reading, such as ``print`` or a logger's ``info``; None for silence.
 
     Raises:
@@ -94,26 +101,29 @@ class Monitor:
             raise ValueError(f"readings: given {readings}, expected three or more.")
         self.key, self.limit, self.ahead, self.window = key, limit, ahead, readings
         self.warm_up, self.log = warm_up, log
-        self.solver = deer() if solver is None else solver
+        self.solver = solver
         self.readings: list[Reading] = []
-        self._warned = False
+        self._warned = self._warned_slow = False
 
-    def __call__(self, step: int, layer: Recurrent, xs: Float[Array, "B T I"], loss: float | None = None) -> Reading:
+    def __call__(
+        self, step: int, layer: AbstractLayer, xs: Float[Array, "B T I"], loss: float | None = None
+    ) -> Reading:
         """Take and record a reading.
 
         Args:
             step: training step.
-            layer: the layer as it is now.
+            layer: the layer as it is now, one made of layers too.
             xs: a few sequences of inputs; the exponent is their mean, the iterations their largest.
             loss: mentioned in the log.
 
         Returns:
             The reading.
         """
-        exponent, iterations = _look(layer, layer.using(self.solver), xs, self.key, self.warm_up)
+        counted = _iterating(layer) if self.solver is None else layer.using(self.solver)
+        exponent, iterations, slow = _look(layer, counted, xs, self.key, self.warm_up)
         value = float(exponent)
         horizon = float(np.log(1e6) / -value) if value < 0 else float("inf")
-        reading = Reading(step, value, int(iterations), horizon)
+        reading = Reading(step, value, int(iterations), horizon, jax.tree.leaves(xs)[0].shape[1], bool(slow))
         self.readings.append(reading)
         if self.log is not None:
             of_loss = "" if loss is None else f"loss {loss:.4g}, "
@@ -157,11 +167,36 @@ class Monitor:
             )
             warnings.warn(DriftWarning(message), stacklevel=3)
         self._warned = drifts
+        if reading.slow and not self._warned_slow:
+            message = (
+                f"{reading.iterations} iterations for {reading.length} steps at training step {reading.step} gain "
+                f"nothing over one step after the other. {REMEDY}"
+            )
+            warnings.warn(DriftWarning(message), stacklevel=3)
+        self._warned_slow = reading.slow
+
+
+def _iterating(layer: AbstractLayer) -> AbstractLayer:
+    """The layer with Newton's method in the place of solvers that do not iterate."""
+    if isinstance(layer, Stacked):
+        return Stacked(tuple(_iterating(part) for part in layer.layers))
+    if isinstance(layer, Bidirectional):
+        return Bidirectional(_with_iterations(layer.forward), _with_iterations(layer.backward))
+    return _with_iterations(layer) if isinstance(layer, Recurrent) else layer
+
+
+def _with_iterations(layer: Recurrent) -> Recurrent:
+    """The same for a single recurrence."""
+    solver = layer.solver.solver if isinstance(layer.solver, Plan) else layer.solver
+    return layer if solver is not None and solver.iterates else layer.using(deer())
 
 
 @eqx.filter_jit
-def _look(layer: Recurrent, counted: Recurrent, xs: Tree, key: PRNGKeyArray, warm_up: int) -> tuple[Array, Array]:
-    """Mean exponent and largest number of iterations."""
+def _look(
+    layer: AbstractLayer, counted: AbstractLayer, xs: Tree, key: PRNGKeyArray, warm_up: int
+) -> tuple[Array, Array, Array]:
+    """Mean exponent, largest number of iterations, and whether any recurrence took too many."""
     exponents = jax.vmap(lambda x: finite_time_exponents(layer, x, key=key, warm_up=warm_up)[0])(xs)
-    iterations = jax.vmap(lambda x: counted.rollout(x)[2].stats.iterations)(xs)
-    return jnp.mean(exponents), jnp.max(iterations)
+    stats = jax.vmap(lambda x: [part.solution.stats for part in recurrences(counted, x)])(xs)
+    iterations = jnp.stack([each.iterations for each in stats])
+    return jnp.mean(exponents), jnp.max(iterations), jnp.any(jnp.stack([each.slow for each in stats]))

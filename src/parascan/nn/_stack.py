@@ -1,5 +1,6 @@
 """Layers made of layers: both directions side by side, and one on top of the other."""
 
+import itertools
 from typing import Any, Protocol, Self
 
 import equinox as eqx
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from .._types import Tree
+from ..planning import Plan
 from ..solvers import AbstractSolver
-from ._cell import AbstractCell, check_sizes
+from ._cell import AbstractCell, AbstractUnitCell, check_sizes
 from ._layer import AbstractLayer, Recurrent, Run
 from ._marks import Marks
 
@@ -25,7 +27,7 @@ class Bidirectional(AbstractLayer):
 
     Raises:
         TypeError: one of them is not a ``Recurrent``.
-        ValueError: one of them runs the other way.
+        ValueError: one of them runs the other way, or they take inputs of different size.
 
     Example:
         >>> import jax, jax.numpy as jnp, parascan as ps
@@ -44,10 +46,13 @@ class Bidirectional(AbstractLayer):
                 raise TypeError(f"{name}: given {type(layer).__name__}, expected a Recurrent.")
             if layer.reverse is not reverse:
                 raise ValueError(f"{name}: given reverse={layer.reverse}, expected {reverse}.")
+        takes, expected = _sizes(self.backward)[0], _sizes(self.forward)[0]
+        if None not in (takes, expected) and takes != expected:
+            raise ValueError(f"backward: given one that takes {takes} entries, expected {expected}, as forward does.")
 
     def through(self, xs: Tree, state: Any, marks: Marks, guess: Any, *, run: Run) -> tuple[Any, Any, Any]:
         """Outputs of both directions side by side, and pairs of the rest."""
-        pairs = zip((self.forward, self.backward), _each(state, 2, "state"), _each(guess, 2, "guess"), strict=True)
+        pairs = zip((self.forward, self.backward), each_of(state, 2, "state"), each_of(guess, 2, "guess"), strict=True)
         results = [layer.through(xs, before, marks, first, run=run) for layer, before, first in pairs]
         outputs = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=-1), results[0][0], results[1][0])
         return outputs, tuple(result[1] for result in results), tuple(result[2] for result in results)
@@ -64,7 +69,7 @@ class Bidirectional(AbstractLayer):
         """
         raise ValueError("step: given to a bidirectional layer, expected one that needs no later input.")
 
-    def using(self, solver: AbstractSolver | None) -> Self:
+    def using(self, solver: AbstractSolver | Plan | None) -> Self:
         """Both directions evaluated by another solver.
 
         Args:
@@ -81,7 +86,7 @@ class Stacked(AbstractLayer):
 
     Raises:
         TypeError: one of them is not a layer.
-        ValueError: there is none.
+        ValueError: there is none, or one takes another number of entries than the one below puts out.
     """
 
     layers: tuple[AbstractLayer, ...] = eqx.field(converter=tuple)
@@ -92,13 +97,20 @@ class Stacked(AbstractLayer):
         for index, layer in enumerate(self.layers):
             if not isinstance(layer, AbstractLayer):
                 raise TypeError(f"layers[{index}]: given {type(layer).__name__}, expected a layer.")
+        for index, (below, layer) in enumerate(itertools.pairwise(self.layers), 1):
+            expected, takes = _sizes(below)[1], _sizes(layer)[0]
+            if None not in (takes, expected) and takes != expected:
+                raise ValueError(
+                    f"layers[{index}]: given one that takes {takes} entries, expected {expected}, as "
+                    f"layers[{index - 1}] puts out."
+                )
 
     def through(self, xs: Tree, state: Any, marks: Marks, guess: Any, *, run: Run) -> tuple[Any, Any, Any]:
         """Outputs of the top layer, and tuples of the rest."""
         count = len(self.layers)
         states, solutions = [], []
         for layer, before, first in zip(
-            self.layers, _each(state, count, "state"), _each(guess, count, "guess"), strict=True
+            self.layers, each_of(state, count, "state"), each_of(guess, count, "guess"), strict=True
         ):
             xs, after, solution = layer.through(xs, before, marks, first, run=run)
             states.append(after)
@@ -113,12 +125,12 @@ class Stacked(AbstractLayer):
             state: the states before it; the cells' initial states when None.
         """
         states = []
-        for layer, before in zip(self.layers, _each(state, len(self.layers), "state"), strict=True):
+        for layer, before in zip(self.layers, each_of(state, len(self.layers), "state"), strict=True):
             x, after = layer.step(x, before)
             states.append(after)
         return x, tuple(states)
 
-    def using(self, solver: AbstractSolver | None) -> Self:
+    def using(self, solver: AbstractSolver | Plan | None) -> Self:
         """All layers evaluated by another solver.
 
         Args:
@@ -140,7 +152,7 @@ def stack(
     *,
     layers: int = 1,
     bidirectional: bool = False,
-    solver: AbstractSolver | None = None,
+    solver: AbstractSolver | Plan | None = None,
     key: PRNGKeyArray,
 ) -> Stacked:
     """Layers of one kind of cell, one on top of the other, in one direction or both.
@@ -158,7 +170,7 @@ def stack(
         A ``Stacked`` layer.
 
     Raises:
-        TypeError: a number that is no integer.
+        TypeError: a number that is no integer, or a cell that is made already.
         ValueError: a number below one.
 
     Example:
@@ -168,6 +180,8 @@ def stack(
         >>> outputs.shape
         (4, 20, 16)
     """
+    if isinstance(cell, AbstractCell) or not callable(cell):
+        raise TypeError(f"cell: given {type(cell).__name__}, expected the class of a cell such as ps.nn.GRUCell.")
     check_sizes(input_size=input_size, hidden_size=hidden_size, layers=layers)
     made: list[AbstractLayer] = []
     for layer_key in jax.random.split(key, layers):
@@ -182,8 +196,28 @@ def stack(
     return Stacked(tuple(made))
 
 
-def _each(value: Any, count: int, name: str) -> tuple[Any, ...]:
-    """One value for each part, all None for None."""
+def _sizes(layer: AbstractLayer) -> tuple[int | None, int | None]:
+    """Entries of a layer's inputs and outputs, None where its cells do not tell."""
+    if isinstance(layer, Stacked):
+        return _sizes(layer.layers[0])[0], _sizes(layer.layers[-1])[1]
+    if isinstance(layer, Bidirectional):
+        taken, put_out = zip(_sizes(layer.forward), _sizes(layer.backward), strict=True)
+        return taken[0], sum(known) if len(known := [each for each in put_out if each is not None]) == 2 else None
+    cell = layer.cell if isinstance(layer, Recurrent) else None
+    return (cell.input_size, cell.hidden_size) if isinstance(cell, AbstractUnitCell) else (None, None)
+
+
+def each_of(value: Any, count: int, name: str) -> tuple[Any, ...]:
+    """One value for each part, all None for None.
+
+    Args:
+        value: a tuple of them, or None.
+        count: how many parts there are.
+        name: of the argument.
+
+    Raises:
+        ValueError: it is no tuple of as many.
+    """
     if value is None:
         return (None,) * count
     if not isinstance(value, tuple) or len(value) != count:

@@ -1,7 +1,7 @@
 """A cell that forgets by construction: its largest exponent is negative for every value of its weights."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._cell import AbstractUnitCell, check_sizes, times_input, times_state, uniform
+from ._cell import AbstractUnitCell, check_sizes, resolve_dtype, times_input, times_state, uniform
 from ._spectral import norm_bound, within
 from .metrics import AbstractMetric, DiagonalMetric
 from .weights import AbstractWeight, ScaledWeight
@@ -86,8 +86,10 @@ class ContractiveCell(AbstractUnitCell):
         key: random key of the weights.
 
     Raises:
-        TypeError: a size that is no integer, or a rate that is neither a number nor a ``LearnedRate``.
-        ValueError: a size below one, a rate outside (0, 1), or an activation with a slope beyond one.
+        TypeError: a size that is no integer, a rate that is neither a number nor a ``LearnedRate``, or a ``weight`` or
+            ``metric`` that is not the class of one.
+        ValueError: a size below one, a rate outside (0, 1), an activation with a slope beyond one, or a ``weight`` or
+            ``metric`` of another size.
 
     Source: appendix I of the paper; Miller and Hardt 2019.
 
@@ -128,8 +130,10 @@ class ContractiveCell(AbstractUnitCell):
         keys = jax.random.split(key, 4)
         self.weight_ih = uniform(keys[0], (hidden_size, input_size), hidden_size, dtype)
         self.bias = uniform(keys[1], (hidden_size,), hidden_size, dtype)
-        self.weight = weight(hidden_size, dtype=dtype, key=keys[2])
-        self.metric = None if metric is None else metric(hidden_size, dtype=dtype, key=keys[3])
+        self.weight = _made("weight", weight, AbstractWeight, hidden_size, dtype, keys[2])
+        self.metric = None
+        if metric is not None:
+            self.metric = _made("metric", metric, AbstractMetric, hidden_size, dtype, keys[3])
         self.activation = activation
         self.input_size, self.hidden_size = input_size, hidden_size
 
@@ -193,6 +197,29 @@ class _Ready(AbstractUnitCell):
         if self.outer is not None:
             state = times_state(self.outer, state)
         return state, state
+
+
+Part = TypeVar("Part", AbstractWeight, AbstractMetric)
+
+
+def _made(name: str, make: Any, kind: type[Part], size: int, dtype: Any, key: PRNGKeyArray) -> Part:
+    """A weight or metric made by its class, if it is one and of the right size."""
+    example = "ps.nn.ScaledWeight" if kind is AbstractWeight else "ps.nn.DiagonalMetric"
+    expected = f"expected a class such as {example}, or functools.partial of one"
+    if isinstance(make, AbstractWeight | AbstractMetric) or not callable(make):
+        raise TypeError(f"{name}: given {type(make).__name__}, which is no class, {expected}.")
+    label = getattr(make, "__name__", type(make).__name__)
+    try:
+        made = make(size, dtype=dtype, key=key)
+    except TypeError as error:
+        raise TypeError(f"{name}: given {label}, which cannot be called so ({error}), {expected}.") from error
+    if not isinstance(made, kind):
+        raise TypeError(f"{name}: given {label}, which makes a {type(made).__name__}, {expected}.")
+    matrix = made.bounded if isinstance(made, AbstractWeight) else lambda _: made.factor()
+    shape = jax.eval_shape(matrix, jax.ShapeDtypeStruct((), resolve_dtype(dtype))).shape
+    if shape not in ((size,), (size, size)):
+        raise ValueError(f"{name}: given {label}, which makes one of shape {shape}, expected {(size, size)}.")
+    return made
 
 
 def _as_rate(rate: Any) -> FixedRate | LearnedRate:

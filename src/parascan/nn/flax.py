@@ -20,7 +20,7 @@ class RNN(nnx.Module):
     """``nnx.RNN`` with its recurrence evaluated in parallel over the sequence: same calls, same weights, same numbers.
 
     Each sequence of a batch is a recurrence of its own. Variables of the cell that are not parameters are read, never
-    written.
+    written; a cell that draws random numbers in a step, as for dropout, is refused.
 
     Args:
         cell: any ``nnx`` cell ``(carry, x) -> (carry, y)`` with ``initialize_carry``, such as ``nnx.GRUCell``.
@@ -33,6 +33,7 @@ class RNN(nnx.Module):
 
     Raises:
         TypeError: ``cell`` has no ``initialize_carry``.
+        ValueError: in a call, the cell draws random numbers in its step.
 
     Example:
         >>> import jax.numpy as jnp
@@ -99,6 +100,7 @@ class RNN(nnx.Module):
             rngs = self.rngs if rngs is None else rngs
             # New ones: those of the module cannot be counted up inside a transformation that it is not part of.
             carry = self.cell.initialize_carry((*batch, xs.shape[-1]), nnx.Rngs(0) if rngs is None else rngs)
+        _refuse_random(self.cell, carry, jax.ShapeDtypeStruct((*batch, xs.shape[-1]), xs.dtype))
         graph, variables = nnx.split(self.cell)
         layer = Recurrent(_Cell(graph, variables), self.solver, reverse=reverse)
 
@@ -172,6 +174,31 @@ class _Cell(AbstractCell):
     def step(self, drive: Any, state: Any) -> tuple[Tree, Tree]:
         """The carry after a step, and its output."""
         return nnx.merge(self.graph, self.variables)(state, drive)
+
+
+def _refuse_random(cell: Any, carry: Any, x: Any) -> None:
+    """Refuse a cell whose step counts a random stream up: here every step would draw the same numbers.
+
+    Raises:
+        ValueError: it does, with what to do.
+    """
+    graph, variables = nnx.split(cell)
+
+    def counts(variables: Any, carry: Any, x: Any) -> Any:
+        copy = nnx.merge(graph, variables)
+        before = jax.tree.leaves(nnx.state(copy, nnx.RngCount))
+        copy(carry, x)
+        return before, jax.tree.leaves(nnx.state(copy, nnx.RngCount))
+
+    closed = jax.make_jaxpr(counts)(variables, carry, x)
+    results = closed.jaxpr.outvars
+    before, after = results[: len(results) // 2], results[len(results) // 2 :]
+    if any(one is not other for one, other in zip(before, after, strict=True)):
+        raise ValueError(
+            f"cell: given a {type(cell).__name__} that draws random numbers in every step, expected one that draws "
+            "none: call cell.eval() or make it deterministic, draw masks beforehand and give them with the inputs, or "
+            "use nnx.RNN."
+        )
 
 
 def _flip(rows: Any, length: Any) -> Any:
