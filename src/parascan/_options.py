@@ -27,8 +27,7 @@ AnySolver = AbstractDirectSolver | AbstractIterativeSolver | Blocks | Forgetting
 class Options(NamedTuple):
     """Everything about a call but its step, carry and inputs.
 
-    Attributes:
-        platform: where it runs; a program that was traced for another one is not used again.
+    The platform is where it runs; a program that was traced for another one is not used again.
     """
 
     solver: AnySolver

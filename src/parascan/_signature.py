@@ -18,8 +18,7 @@ from ._types import State, StepFunction, Tree
 class Signature(eqx.Module):
     """A checked call: the step as ``(carry, x) -> (carry, y)``, the carry promoted as ``jax.lax.scan`` does.
 
-    Attributes:
-        kept: whether the step puts out its new carry after its own outputs.
+    Where it is ``kept``, the step puts out its new carry after its own outputs.
     """
 
     step: Callable[[Tree, Tree], tuple[Tree, Tree]]

@@ -8,8 +8,8 @@ from repository import PACKAGE, files, module_name, name, parse
 
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
-    ("_types", "_results", "_certificate", "_sight"),
-    ("_written", "_axes", "_dtypes"),
+    ("_types", "_results", "_certificate", "_sight", "_unknown", "_inside", "_platform"),
+    ("_written", "_axes", "_dtypes", "_success"),
     ("_hoist",),
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),

@@ -15,18 +15,14 @@ from typing import NamedTuple, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from .._types import Tree
-from .acceptance import COMPARED, NEARLY, excess
 from .choice import Patience
-from .forget import Step, forget, put_row, room_for
+from .forget import Step, forget
 from .grid import Grid
-from .lazy import add_into
+from .passes import Passes
 from .program import over_lanes, with_known
-
-PASSES = 2
-"""Runs over all rows before the answer is given up: a second one starts from what the first one found."""
 
 State: TypeAlias = tuple[Tree, Tree, Tree]
 """Carry, outputs and totals."""
@@ -61,17 +57,6 @@ class Way(NamedTuple):
 def no_blocks() -> Way:
     """The way of steps that are taken one after the other from the start."""
     return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(False))
-
-
-class _Attempt(NamedTuple):
-    """Where all blocks passed the last rows before row H, where they ended, their results, and what these are worth."""
-
-    passed: Tree
-    ends: Tree
-    ys: Tree
-    totals: Tree
-    excess: Float[Array, ""]
-    left: Int[Array, ""]
 
 
 def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
@@ -120,46 +105,8 @@ def run_blocks(
     take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
     forgets, horizon, passed = forget(step, (carry, x), init, take, grid, patience)
 
-    def fill(
-        blocks: Tree, part: Int[Array, ""], state: tuple[Tree, Tree, Tree, Tree, Tree]
-    ) -> tuple[Tree, Tree, Tree, Tree, Tree]:
-        def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
-            states, y, share = forward(state[0], grid.take(blocks, row))
-            return states, grid.put(state[1], y, row), jax.tree.map(add_into, state[2], share)
-
-        states, ends, kept, ys, totals = state
-        body = part == 0
-        # The rows after H, the first ones up to those that are compared, and each of these.
-        before = horizon - COMPARED + part - 1
-        first = jnp.where(body, horizon, jnp.where(part == 1, 0, before - 1))
-        states, ys, totals = jax.lax.fori_loop(
-            first, jnp.where(body, grid.block, before), advance, (states, ys, totals)
-        )
-        # A branch that all devices take alike, so that none waits for a message that is not sent.
-        states, ends = jax.lax.cond(body, lambda: (grid.starts(states, init), states), lambda: (states, ends))
-        return states, ends, put_row(kept, states, jnp.maximum(part - 1, 0)), ys, totals
-
-    def attempt(blocks: Tree, before: _Attempt) -> _Attempt:
-        last = jax.tree.map(lambda leaf: leaf[-1], before.passed)
-        start = last, before.ends, room_for(COMPARED + 1, last), before.ys, zero
-        _, ends, kept, ys, totals = jax.lax.fori_loop(0, COMPARED + 2, partial(fill, blocks), start)
-        after = jax.tree.map(lambda leaf: leaf[1:], kept)
-        rows = horizon - COMPARED + jnp.arange(COMPARED)
-        inputs = jax.vmap(partial(grid.take, blocks))(rows)
-        runs = jax.tree.map(lambda leaf: leaf[:-1], kept), (after, before.passed), inputs
-        # Lanes come second: these few steps are taken all at once, by the step as it is.
-        compared = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), runs)
-        found = excess(step, *compared)
-        found = found if grid.axis is None else jax.lax.pmax(found, grid.axis)
-        # What is far off remembers its start, and no second run would agree either.
-        left = jnp.where(found <= NEARLY, before.left - 1, 0)
-        return _Attempt(after, ends, ys, totals, found, left)
-
     def side_by_side() -> tuple[State, Way]:
-        ends = jax.tree.map(lambda leaf: leaf[-1], passed)
-        first = _Attempt(passed, ends, grid.room(y), zero, jnp.asarray(jnp.inf, jnp.float32), jnp.int32(PASSES))
-        run = partial(attempt, grid.cut(xs))
-        last = jax.lax.while_loop(lambda attempt: (attempt.left > 0) & (attempt.excess > 1), run, first)
+        last = Passes(step, forward, init, zero, grid, horizon).run(grid.cut(xs), passed, grid.room(y))
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
         done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed)

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from .._types import Tree
 from .acceptance import COMPARED
 from .batch import merged
-from .choice import LONGEST_PART, Patience, choose_lanes
+from .choice import LONGEST_PART, Patience, choose_lanes, choose_patience
 from .engine import AbstractTally, State, Way, no_blocks, run_blocks, scan_steps
 from .forget import Step
 from .grid import Grid
@@ -182,7 +182,7 @@ def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Sta
 
 def patience_of(layout: Layout, grid: Grid) -> Patience:
     """How long the system may take to forget its start."""
-    chosen = choosepatience_of(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.kind)
+    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.kind)
     # Who names the number of blocks, or has measured, knows that they are a gain.
     most = chosen.most if layout.lanes is None and layout.trial is None else grid.block // LONGEST_PART
     return Patience(chosen.trial if layout.trial is None else layout.trial, most)
