@@ -94,7 +94,7 @@ def solver_for(signature: Signature, options: Options) -> Direct | Iterative:
         if unrolls(options.unroll):
             return Sequential()
         reason = why_not(signature, solver, options.batch)
-        if reason and solver.blocks is not None:
+        if reason and solver.blocks is not None and signature.length > 0:
             raise ValueError(
                 f"solver: given Forgetting(blocks={solver.blocks}), but {reason}, expected a call that can be cut, or "
                 "solver=None, which takes one step after the other where it cannot."

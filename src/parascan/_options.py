@@ -120,7 +120,7 @@ def _refuse_unused(options: Options, iterative: list[str], *, by_default: bool) 
     Args:
         options: of the call.
         iterative: names of arguments given that are about iterations.
-        by_default: whether the solver is the default, which ``unroll`` turns into the sequential one.
+        by_default: whether the solver is the default.
     """
     solver = options.solver
     name = "the default solver" if by_default else _name(solver)
@@ -136,10 +136,11 @@ def _refuse_unused(options: Options, iterative: list[str], *, by_default: bool) 
                 f"adjoint: given {_name(options.adjoint)}() together with {name}, which has no iterations to go back "
                 "through, expected None, Implicit(), or a solver that iterates such as solver=ps.deer()."
             )
-    if unrolls(options.unroll) and not (by_default or isinstance(solver, AbstractDirectSolver)):
+    # With a solver that iterates it is a hint without a loop to follow it, as ``jax.lax.scan`` takes it for one.
+    if unrolls(options.unroll) and isinstance(solver, Forgetting) and solver.blocks is not None:
         raise ValueError(
-            f"unroll: given {options.unroll} together with {name}, which has no loop over steps to unroll, expected 1, "
-            "or solver=None or Sequential()."
+            f"unroll: given {options.unroll} together with {name} of so many blocks, expected 1, or solver=None or "
+            "Sequential(), whose loop over steps is unrolled."
         )
 
 

@@ -66,8 +66,9 @@ def scan(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        unroll: steps per loop turn of the sequential solver; other than 1 it asks for that solver by default, and is
-            refused with any other.
+        unroll: steps per loop turn of the sequential solver; other than 1 it asks for that solver by default. A hint
+            about speed: solvers that iterate have no loop over steps and pay no heed to it, ``Forgetting(blocks=)``
+            refuses it.
         solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``. An
             argument that the solver has no use for is refused.
         criterion: when iterations stop; ``StateError()`` when None. Of solvers that iterate, as are the next two.

@@ -39,6 +39,7 @@ VALUES = {
 }
 GUESS = {"guess": ps.guesses.Uniform(jax.random.key(0), -1.0, 1.0)}
 SAME = {("scan", "throw", name): "nothing that does not iterate can fail in scan" for name in set(SOLVERS) - ITERATE}
+SAME |= {("scan", "unroll", name): "a hint of jax.lax.scan, documented as one" for name in ITERATE}
 
 
 def step(carry, x):
@@ -140,9 +141,9 @@ def test_unroll_asks_for_the_plain_loop_by_default_and_only_there():
         carry, _ = ps.scan(step, INIT, XS[:8], unroll=unroll)
         np.testing.assert_allclose(carry, jax.lax.scan(step, INIT, XS[:8])[0])
     assert "while" not in program("scan", unroll=4)
-    for solver in (ps.deer(), ps.Forgetting(), ps.Forgetting(blocks=16)):
-        with pytest.raises(ValueError, match="unroll: given 4 together with"):
-            ps.scan(step, INIT, XS, unroll=4, solver=solver)
+    with pytest.raises(ValueError, match="unroll: given 4 together with Forgetting"):
+        ps.scan(step, INIT, XS, unroll=4, solver=ps.Forgetting(blocks=16))
+    assert program("scan", unroll=4, solver=ps.deer()) == program("scan", solver=ps.deer())
     assert program("scan", unroll=False) == program("scan")
     with pytest.raises(ValueError, match="unroll: given 0, expected one or more"):
         ps.scan(step, INIT, XS, unroll=0)
@@ -163,6 +164,12 @@ def test_chunks_that_were_asked_for_run_or_are_refused_with_the_reason():
     with pytest.raises(ValueError, match=r"Forgetting\(blocks=4\), but it has side effects"):
         ps.scan(seen, INIT, XS, solver=ps.Forgetting(blocks=4))
     assert isinstance(ps.rollout(step, INIT, XS[:8], solver=ps.Forgetting()).solver, ps.Sequential)
+
+
+def test_no_step_is_no_reason_to_refuse_chunks():
+    carry, ys = ps.scan(step, INIT, XS[:0], solver=ps.Forgetting(blocks=16))
+    np.testing.assert_array_equal(carry, INIT)
+    assert ys.shape == (0, D)
 
 
 @pytest.mark.parametrize("solver", [None, ps.Sequential(), ps.Forgetting(blocks=16)], ids=lambda s: type(s).__name__)
