@@ -19,6 +19,11 @@ class Signature(eqx.Module):
     """A checked call: the step as ``(carry, x) -> (carry, y)``, the carry promoted as ``jax.lax.scan`` does.
 
     Attributes:
+        step: ``(carry, x) -> (carry, y)``.
+        init: initial carry.
+        xs: inputs with leading axis T, or None.
+        length: T.
+        layout: of the carry.
         kept: whether the step puts out its new carry after its own outputs.
     """
 
