@@ -76,6 +76,8 @@ class Hoisted(eqx.Module):
     def unread(self, carried: int, ignored: int) -> list[int]:
         """Of the first arguments, which come back as the first results, those that reach no other result in the end.
 
+        Where there is no other result, those that none of the others reads.
+
         Args:
             carried: how many leaves these are.
             ignored: how many of the last results do not count.
@@ -83,6 +85,10 @@ class Hoisted(eqx.Module):
         jaxpr = self.program.jaxpr
         results = len(jaxpr.outvars)
         wanted = [carried <= index < results - ignored for index in range(results)]
+        if not any(wanted):
+            of_each = [dce_jaxpr(jaxpr, [index == own for index in range(results)])[1] for own in range(carried)]
+            read = [any(of_each[other][own] for other in range(carried) if other != own) for own in range(carried)]
+            return [index for index, each in enumerate(read) if not each]
         while True:
             _, used = dce_jaxpr(jaxpr, wanted)
             read = [old or new for old, new in zip(wanted[:carried], used[:carried], strict=True)]

@@ -26,7 +26,7 @@ def only_step_by_step(step: Hoisted, layout: CarryLayout, *, kept: bool) -> bool
 
     That is so for a pullback of the user's own, and where a floating carry leaf reaches no output and no other leaf:
     JAX leaves such a leaf out of the derivative of what is asked for, and with it what is NaN there; in one system with
-    all others it would make them NaN.
+    all others it would make them NaN. A single floating leaf is what is asked for.
 
     Args:
         step: the step, ``(carry, x) -> (carry, y)``.
@@ -36,6 +36,8 @@ def only_step_by_step(step: Hoisted, layout: CarryLayout, *, kept: bool) -> bool
     if has_own_pullback(step.closed):
         return True
     count = len(layout.leaves)
+    if sum(leaf.continuous for leaf in layout.leaves) < 2:
+        return False
     try:
         unread = step.unread(count, ignored=count if kept else 0)
     except Exception:

@@ -61,8 +61,8 @@ def scan(
 
     Args:
         f: ``(carry, x) -> (carry, y)``.
-        init: initial carry; leaves that are not floating must not depend on those that are, unless the solver is
-            sequential.
+        init: initial carry; for an iterative solver, leaves that are not floating must not depend on those that are,
+            and there must be no NaN.
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.

@@ -18,7 +18,13 @@ from ._types import State, StepFunction, Tree
 class Signature(eqx.Module):
     """A checked call: the step as ``(carry, x) -> (carry, y)``, the carry promoted as ``jax.lax.scan`` does.
 
-    Where it is ``kept``, the step puts out its new carry after its own outputs.
+    Attributes:
+        step: ``(carry, x) -> (carry, y)``.
+        init: initial carry.
+        xs: inputs with leading axis T, or None.
+        length: T.
+        layout: of the carry.
+        kept: whether the step puts out its new carry after its own outputs.
     """
 
     step: Callable[[Tree, Tree], tuple[Tree, Tree]]

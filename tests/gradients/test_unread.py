@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from parascan._hoist import hoist
 
 RUNS = {
     "default": {},
@@ -77,6 +78,35 @@ def test_a_large_cell_by_default_and_by_rollout(getkey):
     agree(gradients(lambda *args: jnp.mean(ps.scan(*args)[1] ** 2), cell, "logarithm", xs), expected)
     states = lambda *args: jnp.mean(ps.rollout(*args, throw=False).states["state"] ** 2)  # noqa: E731
     agree(gradients(states, cell, "logarithm", xs), expected)
+
+
+def test_the_end_of_what_is_read_without_outputs(getkey):
+    cell = eqx.nn.GRUCell(3, 16, key=getkey())
+    xs = jax.random.normal(getkey(), (512, 3))
+
+    def end(scan):
+        def value(step, init, xs):
+            return jnp.sum(scan(lambda c, x: (step(c, x)[0], None), init, xs)[0]["state"] ** 2)
+
+        return value
+
+    expected = gradients(end(jax.lax.scan), cell, "logarithm", xs)
+    for options in RUNS.values():
+        agree(gradients(end(functools.partial(ps.scan, **options)), cell, "logarithm", xs), expected)
+
+
+def test_who_is_read_by_whom():
+    """A state that is the only one, or read by others, is read; a sum of it that goes nowhere is not."""
+
+    def unread(step, *carry):
+        count = len(jax.tree.leaves(carry))
+        return hoist(lambda c, x: step(*c, x), carry, jnp.zeros(2)).unread(count, 0)
+
+    one = jnp.zeros(2)
+    assert unread(lambda s, n, x: ((s + x, n + s), s), one, one) == [1]
+    assert unread(lambda s, n, x: ((s + x, n + s), None), one, one) == [1]
+    assert unread(lambda h, c, x: ((h + c, h - c), None), one, one) == []
+    assert unread(lambda h, c, x: ((h + x, jax.jit(jnp.add)(h, c)), c), one, one) == []
 
 
 def test_an_entry_that_only_the_end_reads_has_its_derivative(getkey):
