@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Literal
 
-from .._inside import opened
+from .._inside import INLINED, opened
 from .._types import Tree
 from .._unknown import unknown_is
-from .program import INLINED
 from .work import MOVING
 
 KEEPING = (MOVING - {"convert_element_type"}) | frozenset(
