@@ -78,9 +78,8 @@ def relay(dtype, T, offset, apart, by="where", network=0):
         if by == "where":
             level = jnp.where(x[0] > 3.5, high, jnp.where(x[0] < -3.5, low, level))
         elif by == "cond":
-            level = jax.lax.cond(
-                jnp.abs(x[0]) > 3.5, lambda _: jnp.where(x[0] > 0, high, low), lambda kept: kept, level
-            )
+            chosen = jnp.where(x[0] > 0, high, low)
+            level = jax.lax.cond(jnp.abs(x[0]) > 3.5, lambda kept: chosen, lambda kept: kept, level)
         else:
             level = level + (x[0] > 3.5) * (high - level) + (x[0] < -3.5) * (low - level)
         return (h, level), (h, level - jnp.asarray(offset, dtype))

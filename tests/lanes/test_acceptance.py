@@ -39,22 +39,22 @@ class TestMemories:
     @pytest.mark.parametrize(("dtype", "burst"), [(jnp.bfloat16, 30), (jnp.float16, 300)])
     def test_a_latch_with_bursts_in_few_digits(self, dtype, burst):
         for seed in (1, 2):
-            problem = latch_with_bursts(dtype, 32768, seed, burst)
+            problem = latch_with_bursts(dtype, 8192, seed, burst)
             same_as_the_plain_loop(problem, 1e-5, solver=ps.Forgetting(blocks=32))
 
     @pytest.mark.parametrize("dtype", [F32, *NARROW])
     def test_a_latch_beside_bursts(self, dtype):
         burst = 1e4 if dtype != jnp.float16 else 1e3
-        problem = latch_with_added_bursts(dtype, 32768, 0, burst)
+        problem = latch_with_added_bursts(dtype, 32768 if dtype == F32 else 8192, 0, burst)
         same_as_the_plain_loop(problem, 1e-5, solver=ps.Forgetting(blocks=32))
 
     @pytest.mark.parametrize("dtype", [F32, *NARROW])
     def test_seasons(self, dtype):
-        same_as_the_plain_loop(seasons(dtype, 32768), 20 * float(jnp.finfo(dtype).eps))
+        same_as_the_plain_loop(seasons(dtype, 32768 if dtype == F32 else 8192), 20 * float(jnp.finfo(dtype).eps))
 
     @pytest.mark.parametrize(("dtype", "quiet"), [(F32, 1e-5), (F32, 1e-3), (jnp.bfloat16, 1e-2)])
     def test_gain_control(self, dtype, quiet):
-        problem = gain_control(dtype, 32768, quiet)
+        problem = gain_control(dtype, 32768 if dtype == F32 else 8192, quiet)
         solution = ps.rollout(*problem)
         expected = np.asarray(jax.lax.scan(*problem)[1], float)
         # Outputs near zero are as inexact as the states that they are made of.
@@ -65,7 +65,7 @@ class TestMemories:
         [(F32, 1e5, 0.08, "where"), (F32, 1e5, 0.08, "sums"), (F32, -1e3, 2e-3, "cond"), (jnp.bfloat16, 8, 1, "sums")],
     )
     def test_a_small_memory_on_a_large_offset(self, dtype, offset, apart, by):
-        problem = relay(dtype, 32768, offset, apart, by, network=16)
+        problem = relay(dtype, 32768 if dtype == F32 else 8192, offset, apart, by, network=16)
         solution = same_levels(problem, solver=ps.Forgetting(blocks=32))
         assert solution.stats.fell_back
 
@@ -130,7 +130,7 @@ class TestExcess:
 
     def test_a_row_is_judged_by_the_sizes_around_it(self):
         states = self.states(1.0)
-        states[1:5] = 2.0**20
+        states[1:4] = 2.0**20
         assert self.found(self.rounded, states, self.moved(UNITS, row=0, size=2.0**20)) <= 1
         assert self.found(self.rounded, states, self.moved(UNITS, row=-1, size=2.0**20)) > 1
 
