@@ -21,20 +21,6 @@ def latch_with_bursts(dtype, T, seed, burst=2e6, often=0.01):
     return step, jnp.ones(4, dtype), (jnp.asarray(flip, dtype), jnp.asarray(spike, dtype))
 
 
-def latch_with_added_bursts(dtype, T, seed, burst=1e4):
-    """A sign that large inputs hide for a step, in an entry beside the one that they are added to."""
-    rng = np.random.default_rng(seed)
-    flip = np.where(rng.random(T) < 0.002, -1.0, 1.0)
-    spike = (rng.random(T) < 0.2) * burst
-
-    def step(s, x):
-        latch = jnp.tanh(3 * s[0]) * x[0]
-        s = jnp.stack([latch, 0.5 * jnp.tanh(s[1]) + x[1] * latch])
-        return s, s
-
-    return step, jnp.ones(2, dtype), (jnp.asarray(flip, dtype), jnp.asarray(spike, dtype))
-
-
 def seasons(dtype, T):
     """Populations that grow and die by the season, from a little inflow or from much."""
     mix = jnp.asarray(0.95 * np.eye(16) + 0.05 / 16, dtype)
@@ -70,18 +56,22 @@ def relay(dtype, T, offset, apart, by="where", network=0):
     rng = np.random.default_rng(0)
     weights = jnp.asarray(rng.normal(size=(network, network)) * 0.5 / max(network, 1) ** 0.5, dtype)
     xs = jnp.asarray(rng.normal(size=(T, max(network, 1))), dtype)
-    high, low = jnp.asarray(offset + apart, dtype), jnp.asarray(offset - apart, dtype)
+    high, middle, low = (jnp.asarray(offset + part * apart, dtype) for part in (1, 0, -1))
 
     def step(carry, x):
         h, level = carry
         h = jnp.tanh(weights @ h + x[:network])
         if by == "where":
-            level = jnp.where(x[0] > 3.5, high, jnp.where(x[0] < -3.5, low, level))
+            kept = jnp.where(level > middle, high, low)
+            level = jnp.where(x[0] > 3.5, high, jnp.where(x[0] < -3.5, low, kept))
         elif by == "cond":
-            chosen = jnp.where(x[0] > 0, high, low)
-            level = jax.lax.cond(jnp.abs(x[0]) > 3.5, lambda kept: chosen, lambda kept: kept, level)
+            kept = jax.lax.cond(level > middle, lambda: high, lambda: low)
+            level = jax.lax.cond(
+                jnp.abs(x[0]) > 3.5, lambda kept: jnp.where(x[0] > 0, high, low), lambda kept: kept, kept
+            )
         else:
-            level = level + (x[0] > 3.5) * (high - level) + (x[0] < -3.5) * (low - level)
-        return (h, level), (h, level - jnp.asarray(offset, dtype))
+            side = jnp.sign(level - middle)
+            level = middle + (side + (x[0] > 3.5) * (1 - side) + (x[0] < -3.5) * (-1 - side)) * (high - middle)
+        return (h, level), (h, level - middle)
 
     return step, (jnp.zeros(network, dtype), high), xs
