@@ -29,6 +29,7 @@ from .lanes import (
     largest_batch,
     no_blocks,
     operations,
+    partial_reason,
     patience_of,
     runs_over_lanes,
     scan_blocks,
@@ -59,16 +60,18 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
         return "its carry has no floating leaf"
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
     closed = jax.make_jaxpr(signature.step)(signature.init, x)
-    if solver.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
-        return reason
-    layout = _layout(signature, solver, closed, batch, reverse=False)
-    if layout.grid(1) is None and layout.grid(batch) is None:
-        return "it is short, or its length has no fitting divisor"
     if guilty := dependent_leaves(signature, x):
         return f"its discrete carry leaf {guilty} depends on floating leaves"
     arrays = signature.init, signature.xs, closed.consts
     if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(*arrays)):
         return reason
+    if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
+        return reason
+    if solver.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
+        return reason
+    layout = _layout(signature, solver, closed, batch, reverse=False)
+    if layout.grid(1) is None and layout.grid(batch) is None:
+        return "it is short, or its length has no fitting divisor"
     return None if runs_over_lanes(closed) else "it holds an operation that cannot be run for several blocks at once"
 
 
@@ -82,7 +85,6 @@ def evaluate_forgetting(
         solver: what is asked for.
         batch: sequences that are known to run at once.
         reverse: direction of time.
-
     """
     problem = ScanProblem.of(signature, reverse=reverse)
     layout = _layout(signature, solver, problem.step.closed, batch, reverse=reverse)

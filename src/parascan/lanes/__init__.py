@@ -9,6 +9,7 @@ from .kind import kind_of
 from .probe import coupling_rows, fill_rows
 from .small_steps import largest_batch
 from .suitability import copy_share, unrewarding, unsuited, varies_over_mesh
+from .totality import partial_reason
 from .trial import runs_over_lanes
 from .work import costly, operations
 
@@ -33,6 +34,7 @@ __all__ = [
     "merged",
     "no_blocks",
     "operations",
+    "partial_reason",
     "patience_of",
     "runs_over_lanes",
     "scan_blocks",

@@ -44,7 +44,7 @@ networks of 36 to 96 units): one step after the other is at its fastest there, a
 @unknown_is(lambda closed: 0.0)
 def operations(closed: ClosedJaxpr) -> float:
     """Arithmetic operations of one step, roughly."""
-    return float(sum(_count(eqn) for eqn in equations(closed.jaxpr)))
+    return float(sum(operations_of(eqn) for eqn in equations(closed.jaxpr)))
 
 
 @unknown_is(lambda step, *example: False)
@@ -116,8 +116,12 @@ def equations(jaxpr: Any) -> list[Any]:
     return found
 
 
-def _count(eqn: Any) -> float:
-    """Operations of one equation; moving entries is none."""
+def operations_of(eqn: Any) -> float:
+    """Operations of one equation that calls no other program; moving entries is none.
+
+    Args:
+        eqn: the equation.
+    """
     if eqn.primitive.name in MOVING:
         return 0
     entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)

@@ -1,0 +1,108 @@
+"""What the values of a program depend on, followed through calls, branches and loops."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
+
+from .._inside import opened, programs_of, scan_parts
+from .program import INLINED
+
+Mark = int
+"""A set of sources as bits; zero for a value that depends on none of them."""
+
+Visitor = Callable[[JaxprEqn, list[Mark]], None]
+"""What is to be looked at: an operation, and what its operands depend on."""
+
+
+def marks_after(program: Jaxpr, given: Sequence[Mark], visit: Visitor | None = None) -> list[Mark]:
+    """What each result of a program depends on.
+
+    Args:
+        program: the program; what it closes over depends on nothing.
+        given: what its arguments depend on.
+        visit: called for every operation, inner ones included; more than once for those in loops.
+    """
+    values: dict[Any, Mark] = dict(zip(program.invars, given, strict=True))
+
+    def read(atom: Any) -> Mark:
+        return 0 if isinstance(atom, Literal) else values.get(atom, 0)
+
+    for eqn in program.eqns:
+        operands = [read(atom) for atom in eqn.invars]
+        if visit is not None:
+            visit(eqn, operands)
+        values.update(zip(eqn.outvars, _after(eqn, operands, visit), strict=True))
+    return [read(atom) for atom in program.outvars]
+
+
+def _after(eqn: JaxprEqn, operands: list[Mark], visit: Visitor | None) -> list[Mark]:
+    """What the results of an operation depend on."""
+    name = eqn.primitive.name
+    if name in INLINED:
+        return marks_after(opened(eqn.params[INLINED[name]])[0], operands, visit)
+    if name == "cond":
+        chosen, *rest = operands
+        branches = [marks_after(opened(each)[0], rest, visit) for each in eqn.params["branches"]]
+        return [chosen | _union(marks) for marks in zip(*branches, strict=True)]
+    if name == "scan":
+        fixed, carried = scan_parts(eqn)
+        body, _ = opened(eqn.params["jaxpr"])
+        return _repeated(lambda marks: marks_after(body, marks, visit), operands, fixed, carried)
+    if name == "while":
+        condition, body = while_parts(eqn)
+        kept = len(condition.invars) - len(eqn.outvars)
+        repeated = _repeated(
+            lambda marks: marks_after(body, marks, visit), operands[kept:], len(body.invars) - len(eqn.outvars), None
+        )
+        ends = _union(marks_after(condition, [*operands[:kept], *repeated], visit))
+        return [mark | ends for mark in repeated]
+    everything = _union(operands)
+    for program in programs_of(eqn):
+        marks_after(program, [everything] * len(program.invars), visit)
+    return [everything] * len(eqn.outvars)
+
+
+def while_parts(eqn: JaxprEqn) -> tuple[Jaxpr, Jaxpr]:
+    """The condition and the body of a ``while`` loop.
+
+    Args:
+        eqn: the loop.
+    """
+    return opened(eqn.params["cond_jaxpr"])[0], opened(eqn.params["body_jaxpr"])[0]
+
+
+def ends_by(eqn: JaxprEqn, operands: list[Mark]) -> Mark:
+    """What decides when a ``while`` loop ends.
+
+    Args:
+        eqn: the loop.
+        operands: what its operands depend on.
+    """
+    condition, body = while_parts(eqn)
+    kept = len(condition.invars) - len(eqn.outvars)
+    fixed = len(body.invars) - len(eqn.outvars)
+    repeated = _repeated(lambda marks: marks_after(body, marks), operands[kept:], fixed, None)
+    return _union(marks_after(condition, [*operands[:kept], *repeated]))
+
+
+def _repeated(
+    body: Callable[[list[Mark]], list[Mark]], operands: list[Mark], fixed: int, carried: int | None
+) -> list[Mark]:
+    """What the results of a loop depend on, however often it turns; all but the fixed operands are carried if None."""
+    last = len(operands) if carried is None else fixed + carried
+    carry = operands[fixed:last]
+    while True:
+        out = body([*operands[:fixed], *carry, *operands[last:]])
+        grown = [mark | new for mark, new in zip(carry, out, strict=False)]
+        if grown == carry:
+            return [*carry, *out[len(carry) :]]
+        carry = grown
+
+
+def _union(marks: Sequence[Mark]) -> Mark:
+    """All sources of several values."""
+    total = 0
+    for mark in marks:
+        total |= mark
+    return total
