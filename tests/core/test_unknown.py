@@ -17,6 +17,7 @@ from parascan.diagnostics import rounding
 from parascan.lanes import operations, program, work
 
 LENGTH = 16384
+BLOCKS = ps.Forgetting(blocks=16)
 XS = np.random.default_rng(0).normal(size=(LENGTH, 3)).astype(np.float32)
 
 
@@ -71,14 +72,18 @@ def test_the_rule_answers_for_whatever_fails():
 def test_an_operation_of_the_users_own_is_run_by_default(operation):
     step = stepping(operation)
     expected = jax.lax.scan(step, jnp.zeros(3), XS)
-    for solver in (None, ps.Forgetting(blocks=16)):
+    for solver in (None, BLOCKS):
+        if solver is BLOCKS and operation is ALONE:
+            with pytest.raises(ValueError, match="cannot be run for several blocks at once"):
+                ps.scan(step, jnp.zeros(3), XS, solver=solver)
+            continue
         carry, ys = ps.scan(step, jnp.zeros(3), XS, solver=solver)
         np.testing.assert_allclose(ys, expected[1], atol=1e-5)
         np.testing.assert_allclose(carry, expected[0], atol=1e-5)
 
 
 def test_an_operation_that_cannot_be_batched_is_run_step_by_step_and_says_why():
-    reason = _forgetting.why_not(resolve(stepping(ALONE), jnp.zeros(3), XS, None, scan_form=True), ps.Forgetting(16))
+    reason = _forgetting.why_not(resolve(stepping(ALONE), jnp.zeros(3), XS, None, scan_form=True), BLOCKS)
     assert "cannot be run for several blocks" in reason
 
 
@@ -107,7 +112,11 @@ def test_a_broken_analysis_costs_no_answer(broken):
         return s, s
 
     expected = jax.lax.scan(step, jnp.zeros(3), XS)[1]
-    for solver in (None, ps.Forgetting(blocks=16)):
+    for solver in (None, BLOCKS):
+        if solver is BLOCKS and broken == "work":
+            with pytest.raises(ValueError, match="its program could not be analyzed"):
+                ps.scan(step, jnp.zeros(3), XS, solver=solver)
+            continue
         np.testing.assert_allclose(ps.scan(step, jnp.zeros(3), XS, solver=solver)[1], expected, atol=1e-5)
     xs, expected = XS[:300], expected[:300]
     for solver in (ps.deer(), ps.Blocks(ps.deer(), 10)):

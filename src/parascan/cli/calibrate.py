@@ -9,9 +9,8 @@ import jax
 import typer
 
 from .. import report
-from .._platform import platform_of
 from ..paper._files import write_text
-from ..planning import Rates, cache_file, fingerprint, known_rates
+from ..planning import Rates, cache_file, fingerprint, known_rates, platform_of
 from ..planning import calibrate as measured
 from ._errors import interruptible
 

@@ -6,6 +6,7 @@ copies are some of the blocks that run anyway, each with a twin. What they say o
 is accepted is decided in ``acceptance``.
 """
 
+import itertools
 import math
 
 import jax
@@ -50,14 +51,18 @@ class Twins:
         mirrored, two that differ in sign would not.
         """
 
-        def one(leaf: Array, own: Array) -> Array:
+        def one(leaf: Array, own: Array, first: int) -> Array:
             size = jnp.max(jnp.where(jnp.isfinite(own), jnp.abs(own), 0), initial=0)
-            share, mirrored = _pattern(own.shape)
+            share, mirrored = _pattern(own.shape, first)
             moved = (share * jnp.where(size > 0, size, 1)).astype(leaf.dtype)
             below = jnp.where(own == 0, -moved, -own)
             return jnp.concatenate([leaf, jnp.where(mirrored, below, own + moved)], axis=-1)
 
-        return jax.tree.map(one, states, self._own(states))
+        leaves, structure = jax.tree.flatten(states)
+        entries = [math.prod(leaf.shape[:-1]) for leaf in leaves]
+        before = itertools.accumulate(entries[:-1], initial=0)
+        own = jax.tree.leaves(self._own(states))
+        return jax.tree.unflatten(structure, list(map(one, leaves, own, before)))
 
     def part(self, states: Tree) -> Tree:
         """The states of the blocks alone."""
@@ -111,10 +116,20 @@ class Twins:
         return jax.tree.map(lambda leaf: leaf[..., self._lanes :], states)
 
 
-def _pattern(shape: tuple[int, ...]) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
-    """One or a half, and whether to mirror, for each entry of each twin ``[..., twins]``, differently for each twin."""
+def _pattern(shape: tuple[int, ...], first: int) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
+    """One or a half, and whether to mirror, for each entry of each twin ``[..., twins]``, differently for each twin.
+
+    Two entries that are a pair are never moved alike: of two entries in all, too many twins would be left to chance.
+
+    Args:
+        shape: of one leaf of the twins' states.
+        first: how many entries the leaves before it have.
+    """
     entries, twins = jnp.indices((math.prod(shape[:-1]), shape[-1]), sparse=True)
-    bits = mixed(entries, twins).reshape(shape)
+    entries = entries + first
+    bits = mixed(entries >> 1, twins)
+    unlike = jnp.where(entries & 1, 1 + (bits >> 2) % 3, 0)
+    bits = (bits ^ unlike).reshape(shape)
     return 1 - (bits & 1) / 2, (bits & 2) == 2
 
 

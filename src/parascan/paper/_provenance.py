@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from .._platform import platform_of
+from ..planning import platform_of
 
 
 def version(package: str = "parascan") -> str:

@@ -1,5 +1,6 @@
 """The choice of a method: what each would cost on this machine, and which of them is worth it."""
 
+from .._platform import platform_of as platform_of
 from .calibration import cache_file as cache_file
 from .calibration import calibrate as calibrate
 from .calibration import fingerprint as fingerprint
