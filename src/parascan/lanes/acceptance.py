@@ -41,9 +41,9 @@ More than one, since an entry may pass through zero; fewer than all, so that one
 UNITS, UNITS_OF_NARROW = 4.0, 2.0
 """Units of rounding of an entry's own magnitude that count as agreement, in float32 or wider and in narrower dtypes."""
 
-SPREAD_UNITS, SPREAD_UNITS_OF_NARROW = 8.0, 4.0
+SPREAD_UNITS, SPREAD_UNITS_OF_NARROW = 10.0, 5.0
 """Times the one-step effect of rounding that count as agreement: errors of several steps add up, and a step rounds
-more than once. Networks and gated cells of 3 to 100 units agree within 6 on all of 64 chunks at once."""
+more than once. Networks and gated cells of 3 to 128 units agree within 9 on all of 32 or 64 chunks at once."""
 
 DIRECTIONS = 2
 """Random directions in which the effect of rounding is taken."""

@@ -103,24 +103,24 @@ def run_blocks(
     zero = no_totals(step, carry, x)
     # Inputs beyond the blocks make the cutting a copy, which is of no use to a system that does not forget.
     take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
-    forgets, horizon, passed = forget(step, (carry, x), init, take, grid, patience)
+    forgotten = forget(step, (carry, x), init, take, grid, patience)
 
     def side_by_side() -> tuple[State, Way]:
-        last = Passes(step, forward, init, zero, grid, horizon).run(grid.cut(xs), passed, grid.room(y))
+        last = Passes(step, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(y))
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
         done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed)
-        way = Way(jnp.where(agreed, grid.lanes * grid.devices, 0).astype(jnp.int32), horizon, ~agreed)
+        way = Way(jnp.where(agreed, grid.lanes * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
         return done if finish is None else finish(*done), way
 
     def one_by_one() -> tuple[State, Way]:
-        way = Way(jnp.int32(0), horizon, jnp.asarray(True))
+        way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True))
         if grid.axis is None:
             return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse), way
         start = init, grid.joined(grid.room(y)), zero
         return _device_by_device(partial(_scan_if, step, xs, grid), start, grid, jnp.asarray(True)), way
 
-    return jax.lax.cond(forgets, side_by_side, one_by_one)
+    return jax.lax.cond(forgotten.met, side_by_side, one_by_one)
 
 
 def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree, Tree]:

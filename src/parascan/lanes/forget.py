@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import reduce
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,22 @@ Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
 
 
+class Forgotten(NamedTuple):
+    """What twins say of the blocks that they belong to.
+
+    Attributes:
+        met: whether they met.
+        row: where they did, or were given up.
+        horizon: H, some rows later, by which the others may be expected to have met theirs.
+        states: of all blocks at ``row`` ``[..., N P]``.
+    """
+
+    met: Bool[Array, ""]
+    row: Int[Array, ""]
+    horizon: Int[Array, ""]
+    states: Tree
+
+
 def forget(
     step: Step,
     example: tuple[Tree, Tree],
@@ -37,10 +54,8 @@ def forget(
     take: Callable[[Array], Tree],
     grid: Grid,
     patience: Patience,
-) -> tuple[Bool[Array, ""], Int[Array, ""], Tree]:
-    """Whether twins meet within the rows that are allowed, a row by which all blocks have, and their states up to it.
-
-    These are the states after each of the last ``COMPARED`` rows ``[COMPARED, ..., N P]``.
+) -> Forgotten:
+    """Whether twins meet within the rows that are allowed, and from where on all blocks have forgotten their starts.
 
     Args:
         step: the step of one sequence.
@@ -85,27 +100,8 @@ def forget(
     before = (jnp.int32(0), jnp.asarray(jnp.inf, jnp.float32), jnp.zeros_like(far), start, twins.magnitudes(start))
     row, apart, _, states, _ = jax.lax.while_loop(going, follow, before)
     met = everywhere(apart <= 1, grid)
-    end = jnp.where(met, jnp.minimum(row + row // MARGIN, most), row)
-
-    def record(part: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
-        states, kept = state
-        first = jnp.where(part == 0, row, end + part - 1)
-        states = run(first, jnp.where(part == 0, end, end + part), states)
-        return states, put_row(kept, twins.part(states), jnp.maximum(part - 1, 0))
-
-    rows = jnp.where(met, COMPARED + 1, 0)
-    kept = jax.lax.fori_loop(0, rows, record, (states, room_for(COMPARED, twins.part(states))))[1]
-    return met, jnp.where(met, end + COMPARED, row), kept
-
-
-def room_for(rows: int, states: Tree) -> Tree:
-    """Room for so many states ``[rows, ...]``."""
-    return jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), states)
-
-
-def put_row(kept: Tree, states: Tree, row: Int[Array, ""]) -> Tree:
-    """States in place in such a room."""
-    return jax.tree.map(lambda room, leaf: jax.lax.dynamic_update_index_in_dim(room, leaf, row, 0), kept, states)
+    horizon = jnp.where(met, jnp.minimum(row + row // MARGIN, most) + COMPARED, row)
+    return Forgotten(met, row, horizon, twins.part(states))
 
 
 def everywhere(flag: Bool[Array, ""], grid: Grid) -> Bool[Array, ""]:

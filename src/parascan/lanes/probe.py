@@ -28,7 +28,8 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, jax.tree.map(lambda leaf: leaf[: grid.length], xs)))
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     patience = Patience(grid.block, grid.block // LONGEST_PART)
-    return forget(step, (carry, x), init, partial(grid.take, grid.cut(rows)), grid, patience)[:2]
+    found = forget(step, (carry, x), init, partial(grid.take, grid.cut(rows)), grid, patience)
+    return found.met, found.row
 
 
 def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Tree, Tree]:
