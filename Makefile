@@ -23,7 +23,7 @@ NEWEST_PIP := $(NEWEST)/bin/python -m pip --disable-pip-version-check --no-input
 help:
 	@echo "make test    run the tests (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
 	@echo "make test-newest  run some tests with the newest JAX, under the newest Python that is there"
-	@echo "make fuzz    solve 10000 random problems and check every answer (FUZZ=10000)"
+	@echo "make fuzz    solve 10000 random and 10000 adversarial problems and check every answer (FUZZ=10000)"
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
 	@echo "make paper   reproduce every figure and table of the paper, and more, within an hour on two cores"
 	@echo "make paper-page  write docs/paper.md from what make paper has stored"
@@ -56,6 +56,7 @@ test-newest:
 FUZZ ?= 10000
 fuzz: setup
 	@FUZZ=$(FUZZ) $(BIN)/python -m pytest -n $(WORKERS) tests/fuzz $(PYTEST_ARGS)
+	@$(BIN)/python tests/fuzz/attack.py $(FUZZ)
 
 demo: setup
 	@$(BIN)/parascan reproduce table1 --size demo

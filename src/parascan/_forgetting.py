@@ -75,6 +75,16 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
     return None if runs_over_lanes(closed) else "it holds an operation that cannot be run for several blocks at once"
 
 
+def why_not_elsewhere(signature: Signature) -> str | None:
+    """Why a checked call's step must not be run from states off its own trajectory; None where its program is total.
+
+    Args:
+        signature: the call.
+    """
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+    return partial_reason(jax.make_jaxpr(signature.step)(signature.init, x), len(jax.tree.leaves(signature.init)))
+
+
 def evaluate_forgetting(
     signature: Signature, solver: Forgetting, batch: int, *, reverse: bool
 ) -> tuple[Tree, Tree, Way]:

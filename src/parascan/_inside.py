@@ -4,10 +4,25 @@ JAX 0.10 tells closed programs from open ones and counts what a scan carries; JA
 program and name a scan's parts otherwise. Some operations hold no program at all but can be written out as one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+
+INLINED = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "eval_jaxpr": "call_jaxpr",
+    "remat": "jaxpr",
+    "checkpoint": "jaxpr",
+    "remat2": "jaxpr",
+}
+"""Primitives that only call another program, and the parameter that holds it."""
 
 
 def opened(program: Any) -> tuple[Jaxpr, tuple[Any, ...]]:
@@ -100,3 +115,15 @@ def _rank(atom: Any) -> int:
 def _like(aval: Any) -> jax.ShapeDtypeStruct:
     """What tracing needs to know of an operand."""
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
+
+
+def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
+    """The results of an operation for other operands, and perhaps other parameters.
+
+    Args:
+        eqn: the operation.
+        params: its parameters.
+        values: its operands.
+    """
+    out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(params))
+    return list(out) if eqn.primitive.multiple_results else [out]

@@ -14,12 +14,11 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 from jaxtyping import Array, Key
 
-from .._inside import as_closed
+from .._inside import INLINED, as_closed, bind
 from .._platform import platform_of
 from .._problem import Recurrence
 from .._types import State, Trajectory, Tree
 from .._unknown import unknown_is
-from ..lanes.program import INLINED
 from ..lanes.work import COSTLY, MOVING
 
 DRAWS = 4
@@ -127,20 +126,20 @@ class _Noisy:
         if name == "convert_element_type":
             return [self._converted(eqn, operands)]
         if name in EXACT:
-            return _bind(eqn, operands)
+            return bind(eqn, eqn.params, operands)
         if name in SUMS or name == "dot_general":
             # Each term errs, so that cancellation between terms leaves what they leave.
             operands = [self.err(operands[0], *_accuracy_of_sum(eqn)), *operands[1:]]
-            return _bind(eqn, operands)
+            return bind(eqn, eqn.params, operands)
         if name in OPAQUE:
             operands = [self.err(operand, UNITS_OF_PROGRAMS) for operand in operands]
         units = {True: UNITS_OF_PROGRAMS, False: UNITS_OF_COSTLY if name in COSTLY else 1.0}[name in OPAQUE]
-        return [self.err(out, units) for out in _bind(eqn, operands)]
+        return [self.err(out, units) for out in bind(eqn, eqn.params, operands)]
 
     def _converted(self, eqn: Any, operands: list[Any]) -> Any:
         """A conversion, which rounds only where it narrows."""
         before, after = operands[0].dtype, eqn.outvars[0].aval.dtype
-        out = _bind(eqn, operands)[0]
+        out = bind(eqn, eqn.params, operands)[0]
         floating = jnp.issubdtype(before, jnp.inexact) and jnp.issubdtype(after, jnp.inexact)
         narrows = floating and float(jnp.finfo(after).eps) > float(jnp.finfo(before).eps)
         return self.err(out, 1.0) if narrows else out
@@ -173,9 +172,3 @@ def _accuracy_of_sum(eqn: Any) -> tuple[float, float | None]:
     if passes is None or operand.dtype != jnp.float32 or "HIGHEST" in str(precision).upper():
         return units, None
     return units, passes
-
-
-def _bind(eqn: Any, operands: list[Any]) -> list[Any]:
-    """The operation's results for these operands."""
-    out = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
-    return list(out) if eqn.primitive.multiple_results else [out]

@@ -5,8 +5,7 @@ from typing import Any
 
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
-from .._inside import opened, programs_of, scan_parts
-from .program import INLINED
+from .._inside import INLINED, opened, programs_of, scan_parts
 
 Mark = int
 """A set of sources as bits; zero for a value that depends on none of them."""
@@ -32,12 +31,18 @@ def marks_after(program: Jaxpr, given: Sequence[Mark], visit: Visitor | None = N
         operands = [read(atom) for atom in eqn.invars]
         if visit is not None:
             visit(eqn, operands)
-        values.update(zip(eqn.outvars, _after(eqn, operands, visit), strict=True))
+        values.update(zip(eqn.outvars, marks_after_one(eqn, operands, visit), strict=True))
     return [read(atom) for atom in program.outvars]
 
 
-def _after(eqn: JaxprEqn, operands: list[Mark], visit: Visitor | None) -> list[Mark]:
-    """What the results of an operation depend on."""
+def marks_after_one(eqn: JaxprEqn, operands: Sequence[Mark], visit: Visitor | None = None) -> list[Mark]:
+    """What the results of an operation depend on.
+
+    Args:
+        eqn: the operation.
+        operands: what its operands depend on.
+        visit: as for ``marks_after``, for the operations inside it.
+    """
     name = eqn.primitive.name
     if name in INLINED:
         return marks_after(opened(eqn.params[INLINED[name]])[0], operands, visit)

@@ -1,7 +1,9 @@
 """Which leaves of a carry a step never rounds: held, selected, moved or quantized, they keep whatever they remember.
 
-Two copies of such a leaf either agree to the bit or remember something else. Judged by the program alone, without
-running it: an operation that is not known counts as one that rounds, and a program that cannot be followed as exact.
+Two copies of such a leaf either agree to the bit or remember something else. A value is of one of three kinds: it
+depends on the state only through decisions (a comparison, a sign), and so has few values whatever is computed from it;
+or it is held, an entry of the state as it was; or it is rounded. Judged by the program alone, without running it: an
+operation that is not known counts as one that rounds, and a program that cannot be followed as exact.
 """
 
 from typing import Any
@@ -10,10 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Literal
 
-from .._inside import opened
+from .._inside import INLINED, opened
 from .._types import Tree
 from .._unknown import unknown_is
-from .program import INLINED
 from .work import MOVING
 
 KEEPING = (MOVING - {"convert_element_type"}) | frozenset(
@@ -26,6 +27,10 @@ QUANTIZING = frozenset({"ceil", "floor", "round", "sign"})
 """Operations whose results are few, whatever rounding their operands have seen."""
 
 
+ROUNDED, HELD, DECIDED = 0, 1, 2
+"""Kinds of values, in ascending order of what is known of them."""
+
+
 @unknown_is(lambda step, carry, x: [True] * len(jax.tree.leaves(carry)))
 def exact_leaves(step: Any, carry: Tree, x: Tree) -> list[bool]:
     """For each leaf of the carry whether its value after a step comes without rounding from leaves of which this holds.
@@ -36,38 +41,44 @@ def exact_leaves(step: Any, carry: Tree, x: Tree) -> list[bool]:
         x: its inputs, likewise.
     """
     program = jax.make_jaxpr(lambda carry, x: step(carry, x)[0])(carry, x).jaxpr
-    inputs = [True] * len(jax.tree.leaves(x))
-    exact = [True] * len(jax.tree.leaves(carry))
-    while (kept := [old and new for old, new in zip(exact, _results(program, exact + inputs), strict=True)]) != exact:
-        exact = kept
-    return exact
+    inputs = [DECIDED] * len(jax.tree.leaves(x))
+    kinds = [HELD] * len(jax.tree.leaves(carry))
+    # Each leaf is raised once at most, and lowered once.
+    for _ in range(2 * len(kinds) + 1):
+        kinds = [
+            min(new, old) if old == ROUNDED else new
+            for new, old in zip(_results(program, kinds + inputs), kinds, strict=True)
+        ]
+    return [kind != ROUNDED for kind in kinds]
 
 
-def _results(program: Jaxpr, given: list[bool]) -> list[bool]:
-    """Which results of a program are exact where some of its arguments are."""
-    values: dict[Any, bool] = dict(zip(program.invars, given, strict=True))
+def _results(program: Jaxpr, given: list[int]) -> list[int]:
+    """Kinds of the results of a program whose arguments are of some kinds."""
+    values: dict[Any, int] = dict(zip(program.invars, given, strict=True))
 
-    def read(atom: Any) -> bool:
-        return isinstance(atom, Literal) or not _floating(atom) or values.get(atom, True)
+    def read(atom: Any) -> int:
+        return DECIDED if isinstance(atom, Literal) or not _floating(atom) else values.get(atom, DECIDED)
 
     for eqn in program.eqns:
         values.update(zip(eqn.outvars, _after(eqn, [read(atom) for atom in eqn.invars]), strict=True))
     return [read(atom) for atom in program.outvars]
 
 
-def _after(eqn: Any, given: list[bool]) -> list[bool]:
+def _after(eqn: Any, given: list[int]) -> list[int]:
     """The same of one operation."""
-    name, count = eqn.primitive.name, len(eqn.outvars)
+    name, least = eqn.primitive.name, min(given, default=DECIDED)
     if name in INLINED:
         return _results(opened(eqn.params[INLINED[name]])[0], given)
     if name == "cond":
         branches = [_results(opened(branch)[0], given[1:]) for branch in eqn.params["branches"]]
-        return [all(flags) for flags in zip(*branches, strict=True)]
-    if name in QUANTIZING:
-        return [True] * count
-    if name == "convert_element_type":
-        return [all(given) and not _narrows(eqn)]
-    return [name in KEEPING and all(given)] * count
+        return [min(kinds) for kinds in zip(*branches, strict=True)]
+    if name in QUANTIZING or least == DECIDED:
+        kind = DECIDED
+    elif name in KEEPING or (name == "convert_element_type" and not _narrows(eqn)):
+        kind = least
+    else:
+        kind = ROUNDED
+    return [kind] * len(eqn.outvars)
 
 
 def _narrows(eqn: Any) -> bool:

@@ -18,10 +18,11 @@ from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Literal
 from jaxtyping import Array
 
-from .._inside import as_closed, expanded
+from .._inside import INLINED, as_closed, bind, expanded
 from .._types import Tree
 from .._unknown import unknown_is
 from . import indexing
+from .dependence import marks_after_one
 from .lazy import Pieces, Product, sum_over_lanes
 
 ELEMENTWISE = frozenset(
@@ -32,20 +33,6 @@ ELEMENTWISE = frozenset(
     | {"sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "xor", "convert_element_type"}
 )
 """Primitives that act entry by entry on operands of one shape."""
-
-INLINED = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "eval_jaxpr": "call_jaxpr",
-    "remat": "jaxpr",
-    "checkpoint": "jaxpr",
-    "remat2": "jaxpr",
-}
-"""Primitives that only call another program, and the parameter that holds it."""
 
 MOVES: dict[str, Callable[[Any, int], dict[str, Any]]] = {
     "broadcast_in_dim": lambda params, lanes: {
@@ -115,14 +102,14 @@ def with_known(function: Callable[..., Tree], known: Tree, *example: Tree) -> Ca
     later = []
     for eqn in jaxpr.eqns:
         if all(isinstance(atom, Literal) or atom in values for atom in eqn.invars):
-            values.update(zip(eqn.outvars, _bind(eqn, eqn.params, _read(eqn.invars, values)), strict=True))
+            values.update(zip(eqn.outvars, bind(eqn, eqn.params, _read(eqn.invars, values)), strict=True))
         else:
             later.append(eqn)
 
     def run(*rest: Tree) -> Tree:
         inner = {**values, **dict(zip(jaxpr.invars[len(leaves) :], jax.tree.leaves(rest), strict=True))}
         for eqn in later:
-            inner.update(zip(eqn.outvars, _bind(eqn, eqn.params, _read(eqn.invars, inner)), strict=True))
+            inner.update(zip(eqn.outvars, bind(eqn, eqn.params, _read(eqn.invars, inner)), strict=True))
         return jax.tree.unflatten(jax.tree.structure(shape), _read(jaxpr.outvars, inner))
 
     return run
@@ -158,11 +145,20 @@ def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
-    """Results of one operation by its own rule for a further axis."""
+def _all_by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+    """Results of one operation by its own rule for a further axis, which all of them get."""
     axes = [-1 if flag else None for _, flag in operands]
-    run = jax.vmap(lambda *args: _bind(eqn, eqn.params, args), in_axes=axes, out_axes=-1)
+    run = jax.vmap(lambda *args: bind(eqn, eqn.params, args), in_axes=axes, out_axes=-1)
     return [(value, True) for value in run(*(_whole(value) for value, _ in operands))]
+
+
+@unknown_is(_all_by_vmap)
+def _by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+    """The same, but what is alike in all lanes stays so: a counter of a loop, or the condition that ends it."""
+    differ = [bool(mark) for mark in marks_after_one(eqn, [int(flag) for _, flag in operands])]
+    axes, out_axes = ([-1 if flag else None for flag in flags] for flags in ((flag for _, flag in operands), differ))
+    run = jax.vmap(lambda *args: bind(eqn, eqn.params, args), in_axes=axes, out_axes=out_axes)
+    return list(zip(run(*(_whole(value) for value, _ in operands)), differ, strict=True))
 
 
 @unknown_is(_by_vmap)
@@ -177,20 +173,20 @@ def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
         return [(lazy, True)]
     values = [_whole(value) for value, _ in operands]
     if not any(mapped):
-        return [(value, False) for value in _bind(eqn, eqn.params, values)]
+        return [(value, False) for value in bind(eqn, eqn.params, values)]
     if name == "dot_general" and sum(mapped) == 1:
         return [(_product(eqn, *values, state=mapped.index(True)), True)]
     if name in ELEMENTWISE and len({jnp.ndim(value) - flag for value, flag in zip(values, mapped, strict=True)}) == 1:
         values = [value if flag else _last(value) for value, flag in zip(values, mapped, strict=True)]
-        return [(value, True) for value in _bind(eqn, eqn.params, jnp.broadcast_arrays(*values))]
+        return [(value, True) for value in bind(eqn, eqn.params, jnp.broadcast_arrays(*values))]
     if name in MOVES:
         values = [_spread(value, flag, lanes) for value, flag in zip(values, mapped, strict=True)]
-        return [(value, True) for value in _bind(eqn, {**eqn.params, **MOVES[name](eqn.params, lanes)}, values)]
+        return [(value, True) for value in bind(eqn, {**eqn.params, **MOVES[name](eqn.params, lanes)}, values)]
     if indexing.applies(name, mapped):
         arrays = (indexing.is_array(name, place) for place in range(len(values)))
         pairs = zip(values, mapped, arrays, strict=True)
         spread = [_spread(value, flag, lanes) if array else value for value, flag, array in pairs]
-        return [(value, True) for value in _bind(eqn, *indexing.with_lanes(eqn, spread, lanes))]
+        return [(value, True) for value in bind(eqn, *indexing.with_lanes(eqn, spread, lanes))]
     return _by_vmap(eqn, operands, lanes)
 
 
@@ -249,7 +245,7 @@ def _product(eqn: Any, first: Any, second: Any, state: int) -> Array:
         terms = [weight[..., index, None] * lanes[index] for index in range(weight.shape[-1])]
         return reduce(jnp.add, terms)
     turned = {**eqn.params, "dimension_numbers": ((of_weight[0], of_state[0]), (of_weight[1], of_state[1]))}
-    (out,) = _bind(eqn, turned, (weight, lanes))
+    (out,) = bind(eqn, turned, (weight, lanes))
     if state == 1:
         return out
     # Free axes come in the order of the operands: those of the state belong before those of the weight.
@@ -270,12 +266,6 @@ def small_product(eqn: Any) -> bool:
     few = len(shapes[0]) == len(contracted) == 1 and len(shapes[1]) <= 2 and not batch
     few = few and shapes[0][0] <= FEW_TERMS and math.prod(shapes[1]) <= FEW_ENTRIES
     return few and len({aval.dtype for aval in avals}) == 1
-
-
-def _bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Array]:
-    """The operation's results for these values."""
-    out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(params))
-    return list(out) if eqn.primitive.multiple_results else [out]
 
 
 def _whole(value: Any) -> Any:

@@ -36,6 +36,7 @@ def partial_reason(closed: ClosedJaxpr, carried: int) -> str | None:
         carried: how many of its first arguments are the carry.
     """
     reasons: list[str] = []
+    branches: list[float] = []
 
     def look(eqn: JaxprEqn, operands: list[Mark]) -> None:
         name = eqn.primitive.name
@@ -44,13 +45,14 @@ def partial_reason(closed: ClosedJaxpr, carried: int) -> str | None:
         if name == "while" and ends_by(eqn, operands) & STATE:
             reasons.append("it holds a loop whose end depends on the state, and which may never come from another one")
         if name == "cond" and operands[0]:
-            spared = _spared(eqn)
-            if math.isinf(spared) or spared > COSTLY_BRANCH * max(_work(closed.jaxpr) - spared, 1):
-                reasons.append("it holds a costly branch, which all blocks would take in every step")
+            branches.append(_spared(eqn))
 
     program = closed.jaxpr
     marks = [STATE] * carried + [INPUT] * (len(program.invars) - carried)
     marks_after(program, marks, look)
+    spared = max(branches, default=0.0)
+    if math.isinf(spared) or spared > COSTLY_BRANCH * max(_work(program) - spared, 1):
+        reasons.append("it holds a costly branch, which all blocks would take in every step")
     return reasons[0] if reasons else None
 
 

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from .._criterion import Merit, StateError
-from .._forgetting import why_not
+from .._forgetting import why_not, why_not_elsewhere
 from .._platform import on_its_platform, platform_of
 from .._problem import Recurrence, ScanProblem
 from .._signature import Signature, as_arrays, refuse_nan, resolve
@@ -106,6 +106,8 @@ def plan(
     signature = resolve(step, init, xs, length, scan_form=False)
     devices = 1 if mesh is None else mesh.size
     platform = platform_of(init, xs, mesh=mesh)
+    if reason := why_not_elsewhere(signature):
+        return _only_sequential(signature, platform, batch, devices, reason)
     try:
         recurrence = _recurrence_of(signature, reverse)
     except ValueError as reason:

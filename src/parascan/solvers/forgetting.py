@@ -18,12 +18,13 @@ class Forgetting(AbstractSolver):
 
     All blocks start at once, from foreign states that a predictable system forgets; the few steps that this takes are
     measured as the call runs, by twins of some blocks, and run again from the true state. Where the two do not agree
-    to rounding (16 units of it in float32, 512 in float64, of a state entry's largest magnitude) the steps are taken
-    one after the other in the same program: the answer is that of ``jax.lax.scan`` either way. No Jacobian, no
+    to rounding of each entry there (``docs/acceptance.md`` has the rule) the steps are taken one after the other in the
+    same program: the answer is that of ``jax.lax.scan`` either way, up to rounding. No Jacobian, no
     iteration, no history: work T plus the steps that are run twice, memory that of the outputs. Derivatives are those
     of the trajectory, by one linear recurrence that is run in the same way.
 
-    Short sequences, tiny steps, steps with side effects and large batches are run one step at a time from the start.
+    Short sequences, tiny steps, large batches, and steps that must not be run from arbitrary states (with side effects,
+    callbacks, checks, loops that end by the state) are run one step at a time from the start.
 
     Args:
         blocks: how many blocks to cut the sequence into, on each device; None to choose by its length, the size of
@@ -31,7 +32,7 @@ class Forgetting(AbstractSolver):
             a number it runs one step at a time, which ``ps.explain`` foretells and ``solution.solver`` says.
         mesh: devices to spread the blocks over, a mesh of one axis; None for one device.
         trial: steps of all blocks that may be spent before a system that is not on its way to forget is given up; None
-            for as many as take 1.5 % of the sequential time. For systems known to forget that hesitate at first.
+            for as many as take 2 % of the sequential time. For systems known to forget that hesitate at first.
 
     Raises:
         TypeError: an argument of the wrong kind.
