@@ -144,7 +144,8 @@ class BlockRecurrence(Recurrence):
 
         rows: Any = self._rows
         if known is None:
-            room = jax.lax.empty((self.length, rows, self.size), self.dtype)
+            # No jax.lax.empty: in JAX 0.10 jax.vmap takes that, and all that is put into it, for batched.
+            room = jnp.zeros((self.length, rows, self.size), self.dtype)
         else:
             room, done = known
             rows = jnp.where(done, 0, rows)

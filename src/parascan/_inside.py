@@ -55,6 +55,18 @@ def programs_of(eqn: JaxprEqn) -> list[Jaxpr]:
     return found if expansion is None else [expansion.jaxpr]
 
 
+def holds(program: Jaxpr, name: str) -> bool:
+    """Whether an operation of that name is in a program, or in one inside it.
+
+    Args:
+        program: where to look.
+        name: of the operation.
+    """
+    return any(
+        eqn.primitive.name == name or any(holds(part, name) for part in programs_of(eqn)) for eqn in program.eqns
+    )
+
+
 def expanded(eqn: JaxprEqn) -> ClosedJaxpr | None:
     """The program that an operation of a higher kind stands for, or None where it does not tell.
 

@@ -37,20 +37,21 @@ def successful_or_raise(answer: Tree, result: Result) -> Tree:
         if isinstance(leaf, jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
     ]
 
+    # All that is looked at is an argument: what a custom derivative closes over is lost in a solver within a solver.
     @jax.custom_jvp
-    def check(*arrays: Array) -> list[Array]:
+    def check(failed: Array, code: Array, *arrays: Array) -> list[Array]:
         return _success.bind(failed, code, *arrays, kind=kind)
 
     @check.defjvp
     def _(primals: Sequence[Array], tangents: Sequence[Any]) -> tuple[list[Array], list[Any]]:
-        factor = jnp.where(failed, jnp.nan, 1)
+        factor = jnp.where(primals[0], jnp.nan, 1)
         moved = [
             change * factor.astype(change.dtype) if jnp.issubdtype(change.dtype, jnp.inexact) else change
-            for change in tangents
+            for change in tangents[2:]
         ]
         return check(*primals), moved
 
-    for index, leaf in zip(checked, check(*(leaves[index] for index in checked)), strict=True):
+    for index, leaf in zip(checked, check(failed, code, *(leaves[index] for index in checked)), strict=True):
         leaves[index] = leaf
     return jax.tree.unflatten(treedef, leaves)
 

@@ -153,3 +153,13 @@ def test_reverse_scans_have_exact_gradients(x64, getkey):
     mine = loss(lambda f, init, xs: ps.scan(f, init, xs, reverse=True, solver=ps.deer()))
     other = loss(lambda f, init, xs: jax.lax.scan(f, init, xs, reverse=True))
     agree(jax.grad(mine, (0, 1, 2))(*args), jax.grad(other, (0, 1, 2))(*args))
+
+
+@pytest.mark.parametrize("second", [jax.hessian, lambda f: jax.jacfwd(jax.jacfwd(f))], ids=["hessian", "forward"])
+@pytest.mark.parametrize("burn_in", [0, 5])
+def test_second_derivatives_through_blocks(second, burn_in, getkey, x64):
+    """In JAX 0.10 a room that is not written to is batched under ``jax.vmap``, and so was an answer made in one."""
+    weights, init, xs = arguments(getkey)
+    solver = ps.Blocks(ps.deer(), 5, burn_in)
+    given = second(lambda init: loss(lambda *args: ps.scan(*args, solver=solver))(weights, init, xs))(init)
+    agree(given, second(lambda init: theirs(weights, init, xs))(init))

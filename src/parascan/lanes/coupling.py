@@ -93,8 +93,9 @@ class Twins:
             unit = AGREEMENT * float(jnp.finfo(own.dtype).eps) * jnp.maximum(size, PART_OF_LEAF * largest)
             return jnp.max(jnp.where(distance == 0, 0, distance / unit)).astype(jnp.float32)
 
-        leaves = map(jax.tree.leaves, (self._own(states), self._twin(states), recent))
-        parts = [one(*each, exact) for *each, exact in zip(*leaves, self._exact, strict=True) if each[0].size]
+        own, twin, recent = map(jax.tree.leaves, (self._own(states), self._twin(states), recent))
+        leaves = zip(own, twin, recent, self._exact, strict=True)
+        parts = [one(*each) for each in leaves if each[0].size]
         # What is no number must not be lost among numbers.
         return jnp.max(jnp.where(jnp.isnan(jnp.stack(parts)), jnp.inf, jnp.stack(parts)))
 

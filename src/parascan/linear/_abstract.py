@@ -63,6 +63,10 @@ class AbstractTransition(eqx.Module):
     def guarded(self) -> "AbstractTransition":
         """The same structure with zeros for what is not finite; one infinite slope must not spoil all later rows."""
 
+    def transposable(self) -> "AbstractTransition":
+        """The same matrices, whose products over all t JAX can transpose."""
+        return self
+
     def row(self, index: int | Int[Array, ""]) -> PyTree[Array]:
         """Row ``index`` of ``slices``; the index may be traced and must lie in range."""
         return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False), self.slices)

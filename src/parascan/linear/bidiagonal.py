@@ -56,8 +56,9 @@ class Bidiagonal(eqx.Module):
             return b
         name = self.backend if self.backend != "auto" else choose_backend(self.transition, len(b))
         run = find_backend(name, self.transition).run
+        given = Bidiagonal(self.transition.transposable())
         return jax.lax.custom_linear_solve(
-            self.transposed_mv if transpose else self.mv,
+            given.transposed_mv if transpose else given.mv,
             b,
             solve=lambda _, rhs: run(self.transition, rhs, transpose=transpose),
             transpose_solve=lambda _, rhs: run(self.transition, rhs, transpose=not transpose),

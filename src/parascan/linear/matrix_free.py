@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from .._types import State
+from .._inside import holds
+from .._types import State, Trajectory
+from .._unknown import unknown_is
 from ._abstract import AbstractTransition, require_count
 from .transitions import DenseTransition
 
@@ -88,9 +90,8 @@ class MatrixFreeTransition(AbstractTransition):
             )
         if self.length == 0:
             return
-        state = jax.ShapeDtypeStruct((self.size,), self.dtype)
-        row = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), self.operands)
-        result = jax.eval_shape(self.apply_one, row, state)
+        state = self._one_state()
+        result = jax.eval_shape(self.apply_one, self._one_row(), state)
         if (result.shape, result.dtype) != (state.shape, state.dtype):
             raise ValueError(
                 f"apply_one: given one that maps shape {state.shape} and dtype {state.dtype} to shape {result.shape} "
@@ -126,6 +127,15 @@ class MatrixFreeTransition(AbstractTransition):
         (product,) = jax.linear_transpose(lambda u: self.apply_one(row, u), v)(v)
         return product
 
+    def transposable(self) -> "MatrixFreeTransition":
+        """The same, one row after the other where the product holds a branch.
+
+        JAX has no transpose of a branch that is taken for many rows at once, each its own way.
+        """
+        if self.length == 0 or not _branches(self.apply_one, self._one_row(), self._one_state()):
+            return self
+        return _RowByRow(self.apply_one, self.operands, self.size, self.dtype)
+
     def scale(self, factor: float | Float[Array, ""]) -> "MatrixFreeTransition":
         """Products multiplied by one number."""
         return MatrixFreeTransition(_Scaled(self.apply_one, factor), self.operands, self.size, self.dtype)
@@ -139,6 +149,32 @@ class MatrixFreeTransition(AbstractTransition):
         products = self.apply(jnp.ones((self.length, self.size), self.dtype))
         operands = (self.operands, jnp.all(jnp.isfinite(products), axis=1))
         return MatrixFreeTransition(_Guarded(self.apply_one), operands, self.size, self.dtype)
+
+    def _one_row(self) -> PyTree[Any]:
+        """Shapes of one row of the operands."""
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), self.operands)
+
+    def _one_state(self) -> jax.ShapeDtypeStruct:
+        """Shape of a state."""
+        return jax.ShapeDtypeStruct((self.size,), self.dtype)
+
+
+class _RowByRow(MatrixFreeTransition):
+    """The same matrices, whose products are taken one after the other."""
+
+    def apply(self, v: Trajectory) -> Trajectory:
+        """``A_t v_t`` for all t."""
+        return jax.lax.map(lambda row: self.product(*row), (self.slices, v))
+
+    def apply_transposed(self, v: Trajectory) -> Trajectory:
+        """``A_t^T v_t`` for all t."""
+        return jax.lax.map(lambda row: self.transposed_product(*row), (self.slices, v))
+
+
+@unknown_is(lambda product, *example: True)
+def _branches(product: Callable[..., State], *example: Any) -> bool:
+    """Whether a product holds a branch."""
+    return holds(jax.make_jaxpr(product)(*example).jaxpr, "cond")
 
 
 def _floating_dtype(leaves: list[Array]) -> Any:
