@@ -1,14 +1,18 @@
-"""Which leaves of a carry a step never rounds: held, selected, moved or quantized, they keep whatever they remember.
+"""Which entries of a carry a step never rounds: held, selected, moved or quantized, they keep whatever they remember.
 
-Two copies of such a leaf either agree to the bit or remember something else. Judged by the program alone, without
+Two copies of such an entry either agree to the bit or remember something else. Judged by the program alone, without
 running it: an operation that is not known counts as one that rounds, and a program that cannot be followed as exact.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Jaxpr, Literal
+from jaxtyping import Bool
 
 from .._inside import opened
 from .._types import Tree
@@ -25,10 +29,22 @@ KEEPING = (MOVING - {"convert_element_type"}) | frozenset(
 QUANTIZING = frozenset({"ceil", "floor", "round", "sign"})
 """Operations whose results are few, whatever rounding their operands have seen."""
 
+SHAPING = frozenset(
+    {"broadcast_in_dim", "concatenate", "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "pad"}
+    | {"reshape", "rev", "scatter", "slice", "split", "squeeze", "stack", "transpose"}
+)
+"""Operations that put entries elsewhere, by indices that may be known."""
 
-@unknown_is(lambda step, carry, x: [True] * len(jax.tree.leaves(carry)))
-def exact_leaves(step: Any, carry: Tree, x: Tree) -> list[bool]:
-    """For each leaf of the carry whether its value after a step comes without rounding from leaves of which this holds.
+WHOLE = frozenset({"cummax", "cummin", "reduce_max", "reduce_min", "sort"})
+"""Operations of which every result may come from any entry."""
+
+Mask: TypeAlias = Bool[np.ndarray, "..."]
+"""For each entry of an array whether it is exact."""
+
+
+@unknown_is(lambda step, carry, x: [np.ones(np.shape(leaf), bool) for leaf in jax.tree.leaves(carry)])
+def exact_entries(step: Any, carry: Tree, x: Tree) -> list[Mask]:
+    """For each entry of the carry whether a step makes its value without rounding from entries of which this holds.
 
     Args:
         step: ``(carry, x) -> (carry, y)``.
@@ -36,38 +52,88 @@ def exact_leaves(step: Any, carry: Tree, x: Tree) -> list[bool]:
         x: its inputs, likewise.
     """
     program = jax.make_jaxpr(lambda carry, x: step(carry, x)[0])(carry, x).jaxpr
-    inputs = [True] * len(jax.tree.leaves(x))
-    exact = [True] * len(jax.tree.leaves(carry))
-    while (kept := [old and new for old, new in zip(exact, _results(program, exact + inputs), strict=True)]) != exact:
+    inputs = [np.ones(leaf.shape, bool) for leaf in jax.tree.leaves(x)]
+    exact = [np.ones(leaf.shape, bool) for leaf in jax.tree.leaves(carry)]
+    while True:
+        kept = [old & new for old, new in zip(exact, _results(program, exact + inputs), strict=True)]
+        if all(np.array_equal(*each) for each in zip(kept, exact, strict=True)):
+            return exact
         exact = kept
-    return exact
 
 
-def _results(program: Jaxpr, given: list[bool]) -> list[bool]:
-    """Which results of a program are exact where some of its arguments are."""
-    values: dict[Any, bool] = dict(zip(program.invars, given, strict=True))
+def _results(program: Jaxpr, given: list[Mask], known: Sequence[Any] = ()) -> list[Mask]:
+    """Which results of a program are exact where some of its arguments are, and some that are no floats known."""
+    values: dict[Any, Mask] = dict(zip(program.invars, given, strict=True))
+    indices: dict[Any, Any] = dict(zip(program.invars, known, strict=False))
 
-    def read(atom: Any) -> bool:
-        return isinstance(atom, Literal) or not _floating(atom) or values.get(atom, True)
+    def read(atom: Any) -> Mask:
+        fresh = np.ones(getattr(atom.aval, "shape", ()), bool)
+        return fresh if isinstance(atom, Literal) or not _floating(atom) else values.get(atom, fresh)
+
+    def index(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Literal) else indices.get(atom)
 
     for eqn in program.eqns:
-        values.update(zip(eqn.outvars, _after(eqn, [read(atom) for atom in eqn.invars]), strict=True))
+        known = [None if _floating(atom) else index(atom) for atom in eqn.invars]
+        values.update(zip(eqn.outvars, _after(eqn, [read(atom) for atom in eqn.invars], known), strict=True))
+        if len(eqn.outvars) == 1 and not _floating(eqn.outvars[0]) and all(each is not None for each in known):
+            indices[eqn.outvars[0]] = _known(eqn, known)
     return [read(atom) for atom in program.outvars]
 
 
-def _after(eqn: Any, given: list[bool]) -> list[bool]:
-    """The same of one operation."""
-    name, count = eqn.primitive.name, len(eqn.outvars)
+@unknown_is(lambda eqn, known: None)
+def _known(eqn: Any, known: list[Any]) -> Any:
+    """The result of an operation on values that are known, None where it cannot be computed here."""
+    with jax.ensure_compile_time_eval():
+        return eqn.primitive.bind(*known, **eqn.primitive.get_bind_params(eqn.params))
+
+
+def _after(eqn: Any, given: list[Mask], known: list[Any]) -> list[Mask]:
+    """The same of one operation, of whose operands that are no floats some are known."""
+    name, shapes = eqn.primitive.name, [getattr(atom.aval, "shape", ()) for atom in eqn.outvars]
     if name in INLINED:
-        return _results(opened(eqn.params[INLINED[name]])[0], given)
+        return _results(opened(eqn.params[INLINED[name]])[0], given, known)
     if name == "cond":
         branches = [_results(opened(branch)[0], given[1:]) for branch in eqn.params["branches"]]
-        return [all(flags) for flags in zip(*branches, strict=True)]
+        return [reduce(np.logical_and, masks) for masks in zip(*branches, strict=True)]
     if name in QUANTIZING:
-        return [True] * count
+        return [np.ones(shape, bool) for shape in shapes]
     if name == "convert_element_type":
-        return [all(given) and not _narrows(eqn)]
-    return [name in KEEPING and all(given)] * count
+        return [given[0] & (not _narrows(eqn))]
+    if name == "select_n" and known[0] is not None:
+        return [np.choose(np.asarray(known[0]).astype(int), given[1:])]
+    if name in SHAPING:
+        return _moved(eqn, given, known)
+    if name in KEEPING and name not in WHOLE:
+        return [_together(given, shape) for shape in shapes]
+    return [np.full(shape, name in KEEPING and all(mask.all() for mask in given)) for shape in shapes]
+
+
+@unknown_is(lambda given, shape: np.full(shape, all(mask.all() for mask in given)))
+def _together(given: list[Mask], shape: tuple[int, ...]) -> Mask:
+    """Entries all of whose operands are exact, of an operation that goes entry by entry."""
+    return np.broadcast_to(reduce(np.logical_and, given, np.ones((), bool)), shape)
+
+
+def _all_or_none(eqn: Any, given: list[Mask], known: list[Any]) -> list[Mask]:
+    """Entries that may have come from anywhere."""
+    exact = all(mask.all() for mask in given)
+    return [np.full(getattr(atom.aval, "shape", ()), exact) for atom in eqn.outvars]
+
+
+@unknown_is(_all_or_none)
+def _moved(eqn: Any, given: list[Mask], known: list[Any]) -> list[Mask]:
+    """Masks moved as the entries are, where it is known to which places."""
+    pairs = zip(eqn.invars, given, known, strict=True)
+    operands = [mask if _floating(atom) else value for atom, mask, value in pairs]
+    if any(operand is None for operand in operands):
+        return _all_or_none(eqn, given, known)
+    with jax.ensure_compile_time_eval():
+        arrays = [jnp.asarray(operand) for operand in operands]
+        # A place outside of an array holds a number that is given: as exact as any.
+        params = {**eqn.params, "fill_value": True} if eqn.primitive.name == "gather" else eqn.params
+        out = eqn.primitive.bind(*arrays, **eqn.primitive.get_bind_params(params))
+    return [np.asarray(each) for each in (out if eqn.primitive.multiple_results else [out])]
 
 
 def _narrows(eqn: Any) -> bool:
