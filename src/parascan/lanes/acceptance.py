@@ -6,14 +6,15 @@ user's recurrence exactly, but for one jump in each chunk: the distance of the t
 on each of the last ``COMPARED`` steps before the junction, in every entry of every chunk, the two runs are no further
 apart than the larger of
 
-- ``UNITS`` units of rounding of the entry's own magnitude in the window of ``WINDOW`` steps that holds the step, and
+- ``UNITS`` units of rounding of the entry's own magnitude at that step, and
 - ``SPREAD_UNITS`` times what one unit of rounding in every entry of the state, of random sign, changes in this entry
-  within one step, to first order, in the same window.
+  within one step, to first order, in the window of ``WINDOW`` steps that holds it.
 
-Nothing is measured in the magnitude of another chunk or of another time, and another entry or leaf counts only as far
-as the step itself carries its rounding over. The second part is needed because an entry that passes through zero is as
+Nothing is measured in the magnitude of another chunk or of another step, and another entry or leaf counts only as far
+as the step itself carries its rounding over: what is remembered beside a burst, an offset that comes and goes or a
+season is compared where it is small. The second part is needed because an entry that passes through zero is as
 inexact as the terms that it is a sum of. It is a derivative, not a difference, so a threshold that an entry sits on
-does not make it large. A leaf whose program rounds nothing (it is held, selected, moved or counted by signs) has no
+does not make it large. An entry whose program rounds nothing (it is held, selected, moved or counted by signs) has no
 rounding to be excused by, and must agree to the bit.
 """
 
@@ -22,20 +23,22 @@ from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._types import Tree
 from .._unknown import unknown_is
-from .exact import exact_leaves
+from .exact import Mask, exact_entries
 from .patterns import mixed
+from .program import over_lanes
 
 COMPARED = 8
 """Steps on which the two runs of a chunk are compared, the last ones before the junction."""
 
 WINDOW = 4
-"""Steps over which the largest magnitude of an entry, or change of it, is taken; a divisor of ``COMPARED``.
+"""Steps over which the largest effect of rounding on an entry is taken; a divisor of ``COMPARED``.
 
-More than one, since an entry may pass through zero; fewer than all, so that one large value excuses one window only.
+More than one, since random signs may cancel; fewer than all, so that one large value excuses one window only.
 """
 
 UNITS, UNITS_OF_NARROW = 4.0, 2.0
@@ -65,63 +68,67 @@ def excess(step: Step, before: Tree, runs: tuple[Tree, Tree], xs: Tree) -> Float
         xs: inputs of these steps, leaves ``[R, P, ...]``.
     """
     carry, x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), (before, xs))
-    exact = exact_leaves(step, carry, x)
+    exact = exact_entries(step, carry, x)
     spread = _spread(step, exact, before, xs)
     true, other = map(jax.tree.leaves, runs)
     parts = [_excess(*each) for each in zip(true, other, jax.tree.leaves(spread), exact, strict=True)]
     return reduce(jnp.maximum, parts, jnp.zeros((), jnp.float32))
 
 
-def _excess(true: Array, other: Array, spread: Array, exact: bool) -> Float[Array, ""]:
+def _excess(true: Array, other: Array, spread: Array, exact: Mask) -> Float[Array, ""]:
     """The same of one leaf ``[R, P, ...]``."""
     info = jnp.finfo(true.dtype)
     narrow = info.bits < 32
     # Infinite entries that are the same on both runs have no distance.
     apart = jnp.where(true == other, 0, jnp.abs(true - other))
-    if exact:
-        return jnp.max(jnp.where(apart == 0, 0.0, jnp.inf), initial=0.0).astype(jnp.float32)
-    own = (UNITS_OF_NARROW if narrow else UNITS) * float(info.eps) * _largest(jnp.abs(true))
-    others = (SPREAD_UNITS_OF_NARROW if narrow else SPREAD_UNITS) * _largest(spread)
+    own = (UNITS_OF_NARROW if narrow else UNITS) * float(info.eps) * jnp.abs(true)
     # An infinite effect of rounding excuses nothing.
-    allowed = jnp.maximum(own, jnp.where(jnp.isfinite(others), others, 0))
-    apart = _largest(apart)
-    ratio = jnp.where(apart == 0, 0, apart / allowed)
+    spread = jnp.where(jnp.isfinite(spread), spread, 0)
+    others = (SPREAD_UNITS_OF_NARROW if narrow else SPREAD_UNITS) * _largest(spread)
+    allowed = jnp.maximum(own, others)
+    ratio = jnp.where(apart == 0, 0, jnp.where(exact, jnp.inf, apart / allowed))
     return jnp.max(jnp.where(jnp.isnan(ratio), jnp.inf, ratio), initial=0.0).astype(jnp.float32)
 
 
 def _largest(values: Array) -> Array:
-    """Largest value in each window ``[R / WINDOW, P, ...]`` of ``[R, P, ...]``."""
-    return jnp.max(values.reshape(-1, WINDOW, *values.shape[1:]), axis=1)
+    """Largest value ``[R, P, ...]`` in the window of each row of ``[R, P, ...]``."""
+    return jnp.repeat(jnp.max(values.reshape(-1, WINDOW, *values.shape[1:]), axis=1), WINDOW, axis=0)
 
 
 @unknown_is(
     lambda step, exact, states, xs: jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), states)
 )
-def _spread(step: Step, exact: list[bool], states: Tree, xs: Tree) -> Tree:
+def _spread(step: Step, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
     """Largest change of each entry by one step, for a unit of rounding in every entry that is rounded ``[R, P, ...]``.
 
     Zero for a step that has no forward derivative: its entries are then judged by their own magnitude alone.
     """
     leaves, structure = jax.tree.flatten(states)
-    places = [jnp.arange(leaf.size // max(leaf.shape[0] * leaf.shape[1], 1)) for leaf in leaves]
-
-    def advance(x: Tree, *state: Array) -> Tree:
-        return step(jax.tree.unflatten(structure, state), x)[0]
-
-    def one(index: Int[Array, ""], state: Tree, x: Tree) -> Tree:
-        def change(direction: Int[Array, ""]) -> Tree:
-            def rounding(leaf: Array, place: Array, exact: bool) -> Array:
-                eps = 0.0 if exact else float(jnp.finfo(leaf.dtype).eps)
-                below = mixed(place.reshape(leaf.shape), index * DIRECTIONS + direction) & 1
-                sign = (1 - 2 * below.astype(jnp.int32)).astype(jnp.finfo(leaf.dtype).dtype)
-                return jnp.where(jnp.isfinite(leaf), leaf, 0) * sign * eps
-
-            given = jax.tree.leaves(state)
-            moved = [rounding(*each) for each in zip(given, places, exact, strict=True)]
-            return jax.tree.map(jnp.abs, jax.jvp(partial(advance, x), tuple(given), tuple(moved))[1])
-
-        return jax.tree.map(partial(jnp.max, axis=0), jax.vmap(change)(jnp.arange(DIRECTIONS)))
-
     rows, chunks = leaves[0].shape[:2]
-    indices = jnp.arange(rows * chunks).reshape(rows, chunks)
-    return jax.vmap(jax.vmap(one))(indices, states, xs)
+    carry, x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), (states, xs))
+    # As a program of lanes, so that rules of the user's own (``jax.custom_jvp``) for its derivative do not count.
+    lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, carry, x)
+    given, inputs = ([_lanes_last(leaf) for leaf in tree] for tree in (leaves, jax.tree.leaves(xs)))
+    inputs = jax.tree.unflatten(jax.tree.structure(xs), inputs)
+
+    def advance(*state: Array) -> Tree:
+        return lanes(step, jax.tree.unflatten(structure, state), inputs)
+
+    def change(direction: Int[Array, ""]) -> Tree:
+        def rounding(leaf: Array, exact: Mask) -> Array:
+            eps = jnp.asarray(np.where(exact, 0.0, float(jnp.finfo(leaf.dtype).eps))[..., None], leaf.dtype)
+            entries, lane = jnp.indices((leaf.size // max(leaf.shape[-1], 1), leaf.shape[-1]), sparse=True)
+            below = mixed(entries, lane * DIRECTIONS + direction).reshape(leaf.shape) & 1
+            sign = (1 - 2 * below.astype(jnp.int32)).astype(jnp.finfo(leaf.dtype).dtype)
+            return jnp.where(jnp.isfinite(leaf), leaf, 0) * sign * eps
+
+        moved = [rounding(*each) for each in zip(given, exact, strict=True)]
+        return jax.tree.map(jnp.abs, jax.jvp(advance, tuple(given), tuple(moved))[1])
+
+    largest = jax.tree.map(partial(jnp.max, axis=0), jax.vmap(change)(jnp.arange(DIRECTIONS)))
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0).reshape(rows, chunks, *leaf.shape[:-1]), largest)
+
+
+def _lanes_last(leaf: Array) -> Array:
+    """Rows and chunks ``[R, P, ...]`` as lanes ``[..., R P]``."""
+    return jnp.moveaxis(leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), 0, -1)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .._types import Tree
+from .exact import Mask
 from .patterns import mixed
 
 TWINS = 8
@@ -31,10 +32,10 @@ class Twins:
 
     Args:
         lanes: number of lanes that run already.
-        exact: for each leaf of a state whether it is never rounded, so that copies of it agree to the bit or not.
+        exact: for each entry of a state whether it is never rounded, so that copies of it agree to the bit or not.
     """
 
-    def __init__(self, lanes: int, exact: list[bool]) -> None:
+    def __init__(self, lanes: int, exact: list[Mask]) -> None:
         count = min(TWINS, lanes)
         self._count, self._stride = count, lanes // count
         self._lanes = lanes
@@ -82,16 +83,14 @@ class Twins:
             recent: magnitudes a few steps ago ``[..., twins]``.
         """
 
-        def one(own: Array, twin: Array, recent: Array, exact: bool) -> Float[Array, ""]:
+        def one(own: Array, twin: Array, recent: Array, exact: Mask) -> Float[Array, ""]:
             distance = jnp.where(own == twin, 0, jnp.abs(own - twin))
-            if exact:
-                # What is not held alike is as far apart as it ever was.
-                unlike = jnp.any(distance != 0)
-                return jnp.where(unlike, 1 / (AGREEMENT * float(jnp.finfo(own.dtype).eps)), 0).astype(jnp.float32)
             size = jnp.maximum(jnp.abs(own), recent)
             largest = jnp.max(size, axis=tuple(range(size.ndim - 1)), keepdims=True)
             unit = AGREEMENT * float(jnp.finfo(own.dtype).eps) * jnp.maximum(size, PART_OF_LEAF * largest)
-            return jnp.max(jnp.where(distance == 0, 0, distance / unit)).astype(jnp.float32)
+            # What is not held alike is as far apart as it ever was.
+            units = jnp.where(exact[..., None], 1 / (AGREEMENT * float(jnp.finfo(own.dtype).eps)), distance / unit)
+            return jnp.max(jnp.where(distance == 0, 0, units)).astype(jnp.float32)
 
         own, twin, recent = map(jax.tree.leaves, (self._own(states), self._twin(states), recent))
         leaves = zip(own, twin, recent, self._exact, strict=True)

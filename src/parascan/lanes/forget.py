@@ -12,7 +12,7 @@ from .._types import Tree
 from .acceptance import COMPARED
 from .choice import BETWEEN_CHECKS, Patience
 from .coupling import Twins, goal
-from .exact import exact_leaves
+from .exact import exact_entries
 from .grid import Grid
 from .program import over_lanes, with_known
 
@@ -66,7 +66,7 @@ def forget(
         patience: how long a system may take to forget its start.
     """
     most = max(patience.most - COMPARED, 1)
-    twins = Twins(grid.batch * grid.lanes, exact_leaves(step, *example))
+    twins = Twins(grid.batch * grid.lanes, exact_entries(step, *example))
     far = goal(init)
     start = twins.start(grid.spread(init))
     begun = twins.parted(start)
