@@ -82,6 +82,10 @@ def x64():
         yield
 
 
+LENGTHS = {"chunks": 128}
+"""Steps by solver, where 64 do not suffice: four chunks have at least 32 each."""
+
+
 def problem(getkey, length=64):
     weights = 0.5 * jax.random.normal(getkey(), (SIZE, SIZE))
     return weights, jax.random.normal(getkey(), (SIZE,)), jax.random.normal(getkey(), (length, SIZE))
@@ -104,7 +108,7 @@ def agree(given, expected, tolerance=1e-7):
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 @pytest.mark.parametrize("name", SOLVERS)
 def test_gradients_are_those_of_the_plain_loop(name, step, x64, getkey):
-    args = problem(getkey)
+    args = problem(getkey, LENGTHS.get(name, 64))
     if step is spiking and name == "elk":
         pytest.skip("a damped method does not settle on thresholds")
     mine = loss(functools.partial(ps.scan, **SOLVERS[name]), step)
@@ -114,7 +118,7 @@ def test_gradients_are_those_of_the_plain_loop(name, step, x64, getkey):
 
 @pytest.mark.parametrize("name", ["default", "chunks", "deer", "blocks"])
 def test_batches_second_order_and_reverse(name, x64, getkey):
-    weights, init, xs = problem(getkey)
+    weights, init, xs = problem(getkey, LENGTHS.get(name, 64))
     batch = jnp.stack([xs, -xs])
 
     def results(scan):
@@ -143,7 +147,7 @@ def test_a_gated_cell_at_lengths_that_are_cut(length, getkey):
 
 def test_forward_mode_goes_by_what_the_rule_does_not_touch(getkey):
     """``jax.lax.scan`` takes a tangent that never meets the rule."""
-    xs = jax.random.normal(getkey(), (64, SIZE))
+    xs = jax.random.normal(getkey(), (128, SIZE))
 
     def push(scan):
         step = lambda s, x: (0.5 * s + clipped(x), s)  # noqa: E731

@@ -17,9 +17,9 @@ def x64():
         yield
 
 
-def arguments(getkey):
+def arguments(getkey, length=LENGTH):
     weights = 0.6 * jax.random.normal(getkey(), (SIZE, SIZE)) / SIZE**0.5
-    return weights, jax.random.normal(getkey(), (SIZE,)), jax.random.normal(getkey(), (LENGTH, SIZE))
+    return weights, jax.random.normal(getkey(), (SIZE,)), jax.random.normal(getkey(), (length, SIZE))
 
 
 def loss(scan, **options):
@@ -64,7 +64,7 @@ def test_both_modes_and_second_order(reverse, x64, getkey):
 )
 def test_central_differences(options, x64, getkey):
     """Against differences of the plain loop, which know nothing of any rule of differentiation."""
-    weights, init, xs = arguments(getkey)
+    weights, init, xs = arguments(getkey, length=128)
     plain = jax.jit(loss(jax.lax.scan))
     direction = jnp.sin(jnp.arange(9.0)).reshape(3, 3)
     measured = (plain(weights + 1e-5 * direction, init, xs) - plain(weights - 1e-5 * direction, init, xs)) / 2e-5
