@@ -20,7 +20,7 @@ from parascan.lanes import acceptance
 UNITS = 32
 """Units of rounding of an entry's own magnitude that need no explanation: of either answer, over several operations."""
 
-TIMES = 16
+TIMES = 64
 """How many times as far off as the furthest copy an answer may be."""
 
 DENSE, SPARSE = 4, 6

@@ -92,7 +92,7 @@ def _excess(true: Array, other: Array, spread: Array, exact: Mask) -> Float[Arra
 
 def _largest(values: Array) -> Array:
     """Largest value ``[R, P, ...]`` in the window of each row of ``[R, P, ...]``."""
-    return jnp.repeat(jnp.max(values.reshape(-1, WINDOW, *values.shape[1:]), axis=1), WINDOW, axis=0)
+    return jnp.repeat(jnp.max(values.reshape(len(values) // WINDOW, WINDOW, *values.shape[1:]), axis=1), WINDOW, axis=0)
 
 
 @unknown_is(

@@ -92,11 +92,11 @@ def ends_by(eqn: JaxprEqn, operands: list[Mark]) -> Mark:
 
 
 def _repeated(
-    body: Callable[[list[Mark]], list[Mark]], operands: list[Mark], fixed: int, carried: int | None
+    body: Callable[[Sequence[Mark]], list[Mark]], operands: Sequence[Mark], fixed: int, carried: int | None
 ) -> list[Mark]:
     """What the results of a loop depend on, however often it turns; all but the fixed operands are carried if None."""
     last = len(operands) if carried is None else fixed + carried
-    carry = operands[fixed:last]
+    carry = list(operands[fixed:last])
     while True:
         out = body([*operands[:fixed], *carry, *operands[last:]])
         grown = [mark | new for mark, new in zip(carry, out, strict=False)]

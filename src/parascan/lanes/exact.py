@@ -77,7 +77,7 @@ def _full(shape: tuple[int, ...], kind: int) -> Kinds:
 
 
 def _results(program: Jaxpr, given: list[Kinds], known: Sequence[Any] = ()) -> list[Kinds]:
-    """Kinds of the results of a program whose arguments are of some kinds, and of which some that are no floats are known."""
+    """Kinds of the results of a program for kinds of its arguments, of which some that are no floats are known."""
     values: dict[Any, Kinds] = dict(zip(program.invars, given, strict=True))
     indices: dict[Any, Any] = dict(zip(program.invars, known, strict=False))
 

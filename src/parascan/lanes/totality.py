@@ -22,7 +22,7 @@ COSTLY_BRANCH = 1.0
 """Work in the branches that a step would not have taken, in units of the rest of it, above which it stays a branch."""
 
 
-def _not_followed(closed: ClosedJaxpr, carried: int) -> str:
+def _not_followed(closed: ClosedJaxpr, carried: int) -> str | None:
     """Why a step that cannot be followed is run one after the other."""
     return "its program cannot be followed"
 
