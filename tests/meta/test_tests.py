@@ -25,7 +25,7 @@ def aliases(tree: ast.Module) -> dict[str, str]:
     known = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            known.update({alias.asname: alias.name for alias in node.names if alias.asname})
+            known.update({alias.asname or alias.name: alias.name for alias in node.names})
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             known.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
     return known
@@ -45,11 +45,14 @@ def calls(tree: ast.Module) -> list[tuple[str, ast.Call]]:
 def unseeded(tree: ast.Module) -> list[str]:
     """Calls whose random numbers differ from run to run or come from state that tests share."""
     found = []
+    # A generator may be named like the module that is not imported.
+    whole = "random" in aliases(tree).values()
     for called, node in calls(tree):
         module, _, function = called.rpartition(".")
         given = bool(node.args or node.keywords)
         numpy_random = module == "numpy.random" and function not in TYPES and not (function in SEEDED and given)
-        standard = module == "random" and not (function == "Random" and given)
+        from_module = whole or not isinstance(node.func, ast.Attribute)
+        standard = module == "random" and from_module and not (function == "Random" and given)
         if numpy_random or standard or called in {"os.urandom", "uuid.uuid4"} or module == "secrets":
             found.append(f"line {node.lineno}: {called}")
     return found
@@ -124,6 +127,7 @@ def test_a_planted_violation_is_seen(detector, source):
     ("detector", "source"),
     [
         (unseeded, "import numpy as np\nnp.random.default_rng(0).normal(3)"),
+        (unseeded, "import numpy as np\nrandom = np.random.default_rng(0)\nrandom.normal(3)"),
         (unseeded, "import jax\njax.random.normal(jax.random.key(0))"),
         (clocks, "import time\ntime.strftime('%Y')"),
         (early_returns, "def test_a():\n    def f():\n        return 1\n    assert f() == 1"),
