@@ -58,9 +58,8 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
     """
     if signature.layout.size == 0:
         return "its carry has no floating leaf"
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
-    closed = jax.make_jaxpr(signature.step)(signature.init, x)
-    if guilty := dependent_leaves(signature, x):
+    closed = _traced(signature)
+    if guilty := dependent_leaves(signature, _row(signature)):
         return f"its discrete carry leaf {guilty} depends on floating leaves"
     arrays = signature.init, signature.xs, closed.consts
     if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(*arrays)):
@@ -81,8 +80,17 @@ def why_not_elsewhere(signature: Signature) -> str | None:
     Args:
         signature: the call.
     """
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
-    return partial_reason(jax.make_jaxpr(signature.step)(signature.init, x), len(jax.tree.leaves(signature.init)))
+    return partial_reason(_traced(signature), len(jax.tree.leaves(signature.init)))
+
+
+def _row(signature: Signature) -> Tree:
+    """Shapes of the inputs of one step."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+
+
+def _traced(signature: Signature) -> ClosedJaxpr:
+    """The program of a step."""
+    return jax.make_jaxpr(signature.step)(signature.init, _row(signature))
 
 
 def evaluate_forgetting(
@@ -112,8 +120,7 @@ def foreseen(signature: Signature, solver: Forgetting, batch: int, *, reverse: b
         batch: sequences at once.
         reverse: direction of time.
     """
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
-    layout = _layout(signature, solver, jax.make_jaxpr(signature.step)(signature.init, x), batch, reverse=reverse)
+    layout = _layout(signature, solver, _traced(signature), batch, reverse=reverse)
     grid = layout.grid(batch)
     return None if grid is None else (grid, patience_of(layout, grid))
 

@@ -55,12 +55,7 @@ def marks_after_one(eqn: JaxprEqn, operands: Sequence[Mark], visit: Visitor | No
         body, _ = opened(eqn.params["jaxpr"])
         return _repeated(lambda marks: marks_after(body, marks, visit), operands, fixed, carried)
     if name == "while":
-        condition, body = while_parts(eqn)
-        kept = len(condition.invars) - len(eqn.outvars)
-        repeated = _repeated(
-            lambda marks: marks_after(body, marks, visit), operands[kept:], len(body.invars) - len(eqn.outvars), None
-        )
-        ends = _union(marks_after(condition, [*operands[:kept], *repeated], visit))
+        repeated, ends = _of_loop(eqn, operands, visit)
         return [mark | ends for mark in repeated]
     everything = _union(operands)
     for program in programs_of(eqn):
@@ -68,27 +63,23 @@ def marks_after_one(eqn: JaxprEqn, operands: Sequence[Mark], visit: Visitor | No
     return [everything] * len(eqn.outvars)
 
 
-def while_parts(eqn: JaxprEqn) -> tuple[Jaxpr, Jaxpr]:
-    """The condition and the body of a ``while`` loop.
-
-    Args:
-        eqn: the loop.
-    """
-    return opened(eqn.params["cond_jaxpr"])[0], opened(eqn.params["body_jaxpr"])[0]
-
-
-def ends_by(eqn: JaxprEqn, operands: list[Mark]) -> Mark:
+def ends_by(eqn: JaxprEqn, operands: Sequence[Mark]) -> Mark:
     """What decides when a ``while`` loop ends.
 
     Args:
         eqn: the loop.
         operands: what its operands depend on.
     """
-    condition, body = while_parts(eqn)
-    kept = len(condition.invars) - len(eqn.outvars)
-    fixed = len(body.invars) - len(eqn.outvars)
-    repeated = _repeated(lambda marks: marks_after(body, marks), operands[kept:], fixed, None)
-    return _union(marks_after(condition, [*operands[:kept], *repeated]))
+    return _of_loop(eqn, operands, None)[1]
+
+
+def _of_loop(eqn: JaxprEqn, operands: Sequence[Mark], visit: Visitor | None) -> tuple[list[Mark], Mark]:
+    """What a ``while`` loop carries depends on, and what decides when it ends."""
+    condition, body = (opened(eqn.params[name])[0] for name in ("cond_jaxpr", "body_jaxpr"))
+    carried = len(eqn.outvars)
+    kept, fixed = len(condition.invars) - carried, len(body.invars) - carried
+    repeated = _repeated(lambda marks: marks_after(body, marks, visit), operands[kept:], fixed, None)
+    return repeated, _union(marks_after(condition, [*operands[:kept], *repeated], visit))
 
 
 def _repeated(
