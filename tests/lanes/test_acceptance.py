@@ -8,6 +8,7 @@ from lane_runs import inputs, rnn
 from remembering import gain_control, latch_with_bursts, relay, seasons
 
 import parascan as ps
+from parascan.lanes import passes
 from parascan.lanes.acceptance import COMPARED, SPREAD_UNITS, UNITS, excess
 from parascan.lanes.exact import exact_entries
 
@@ -93,6 +94,29 @@ def test_how_it_ran_is_told(solver):
     assert (int(chaotic.chunks), bool(chaotic.fell_back)) == (0, True)
     short = ps.rollout(rnn(F32, 32), jnp.ones(32), inputs(F32, 100, 32)).stats
     assert (int(short.chunks), int(short.warm_up), bool(short.fell_back)) == (0, 0, False)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_is_compared_are_steps_of_the_true_run(reverse, monkeypatch):
+    """The states before and after, and the inputs, belong together, and so do those of the run from elsewhere."""
+    apart = []
+
+    def spied(step, before, runs, xs):
+        images = jax.vmap(jax.vmap(lambda s, x: step(s, x)[0]))(before, xs)
+        largest = [
+            jnp.max(jnp.abs(a - b)) for run in runs for a, b in zip(*map(jax.tree.leaves, (images, run)), strict=True)
+        ]
+        jax.debug.callback(lambda largest: apart.append(float(largest)), jnp.max(jnp.stack(largest)))
+        return excess(step, before, runs, xs)
+
+    monkeypatch.setattr(passes, "excess", spied)
+    step = rnn(F32, 32)
+    ps.scan(
+        lambda s, x: step(s, x), jnp.ones(32), inputs(F32, 4096, 32), solver=ps.Forgetting(blocks=16), reverse=reverse
+    )
+    jax.effects_barrier()
+    assert len(apart) == 1
+    assert apart[0] < 1e-5
 
 
 class TestExcess:
