@@ -223,6 +223,17 @@ def test_twins_that_start_far_outside_of_small_states_are_given_time(dtype):
     close(ps.scan(step, s0, xs, solver=BLOCKS), jax.lax.scan(step, s0, xs), dtype)
 
 
+@pytest.mark.parametrize("factor", [0.8, 0.82])
+def test_twins_far_outside_are_on_their_way_in_half_of_the_rows(factor):
+    """Their distance is a million times as large as the states at first, and falls all the time."""
+
+    def step(s, x):
+        return (factor * s + 1e-6 * x,) * 2
+
+    xs = inputs("float32", 4096)
+    assert int(ps.rollout(step, jnp.zeros(3), xs, solver=ps.Forgetting(blocks=8)).stats.chunks) == 8
+
+
 def test_tiny_and_decaying_states_are_right_on_their_own_scale(dtype):
     def step(s, x):
         s = 0.3 * s + 1e-20 * x

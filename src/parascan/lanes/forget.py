@@ -73,32 +73,34 @@ def forget(
     lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
     advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(take(jnp.int32(0)))))
 
-    def going(state: tuple[Array, Array, Array, Tree, Tree]) -> Bool[Array, ""]:
-        row, apart, fallen, *_ = state
+    def going(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> Bool[Array, ""]:
+        row, apart, fallen, first, *_ = state
         # Distances start at about one in units of the scale, so their logarithm starts near zero. Seven tenths of the
         # pace that is needed will do at first, the whole of it from some rows on: what is given up late has cost most.
         # But whoever is nearly there when the time for it has come is let go on.
         part = row / max(PUNCTUAL * most, 1)
         needed = jnp.minimum(part * jnp.minimum(0.7 + 2 * part, 1), NEARLY)
-        under_way = (2 * row < most) | (jnp.log(apart) <= (UNDER_WAY - 1) * far)
+        under_way = (2 * row < most) | (jnp.log(apart) <= jnp.log(first) + UNDER_WAY * far)
         hopeful = (row < patience.trial) | ((fallen <= far * needed) & under_way)
         return (row < most) & (apart > 1) & hopeful
 
     def run(first: Array, end: Array, states: Tree) -> Tree:
         return jax.lax.fori_loop(first, end, lambda i, states: advance(states, twins.join(take(i))), states)
 
-    def follow(state: tuple[Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Tree, Tree]:
-        row, _, _, states, recent = state
+    def follow(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Array, Tree, Tree]:
+        row, _, _, begin, states, recent = state
         end = jnp.minimum(row + BETWEEN_CHECKS, most)
         states = run(row, end, states)
         # Twins start far outside of where the states of a system at rest will be, and until they have come there their
         # distance is as large as they are: the pace is measured in units of where they set out.
         shares = [now / first for now, first in zip(twins.parted(states), begun, strict=True)]
         fallen = jnp.log(reduce(jnp.maximum, shares).astype(far.dtype))
-        return end, twins.apart(states, recent), fallen, states, twins.magnitudes(states)
+        apart = twins.apart(states, recent)
+        return end, apart, fallen, jnp.where(row == 0, apart, begin), states, twins.magnitudes(states)
 
-    before = (jnp.int32(0), jnp.asarray(jnp.inf, jnp.float32), jnp.zeros_like(far), start, twins.magnitudes(start))
-    row, apart, _, states, _ = jax.lax.while_loop(going, follow, before)
+    infinite = jnp.asarray(jnp.inf, jnp.float32)
+    before = (jnp.int32(0), infinite, jnp.zeros_like(far), infinite, start, twins.magnitudes(start))
+    row, apart, _, _, states, _ = jax.lax.while_loop(going, follow, before)
     met = everywhere(apart <= 1, grid)
     horizon = jnp.where(met, jnp.minimum(row + row // MARGIN, most) + COMPARED, row)
     return Forgotten(met, row, horizon, twins.part(states))
