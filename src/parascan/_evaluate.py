@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ._adjoint import Implicit, Setup
 from ._blocks import Blocked
-from ._forgetting import evaluate_forgetting, keeping, why_not
+from ._forgetting import decides, evaluate_forgetting, keeping, why_not
 from ._guard import fall_back
 from ._iterate import Loop, LoopState, Plan, iterate
 from ._memory import require_memory, require_room
@@ -59,7 +59,8 @@ def _solve(solver: Direct | Iterative, signature: Signature, options: Options) -
     kept = dataclasses.replace(signature, step=keeping(signature.step), kept=True)
     carry, (ys, states), way = _directly(solver, kept, options)
     prefix = _finite_prefix(states, signature.length, reverse=options.reverse)
-    result = Result.where(prefix == signature.length, Result.successful, Result.nonfinite)
+    whole = (prefix == signature.length) | ~_all_finite(signature.init)
+    result = Result.where(whole, Result.successful, Result.nonfinite)
     return Solution(states, carry, ys, result, _direct_stats(signature, prefix, way), None, solver)
 
 
@@ -94,7 +95,7 @@ def solver_for(signature: Signature, options: Options) -> Direct | Iterative:
         if unrolls(options.unroll):
             return Sequential()
         reason = why_not(signature, solver, options.batch)
-        if reason and solver.blocks is not None and signature.length > 0:
+        if reason and solver.blocks is not None and signature.length > 0 and not decides(signature):
             raise ValueError(
                 f"solver: given Forgetting(blocks={solver.blocks}), but {reason}, expected a call that can be cut, or "
                 "solver=None, which takes one step after the other where it cannot."
@@ -128,7 +129,9 @@ def _directly(
     else:
         call = signature.step, signature.init, signature.xs, signature.length
         found = solver.evaluate(*call, reverse=options.reverse, unroll=options.unroll)
-    return *found, no_blocks()
+    asked = options.solver
+    given_up = isinstance(asked, Forgetting) and asked.blocks is not None and not unrolls(options.unroll)
+    return *found, no_blocks(fell_back=given_up and signature.length > 0)
 
 
 def _direct_stats(signature: Signature, finite_prefix: jax.Array, way: Way) -> Stats:
@@ -154,6 +157,12 @@ def _finite_prefix(states: Tree, length: int, *, reverse: bool) -> jax.Array:
         return jnp.argmin(steps[::-1] if reverse else steps).astype(jnp.int32)
 
     return jax.lax.cond(jnp.all(jnp.stack(finite)), lambda: whole, count)
+
+
+def _all_finite(init: Tree) -> jax.Array:
+    """Whether no entry of an initial carry is infinite or NaN: in one that has some they are values like others."""
+    leaves = [leaf for leaf in jax.tree.leaves(init) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in leaves], bool))
 
 
 def _drop(problem: ScanProblem, states: jax.Array) -> None:

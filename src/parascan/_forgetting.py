@@ -60,7 +60,10 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
         return "its carry has no floating leaf"
     closed = _traced(signature)
     if guilty := dependent_leaves(signature, _row(signature)):
-        return f"its discrete carry leaf {guilty} depends on floating leaves"
+        return (
+            f"its discrete carry leaf {guilty} depends on floating leaves: what is decided by rounding once would stay "
+            "decided, in this leaf, for all steps after it"
+        )
     arrays = signature.init, signature.xs, closed.consts
     if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(*arrays)):
         return reason
@@ -70,8 +73,19 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
         return reason
     layout = _layout(signature, solver, closed, batch, reverse=False)
     if layout.grid(1) is None and layout.grid(batch) is None:
-        return "it is short, or its length has no fitting divisor"
+        return layout.uncut
     return None if runs_over_lanes(closed) else "it holds an operation that cannot be run for several blocks at once"
+
+
+def decides(signature: Signature) -> bool:
+    """Whether a discrete carry leaf of a checked call depends on a floating one, as a counter of events does.
+
+    Blocks could agree on it only by chance: such a call is one that falls back, not one that makes no sense.
+
+    Args:
+        signature: the call.
+    """
+    return bool(signature.layout.size) and bool(dependent_leaves(signature, _row(signature)))
 
 
 def why_not_elsewhere(signature: Signature) -> str | None:

@@ -191,3 +191,27 @@ def test_a_mesh_for_a_plan_that_has_no_chunks_is_refused():
     assert PLAN.devices == 1
     with pytest.raises(ValueError, match="mesh: given together with solver=Sequential"):
         ps.scan(step, INIT, XS, solver=PLAN, mesh=jax.make_mesh((2,), ("time",)))
+
+
+@pytest.mark.parametrize("length", [1000, 200_000])
+@pytest.mark.parametrize("blocks", [None, 8, np.int64(8), jnp.asarray(8)])
+@pytest.mark.parametrize("name", ["events", "last event", "toggle"])
+def test_a_counter_that_depends_on_the_state_is_taken_with_any_number_of_blocks(name, blocks, length):
+    moved = lambda s, x: jnp.tanh(0.5 * s + x)  # noqa: E731
+    counts = {
+        "events": lambda n, s: n + (s[0] > 0),
+        "last event": lambda n, s: jnp.where(s[0] > 0, 0, n + 1),
+        "toggle": lambda n, s: jnp.where(s[0] > 0.9, 1 - n, n),
+    }
+
+    def step(c, x):
+        s, n = moved(c[0], x), counts[name](c[1], c[0])
+        return (s, n), (s, n)
+
+    xs = jnp.asarray(np.random.default_rng(0).normal(size=(length, 2)), jnp.float32)
+    init = jnp.zeros(2), jnp.asarray(0)
+    solver = ps.Forgetting(blocks=blocks)
+    jax.tree.map(np.testing.assert_array_equal, ps.scan(step, init, xs, solver=solver), jax.lax.scan(step, init, xs))
+    solution = ps.rollout(step, init, xs, solver=solver)
+    assert bool(solution.stats.fell_back) == (blocks is not None)
+    assert "depends on floating leaves" in str(ps.explain(step, init, xs, solver=solver))

@@ -160,8 +160,30 @@ def test_nan_and_infinity_in_the_initial_state(wrap, length):
         init = jnp.zeros(32).at[3].set(start)
         ours = wrap(lambda init: ps.scan(valid, init, xs))(init)
         jax.tree.map(np.testing.assert_array_equal, ours, jax.lax.scan(valid, init, xs))
-        rolled = wrap(lambda init: ps.rollout(valid, init, xs, throw=False).states)(init)
+        rolled = wrap(lambda init: ps.rollout(valid, init, xs).states)(init)
         np.testing.assert_array_equal(rolled, ours[1])
+
+
+@pytest.mark.parametrize("solver", [None, ps.Sequential()], ids=["default", "sequential"])
+@pytest.mark.parametrize("name", ["last valid value", "filter of logarithms", "minimum so far"])
+def test_a_start_that_is_no_number_is_meant(name, solver):
+    xs = jnp.sin(jnp.arange(600.0)).at[::3].set(jnp.nan)
+    moves = jnp.log(jnp.eye(4, k=1) + 0.5 * jnp.eye(4))
+    steps = {
+        "last valid value": (lambda c, x: jnp.where(jnp.isnan(x), c, x), jnp.nan),
+        "filter of logarithms": (
+            lambda c, x: jax.nn.logsumexp(c[:, None] + moves, axis=0) + jnp.nan_to_num(x),
+            jnp.log(jnp.eye(4)[0]),
+        ),
+        "minimum so far": (lambda c, x: jnp.minimum(c, jnp.nan_to_num(x)), jnp.inf),
+    }
+    step, init = steps[name]
+    solution = ps.rollout(step, init, xs, solver=solver)
+    assert bool(solution.result == ps.Result.successful)
+    expected = jax.lax.scan(lambda c, x: (step(c, x),) * 2, jnp.asarray(init), xs)[1]
+    np.testing.assert_allclose(solution.states, expected, rtol=1e-6)
+    with pytest.raises(ps.RolloutError, match="leaves the finite numbers"):
+        ps.rollout(lambda c, x: c + x, 0.0, xs, solver=solver)
 
 
 def test_a_carry_with_other_leaves_names_only_these_and_the_remedy():

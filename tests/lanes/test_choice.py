@@ -85,7 +85,7 @@ def test_sequences_of_a_millisecond_are_left_alone(units, length):
     """The parallel form costs some 50 microseconds at least, which is to stay below a twentieth."""
     W = jnp.zeros((units, units))
     closed = jax.make_jaxpr(lambda s, x: jnp.tanh(W @ s + x))(jnp.zeros(units), jnp.zeros(units))
-    assert unrewarding(closed, length // 2, units) == "its steps are few and small"
+    assert "its steps are few and small" in unrewarding(closed, length // 2, units)
     assert unrewarding(closed, length, units) is None
 
 
@@ -97,17 +97,17 @@ def rewarding(step, length, size=2, dtype=jnp.float32):
 def test_small_steps_are_few_by_what_they_wait_for():
     """A tanh alone waits some ten nanoseconds, whatever the number of entries; a sum hardly any."""
     assert rewarding(lambda s, x: jnp.tanh(s + x), 100_000) is None
-    assert rewarding(lambda s, x: jnp.tanh(s + x), 50_000) == "its steps are few and small"
-    assert rewarding(lambda s, x: 0.9 * s + x, 200_000) == "its steps are few and small"
+    assert "its steps are few and small" in rewarding(lambda s, x: jnp.tanh(s + x), 50_000)
+    assert "its steps are few and small" in rewarding(lambda s, x: 0.9 * s + x, 200_000)
     assert rewarding(lambda s, x: jnp.tanh(s + x), 10_000, size=1) is None
 
 
 def test_small_steps_that_gain_nothing_are_left_alone():
     """What is moved into lanes and out again, and functions that are called for each entry anyway."""
-    assert rewarding(lambda s, x: 0.9 * s + x, 1_000_000) == "it computes little for what it reads and writes"
+    assert "it computes little" in rewarding(lambda s, x: 0.9 * s + x, 1_000_000)
     with jax.enable_x64(True):
         called = rewarding(lambda s, x: jnp.sin(jnp.sin(s) + x), 200_000, dtype=jnp.float64)
-        assert called == "it computes little for what it reads and writes"
+        assert "it computes little" in called
         assert rewarding(lambda s, x: jnp.tanh(jnp.tanh(s) + x), 200_000, dtype=jnp.float64) is None
 
 

@@ -54,9 +54,13 @@ class Way(NamedTuple):
     fell_back: Bool[Array, ""]
 
 
-def no_blocks() -> Way:
-    """The way of steps that are taken one after the other from the start."""
-    return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(False))
+def no_blocks(*, fell_back: bool = False) -> Way:
+    """The way of steps that are taken one after the other from the start.
+
+    Args:
+        fell_back: whether blocks were asked for.
+    """
+    return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(fell_back))
 
 
 def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:

@@ -68,6 +68,17 @@ class Layout(eqx.Module):
         """That of the mesh, or None for the default one."""
         return None if self.mesh is None else self.mesh.devices.flat[0].platform
 
+    @property
+    def uncut(self) -> str:
+        """Why there is no grid."""
+        if self.lanes is None:
+            return f"no cut of its {self.length} steps into blocks is foreseen to be faster by enough"
+        block = self.length // (self.lanes * self.devices)
+        return (
+            f"it is short: {self.length} steps in {self.lanes * self.devices} blocks make {block} a block, which needs "
+            f"{SHORTEST_BLOCK_AT_ALL}"
+        )
+
     def grid(self, batch: int) -> Grid | None:
         """How a batch of sequences is cut, or None for one step after the other."""
         lanes = self.lanes

@@ -73,17 +73,28 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
         least = LEAST_TIME
         rewarding = work >= next(each for bound, each in WORTH_A_MOVE if size <= bound) * moved
     if length * alone < least:
-        return "its steps are few and small"
+        each, whole, enough = _digits(alone), _digits(length * alone / 1e6), _digits(least / 1e6)
+        return f"its steps are few and small: {length} of {each} ns take {whole} ms, blocks begin to pay at {enough} ms"
     if not rewarding:
-        return "it computes little for what it reads and writes"
+        return (
+            f"it computes little for what it reads and writes: {_digits(work)} operations for {moved} entries of "
+            "inputs, state and outputs"
+        )
     reduced = sum(
         int(np.prod(eqn.invars[0].aval.shape))
         for eqn in equations(closed.jaxpr)
         if eqn.primitive.name.startswith(("reduce_", "cum", "arg", "sort"))
     )
     if reduced > FEW_REDUCTIONS * work:
-        return "it consists of reductions, which are slow side by side"
+        share = _digits(100 * reduced / work)
+        return f"it consists of reductions, which are slow side by side: {share} % of its operations"
     return None
+
+
+def _digits(number: float) -> str:
+    """A number with two digits, without an exponent."""
+    rounded = float(f"{number:.2g}")
+    return f"{rounded:.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
 def time_alone(closed: ClosedJaxpr, length: int, size: int) -> float:

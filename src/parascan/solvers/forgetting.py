@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jax.sharding import Mesh
 
+from .._signature import as_integer
 from .base import AbstractSolver
 
 
@@ -28,8 +29,9 @@ class Forgetting(AbstractSolver):
 
     Args:
         blocks: how many blocks to cut the sequence into, on each device; None to choose by its length, the size of
-            its state, the batch and the platform. A call that cannot be cut is refused then, with the reason; without
-            a number it runs one step at a time, which ``ps.explain`` foretells and ``solution.solver`` says.
+            its state, the batch and the platform. A call that cannot be cut is refused then, with the reason, but one
+            whose carry holds a decision (a counter that depends on the state) falls back; without a number either runs
+            one step at a time, which ``ps.explain`` foretells and ``solution.solver`` says.
         mesh: devices to spread the blocks over, a mesh of one axis; None for one device.
         trial: steps of all blocks that may be spent before a system that is not on its way to forget is given up; None
             for as many as take 2 % of the sequential time. For systems known to forget that hesitate at first.
@@ -49,9 +51,9 @@ class Forgetting(AbstractSolver):
         (5000, 3)
     """
 
-    blocks: int | None = eqx.field(static=True, default=None)
+    blocks: int | None = eqx.field(static=True, default=None, converter=as_integer)
     mesh: Mesh | None = eqx.field(static=True, default=None, converter=automatic)
-    trial: int | None = eqx.field(static=True, default=None)
+    trial: int | None = eqx.field(static=True, default=None, converter=as_integer)
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
     iterates: ClassVar[bool] = False
 
