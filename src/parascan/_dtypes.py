@@ -51,3 +51,30 @@ def _wants_weak(leaf: Any, kind: Any) -> bool:
 def _weak(leaf: Any) -> Any:
     """An array with a weak type: a number of Python's, in whose place the entries are put."""
     return jax.lax.full(leaf.shape, leaf.dtype.type(0).item()).at[...].set(leaf)
+
+
+def as_bits(tree: Tree) -> Tree:
+    """Leaves of bfloat16 as integers of the same bits, all others as they are.
+
+    XLA copies the whole output of a loop at every step where it is of bfloat16 on a CPU: T steps take the time of T^2
+    (14 s instead of 0.05 s for 40000 steps of 16 units).
+
+    Args:
+        tree: arrays.
+    """
+    return jax.tree.map(
+        lambda leaf: jax.lax.bitcast_convert_type(leaf, jnp.uint16) if leaf.dtype == jnp.bfloat16 else leaf, tree
+    )
+
+
+def from_bits(tree: Tree, dtypes: list[Any]) -> Tree:
+    """The inverse of ``as_bits``; not to be differentiated.
+
+    Args:
+        tree: arrays, leaves of bfloat16 as integers of the same bits.
+        dtypes: of the leaves before, in their order.
+    """
+    leaves, treedef = jax.tree.flatten(tree)
+    pairs = zip(leaves, dtypes, strict=True)
+    back = [jax.lax.bitcast_convert_type(leaf, dtype) if leaf.dtype != dtype else leaf for leaf, dtype in pairs]
+    return jax.tree.unflatten(treedef, back)

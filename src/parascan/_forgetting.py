@@ -12,6 +12,7 @@ from jaxtyping import Array
 from ._adjoint import attach
 from ._axes import batch_first
 from ._carry import CarryLayout
+from ._dtypes import as_bits, from_bits
 from ._hoist import Hoisted, hoist
 from ._problem import ScanProblem
 from ._pullback_rules import only_step_by_step
@@ -149,7 +150,7 @@ def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch
 
 
 class _LaneStep(eqx.Module):
-    """A scan's step on the floating leaves of its carry; the discrete ones arrive as inputs."""
+    """A scan's step on the floating leaves of its carry, its outputs as bits; the discrete leaves arrive as inputs."""
 
     step: Hoisted
     layout: CarryLayout
@@ -158,7 +159,7 @@ class _LaneStep(eqx.Module):
         """The floating leaves after the step, and its output."""
         x, discrete = inputs
         carry, y = self.step(self.layout.whole(floating, discrete), x)
-        return self.layout.part(carry)[0], y
+        return self.layout.part(carry)[0], as_bits(y)
 
 
 def keeping(step: Callable[[Tree, Tree], tuple[Tree, Tree]]) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
@@ -191,6 +192,8 @@ def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree, Way]:
     floating = problem.layout.part(call.init)[0]
     inputs = (call.xs, problem.discrete())
     floating, ys, way = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
+    kinds = problem.step.closed.out_avals[len(jax.tree.leaves(call.init)) :]
+    ys = from_bits(ys, [kind.dtype for kind in kinds])
     return *batch_first(problem.typed(problem.layout.whole(floating, problem.final_discrete), ys)), way
 
 

@@ -18,10 +18,16 @@ import parascan as ps
 from parascan.lanes import acceptance
 
 UNITS = 32
-"""Units of rounding of an entry's own magnitude that need no explanation: of either answer, over several operations."""
+"""Units that need no explanation, of either answer over several operations: of rounding, of an entry's own magnitude,
+and of the smallest normal number, below which there is only zero."""
 
-TIMES = 64
+NEAR_OVERFLOW = 16
+"""Within what factor of the largest number a gradient may be where an intermediate result of the other was infinite."""
+
+TIMES = 16
 """How many times as far off as the furthest copy an answer may be."""
+
+NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
 
 DENSE, SPARSE = 4, 6
 """Copies that are moved at every step, and at the junctions."""
@@ -96,6 +102,48 @@ def noise_for(random: np.random.Generator, init: Tree, T: int, dtype: Any, junct
     return {name: one(leaf) for name, leaf in floats(init).items()}
 
 
+def bits(tree: Tree) -> Tree:
+    """Leaves of a narrow dtype as integers: XLA copies whole outputs of bfloat16 at every step of a loop on a CPU."""
+    return jax.tree.map(
+        lambda leaf: jax.lax.bitcast_convert_type(leaf, jnp.uint16) if jnp.dtype(leaf.dtype) in NARROW else leaf, tree
+    )
+
+
+def scanned(step: Any, init: Tree, xs: Tree, *, reverse: bool, unroll: int = 1) -> Tree:
+    """Outputs of the plain loop, narrow ones collected as integers: bit by bit those of ``jax.lax.scan``."""
+    kinds = jax.eval_shape(step, init, jax.tree.map(lambda leaf: leaf[0], xs))[1]
+
+    def row(c: Tree, x: Tree) -> tuple[Tree, Tree]:
+        c, y = step(c, x)
+        return c, bits(y)
+
+    ys = jax.lax.scan(row, init, xs, reverse=reverse, unroll=unroll)[1]
+    return jax.tree.map(
+        lambda leaf, kind: leaf if leaf.dtype == kind.dtype else jax.lax.bitcast_convert_type(leaf, kind.dtype),
+        ys,
+        kinds,
+    )
+
+
+def pulled_back(step: Any, init: Tree, xs: Tree, w: Any, *, reverse: bool) -> Tree:
+    """The gradient of ``loss`` with respect to the floating inputs: one step after the other, each computed again."""
+    before = scanned(lambda c, x: (step(c, x)[0], c), init, xs, reverse=reverse)
+
+    def row(moved: Tree, row: tuple[Tree, Tree, Any]) -> tuple[Tree, Tree]:
+        c, x, weight = row
+        inputs = x[0] if isinstance(x, tuple) else x
+
+        def after(state: Tree, given: Tree) -> tuple[Tree, Any]:
+            given = {**inputs, **given}
+            new, y = step({**c, **state}, (given, x[1]) if isinstance(x, tuple) else given)
+            return floats(new), loss(jax.tree.map(lambda leaf: leaf[None], y), weight[None])
+
+        _, pull = jax.vjp(after, floats(c), floats(inputs))
+        return pull((moved, jnp.ones((), w.dtype)))
+
+    return scanned(row, jax.tree.map(jnp.zeros_like, floats(init)), (before, xs, w), reverse=not reverse)
+
+
 def loss(ys: Tree, w: Any) -> Any:
     """A weighted sum over time of all floating outputs, of which those that are no number do not count."""
     total = jnp.zeros((), w.dtype)
@@ -116,11 +164,11 @@ def forward_programs(family: Family, solver: Any, *, reverse: bool) -> Programs:
         return run.ys, run.stats
 
     def plain(p: Tree, init: Tree, xs: Tree, unroll: int = 1) -> Tree:
-        return jax.lax.scan(partial(kept, p), init, xs, reverse=reverse, unroll=unroll)[1]
+        return scanned(partial(kept, p), init, xs, reverse=reverse, unroll=unroll)
 
     def copies(p: Tree, init: Tree, xs: Tree, noise: Tree) -> Tree:
         step = partial(noisy, partial(kept, p), family.held)
-        return jax.vmap(lambda noise: jax.lax.scan(step, init, (xs, noise), reverse=reverse)[1])(noise)
+        return jax.vmap(lambda noise: scanned(step, init, (xs, noise), reverse=reverse))(noise)
 
     return Programs(jax.jit(ours), jax.jit(plain), jax.jit(copies), jax.jit(partial(plain, unroll=4)))
 
@@ -141,14 +189,8 @@ def gradient_programs(family: Family, solver: Any, *, reverse: bool) -> Programs
         return jax.lax.scan(partial(family.step, p), init, xs, reverse=reverse, unroll=unroll)[1]
 
     def copies(p: Tree, init: Tree, xs: Tree, w: Any, noise: Tree) -> Tree:
-        def one(noise: Tree) -> Tree:
-            def run(p: Tree, init: Tree, xs: Tree) -> Tree:
-                step = partial(noisy, partial(family.step, p), family.held)
-                return jax.lax.scan(step, init, (xs, noise), reverse=reverse)[1]
-
-            return gradient(run)(p, init, xs, w)
-
-        return jax.vmap(one)(noise)
+        step = partial(noisy, partial(family.step, p), family.held)
+        return jax.vmap(lambda noise: pulled_back(step, init, (xs, noise), w, reverse=reverse))(noise)
 
     runs = gradient(ours), gradient(plain), copies, gradient(partial(plain, unroll=4))
     return Programs(*map(jax.jit, runs))
@@ -189,7 +231,7 @@ def wide(tree: Tree) -> list[np.ndarray]:
 def allowance(plain: list[np.ndarray], dtype: Any) -> list[np.ndarray]:
     """What needs no explanation."""
     info = jnp.finfo(dtype)
-    return [UNITS * float(info.eps) * np.abs(leaf) + 4 * float(info.tiny) for leaf in plain]
+    return [UNITS * (float(info.eps) * np.abs(leaf) + float(info.tiny)) for leaf in plain]
 
 
 def suspicious(ours: Tree, plain: Tree, dtype: Any) -> bool:
@@ -202,7 +244,14 @@ def suspicious(ours: Tree, plain: Tree, dtype: Any) -> bool:
 
 
 def explained(
-    ours: Tree, plain: Tree, references: list[Tree], dtype: Any, *, reverse: bool, truth: Tree = None
+    ours: Tree,
+    plain: Tree,
+    references: list[Tree],
+    dtype: Any,
+    *,
+    reverse: bool,
+    gradient: bool = False,
+    truth: Tree = None,
 ) -> Wrong | None:
     """The worst entry that copies do not explain either.
 
@@ -212,6 +261,7 @@ def explained(
         references: those of the same loop otherwise compiled and moved.
         dtype: of the system.
         reverse: direction of time.
+        gradient: whether it is one, whose operations may come in another order.
         truth: the same in a wider dtype: what is closer to it than the plain loop is not wrong, as a sum that the loop
             adds up in a narrow dtype.
     """
@@ -232,6 +282,9 @@ def explained(
         with np.errstate(all="ignore"):
             times = np.where(apart(answer, loop) > 0, apart(answer, loop) / allowed, 0)
         times[excused] = 0
+        if gradient:
+            least = np.minimum(np.sign(loop) * answer, np.sign(answer) * loop)
+            times[least > float(jnp.finfo(dtype).max) / NEAR_OVERFLOW] = 0
         if truth is not None:
             right = wide(truth)[index]
             times[apart(answer, right) <= TIMES * apart(loop, right)] = 0

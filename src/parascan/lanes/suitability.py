@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
@@ -61,6 +62,10 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
         size: D, entries of a state.
     """
     if platform_of() != "cpu":
+        return None
+    # XLA copies all outputs of this dtype at every step of a plain loop; blocks, and what they fall back to, avoid it.
+    narrow = sum(aval.size * aval.dtype.itemsize for aval in closed.out_avals if aval.dtype == jnp.bfloat16)
+    if COPY * narrow * length**2 > LEAST_TIME:
         return None
     work = operations(closed)
     moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
