@@ -76,7 +76,30 @@ def costly_in_one_of_three(s, x):
 
 LOOPS = [until_it_converges, until_it_is_small, as_often_as_the_state_says, for_ever_off_the_trajectory]
 CALLS = [checked, called_back, called_back_in_a_branch]
-BRANCHES = [rarely_costly, costly_in_one_of_three]
+
+
+def a_costly_branch_in_a_loop(s, x):
+    def inner(_, s):
+        return jax.lax.cond(s[0] > 3, lambda s: jax.lax.fori_loop(0, 500, lambda _, s: jnp.tanh(s), s), jnp.tanh, s)
+
+    s = jax.lax.fori_loop(0, 20, inner, s + x)
+    return s, s
+
+
+def a_costly_branch_as_often_as_the_input_says(s, x):
+    def inner(_, s):
+        return jax.lax.cond(s[0] > 3, lambda s: jax.lax.fori_loop(0, 50, lambda _, s: jnp.tanh(s), s), jnp.tanh, s)
+
+    s = jax.lax.fori_loop(0, (5 + jnp.abs(x[0])).astype(int), inner, s + x)
+    return s, s
+
+
+BRANCHES = [
+    rarely_costly,
+    costly_in_one_of_three,
+    a_costly_branch_in_a_loop,
+    a_costly_branch_as_often_as_the_input_says,
+]
 
 
 def as_often_as_the_input_says(s, x):

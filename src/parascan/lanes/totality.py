@@ -5,6 +5,7 @@ fail, a callback sees what never happened; and where blocks disagree about a bra
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def partial_reason(closed: ClosedJaxpr, carried: int) -> str | None:
         carried: how many of its first arguments are the carry.
     """
     reasons: list[str] = []
-    branches: list[float] = []
+    branches: set[int] = set()
 
     def look(eqn: JaxprEqn, operands: list[Mark]) -> None:
         name = eqn.primitive.name
@@ -45,15 +46,41 @@ def partial_reason(closed: ClosedJaxpr, carried: int) -> str | None:
         if name == "while" and ends_by(eqn, operands) & STATE:
             reasons.append("it holds a loop whose end depends on the state, and which may never come from another one")
         if name == "cond" and operands[0]:
-            branches.append(_spared(eqn))
+            branches.add(id(eqn))
 
     program = closed.jaxpr
     marks = [STATE] * carried + [INPUT] * (len(program.invars) - carried)
     marks_after(program, marks, look)
-    spared = max(branches, default=0.0)
-    if math.isinf(spared) or spared > COSTLY_BRANCH * max(_work(program) - spared, 1):
+    if _costly(program, branches):
         reasons.append("it holds a costly branch, which all blocks would take in every step")
     return reasons[0] if reasons else None
+
+
+def _costly(program: Jaxpr, branches: set[int]) -> bool:
+    """Whether one of some branches costs more than the rest of a program, or of a loop of unknown length in it.
+
+    Args:
+        program: where they are, or in what it holds.
+        branches: the identities of the operations.
+    """
+    spared = max(_spared_in(program, branches), default=0.0)
+    return math.isinf(spared) or spared > COSTLY_BRANCH * max(_work(program) - spared, 1)
+
+
+def _spared_in(program: Jaxpr, branches: set[int]) -> Iterator[float]:
+    """Work that each of some branches spares a program, in loops as often as they turn.
+
+    Infinite where a branch is costly in a loop of which nobody knows how often it turns.
+    """
+    for eqn in program.eqns:
+        name = eqn.primitive.name
+        if id(eqn) in branches:
+            yield _spared(eqn)
+        elif name == "while":
+            yield from [math.inf] if any(_costly(part, branches) for part in programs_of(eqn)) else []
+        else:
+            turns = _turns(eqn) if name == "scan" else 1
+            yield from (turns * each for part in programs_of(eqn) for each in _spared_in(part, branches))
 
 
 def _spared(eqn: JaxprEqn) -> float:
