@@ -74,13 +74,15 @@ def floats(tree: Tree) -> Tree:
 def noisy(step: Any, held: frozenset[str], carry: Tree, x: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
     """A step from a carry that is moved by units of rounding first."""
     x, noise = x
-    moved = {
-        name: leaf + leaf * noise[name].astype(leaf.dtype) * float(jnp.finfo(leaf.dtype).eps)
-        if name in noise and name not in held
-        else leaf
-        for name, leaf in carry.items()
+    return step({**carry, **rounded(floats(carry), noise, held)}, x)
+
+
+def rounded(values: Tree, noise: Tree, held: frozenset[str]) -> Tree:
+    """Values that are moved by units of rounding, but for those of which nothing is ever rounded."""
+    return {
+        name: leaf if name in held else leaf + leaf * noise[name].astype(leaf.dtype) * float(jnp.finfo(leaf.dtype).eps)
+        for name, leaf in values.items()
     }
-    return step(moved, x)
 
 
 def noise_for(random: np.random.Generator, init: Tree, T: int, dtype: Any, junctions: np.ndarray) -> Tree:
@@ -125,23 +127,30 @@ def scanned(step: Any, init: Tree, xs: Tree, *, reverse: bool, unroll: int = 1) 
     )
 
 
-def pulled_back(step: Any, init: Tree, xs: Tree, w: Any, *, reverse: bool) -> Tree:
-    """The gradient of ``loss`` with respect to the floating inputs: one step after the other, each computed again."""
-    before = scanned(lambda c, x: (step(c, x)[0], c), init, xs, reverse=reverse)
+def pulled_back(step: Any, init: Tree, xs: Tree, w: Any, noise: Tree, *, reverse: bool) -> Tree:
+    """The gradient of ``loss`` with respect to the floating inputs: one step after the other, each computed again.
 
-    def row(moved: Tree, row: tuple[Tree, Tree, Any]) -> tuple[Tree, Tree]:
-        c, x, weight = row
-        inputs = x[0] if isinstance(x, tuple) else x
+    Args:
+        step: of the plain loop, whose states are moved as well.
+        init: initial carry.
+        xs: inputs.
+        w: weights of the loss.
+        noise: units of rounding by which cotangents of states are moved.
+        reverse: direction of time.
+    """
+    before = scanned(lambda c, x: (step(c, x)[0], c), init, (xs, noise), reverse=reverse)
+
+    def row(moved: Tree, row: tuple[Tree, Tree, Any, Tree]) -> tuple[Tree, Tree]:
+        c, x, weight, units = row
 
         def after(state: Tree, given: Tree) -> tuple[Tree, Any]:
-            given = {**inputs, **given}
-            new, y = step({**c, **state}, (given, x[1]) if isinstance(x, tuple) else given)
+            new, y = step({**c, **state}, ({**x, **given}, units))
             return floats(new), loss(jax.tree.map(lambda leaf: leaf[None], y), weight[None])
 
-        _, pull = jax.vjp(after, floats(c), floats(inputs))
-        return pull((moved, jnp.ones((), w.dtype)))
+        _, pull = jax.vjp(after, floats(c), floats(x))
+        return pull((rounded(moved, units, frozenset()), jnp.ones((), w.dtype)))
 
-    return scanned(row, jax.tree.map(jnp.zeros_like, floats(init)), (before, xs, w), reverse=not reverse)
+    return scanned(row, jax.tree.map(jnp.zeros_like, floats(init)), (before, xs, w, noise), reverse=not reverse)
 
 
 def loss(ys: Tree, w: Any) -> Any:
@@ -190,7 +199,7 @@ def gradient_programs(family: Family, solver: Any, *, reverse: bool) -> Programs
 
     def copies(p: Tree, init: Tree, xs: Tree, w: Any, noise: Tree) -> Tree:
         step = partial(noisy, partial(family.step, p), family.held)
-        return jax.vmap(lambda noise: pulled_back(step, init, (xs, noise), w, reverse=reverse))(noise)
+        return jax.vmap(lambda noise: pulled_back(step, init, xs, w, noise, reverse=reverse))(noise)
 
     runs = gradient(ours), gradient(plain), copies, gradient(partial(plain, unroll=4))
     return Programs(*map(jax.jit, runs))
@@ -287,7 +296,7 @@ def explained(
             times[least > float(jnp.finfo(dtype).max) / NEAR_OVERFLOW] = 0
         if truth is not None:
             right = wide(truth)[index]
-            times[apart(answer, right) <= TIMES * apart(loop, right)] = 0
+            times[apart(answer, right) <= apart(loop, right)] = 0
         if times.size and times.max() > max(1, worst.times if worst else 0):
             place = tuple(int(i) for i in np.unravel_index(np.argmax(times), times.shape))
             worst = Wrong(index, place[0], place[1:], float(answer[place]), float(loop[place]), float(times.max()))
