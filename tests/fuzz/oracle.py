@@ -271,10 +271,11 @@ def explained(
         dtype: of the system.
         reverse: direction of time.
         gradient: whether it is one, whose operations may come in another order.
-        truth: the same in a wider dtype: what is closer to it than the plain loop is not wrong, as a sum that the loop
-            adds up in a narrow dtype.
+        truth: the same in a wider dtype, from which the plain loop may be further off than its copies are from it: its
+            sums stall in a narrow dtype, and its slopes are as inexact as the results of operations inside the step.
     """
     answers, loops, others = wide(ours), wide(plain), [wide(each) for each in references]
+    exact = [] if truth is None else [wide(truth)]
     order = slice(None, None, -1 if reverse else 1)
     # A copy that took another way in one entry may have done so in all.
     parted = np.zeros(len(loops[0]))
@@ -286,7 +287,7 @@ def explained(
     excused = over_time((parted > LARGE)[order].astype(float), LATE, 0)[order] > 0
     worst = None
     for index, (answer, loop, own) in enumerate(zip(answers, loops, allowance(loops, dtype), strict=True)):
-        moved = np.max([np.nan_to_num(apart(each[index], loop), posinf=1e300) for each in others], axis=0)
+        moved = np.max([np.nan_to_num(apart(each[index], loop), posinf=1e300) for each in [*others, *exact]], axis=0)
         allowed = np.maximum(np.nan_to_num(own), TIMES * over_time(moved, NEAR, NEAR))
         with np.errstate(all="ignore"):
             times = np.where(apart(answer, loop) > 0, apart(answer, loop) / allowed, 0)
@@ -294,9 +295,6 @@ def explained(
         if gradient:
             least = np.minimum(np.sign(loop) * answer, np.sign(answer) * loop)
             times[least > float(jnp.finfo(dtype).max) / NEAR_OVERFLOW] = 0
-        if truth is not None:
-            right = wide(truth)[index]
-            times[apart(answer, right) <= apart(loop, right)] = 0
         if times.size and times.max() > max(1, worst.times if worst else 0):
             place = tuple(int(i) for i in np.unravel_index(np.argmax(times), times.shape))
             worst = Wrong(index, place[0], place[1:], float(answer[place]), float(loop[place]), float(times.max()))
