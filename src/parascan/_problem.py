@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from ._carry import CarryLayout
 from ._dtypes import weak_as
 from ._hoist import Hoisted, hoist
+from ._narrow import comparing_rounded
 from ._platform import platform_of
 from ._pullback_rules import has_own_pullback, without_own_pullbacks
 from ._signature import Signature, refuse_dependent_leaves
@@ -161,9 +162,10 @@ class ScanProblem(eqx.Module):
         xs = _flip(signature.xs) if reverse else signature.xs
         x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
         refuse_dependent_leaves(signature, x)
-        step = hoist(signature.step, jax.eval_shape(lambda: signature.init), x)
+        init = jax.eval_shape(lambda: signature.init)
+        step = comparing_rounded(hoist(signature.step, init, x), init, x)
         initial, discrete = layout.split(signature.init)
-        solved = without_own_pullbacks(step, jax.eval_shape(lambda: signature.init), x)
+        solved = without_own_pullbacks(step, init, x)
         before, final = _run_discrete(solved, layout, initial, discrete, xs, signature.length)
         recurrence = Recurrence(FlatStep(solved, layout), initial, (xs, before), signature.length)
         return cls(recurrence, step, layout, final, reverse)

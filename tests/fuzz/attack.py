@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import oracle
+import references
 
 import parascan as ps
 from parascan.lanes import coupling, forget
@@ -95,7 +96,7 @@ def run_group(group: Group, seed: int, count: int) -> Found:
         mesh = jax.make_mesh((group.devices,), ("t",)) if group.devices > 1 else None
         plain = group.blocks is None and mesh is None
         solver = None if plain else ps.Forgetting(blocks=group.blocks, mesh=mesh)
-        make = oracle.gradient_programs if group.gradient else oracle.forward_programs
+        make = references.gradient_programs if group.gradient else references.forward_programs
         programs = make(FAMILIES[group.name], solver, reverse=group.reverse)
         chunked, looked, violations = 0, 0, []
         for index in range(count):
@@ -109,10 +110,10 @@ def run_group(group: Group, seed: int, count: int) -> Found:
     return Found(count, chunked, looked, violations)
 
 
-def run_problem(group: Group, programs: oracle.Programs, seed: list[int]) -> tuple[int, bool, oracle.Wrong | None]:
+def run_problem(group: Group, programs: references.Programs, seed: list[int]) -> tuple[int, bool, oracle.Wrong | None]:
     """Chunks of an answer, whether it was looked at closely, and what is wrong with it."""
     random, T = np.random.default_rng(seed), group.T
-    args: list[Any] = list(oracle.typed(FAMILIES[group.name].draw(random, T, group.D), group.dtype))
+    args: list[Any] = list(references.typed(FAMILIES[group.name].draw(random, T, group.D), group.dtype))
     last = np.zeros(T)
     last[0 if group.reverse else -1] = 1
     if group.gradient:
@@ -128,13 +129,10 @@ def run_problem(group: Group, programs: oracle.Programs, seed: list[int]) -> tup
     junctions = np.arange(1, cut) * (T // cut) + warm_up
     if group.reverse:
         junctions = T - 1 - junctions
-    noise = oracle.noise_for(random, args[1], T, group.dtype, junctions)
-    copies = programs.copies(*args, noise)
-    count = oracle.DENSE + oracle.SPARSE
-    others = [jax.tree.map(lambda leaf, k=k: leaf[k], copies) for k in range(count)] + [programs.unrolled(*args)]
+    noise = references.noise_for(random, args[1], T, group.dtype, junctions)
+    others = oracle.one_by_one(programs.copies(*args, noise)) + oracle.one_by_one(programs.otherwise(*args))
     backwards = group.reverse != group.gradient
-    narrow = group.gradient and group.dtype in ("bfloat16", "float16")
-    truth = programs.plain(*oracle.typed(args, "float32")) if narrow else None
+    truth = programs.truth(group.dtype, *args)
     return (
         chunks,
         True,

@@ -6,16 +6,12 @@ rounding. Some copies of the loop are moved at every step by one unit or none, o
 by as many units as the rule of acceptance has. The copies are only run for answers that differ by more than the first.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from adversaries import Family, Tree
-
-import parascan as ps
-from parascan.lanes import acceptance
+from adversaries import Tree
 
 UNITS = 32
 """Units that need no explanation, of either answer over several operations: of rounding, of an entry's own magnitude,
@@ -27,11 +23,6 @@ NEAR_OVERFLOW = 16
 TIMES = 16
 """How many times as far off as the furthest copy an answer may be."""
 
-NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
-
-DENSE, SPARSE = 4, 6
-"""Copies that are moved at every step, and at the junctions."""
-
 NEAR = 2
 """Steps before and after over which the distance of copies is taken: all of them may pass through zero."""
 
@@ -40,169 +31,9 @@ LARGE, LATE = 0.02, 512
 take the other way at another event."""
 
 
-class Programs(NamedTuple):
-    """Compiled functions of ``(parameters, init, xs)``, and of noise for ``copies``.
-
-    Attributes:
-        ours: outputs, and how they came about.
-        plain: outputs of the plain loop.
-        copies: outputs of the loop with noise ``[K, T, ...]``.
-        unrolled: outputs of the loop compiled otherwise.
-    """
-
-    ours: Any
-    plain: Any
-    copies: Any
-    unrolled: Any
-
-
-def typed(tree: Tree, dtype: Any) -> Tree:
-    """Floating leaves in a dtype."""
-
-    def one(leaf: Any) -> Any:
-        leaf = np.asarray(leaf)
-        return jnp.asarray(leaf, dtype if leaf.dtype.kind == "f" else leaf.dtype)
-
-    return jax.tree.map(one, tree)
-
-
-def floats(tree: Tree) -> Tree:
-    """Floating leaves of a dictionary."""
-    return {name: leaf for name, leaf in tree.items() if jnp.issubdtype(leaf.dtype, jnp.floating)}
-
-
-def noisy(step: Any, held: frozenset[str], carry: Tree, x: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
-    """A step from a carry that is moved by units of rounding first."""
-    x, noise = x
-    return step({**carry, **rounded(floats(carry), noise, held)}, x)
-
-
-def rounded(values: Tree, noise: Tree, held: frozenset[str]) -> Tree:
-    """Values that are moved by units of rounding, but for those of which nothing is ever rounded."""
-    return {
-        name: leaf if name in held else leaf + leaf * noise[name].astype(leaf.dtype) * float(jnp.finfo(leaf.dtype).eps)
-        for name, leaf in values.items()
-    }
-
-
-def noise_for(random: np.random.Generator, init: Tree, T: int, dtype: Any, junctions: np.ndarray) -> Tree:
-    """Units of rounding ``[K, T, ...]`` by which copies are moved."""
-    narrow = jnp.finfo(dtype).bits < 32
-    own = acceptance.UNITS_OF_NARROW if narrow else acceptance.UNITS
-    spread = acceptance.SPREAD_UNITS_OF_NARROW if narrow else acceptance.SPREAD_UNITS
-    junctions = junctions[(junctions > 0) & (junctions < T)]
-
-    def one(leaf: Any) -> np.ndarray:
-        units = np.zeros((DENSE + SPARSE, T, *np.shape(leaf)), np.int8)
-        units[:DENSE] = random.integers(-1, 2, units[:DENSE].shape)
-        for copy in range(DENSE, DENSE + SPARSE):
-            shape = units[copy, junctions].shape
-            units[copy, junctions] = random.choice([-1, 1], shape) * int(own)
-            units[copy, junctions - 1] = random.choice([-1, 1], shape) * int(spread)
-        return units
-
-    return {name: one(leaf) for name, leaf in floats(init).items()}
-
-
-def bits(tree: Tree) -> Tree:
-    """Leaves of a narrow dtype as integers: XLA copies whole outputs of bfloat16 at every step of a loop on a CPU."""
-    return jax.tree.map(
-        lambda leaf: jax.lax.bitcast_convert_type(leaf, jnp.uint16) if jnp.dtype(leaf.dtype) in NARROW else leaf, tree
-    )
-
-
-def scanned(step: Any, init: Tree, xs: Tree, *, reverse: bool, unroll: int = 1) -> Tree:
-    """Outputs of the plain loop, narrow ones collected as integers: bit by bit those of ``jax.lax.scan``."""
-    kinds = jax.eval_shape(step, init, jax.tree.map(lambda leaf: leaf[0], xs))[1]
-
-    def row(c: Tree, x: Tree) -> tuple[Tree, Tree]:
-        c, y = step(c, x)
-        return c, bits(y)
-
-    ys = jax.lax.scan(row, init, xs, reverse=reverse, unroll=unroll)[1]
-    return jax.tree.map(
-        lambda leaf, kind: leaf if leaf.dtype == kind.dtype else jax.lax.bitcast_convert_type(leaf, kind.dtype),
-        ys,
-        kinds,
-    )
-
-
-def pulled_back(step: Any, init: Tree, xs: Tree, w: Any, noise: Tree, *, reverse: bool) -> Tree:
-    """The gradient of ``loss`` with respect to the floating inputs: one step after the other, each computed again.
-
-    Args:
-        step: of the plain loop, whose states are moved as well.
-        init: initial carry.
-        xs: inputs.
-        w: weights of the loss.
-        noise: units of rounding by which cotangents of states are moved.
-        reverse: direction of time.
-    """
-    before = scanned(lambda c, x: (step(c, x)[0], c), init, (xs, noise), reverse=reverse)
-
-    def row(moved: Tree, row: tuple[Tree, Tree, Any, Tree]) -> tuple[Tree, Tree]:
-        c, x, weight, units = row
-
-        def after(state: Tree, given: Tree) -> tuple[Tree, Any]:
-            new, y = step({**c, **state}, ({**x, **given}, units))
-            return floats(new), loss(jax.tree.map(lambda leaf: leaf[None], y), weight[None])
-
-        _, pull = jax.vjp(after, floats(c), floats(x))
-        return pull((rounded(moved, units, frozenset()), jnp.ones((), w.dtype)))
-
-    return scanned(row, jax.tree.map(jnp.zeros_like, floats(init)), (before, xs, w, noise), reverse=not reverse)
-
-
-def loss(ys: Tree, w: Any) -> Any:
-    """A weighted sum over time of all floating outputs, of which those that are no number do not count."""
-    total = jnp.zeros((), w.dtype)
-    for leaf in jax.tree.leaves(ys):
-        total += jnp.sum(jnp.where(jnp.isnan(leaf), 0, leaf) * w.reshape(-1, *(1 for _ in leaf.shape[1:])))
-    return total
-
-
-def forward_programs(family: Family, solver: Any, *, reverse: bool) -> Programs:
-    """Of the outputs and states of a family."""
-
-    def kept(p: Tree, c: Tree, x: Tree) -> tuple[Tree, Tree]:
-        c, y = family.step(p, c, x)
-        return c, (y, floats(c))
-
-    def ours(p: Tree, init: Tree, xs: Tree) -> tuple[Tree, Any]:
-        run = ps.rollout(partial(kept, p), init, xs, solver=solver, throw=False, reverse=reverse)
-        return run.ys, run.stats
-
-    def plain(p: Tree, init: Tree, xs: Tree, unroll: int = 1) -> Tree:
-        return scanned(partial(kept, p), init, xs, reverse=reverse, unroll=unroll)
-
-    def copies(p: Tree, init: Tree, xs: Tree, noise: Tree) -> Tree:
-        step = partial(noisy, partial(kept, p), family.held)
-        return jax.vmap(lambda noise: scanned(step, init, (xs, noise), reverse=reverse))(noise)
-
-    return Programs(jax.jit(ours), jax.jit(plain), jax.jit(copies), jax.jit(partial(plain, unroll=4)))
-
-
-def gradient_programs(family: Family, solver: Any, *, reverse: bool) -> Programs:
-    """Of the gradients with respect to the inputs ``[T, ...]``."""
-
-    def gradient(run: Any) -> Any:
-        def of_inputs(p: Tree, init: Tree, xs: Tree, w: Any) -> Tree:
-            return jax.grad(lambda moved: loss(run(p, init, {**xs, **moved}), w))(floats(xs))
-
-        return of_inputs
-
-    def ours(p: Tree, init: Tree, xs: Tree) -> Tree:
-        return ps.scan(partial(family.step, p), init, xs, solver=solver, reverse=reverse)[1]
-
-    def plain(p: Tree, init: Tree, xs: Tree, unroll: int = 1) -> Tree:
-        return jax.lax.scan(partial(family.step, p), init, xs, reverse=reverse, unroll=unroll)[1]
-
-    def copies(p: Tree, init: Tree, xs: Tree, w: Any, noise: Tree) -> Tree:
-        step = partial(noisy, partial(family.step, p), family.held)
-        return jax.vmap(lambda noise: pulled_back(step, init, xs, w, noise, reverse=reverse))(noise)
-
-    runs = gradient(ours), gradient(plain), copies, gradient(partial(plain, unroll=4))
-    return Programs(*map(jax.jit, runs))
+def one_by_one(copies: Tree) -> list[Tree]:
+    """Answers ``[T, ...]`` of several copies ``[K, T, ...]``."""
+    return [jax.tree.map(lambda leaf, k=k: leaf[k], copies) for k in range(len(jax.tree.leaves(copies)[0]))]
 
 
 class Wrong(NamedTuple):
@@ -272,10 +103,12 @@ def explained(
         reverse: direction of time.
         gradient: whether it is one, whose operations may come in another order.
         truth: the same in a wider dtype, from which the plain loop may be further off than its copies are from it: its
-            sums stall in a narrow dtype, and its slopes are as inexact as the results of operations inside the step.
+            sums stall in a narrow dtype, and operations inside a step round as well. Not trusted where it has taken
+            another way, which in a narrow dtype cannot be told.
     """
     answers, loops, others = wide(ours), wide(plain), [wide(each) for each in references]
     exact = [] if truth is None else [wide(truth)]
+    furthest = np.inf if jnp.finfo(dtype).bits < 32 else LARGE
     order = slice(None, None, -1 if reverse else 1)
     # A copy that took another way in one entry may have done so in all.
     parted = np.zeros(len(loops[0]))
@@ -287,7 +120,10 @@ def explained(
     excused = over_time((parted > LARGE)[order].astype(float), LATE, 0)[order] > 0
     worst = None
     for index, (answer, loop, own) in enumerate(zip(answers, loops, allowance(loops, dtype), strict=True)):
-        moved = np.max([np.nan_to_num(apart(each[index], loop), posinf=1e300) for each in [*others, *exact]], axis=0)
+        moved = np.max([np.nan_to_num(apart(each[index], loop), posinf=1e300) for each in others], axis=0)
+        with np.errstate(all="ignore"):
+            for each in exact:
+                moved = np.maximum(moved, np.fmin(np.nan_to_num(apart(each[index], loop)), furthest * np.abs(loop)))
         allowed = np.maximum(np.nan_to_num(own), TIMES * over_time(moved, NEAR, NEAR))
         with np.errstate(all="ignore"):
             times = np.where(apart(answer, loop) > 0, apart(answer, loop) / allowed, 0)

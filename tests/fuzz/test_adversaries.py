@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
+import references
 
 import parascan as ps
 
 COUNT = int(os.environ.get("FUZZ", "0"))
-SLICE = (5, 9, 23, 26, 61)
+SLICE = (5, 9, 23, 26, 61, 145)
 """Groups of the default tests."""
 
 
@@ -35,13 +36,12 @@ def test_no_answer_is_beyond_the_guarantee():
 def wrong(spoil, reverse=False):
     """What is said of an answer to a gated cell that is spoiled."""
     family = attack.FAMILIES["cell"]
-    programs = oracle.forward_programs(family, ps.Forgetting(blocks=4), reverse=reverse)
+    programs = references.forward_programs(family, ps.Forgetting(blocks=4), reverse=reverse)
     random = np.random.default_rng(0)
-    args = oracle.typed(family.draw(random, 512, 4), "float32")
+    args = references.typed(family.draw(random, 512, 4), "float32")
     plain = programs.plain(*args)
-    noise = oracle.noise_for(random, args[1], 512, "float32", np.arange(1, 4) * 128 + 40)
-    copies = programs.copies(*args, noise)
-    others = [jax.tree.map(lambda leaf, k=k: leaf[k], copies) for k in range(oracle.DENSE + oracle.SPARSE)]
+    noise = references.noise_for(random, args[1], 512, "float32", np.arange(1, 4) * 128 + 40)
+    others = oracle.one_by_one(programs.copies(*args, noise))
     spoiled = jax.tree.map(spoil, plain)
     return oracle.suspicious(spoiled, plain, "float32") and oracle.explained(
         spoiled, plain, others, "float32", reverse=reverse
@@ -63,7 +63,7 @@ def test_the_oracle_sees_small_mistakes():
 def test_the_given_cases(case, dtype, blocks):
     with jax.enable_x64(dtype == "float64"):
         step, arrays = given.CASES[case](dtype)
-        p, init, xs = oracle.typed(arrays, dtype)
+        p, init, xs = references.typed(arrays, dtype)
         solver = None if blocks is None else ps.Forgetting(blocks=blocks)
         ours = jax.jit(lambda p, init, xs: ps.scan(partial(step, p), init, xs, solver=solver)[1])(p, init, xs)
         plain = jax.jit(lambda p, init, xs: jax.lax.scan(partial(step, p), init, xs)[1])(p, init, xs)

@@ -14,7 +14,7 @@ LAYERS = (
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
     ("_pullback_rules",),
-    ("_signature", "_structure", "_precision"),
+    ("_signature", "_structure", "_precision", "_narrow"),
     ("_problem", "_two_stages"),
     ("_jacobian", "_view", "_solution", "_blocks", "_pullback", "_replay", "guesses"),
     ("_criterion",),

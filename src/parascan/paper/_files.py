@@ -45,5 +45,5 @@ def to_json(value: Any) -> str:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """An npz file, atomically."""
-    write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+    """An npz file of numbers, atomically; NumPy 2.0 takes every further keyword for one more array."""
+    write_atomically(path, lambda file: np.savez(file, **arrays))

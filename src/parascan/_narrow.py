@@ -1,0 +1,88 @@
+"""Steps of a narrow dtype whose comparisons see rounded numbers.
+
+XLA computes in float32 what is written in bfloat16 or float16, and may leave out the rounding between operations. A
+derivative that asks which of two numbers was the larger one compares a rounded number with one that is not then, finds
+neither, and is zero: so ``jnp.clip`` under ``jax.vmap(jax.jacfwd(step))``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from ._hoist import Hoisted, hoist
+from ._inside import INLINED, as_closed, bind, opened
+from ._types import Tree
+
+COMPARING = frozenset({"max", "min", "clamp", "reduce_max", "reduce_min", "eq", "ne", "lt", "le", "gt", "ge", "sort"})
+"""Operations whose results or derivatives depend on which of their operands is the larger one."""
+
+CALLS = ("jit", "pjit", "closed_call")
+"""Operations that are looked into: nothing but calls."""
+
+
+def comparing_rounded(step: Hoisted, carry: Tree, x: Tree) -> Hoisted:
+    """The step with narrow operands of comparisons rounded beforehand; itself where there are none.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``.
+        carry: shapes of its carry.
+        x: shapes of its inputs.
+    """
+    if not _compares_narrow(step.closed.jaxpr):
+        return step
+
+    def rounded(carry: Tree, x: Tree) -> Tree:
+        return step.program.assembled(_run(step.closed, jax.tree.leaves((carry, x))))
+
+    return hoist(rounded, carry, x)
+
+
+def _compares_narrow(program: Jaxpr) -> bool:
+    """Whether there is a comparison of narrow numbers that this module can reach."""
+    return any(
+        _compares_narrow(opened(eqn.params[INLINED[eqn.primitive.name]])[0])
+        if eqn.primitive.name in CALLS
+        else eqn.primitive.name in COMPARING and any(_format(atom.aval) for atom in eqn.invars)
+        for eqn in program.eqns
+    )
+
+
+def _run(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
+    """Results of a program."""
+    jaxpr = closed.jaxpr
+    values = dict(zip(jaxpr.constvars, closed.consts, strict=True))
+    values.update(zip(jaxpr.invars, args, strict=True))
+
+    def read(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Literal) else values[atom]
+
+    for eqn in jaxpr.eqns:
+        operands, name = [read(atom) for atom in eqn.invars], eqn.primitive.name
+        if name in CALLS:
+            results = _run(as_closed(eqn.params[INLINED[name]]), operands)
+        else:
+            results = bind(eqn, eqn.params, [_rounded(each) for each in operands] if name in COMPARING else operands)
+        values.update(zip(eqn.outvars, results, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _rounded(value: Any) -> Any:
+    """A narrow number that has its own digits and no more."""
+    kind = _format(value)
+    if kind is None:
+        return value
+    # In its own dtype it would be no operation, which XLA leaves out as well.
+    wide = jax.lax.convert_element_type(value, jnp.float32)
+    return jax.lax.convert_element_type(jax.lax.reduce_precision(wide, *kind), jnp.result_type(value))
+
+
+def _format(value: Any) -> tuple[int, int] | None:
+    """Bits of exponent and mantissa of a narrow dtype, None for any other."""
+    dtype = jnp.result_type(value) if isinstance(value, int | float) else value.dtype
+    if not jnp.issubdtype(dtype, jnp.floating) or jnp.finfo(dtype).bits >= 32:
+        return None
+    info = jnp.finfo(dtype)
+    return info.nexp, info.nmant

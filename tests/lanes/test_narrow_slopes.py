@@ -1,0 +1,50 @@
+"""Slopes that ask which number is the larger one, in dtypes whose rounding XLA may leave out between operations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from parascan._hoist import hoist
+from parascan._narrow import comparing_rounded
+
+DRAW = np.random.default_rng(0)
+ONE = np.eye(8)[DRAW.integers(0, 8, 4096)]
+STATES, PUSHES = (
+    ONE * DRAW.uniform(0.1, 0.9, size=(4096, 1)),
+    (DRAW.random((4096, 8)) < 0.01) * DRAW.normal(size=(4096, 8)),
+)
+
+
+def relative_to_the_largest(p, s, x):
+    return s * p[0] - 0.5 * jnp.max(s * p[1] + x)
+
+
+def clipped(p, s, x):
+    return jnp.clip(s + 0.25 * s * p[0] - 0.1 * jnp.sum(s) * p[1] + x, 0, 1)
+
+
+def pushed_by_others(p, s, x):
+    return jnp.clip(s + 0.25 * (s * p[0] - p[1] * (jnp.sum(s) - s)) + x, 0, 1)
+
+
+def slopes(step, dtype, make, compiled):
+    p = jnp.asarray(0.31, dtype), jnp.asarray(1.09, dtype)
+
+    def run(states, pushes):
+        made = make(hoist(lambda s, x: (step(p, s, x), None), states[0], pushes[0]), states[0], pushes[0])
+        return jax.vmap(jax.jacfwd(lambda s, x: made(s, x)[0]))(states, pushes)
+
+    args = jnp.asarray(STATES, dtype), jnp.asarray(PUSHES, dtype)
+    return np.float64((jax.jit(run) if compiled else run)(*args))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("step", [relative_to_the_largest, clipped, pushed_by_others])
+def test_compiled_slopes_are_those_of_one_operation_after_the_other(step, dtype):
+    exact = slopes(step, dtype, lambda step, *_: step, compiled=False)
+
+    def wrong(make):
+        return np.mean(np.abs(slopes(step, dtype, make, compiled=True) - exact).max(axis=(1, 2)) > 0.1)
+
+    assert wrong(comparing_rounded) < 1e-3
