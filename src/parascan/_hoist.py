@@ -10,6 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array
@@ -51,7 +52,9 @@ class Hoisted(eqx.Module):
 
     def flat(self, *args: Any) -> list[Array]:
         """The arrays of the function's value."""
-        return jaxpr_as_fun(self.closed)(*jax.tree.leaves(eqx.filter(args, eqx.is_array)))
+        results = jaxpr_as_fun(self.closed)(*jax.tree.leaves(eqx.filter(args, eqx.is_array)))
+        # A result that is a literal of the program comes back as a number.
+        return [each if isinstance(each, jax.Array) else jnp.asarray(each) for each in results]
 
     @property
     def closed(self) -> ClosedJaxpr:

@@ -1,8 +1,10 @@
-"""Steps of a narrow dtype whose comparisons see rounded numbers.
+"""Steps in bfloat16 whose comparisons see rounded numbers.
 
-XLA computes in float32 what is written in bfloat16 or float16, and may leave out the rounding between operations. A
-derivative that asks which of two numbers was the larger one compares a rounded number with one that is not then, finds
-neither, and is zero: so ``jnp.clip`` under ``jax.vmap(jax.jacfwd(step))``.
+XLA computes in float32 what is written in bfloat16, and may leave out the rounding between operations. A derivative
+that asks which of two numbers was the larger one compares a rounded number with one that is not then, finds neither,
+and is zero: so ``jnp.clip`` under ``jax.vmap(jax.jacfwd(step))``. Float16 is left alone: no such slope was seen in it,
+and rounding to it by ``jax.lax.reduce_precision`` would make zeros of its subnormal numbers, which bfloat16 has no more
+of than float32.
 """
 
 from collections.abc import Sequence
@@ -45,7 +47,7 @@ def _compares_narrow(program: Jaxpr) -> bool:
     return any(
         _compares_narrow(opened(eqn.params[INLINED[eqn.primitive.name]])[0])
         if eqn.primitive.name in CALLS
-        else eqn.primitive.name in COMPARING and any(_format(atom.aval) for atom in eqn.invars)
+        else eqn.primitive.name in COMPARING and any(_is_narrow(atom.aval) for atom in eqn.invars)
         for eqn in program.eqns
     )
 
@@ -70,19 +72,15 @@ def _run(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
 
 
 def _rounded(value: Any) -> Any:
-    """A narrow number that has its own digits and no more."""
-    kind = _format(value)
-    if kind is None:
+    """A number of bfloat16 that has its own digits and no more."""
+    if not _is_narrow(value):
         return value
     # In its own dtype it would be no operation, which XLA leaves out as well.
-    wide = jax.lax.convert_element_type(value, jnp.float32)
-    return jax.lax.convert_element_type(jax.lax.reduce_precision(wide, *kind), jnp.result_type(value))
+    info = jnp.finfo(jnp.bfloat16)
+    wide = jax.lax.reduce_precision(jax.lax.convert_element_type(value, jnp.float32), info.nexp, info.nmant)
+    return jax.lax.convert_element_type(wide, jnp.bfloat16)
 
 
-def _format(value: Any) -> tuple[int, int] | None:
-    """Bits of exponent and mantissa of a narrow dtype, None for any other."""
-    dtype = jnp.result_type(value) if isinstance(value, int | float) else value.dtype
-    if not jnp.issubdtype(dtype, jnp.floating) or jnp.finfo(dtype).bits >= 32:
-        return None
-    info = jnp.finfo(dtype)
-    return info.nexp, info.nmant
+def _is_narrow(value: Any) -> bool:
+    """Whether something is of bfloat16."""
+    return getattr(value, "dtype", None) == jnp.bfloat16

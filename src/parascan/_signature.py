@@ -169,7 +169,8 @@ def as_canonical(
     returns_pair = _returns_pair(step, carry, x, scan_form)
 
     def canonical(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
-        out = step(carry, x)
+        # Python's numbers are arrays from here on, as in ``jax.lax.scan``.
+        out = as_arrays("step", step(carry, x))
         return out if returns_pair else (out, None)
 
     return canonical

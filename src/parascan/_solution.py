@@ -125,7 +125,8 @@ def _way(stats: Stats, solver: eqx.Module) -> list[str]:
     if bool(jnp.any(stats.chunks > 0)):
         lines.append(f"{_range(stats.chunks)} chunks side by side, warm-up of {_range(stats.warm_up)} steps")
     if bool(jnp.any(stats.fell_back)):
-        lines.append("given up after that, and run one step after the other (stats.fell_back)")
+        before = "given up after that, and run" if lines else "run in spite of the chunks asked for"
+        lines.append(f"{before} one step after the other (stats.fell_back)")
     return lines or ["one step after the other"]
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import parascan as ps
 from parascan._hoist import hoist
 from parascan._narrow import comparing_rounded
 
@@ -48,3 +49,23 @@ def test_compiled_slopes_are_those_of_one_operation_after_the_other(step, dtype)
         return np.mean(np.abs(slopes(step, dtype, make, compiled=True) - exact).max(axis=(1, 2)) > 0.1)
 
     assert wrong(comparing_rounded) < 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("solver", [ps.Forgetting(blocks=8), ps.Sequential()], ids=["blocks", "loop"])
+@pytest.mark.parametrize("size", [1e-5, 1e-7, 1e-30])
+def test_comparisons_leave_the_smallest_numbers_alone(size, solver, dtype):
+    xs = jnp.asarray(size * np.abs(DRAW.normal(size=(2048, 4))), dtype)
+
+    def step(s, x):
+        s = jnp.maximum(s * 0.5 + x, 0)
+        return s, (s, s > size, jnp.minimum(s * 0.3, size), s == 0)
+
+    init = jnp.zeros(4, dtype)
+    ours, loop = ps.scan(step, init, xs, solver=solver), jax.lax.scan(step, init, xs)
+    eps, least = float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).smallest_subnormal)
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(loop), strict=True):
+        if one.dtype == bool:
+            assert np.mean(np.asarray(one) != np.asarray(other)) < 0.05
+        else:
+            np.testing.assert_allclose(np.float64(one), np.float64(other), rtol=8 * eps, atol=4 * least)
