@@ -76,7 +76,8 @@ def test_double_precision_states_computed_in_single_precision():
         weights, xs = jnp.asarray(WEIGHTS), jnp.asarray(XS.astype("float64"))
         step = lambda s, x: jnp.tanh(weights @ s.astype(SINGLE) + x.astype(SINGLE)).astype("float64")  # noqa: E731
         solution = ps.rollout(step, jnp.zeros(D, "float64"), xs, solver=ps.elk())
-    assert int(solution.stats.iterations) <= 30
+    # 28 with JAX 0.10, 34 with JAX 0.12, of 400 steps: products come out otherwise by rounding.
+    assert int(solution.stats.iterations) <= 40
     assert float(solution.stats.error_estimate) <= 1e-5
 
 
