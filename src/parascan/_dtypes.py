@@ -57,7 +57,7 @@ def as_bits(tree: Tree) -> Tree:
     """Leaves of bfloat16 as integers of the same bits, all others as they are.
 
     XLA copies the whole output of a loop at every step where it is of bfloat16 on a CPU: T steps take the time of T^2
-    (14 s instead of 0.05 s for 40000 steps of 16 units).
+    (14 s for 40000 steps of 16 units, which blocks take in 0.01 s).
 
     Args:
         tree: arrays.

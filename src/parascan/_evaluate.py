@@ -59,6 +59,7 @@ def _solve(solver: Direct | Iterative, signature: Signature, options: Options) -
     kept = dataclasses.replace(signature, step=keeping(signature.step), kept=True)
     carry, (ys, states), way = _directly(solver, kept, options)
     prefix = _finite_prefix(states, signature.length, reverse=options.reverse)
+    # In an initial carry that has infinite entries or NaN they are values like others.
     whole = (prefix == signature.length) | ~_all_finite(signature.init)
     result = Result.where(whole, Result.successful, Result.nonfinite)
     return Solution(states, carry, ys, result, _direct_stats(signature, prefix, way), None, solver)
@@ -149,19 +150,18 @@ def _finite_prefix(states: Tree, length: int, *, reverse: bool) -> jax.Array:
     whole = jnp.asarray(length, jnp.int32)
     if not leaves or length == 0:
         return whole
-    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
 
     def count() -> jax.Array:
         flags = [jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim))) for leaf in leaves]
         steps = jnp.all(jnp.stack(flags), axis=0)
         return jnp.argmin(steps[::-1] if reverse else steps).astype(jnp.int32)
 
-    return jax.lax.cond(jnp.all(jnp.stack(finite)), lambda: whole, count)
+    return jax.lax.cond(_all_finite(leaves), lambda: whole, count)
 
 
-def _all_finite(init: Tree) -> jax.Array:
-    """Whether no entry of an initial carry is infinite or NaN: in one that has some they are values like others."""
-    leaves = [leaf for leaf in jax.tree.leaves(init) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+def _all_finite(tree: Tree) -> jax.Array:
+    """Whether no entry of a tree is infinite or NaN."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return jnp.all(jnp.asarray([jnp.all(jnp.isfinite(leaf)) for leaf in leaves], bool))
 
 

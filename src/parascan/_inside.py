@@ -4,11 +4,11 @@ JAX 0.10 tells closed programs from open ones and counts what a scan carries; JA
 program and name a scan's parts otherwise. Some operations hold no program at all but can be written out as one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 INLINED = {
     "jit": "jaxpr",
@@ -127,3 +127,29 @@ def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
     """
     out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(params))
     return list(out) if eqn.primitive.multiple_results else [out]
+
+
+def interpreted(
+    closed: ClosedJaxpr,
+    args: Sequence[Any],
+    apply: Callable[[JaxprEqn, list[Any]], Sequence[Any]],
+    constant: Callable[[Any], Any] = lambda value: value,
+) -> list[Any]:
+    """Results of a program whose operations are done otherwise.
+
+    Args:
+        closed: the program.
+        args: its arguments.
+        apply: results of an operation, by itself and its operands.
+        constant: what stands for an array that the program holds, or a number that is written in it.
+    """
+    jaxpr = closed.jaxpr
+    values = dict(zip(jaxpr.constvars, map(constant, closed.consts), strict=True))
+    values.update(zip(jaxpr.invars, args, strict=True))
+
+    def read(atoms: Sequence[Any]) -> list[Any]:
+        return [constant(atom.val) if isinstance(atom, Literal) else values[atom] for atom in atoms]
+
+    for eqn in jaxpr.eqns:
+        values.update(zip(eqn.outvars, apply(eqn, read(eqn.invars)), strict=True))
+    return read(jaxpr.outvars)

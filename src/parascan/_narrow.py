@@ -12,10 +12,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from ._hoist import Hoisted, hoist
-from ._inside import INLINED, as_closed, bind, opened
+from ._inside import INLINED, as_closed, bind, interpreted, opened
 from ._types import Tree
 
 COMPARING = frozenset({"max", "min", "clamp", "reduce_max", "reduce_min", "eq", "ne", "lt", "le", "gt", "ge", "sort"})
@@ -54,21 +54,15 @@ def _compares_narrow(program: Jaxpr) -> bool:
 
 def _run(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
     """Results of a program."""
-    jaxpr = closed.jaxpr
-    values = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    values.update(zip(jaxpr.invars, args, strict=True))
+    return interpreted(closed, args, _apply)
 
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else values[atom]
 
-    for eqn in jaxpr.eqns:
-        operands, name = [read(atom) for atom in eqn.invars], eqn.primitive.name
-        if name in CALLS:
-            results = _run(as_closed(eqn.params[INLINED[name]]), operands)
-        else:
-            results = bind(eqn, eqn.params, [_rounded(each) for each in operands] if name in COMPARING else operands)
-        values.update(zip(eqn.outvars, results, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+def _apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+    """Results of an operation."""
+    name = eqn.primitive.name
+    if name in CALLS:
+        return _run(as_closed(eqn.params[INLINED[name]]), operands)
+    return bind(eqn, eqn.params, [_rounded(each) for each in operands] if name in COMPARING else operands)
 
 
 def _rounded(value: Any) -> Any:

@@ -7,10 +7,11 @@ no need of the rule: the function under it has the same values. Who differentiat
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from ._carry import CarryLayout
 from ._hoist import Hoisted, hoist
+from ._inside import bind, interpreted
 
 RULE = "custom_vjp_call"
 """How names of the operation begin."""
@@ -69,24 +70,15 @@ def _has_rule(jaxpr: Jaxpr) -> bool:
 
 def _evaluated(closed: ClosedJaxpr, args: Any) -> list[Any]:
     """Results of a program without rules."""
-    jaxpr = closed.jaxpr
-    values = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    values.update(zip(jaxpr.invars, args, strict=True))
+    return interpreted(closed, args, _apply)
 
-    def read(atoms: Any) -> list[Any]:
-        return [atom.val if isinstance(atom, Literal) else values[atom] for atom in atoms]
 
-    for eqn in jaxpr.eqns:
-        operands = read(eqn.invars)
-        if eqn.primitive.name.startswith(RULE):
-            inner = next(part for value in eqn.params.values() for part in _programs(value))
-            out = _evaluated(_closed(inner), operands)
-        else:
-            params = {name: _rewritten(value) for name, value in eqn.params.items()}
-            out = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(params))
-            out = out if eqn.primitive.multiple_results else [out]
-        values.update(zip(eqn.outvars, out, strict=True))
-    return read(jaxpr.outvars)
+def _apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+    """Results of an operation without rules."""
+    if eqn.primitive.name.startswith(RULE):
+        inner = next(part for value in eqn.params.values() for part in _programs(value))
+        return _evaluated(_closed(inner), operands)
+    return bind(eqn, {name: _rewritten(value) for name, value in eqn.params.items()}, operands)
 
 
 def _rewritten(value: Any) -> Any:

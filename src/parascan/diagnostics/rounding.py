@@ -11,10 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Key
 
-from .._inside import INLINED, as_closed, bind
+from .._inside import INLINED, as_closed, bind, interpreted
 from .._platform import platform_of
 from .._problem import Recurrence
 from .._types import State, Trajectory, Tree
@@ -106,16 +106,7 @@ class _Noisy:
 
     def run(self, closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
         """Results of a program."""
-        jaxpr = closed.jaxpr
-        values = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-        values.update(zip(jaxpr.invars, args, strict=True))
-
-        def read(atom: Any) -> Any:
-            return atom.val if isinstance(atom, Literal) else values[atom]
-
-        for eqn in jaxpr.eqns:
-            values.update(zip(eqn.outvars, self._apply(eqn, [read(atom) for atom in eqn.invars]), strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
+        return interpreted(closed, args, self._apply)
 
     def _apply(self, eqn: Any, operands: list[Any]) -> list[Any]:
         """Results of one operation with its error."""

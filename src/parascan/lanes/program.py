@@ -18,7 +18,7 @@ from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Literal
 from jaxtyping import Array
 
-from .._inside import INLINED, as_closed, bind, expanded
+from .._inside import INLINED, as_closed, bind, expanded, interpreted
 from .._types import Tree
 from .._unknown import unknown_is
 from . import indexing
@@ -132,17 +132,9 @@ def _read(atoms: Sequence[Any], values: dict[Any, Any]) -> list[Any]:
 
 def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
     """Results of a program whose arguments may have lanes."""
-    jaxpr = closed.jaxpr
-    values: dict[Any, Value] = dict(zip(jaxpr.constvars, ((const, False) for const in closed.consts), strict=True))
-    values.update(zip(jaxpr.invars, args, strict=True))
-
-    def read(atom: Any) -> Value:
-        return (atom.val, False) if isinstance(atom, Literal) else values[atom]
-
-    for eqn in jaxpr.eqns:
-        outs = _apply(eqn, [read(atom) for atom in eqn.invars], lanes)
-        values.update(zip(eqn.outvars, outs, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return interpreted(
+        closed, args, lambda eqn, operands: _apply(eqn, operands, lanes), constant=lambda value: (value, False)
+    )
 
 
 def _all_by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
