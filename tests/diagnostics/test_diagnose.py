@@ -11,7 +11,8 @@ from jaxtyping import Array
 
 import parascan as ps
 from parascan.diagnostics import Diagnosis, Estimate
-from parascan.diagnostics.verdict import LARGEST_SHARE, rule
+from parascan.diagnostics.coupling import Coupling
+from parascan.diagnostics.verdict import LARGEST_SHARE, Seen, rule
 
 KEY = jax.random.key(0)
 
@@ -137,6 +138,9 @@ def test_wrong_arguments_are_refused():
         ({"block": 1.5}, TypeError, "block: given 1.5"),
         ({"budget": 0}, ValueError, "budget: given 0"),
         ({"dt": 0.0}, ValueError, "dt: given 0.0"),
+        ({"settle": -1}, ValueError, "settle: given -1, expected 0 or more"),
+        ({"settle": 10}, ValueError, "settle: given 10, expected less than T = 10"),
+        ({"settle": 2.0}, TypeError, "settle: given 2.0, expected an integer"),
     ]
     for changes, error, text in cases:
         call = {"init": jnp.ones(2), "length": 10, "key": KEY} | changes
@@ -149,28 +153,51 @@ def estimate(value, low, high):
     return Estimate(*(jnp.asarray(float(each)) for each in (value, low, high)), "given")
 
 
+def seen(*, apart=0.0, jump=0.0, measured=500, complete=False, whole=0, finite=True):
+    """What a verdict rests on beside the exponent."""
+    coupling = Coupling(estimate(-0.1, -0.1, -0.1), jnp.asarray(apart), jnp.asarray(jump), rows=1000)
+    return Seen(measured, complete, coupling, 1.0, whole, finite)
+
+
 @pytest.mark.parametrize(
-    ("exponent", "newton", "agree", "verdict"),
+    ("exponent", "newton", "shown", "verdict"),
     [
-        ((-0.1, -0.12, -0.08), (10, 5, 20), 1.0, "predictable"),
-        ((-0.1, -0.12, -0.08), (10, 5, 300), 1.0, "marginal"),
-        ((-0.005, -0.006, -0.004), (10, 5, 20), 1.0, "marginal"),
-        ((0.1, 0.08, 0.12), (500, 400, 1000), 1.0, "unpredictable"),
-        ((0.005, 0.004, 0.006), (50, 40, 100), 1.0, "marginal"),
-        ((-0.01, -0.03, 0.02), (10, 5, 20), 0.5, "undetermined"),
-        ((0.0, -0.001, 0.001), (10, 5, 20), 0.5, "marginal"),
-        ((float("nan"), -float("inf"), float("inf")), (10, 5, 20), 0.5, "undetermined"),
+        ((-0.1, -0.12, -0.08), (10, 5, 20), {}, "predictable"),
+        ((-float("inf"), -float("inf"), -float("inf")), (1, 1, 1), {}, "predictable"),
+        ((-0.1, -0.12, -0.08), (10, 5, 300), {}, "marginal"),
+        ((-0.1, -0.12, -0.08), (10, 5, 20), {"apart": 0.5}, "marginal"),
+        ((-0.005, -0.006, -0.004), (10, 5, 20), {}, "marginal"),
+        ((0.1, 0.08, 0.12), (500, 400, 1000), {}, "unpredictable"),
+        ((0.1, 0.08, 0.12), (500, 400, 1000), {"apart": 1.0}, "unpredictable"),
+        ((0.1, 0.01, 0.12), (500, 400, 1000), {}, "undetermined"),
+        ((0.005, 0.004, 0.006), (50, 40, 100), {}, "marginal"),
+        ((-0.01, -0.04, 0.03), (10, 5, 20), {}, "undetermined"),
+        ((-0.01, -0.04, 0.03), (10, 5, 20), {"measured": 100}, "marginal"),
+        ((-0.02, -0.04, 0.03), (10, 5, 20), {"complete": True}, "predictable"),
+        ((0.0, -0.001, 0.001), (10, 5, 20), {}, "marginal"),
+        ((float("nan"), -float("inf"), float("inf")), (10, 5, 20), {}, "undetermined"),
+        ((-0.1, -0.12, -0.08), (10, 5, 20), {"finite": False}, "undetermined"),
     ],
 )
-def test_the_verdict_follows_from_exponent_and_iterations(exponent, newton, agree, verdict):
-    pilots = np.where(np.arange(10) < 10 * agree, -1.0, 1.0)
-    found = rule(estimate(*exponent), pilots, estimate(*newton), 1000, finite=True)
+def test_the_verdict_follows_from_exponent_copies_and_iterations(exponent, newton, shown, verdict):
+    found = rule(estimate(*exponent), seen(**shown), estimate(*newton), 1000)
     assert found.verdict == verdict
     assert found.evidence
     if found.verdict == "predictable":
         assert newton[2] <= LARGEST_SHARE * 1000
-    if agree == 0.5 and verdict == "undetermined" and np.isfinite(exponent[0]):
-        assert any("pilots disagree" in line for line in found.evidence)
+
+
+def test_the_evidence_names_jumps_neutral_modes_and_leaves_that_no_derivative_knows():
+    newton = estimate(10, 5, 20)
+    jumping = rule(estimate(-0.1, -0.1, -0.1), seen(apart=0.4, jump=30.0, whole=1), newton, 1000).evidence
+    assert any("The step jumps: it took copies that were close apart by a factor of 30" in line for line in jumping)
+    assert any("40% of the copies" in line for line in jumping)
+    assert any("One leaf of the carry is not floating" in line for line in jumping)
+    smooth = rule(estimate(-0.1, -0.1, -0.1), seen(apart=0.4, jump=1.0), newton, 1000).evidence
+    assert not any("jumps" in line for line in smooth)
+    neutral = rule(estimate(0.0, -0.001, 0.001), seen(), newton, 1000).evidence
+    assert any("one direction neither grows nor dies, as a running sum" in line for line in neutral)
+    assert not any("budget" in line for line in neutral)
 
 
 def test_a_diagnosis_is_a_record(forgetful):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from .._compile import ProgramCache
 from .._criterion import Merit, StateError
@@ -30,7 +30,7 @@ from .forecast import (
 from .horizons import memory_horizon, prediction_horizon
 from .newton_pilot import NewtonPilot, newton_pilot
 from .pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
-from .verdict import rule
+from .verdict import Seen, rule
 
 EVALUATIONS_PER_STEP = 6
 """Step evaluations of Newton's pilot, side by side, for each step of the budget."""
@@ -52,13 +52,17 @@ def diagnose(
     block: int = 32,
     dt: float = 1.0,
     budget: int | None = None,
+    settle: int = 0,
 ) -> Diagnosis:
     """Whether a rollout is predictable, how many iterations each method will take, and why, before any full rollout.
 
-    Exponent and regularity constants come from short pilots spread over the data, Newton's iterations from a run on the
-    first steps that is continued to T by a law calibrated on other systems, the rest from theory with calibrated
-    factors. Not under ``jit``: lengths of pilots depend on what is found. Depth at most ``budget`` steps; work that
-    and at most 14 Jacobian-vector products or evaluations for each, side by side; memory of the pilots.
+    Exponent and regularity constants come from a run over the first steps and from pilots that go on from its states,
+    spread over the data; Newton's iterations from a run on the first steps that is continued to T by a law calibrated
+    on other systems; the rest from theory with calibrated factors. The interval of the exponent tells whether the run
+    has settled: it holds the mean over T, the rate after the first steps, and where this rate is still going. Not under
+    ``jit``: lengths of pilots depend on what is found. Depth at most ``budget`` steps, a quarter more where that is T;
+    work five times that and at most 14 Jacobian-vector products or evaluations for each, side by side; memory of the
+    run and the pilots.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
@@ -71,6 +75,8 @@ def diagnose(
         block: steps of a block in the forecasts on blocks.
         dt: time that one step stands for, in the user's unit of time.
         budget: most steps taken one after the other; 5 % of T or 2000, whichever is more, when None.
+        settle: leading steps that are known to be a transient: the exponent is that of the steps after them, which
+            are taken beside the budget. Iterations and horizons are for all T steps.
 
     Returns:
         A ``Diagnosis``; ``print`` it, or see ``verdict``, ``evidence``, ``iterations``.
@@ -91,11 +97,11 @@ def diagnose(
     refuse_nan(init)
     criterion = StateError() if criterion is None else criterion
     steps = resolve_length(xs, length)
-    _check(steps, criterion, block, dt, budget)
+    _check(steps, criterion, block, dt, budget, settle)
     if reverse:
         xs = jax.tree.map(lambda leaf: leaf[::-1], xs)
     budget = max(int(BUDGET_SHARE * steps), LEAST_BUDGET) if budget is None else int(budget)
-    seen = _programs(step, init, xs, key, steps, budget)
+    seen = _programs(step, init, xs, key, steps, budget, int(settle))
     pilot = newton_pilot(step, init, xs, steps, criterion, EVALUATIONS_PER_STEP * budget)
     return _assemble(seen, pilot, criterion, steps, block, dt)
 
@@ -110,7 +116,7 @@ class _Seen(NamedTuple):
         drift: root mean square norm of ``J - I`` on random unit vectors, times the square root of D.
         residual: root mean square residual norm of a step of the guess.
         size: D.
-        driven: whether the steps differ by their inputs.
+        whole: leaves of the carry that are not floating.
     """
 
     growth: Growth
@@ -119,13 +125,15 @@ class _Seen(NamedTuple):
     drift: Float[Array, ""]
     residual: Float[Array, ""]
     size: Int[Array, ""]
-    driven: Bool[Array, ""]
+    whole: int
 
 
-def _look(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length: int, budget: int) -> _Seen:
+def _look(
+    step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length: int, budget: int, settle: int
+) -> _Seen:
     """All that one program measures."""
     recurrence = ScanProblem.of(resolve(step, init, xs, length, scan_form=False), reverse=False).recurrence
-    growth = measure_growth(recurrence, key, budget)
+    growth = measure_growth(_after(recurrence, settle), key, budget)
     count = min(recurrence.length, FIRST_STEPS)
     inputs = jax.tree.map(lambda leaf: leaf[:count], recurrence.inputs)
     first = Recurrence(recurrence.advance, recurrence.initial, inputs, count)
@@ -140,24 +148,34 @@ def _look(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length:
         jnp.sqrt(jnp.mean(jnp.sum(moved**2, axis=-1))),
         jnp.sqrt(jnp.mean(jnp.sum(first.residual(guess) ** 2, axis=1))),
         jnp.asarray(recurrence.size),
-        jnp.asarray(bool(jax.tree.leaves(recurrence.inputs))),
+        sum(not jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(init)),
     )
+
+
+def _after(recurrence: Recurrence, settle: int) -> Recurrence:
+    """The recurrence from a later step on."""
+    first = jax.tree.map(lambda leaf: leaf[:settle], recurrence.inputs)
+    rest = jax.tree.map(lambda leaf: leaf[settle:], recurrence.inputs)
+    state = jax.lax.scan(lambda s, x: (recurrence.advance(s, x), None), recurrence.initial, first, settle)[0]
+    return Recurrence(recurrence.advance, state, rest, recurrence.length - settle)
 
 
 _programs = ProgramCache(_look)
 
 
-def _check(length: int, criterion: Any, block: int, dt: float, budget: int | None) -> None:
+def _check(length: int, criterion: Any, block: int, dt: float, budget: int | None, settle: int) -> None:
     """Refuse what cannot be diagnosed."""
     if length == 0:
         raise ValueError("length: given 0, expected one step or more to diagnose.")
     if not isinstance(criterion, StateError | Merit):
         raise TypeError(f"criterion: given {type(criterion).__name__}, expected StateError() or Merit().")
-    for name, value in (("block", block), ("budget", budget)):
+    for name, value, least in (("block", block, 1), ("budget", budget, 1), ("settle", settle, 0)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer)):
             raise TypeError(f"{name}: given {value!r}, expected an integer.")
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: given {value}, expected one or more.")
+        if value is not None and value < least:
+            raise ValueError(f"{name}: given {value}, expected {least} or more.")
+    if settle >= length:
+        raise ValueError(f"settle: given {settle}, expected less than T = {length}.")
     if not dt > 0:
         raise ValueError(f"dt: given {dt}, expected a positive duration of one step.")
 
@@ -223,8 +241,9 @@ def _assemble(
     initial = estimate_of(rounding, rounding, rounding, "one unit of rounding", "state", 1.0)
     spread = float(growth.spread)
     predicted = prediction_horizon(exponent, initial, max(spread, eps) if math.isfinite(spread) else 1.0)
-    per_pilot = np.asarray(growth.per_pilot)
-    verdict, evidence = rule(exponent, per_pilot, newton, length, finite)
+    shown = Seen(growth.measured, growth.complete, growth.coupling, float(growth.rho.value), seen.whole, finite)
+    verdict, evidence = rule(exponent, shown, newton, length)
+    settle = length - growth.length
     return Diagnosis(
         verdict=verdict,
         evidence=evidence + _warnings(exponent, predicted, dtype, length),
@@ -246,24 +265,17 @@ def _assemble(
             f"newton_blocks_of_{block}": newton_on_blocks(newton, length, block),
             f"jacobi_blocks_of_{block}": jacobi_on_blocks(behavior, block),
         },
-        per_pilot=per_pilot,
-        pilot_places=_places(len(per_pilot), growth.steps, length, spread=bool(seen.driven)),
+        coupling=growth.coupling,
+        per_pilot=np.asarray(growth.per_pilot),
+        pilot_places=settle + np.asarray(growth.places),
         pilot=pilot,
         behavior=behavior,
         length=length,
         size=int(seen.size),
         dtype=str(dtype),
         criterion=f"Merit(tol={criterion.tol:g})" if isinstance(criterion, Merit) else str(criterion),
-        cost={"steps": growth.steps, "products": growth.products, "evaluations": pilot.steps},
+        cost={"steps": growth.steps + settle, "products": growth.products, "evaluations": pilot.steps},
     )
-
-
-def _places(count: int, steps: int, length: int, *, spread: bool) -> Float[np.ndarray, " P"]:
-    """The middle of every pilot in the data: spread over it, or one after the other from its start."""
-    if not spread or steps == length:
-        return (np.arange(count) + 0.5) * steps / count
-    measured = steps / count / 2
-    return (np.arange(count) + 0.5) * (length - measured) / count + measured / 2
 
 
 def _warnings(exponent: Estimate, predicted: Estimate, dtype: Any, length: int) -> tuple[str, ...]:

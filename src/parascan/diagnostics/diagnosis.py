@@ -7,6 +7,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from .coupling import Coupling
 from .estimate import Estimate, estimate_of, plain
 from .forecast import Behavior, newton_iterations
 from .newton_pilot import NewtonPilot
@@ -33,8 +34,9 @@ class Diagnosis(eqx.Module):
         memory_horizon: steps until the error of the guess is below what the criterion allows.
         prediction_horizon: steps until rounding errors are as large as the states are spread.
         iterations: expected iterations by method.
-        per_pilot: exponent of every pilot, in 1/step, in the order of the data.
-        pilot_places: middle of every pilot, in steps of the data.
+        coupling: what becomes of copies a finite distance apart.
+        per_pilot: exponent of every stretch of the run and of every pilot, in 1/step, in the order of the data.
+        pilot_places: middle of each of them, in steps of the data.
         pilot: Newton's measured counts.
         behavior: the numbers that the iterations follow from.
         length: T.
@@ -56,6 +58,7 @@ class Diagnosis(eqx.Module):
     memory_horizon: Estimate
     prediction_horizon: Estimate
     iterations: Mapping[str, Estimate]
+    coupling: Coupling
     per_pilot: Float[np.ndarray, " P"]
     pilot_places: Float[np.ndarray, " P"]
     pilot: NewtonPilot
@@ -82,6 +85,7 @@ class Diagnosis(eqx.Module):
             "dtype": self.dtype,
             "criterion": self.criterion,
             **estimates,
+            "coupling": plain(self.coupling.to_dict()),
             "iterations": {name: plain(each.to_dict()) for name, each in self.iterations.items()},
             "pilot_places": np.asarray(self.pilot_places, float).tolist(),
             "per_pilot": plain(np.asarray(self.per_pilot, float).tolist()),
@@ -94,6 +98,7 @@ class Diagnosis(eqx.Module):
         return {
             "verdict": self.verdict,
             "exponent": f"{span(self.exponent)} per step",
+            "coupling": f"{span(self.coupling.rate)} per step, {float(self.coupling.apart):.0%} stay apart",
             "a, b": f"{span(self.a)}; {span(self.b)}",
             "rho, Lipschitz": f"{span(self.rho)}; {span(self.lipschitz)}",
             "log10 mu": span(self.log_mu, scale=1 / np.log(10)),

@@ -3,9 +3,7 @@
 import math
 from typing import Literal, NamedTuple
 
-import numpy as np
-from jaxtyping import Float
-
+from .coupling import Coupling
 from .estimate import Estimate
 
 Verdict = Literal["predictable", "marginal", "unpredictable", "undetermined"]
@@ -16,8 +14,38 @@ DECISIVE = 10.0
 LARGEST_SHARE = 0.25
 """Part of T above which Newton's iterations are too many for a system to be called predictable."""
 
-AGREEMENT = 0.9
-"""Part of the pilots that must agree on the sign of the exponent where its interval leaves it open."""
+DOUBT = 1.25
+"""Times the interval on either side of the exponent that must leave zero out: a verdict is to be wrong less often than
+an interval of 95 %."""
+
+NEUTRAL = 12.0
+"""Growth over the steps measured, as an exponent, up to which a mode is one that neither grows nor dies."""
+
+APART = 0.1
+"""Part of the pairs of copies that must stay apart for a step to be called one that does not forget."""
+
+FAMILIAR = 4.0
+"""Times the largest Jacobian norm that one step may move close copies apart without jumping."""
+
+
+class Seen(NamedTuple):
+    """What a verdict rests on, beside the exponent.
+
+    Attributes:
+        measured: steps whose growth has been measured.
+        complete: whether those are all T steps.
+        coupling: what becomes of copies a finite distance apart.
+        norm: largest norm of a Jacobian, as far as it is known.
+        whole: leaves of the carry that are not floating, and so not perturbed.
+        finite: whether all states seen were finite.
+    """
+
+    measured: int
+    complete: bool
+    coupling: Coupling
+    norm: float
+    whole: int
+    finite: bool
 
 
 class Ruling(NamedTuple):
@@ -32,40 +60,86 @@ class Ruling(NamedTuple):
     evidence: tuple[str, ...]
 
 
-def rule(exponent: Estimate, per_pilot: Float[np.ndarray, " P"], newton: Estimate, length: int, finite: bool) -> Ruling:
+def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Ruling:
     """Decide.
 
-    *Predictable*: the exponent is negative beyond doubt, perturbations die out well within the length, and Newton is
-    expected to need at most a quarter of T, doubt included. *Unpredictable*: positive beyond doubt, and perturbations
-    grow within the length. *Undetermined*: the sign is open and matters at this length. *Marginal*: everything else.
+    *Predictable*: the exponent is negative beyond doubt, perturbations die out well within the length, copies a finite
+    distance apart come together, and Newton is expected to need at most a quarter of T, doubt included.
+    *Unpredictable*: positive beyond doubt, and perturbations grow within the length. *Undetermined*: the sign is open
+    and matters at this length. *Marginal*: everything else.
 
     Args:
         exponent: largest Lyapunov exponent, in 1/step.
-        per_pilot: that of every pilot.
+        seen: what else was seen.
         newton: Newton's iterations.
         length: T.
-        finite: whether all states seen were finite.
     """
     value, low, high = (float(each) for each in (exponent.value, exponent.low, exponent.high))
-    if not finite or math.isnan(value):
+    if not seen.finite or math.isnan(value):
         return Ruling("undetermined", ("The pilots left the range of numbers: nothing can be said.",))
     evidence = [_sign(value, low, high), f"Over {length} steps perturbations {_factor(value * length)}."]
+    if seen.complete:
+        evidence.append(f"All {length} steps were looked at, so that this is known and not expected.")
+        low = high = value
+    if math.isfinite(value):
+        low, high = (value + DOUBT * (end - value) for end in (low, high))
+    jumping = _jumps(value, high, seen)
     share = float(newton.high) / length
-    evidence.append(_iterations(newton, length))
+    evidence = [*evidence, *jumping, *_whole(seen.whole), _iterations(newton, length)]
     if low > 0 and value * length >= DECISIVE:
         return Ruling("unpredictable", tuple(evidence))
-    if high < 0 and -value * length >= DECISIVE and share <= LARGEST_SHARE:
+    if high < 0 and -value * length >= DECISIVE and share <= LARGEST_SHARE and not jumping:
         return Ruling("predictable", tuple(evidence))
+    if low <= 0 <= high and max(-low, high) * seen.measured <= NEUTRAL:
+        return Ruling("marginal", (*evidence, *_neutral(low, high, seen.measured)))
     if low <= 0 <= high and max(-low, high) * length > DECISIVE:
-        negative = float(np.mean(per_pilot < 0))
-        if max(negative, 1 - negative) < AGREEMENT:
-            evidence.append(f"The pilots disagree: the exponent is negative in {negative:.0%} of them.")
-        return Ruling("undetermined", (*evidence, "More pilots decide: raise the budget."))
+        advice = "A larger budget looks at more steps and may decide; settle= leaves out those of a known transient."
+        return Ruling("undetermined", (*evidence, advice))
     if abs(value) * length < DECISIVE:
         evidence.append("The exponent times the length is too small for its sign to decide.")
     if share > LARGEST_SHARE:
         evidence.append("Newton may need more than a quarter of T, whatever the exponent says.")
     return Ruling("marginal", tuple(evidence))
+
+
+def _jumps(value: float, high: float, seen: Seen) -> list[str]:
+    """What copies a finite distance apart say where it is not what the exponent says."""
+    coupling, found = seen.coupling, []
+    rate, apart = float(coupling.rate.value), float(coupling.apart)
+    expected = -value * coupling.rows
+    if not (high < 0 and expected >= DECISIVE / 2 and apart >= APART):
+        return []
+    if float(coupling.jump) > FAMILIAR * max(seen.norm, 1.0):
+        found.append(
+            f"The step jumps: it took copies that were close apart by a factor of {float(coupling.jump):.2g}, and its "
+            f"Jacobians have norms of {seen.norm:.2g} at most."
+        )
+    found.append(
+        f"{apart:.0%} of the copies that start a finite distance apart have not come together in {coupling.rows} steps "
+        f"({rate:.2g} per step; the exponent is {value:.2g}): Newton and chunks start such a distance away and "
+        "feel that."
+    )
+    return found
+
+
+def _whole(leaves: int) -> list[str]:
+    """A word on leaves that no derivative knows."""
+    if not leaves:
+        return []
+    which = "One leaf of the carry is" if leaves == 1 else f"{leaves} leaves of the carry are"
+    return [f"{which} not floating: the exponent perturbs none of them, and chaos that they carry is not seen."]
+
+
+def _neutral(low: float, high: float, measured: int) -> tuple[str, ...]:
+    """What a mode that neither grows nor dies means."""
+    least, most = (f"10^{end * measured / math.log(10):.2g}" for end in (low, high))
+    return (
+        f"Over the {measured} steps measured perturbations change by a factor between {least} and {most}: one "
+        "direction neither grows nor dies, as a running sum, a clock, a phase or a conserved quantity does, or does so "
+        "too slowly to be seen.",
+        "Such a mode does not forget: chunks and Jacobi cannot skip it and fall back to all T steps, Newton carries "
+        "it exactly where it is linear, and the forecast above says what it takes.",
+    )
 
 
 def _sign(value: float, low: float, high: float) -> str:

@@ -44,10 +44,11 @@ def _sequential(choice: Candidate, setting: Setting, memory: Memory | None) -> t
     diagnosis, length = setting.diagnosis, setting.workload.length
     found = []
     if diagnosis.verdict == "unpredictable":
-        horizon = float(diagnosis.prediction_horizon.value)
+        horizon, newton = float(diagnosis.prediction_horizon.value), diagnosis.iterations["newton"]
         found.append(
             f"the system is unpredictable: {_exponent(setting)}, so that rounding errors are as large as the states "
-            f"after {horizon:.0f} steps, and a parallel method would need about as many updates as there are steps"
+            f"after {horizon:.0f} steps; Newton is forecast to need {float(newton.value):.0f} updates "
+            f"[{float(newton.low):.0f}, {float(newton.high):.0f}] for {length} steps"
         )
     else:
         found.append(f"no other way is expected to be faster; the system is {diagnosis.verdict}, {_exponent(setting)}")

@@ -1,0 +1,114 @@
+"""The exponent that a run from the start and pilots elsewhere let expect over T steps and in the long run."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .estimate import Estimate
+from .exponents import LEVEL, ROUNDING
+from .following import Followed, Layout
+from .settling import (
+    algebraic_limit,
+    beginning,
+    cells_of,
+    mean_of_regular,
+    self_normalized_half_width,
+    smooth_mean,
+    trend_beyond_doubt,
+)
+from .statistics import half_width
+from .swings import without_swings
+
+REGULAR = 0.5
+"""Width of smooth means over that of plain ones below which the growth is periodic or nearly so, rather than random."""
+
+
+def rate_of_run(run: Followed, layout: Layout) -> tuple[Estimate, Float[Array, ""]]:
+    """The exponent of a system that is only followed from its start, and its rate after the beginning."""
+    begun = beginning(layout.run)
+    after = without_swings(run.logs[:, begun:, 0], run.log_speed[:, begun:])[0]
+    tail = cells_of(after)
+    rate, width = jnp.mean(tail), self_normalized_half_width(tail)
+    limit = rate
+    if begun:
+        smooth, off = mean_of_regular(after)
+        regular = off < width
+        limit = algebraic_limit(tail, tail.shape[0] * begun / (layout.run - begun))
+        rate, limit = jnp.where(regular, smooth, rate), jnp.where(regular, smooth, limit)
+        width = jnp.minimum(off, width)
+    value = _over_all(run.logs[0, :, 0], rate, layout)
+    method = f"algorithm 1 over {layout.run} steps from the start, T = {layout.length}"
+    return _interval(value, (rate, limit, rate + _anew(run)), width, method), rate
+
+
+def _plain_mean(series: Float[Array, "P R"]) -> Float[Array, " P"]:
+    """Means over the steps."""
+    return jnp.mean(series, axis=1)
+
+
+def _over_all(along: Float[Array, " N"], rate: Float[Array, ""], layout: Layout) -> Float[Array, ""]:
+    """The mean over T steps: measured over those of the run, and at a rate over the others."""
+    rest = layout.length - layout.run
+    return (layout.run * jnp.mean(along) + rest * rate) / layout.length if rest else jnp.mean(along)
+
+
+def _anew(run: Followed) -> Float[Array, ""]:
+    """By how much the direction that began half way outgrows the one from the start, once it has turned."""
+    late = run.logs[0, -max(run.logs.shape[1] // 4, 1) :]
+    return jnp.maximum(smooth_mean(late[:, 1] - late[:, 0]), 0)
+
+
+def rate_with_pilots(run: Followed, pilots: Followed, layout: Layout) -> tuple[Estimate, Float[Array, ""]]:
+    """The exponent from the run over the first steps and from pilots for all others, and the rate of these."""
+    counted = without_swings(pilots.logs[:, layout.burn_in :, 0], pilots.log_speed[:, layout.burn_in :])
+    half = max(counted.shape[1] // 2, 1)
+    parts = (counted, counted[:, :half], counted[:, -half:])
+    plain, smooth = (jnp.stack([mean(part) for part in parts]) for mean in (_plain_mean, smooth_mean))
+    regular = half_width(smooth[0], LEVEL) < REGULAR * half_width(plain[0], LEVEL)
+    each, *halves = jnp.where(regular, smooth, plain)
+    rate = jnp.mean(each)
+    value = _over_all(run.logs[0, :, 0], rate, layout)
+    change = halves[1] - halves[0]
+    begun = beginning(layout.run)
+    of_run = without_swings(run.logs[:, begun:, 0], run.log_speed[:, begun:])[0]
+    in_order = jnp.concatenate([cells_of(row) for row in (of_run, *counted)])
+    random = jnp.maximum(half_width(each, LEVEL), self_normalized_half_width(in_order))
+    width = jnp.where(regular, half_width(each, LEVEL), random) + _unsettled(rate, change, layout)
+    method = (
+        f"algorithm 1 over {layout.run} steps from the start and in {layout.pilots} pilots of {counted.shape[1]} steps "
+        f"after {layout.burn_in}, T = {layout.length}"
+    )
+    return _interval(value, (rate, rate + trend_beyond_doubt(change)), width, method), rate
+
+
+def _interval(
+    value: Float[Array, ""], others: tuple[Float[Array, ""], ...], width: Float[Array, ""], method: str
+) -> Estimate:
+    """An estimate that holds the mean over T, the rate after the first steps, and where this is still going."""
+    ends = jnp.stack([value, *(jnp.where(jnp.isnan(other), value, other) for other in others)])
+    width = width + ROUNDING * jnp.finfo(value.dtype).eps
+    width = jnp.where(jnp.isnan(width) & jnp.isneginf(value), 0, width)
+    unknown = jnp.isnan(value)
+    return Estimate(
+        value,
+        jnp.where(unknown, -jnp.inf, jnp.min(ends) - width),
+        jnp.where(unknown, jnp.inf, jnp.max(ends) + width),
+        method,
+        "1/step",
+        LEVEL,
+        ("what has been looked at is like the rest",),
+    )
+
+
+def _unsettled(rate: Float[Array, ""], change: Float[Array, " P"], layout: Layout) -> Float[Array, ""]:
+    """What pilots leave open of a negative exponent at which they have not forgotten the state that they started from.
+
+    If the rate is still on its way as ``exp(rate t)``, then it is off by the share of the start that is left over the
+    share that is gone, of itself at most; and by no more than the change between the halves of the pilots lets expect,
+    as far as that can be told from chance.
+    """
+    decay = jnp.where((rate < 0) & jnp.isfinite(rate), -rate, 0)
+    gone = -jnp.expm1(-decay * layout.burn_in)
+    within = -jnp.expm1(-decay * (layout.rows - layout.burn_in) / 2)
+    shown = jnp.abs(jnp.mean(change)) + jnp.std(change) / jnp.sqrt(change.shape[0])
+    left = jnp.minimum(decay * (1 - gone) / jnp.where(gone > 0, gone, 1), shown / jnp.where(within > 0, within, 1))
+    return jnp.where(gone > 0, left, 0)
