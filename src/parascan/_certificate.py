@@ -13,6 +13,7 @@ class Evidence(eqx.Enumeration):
 
     correction = "Newton corrections, and rounding pushed along the trajectory"
     singular_value = "the residual over the smallest singular value of its Jacobian"
+    derivative = "nothing, as the derivative of the step is not that of its value"
     nothing = "nothing, as no bound holds up to the last step"
 
 

@@ -233,3 +233,41 @@ def test_refusals(options, error, message, getkey):
 def test_no_step_is_refused(getkey):
     with pytest.raises(ValueError, match="length: given 0, expected one step or more"):
         lyapunov_exponents(lambda s, x: s + x, jnp.ones(3), jnp.ones((0, 3)), key=getkey())
+
+
+def lorenz_at_rest():
+    """Lorenz at rho = 20 about the fixed point that it settles at, where two exponents are equal."""
+    place = np.sqrt(8 / 3 * 19)
+
+    def field(s):
+        return jnp.stack([10 * (s[1] - s[0]), s[0] * (20 - s[2]) - s[1], s[0] * s[1] - 8 / 3 * s[2]])
+
+    return runge_kutta(field, 0.01), jnp.asarray([place, place, 19.0])
+
+
+def linear(matrix):
+    """A linear map and where it starts."""
+    return lambda s, _: jnp.asarray(matrix) @ s, jnp.ones(len(matrix))
+
+
+TURNING = np.array([[np.cos(0.02), -np.sin(0.02) / 16], [16 * np.sin(0.02), np.cos(0.02)]])
+AT_REST = {
+    "flow": (lorenz_at_rest, 3000, 2),
+    "diagonal": (lambda: linear(np.diag([1.2, 1.1, 0.9, 0.5, 0.1])), 300, 5),
+    "ellipse": (lambda: linear(0.999 * TURNING), 3000, 2),
+    "first turns": (lambda: linear(np.diag([0.9, 0.5, 0.2])), 311, 3),
+}
+
+
+@pytest.mark.parametrize("name", AT_REST)
+def test_intervals_account_for_the_directions_that_windows_start_from(name):
+    make, length, k = AT_REST[name]
+    with jax.enable_x64(True):
+        step, start = make()
+        jacobian = np.asarray(jax.jacfwd(lambda s: step(s, None))(start))
+        expected = np.sort(np.log(np.abs(np.linalg.eigvals(jacobian))))[::-1][:k]
+        keys = jax.random.split(jax.random.key(5), 24)
+        found = jax.vmap(lambda key: lyapunov_exponents(step, start, length=length, key=key, k=k).estimate)(keys)
+        assert np.all((found.low <= expected) & (expected <= found.high))
+        # Not by being wide.
+        assert np.median(found.high - found.low) < 0.05

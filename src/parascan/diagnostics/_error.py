@@ -6,6 +6,7 @@ correction, by rounding pushed through the inverse of the residual Jacobian, and
 method is causal, so every quantity up to step t belongs to the problem that ends at t, and the test is made for each.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -15,10 +16,12 @@ from jaxtyping import Array, Bool, Float, Key
 
 from .._jacobian import full
 from .._problem import Recurrence
-from .._types import Trajectory
+from .._types import State, Trajectory, Tree
 from ..linear import AbstractTransition, Bidiagonal
 from .rounding import rounding_of_steps
 from .sensitivity import brought_to_range, coherent_spread, independent_spread
+from .signed_rounding import images_with_errors
+from .slopes import UNITS, slopes_are_wrong
 
 CORRECTIONS = 2
 """Newton corrections made before the error is bounded: each squares a small error."""
@@ -55,6 +58,7 @@ class ErrorBound(eqx.Module):
         curvature: Kantorovich's h of the problem that ends at each step ``[T]``.
         residual: residual of the given states ``[T D]``.
         local_rounding: bound on the rounding error of single steps ``[T D]``.
+        wrong_slopes: whether the derivative of each step cannot be that of its value ``[T]``.
     """
 
     bound: Float[Array, " T"]
@@ -63,6 +67,7 @@ class ErrorBound(eqx.Module):
     curvature: Float[Array, " T"]
     residual: Trajectory
     local_rounding: Trajectory
+    wrong_slopes: Bool[Array, " T"]
 
 
 class Linearized(eqx.Module):
@@ -74,18 +79,34 @@ class Linearized(eqx.Module):
     finite: Bool[Array, " T"]
 
 
-def bound_errors(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -> ErrorBound:
-    """The bound.
+class _InFloat32(eqx.Module):
+    """A step in a narrow type as a map of float32 states: their rounding is then one of its operations."""
+
+    advance: Callable[[State, Tree], State]
+    narrow: str = eqx.field(static=True)
+
+    def __call__(self, state: State, inputs: Tree) -> State:
+        """The next state."""
+        return self.advance(state.astype(self.narrow), inputs).astype(jnp.float32)
+
+
+def bound_errors(narrow: Recurrence, states: Trajectory, key: Key[Array, ""]) -> ErrorBound:
+    """The bound, in float32 for narrower types: sums of their errors could not be told in them.
 
     Args:
-        problem: the recurrence.
+        narrow: the recurrence, of any type.
         states: a trajectory ``[T D]``, wherever it comes from.
         key: random key of the probes.
     """
+    problem = narrow
+    if narrow.dtype.itemsize < jnp.dtype(jnp.float32).itemsize:
+        advance, initial = _InFloat32(narrow.advance, str(narrow.dtype)), narrow.initial.astype(jnp.float32)
+        problem = Recurrence(advance, initial, narrow.inputs, narrow.length)
+        states = states.astype(jnp.float32)
     if problem.length == 0:
         none, rows = jnp.zeros((0,), problem.dtype), jnp.zeros((0, problem.size), problem.dtype)
-        return ErrorBound(none, none, none, none, rows, rows)
-    keys = jax.random.split(key, 4)
+        return ErrorBound(none, none, none, none, rows, rows, none > 0)
+    keys = jax.random.split(key, 5)
     given = jnp.where(jnp.isfinite(states), states, 0.0)
     first = problem.residual(given)
 
@@ -103,6 +124,8 @@ def bound_errors(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -
     standing = jnp.abs(refined - problem.previous(refined)) <= STANDING * unit * scale
     rounding = SPREADS * independent_spread(here.transition, local, keys[1])
     rounding += COHERENT * coherent_spread(here.transition, jnp.where(standing, local, 0.0), keys[2])
+    signed = _norms(_exact_correction(problem, refined, here.transition))
+    rounding += jnp.where(jnp.isfinite(signed), signed, 0.0)
     last = _norms(here.correction)
     remaining = last + rounding
     h = jnp.maximum(
@@ -113,6 +136,8 @@ def bound_errors(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -
     reached &= (last <= LEAST_GAIN * earlier[-1]) | (last <= rounding)
     # Quotients by numbers near the largest one may be flushed to zero, and norms with them.
     reached &= jnp.max(jnp.abs(states), axis=1) < float(jnp.finfo(problem.dtype).max) ** 0.75
+    wrong = slopes_are_wrong(problem, refined, local, keys[4], float(jnp.finfo(narrow.dtype).eps))
+    reached &= ~wrong
     moved = _norms(refined - given)
     bound = (moved + remaining * kantorovich_factor(h)) * (1 + 16 * unit)
     known = (jnp.cumprod(reached.astype(jnp.int32)) > 0) & jnp.isfinite(bound)
@@ -123,7 +148,15 @@ def bound_errors(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -
         curvature=h,
         residual=jnp.where(jnp.isfinite(states), first, jnp.inf),
         local_rounding=SPREADS * local,
+        wrong_slopes=wrong & (jnp.cumprod(reached | wrong) > 0),
     )
+
+
+def _exact_correction(problem: Recurrence, states: Trajectory, transition: AbstractTransition) -> Trajectory:
+    """The correction by a residual whose own rounding errors are taken out as far as their signs are known."""
+    value, error = images_with_errors(problem, states)
+    residual = (states - value) - error
+    return Bidiagonal(transition).solve(jnp.where(jnp.isfinite(residual), -residual, 0.0))
 
 
 def linearize(problem: Recurrence, states: Trajectory) -> Linearized:
@@ -152,7 +185,8 @@ def curvature(
 
     Likely errors are what random errors of single steps become, brought to the given sizes. The second-order term of
     each, pushed through the inverse residual Jacobian, is h / 2 of the error itself. It is formed from a difference of
-    Jacobians, which unlike a difference of steps does not drown in rounding however small the error.
+    Jacobians, which unlike a difference of steps does not drown in rounding however small the error. Jumps have none
+    there, so differences of steps count too, on both sides of the states and beyond what rounding explains.
 
     Args:
         problem: the recurrence.
@@ -167,12 +201,22 @@ def curvature(
     sizes = jnp.where(jnp.isfinite(sizes), sizes, 0.0)
     previous = problem.previous(states)
 
-    def second_order(point: Array, inputs: Any, error: Array, place: Array) -> Array:
-        def product(at: Array) -> Array:
-            return jax.jvp(lambda s: problem.advance(s, inputs), (at,), (error,))[1]
+    def second_order(point: Array, inputs: Any, error: Array, rounding: Array, place: Array) -> Array:
+        def advance(state: Array) -> Array:
+            return problem.advance(state, inputs)
 
+        def product(at: Array, vector: Array) -> Array:
+            return jax.jvp(advance, (at,), (vector,))[1]
+
+        def jump(end: Array) -> Array:
+            distance = jnp.abs(advance(end) - image - product(point, end - point))
+            return jnp.maximum(distance - UNITS * rounding, 0.0)
+
+        image = advance(point)
         # Exact for a constant second derivative, wherever along the error it is taken.
-        return (product(point + place * error) - product(point)) * (0.5 / place)
+        smooth = (product(point + place * error, error) - product(point, error)) * (0.5 / place)
+        jumps = jnp.maximum(jump(point + error), jump(point - error))
+        return jnp.where(jumps > jnp.abs(smooth), jumps, smooth)
 
     def share(signs: Trajectory, place: Array) -> Float[Array, " T"]:
         direction = solve(signs * scaled)
@@ -181,7 +225,7 @@ def curvature(
         factor = jnp.where(usable, sizes / jnp.where(usable, norms, 1.0), 0.0)
         error = jnp.where(usable[:, None], factor[:, None] * direction, 0.0)
         before = jnp.concatenate([jnp.zeros_like(error[:1]), error[:-1]])
-        terms = jax.vmap(second_order, in_axes=(0, 0, 0, None))(previous, problem.inputs, before, place)
+        terms = jax.vmap(second_order, in_axes=(0, 0, 0, 0, None))(previous, problem.inputs, before, local, place)
         effect = _norms(solve(terms))
         relative = effect / jnp.maximum(sizes, jnp.finfo(problem.dtype).tiny)
         return jnp.where(jnp.isnan(relative), jnp.inf, relative)

@@ -144,20 +144,22 @@ def certificate_of(
         required: tolerance and prior knowledge.
         key: random key of the probes, a fixed one when None.
     """
-    recurrence, dtype = problem.recurrence, problem.recurrence.dtype
     key = jax.random.key(0) if key is None else key
-    error = jax.lax.stop_gradient(bound_errors(recurrence, states, key))
+    error = jax.lax.stop_gradient(bound_errors(problem.recurrence, states, key))
+    eps, dtype = float(jnp.finfo(problem.recurrence.dtype).eps), error.bound.dtype
+    states = states.astype(dtype)
     bound, other = error.bound, _from_singular_value(error, required, dtype)
-    better = other < bound
+    better = (other < bound) & ~jnp.any(error.wrong_slopes)
     bound = jnp.where(better, other, bound)
     norms = jnp.linalg.norm(states, axis=1)
     largest = jnp.max(jnp.where(jnp.isfinite(norms), norms, 0.0), initial=0.0)
     floor = 16 * float(jnp.finfo(dtype).tiny) ** 0.5
-    default = jnp.maximum(float(jnp.finfo(dtype).eps) ** 0.5 * largest, floor)
+    default = jnp.maximum(eps**0.5 * largest, floor)
     tolerance = default if required.tolerance is None else required.tolerance.astype(dtype)
     within = bound <= tolerance
     overall = jnp.max(bound, initial=0.0)
     used = Evidence.where(jnp.any(better & (bound == overall)), Evidence.singular_value, Evidence.correction)
+    unused = Evidence.where(jnp.any(error.wrong_slopes), Evidence.derivative, Evidence.nothing)
     return Certificate(
         bound=problem.outward(bound),
         overall=overall,
@@ -167,7 +169,7 @@ def certificate_of(
         correction=jnp.max(error.correction, initial=0.0),
         rounding=jnp.max(error.rounding, initial=0.0),
         curvature=jnp.max(error.curvature, initial=0.0),
-        used=Evidence.where(jnp.isfinite(overall), used, Evidence.nothing),
+        used=Evidence.where(jnp.isfinite(overall), used, unused),
         assumptions=ASSUMPTIONS,
     )
 

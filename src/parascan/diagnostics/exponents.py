@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .estimate import Estimate
-from .spectrum import Stretches
+from .spectrum import Stretches, Windows
 from .statistics import batch_means, half_width, mean
 
 LEVEL = 0.95
@@ -14,6 +14,9 @@ LEVEL = 0.95
 
 ROUNDING = 4
 """Units of rounding by which the logarithm of a stretch may be off for ever in the same direction."""
+
+START_MARGIN = 1.5
+"""Times the range of a sum of stretches about its trend that a start may have moved its end by."""
 
 ASSUMPTIONS = (
     "stationary: later steps are like those measured",
@@ -110,7 +113,7 @@ def summarize(
         size: D.
         how: the method, in a few words.
     """
-    logs, cell, bias, _ = stretches
+    logs, cell, bias, cut = stretches
     if logs.shape[2] == 1:
         logs, bias = logs[..., 0], bias[0]
     counted = logs[warm_up // cell :]
@@ -118,8 +121,9 @@ def summarize(
     value, spread = jnp.mean(directions, axis=0), jnp.std(directions, axis=0)
     over_directions = jnp.mean(logs, axis=1)
     batches = batch_means(over_directions[warm_up // cell :])
+    of_start = bias_of_starts(over_directions[warm_up // cell :] if cut.lanes == 1 else over_directions, cell, cut)
     # Directions that have not turned yet disagree by as much as they are biased.
-    width = half_width(batches, LEVEL) + spread + bias + ROUNDING * jnp.finfo(logs.dtype).eps
+    width = jnp.maximum(half_width(batches, LEVEL), of_start) + spread + bias + ROUNDING * jnp.finfo(logs.dtype).eps
     width = jnp.where(jnp.isnan(width) & jnp.isneginf(value), 0, width)
     low, high = (
         jnp.where(jnp.isnan(end), sign * jnp.inf, end) for end, sign in ((value - width, -1), (value + width, 1))
@@ -136,6 +140,29 @@ def summarize(
         size=size,
         dt=dt,
     )
+
+
+def bias_of_starts(series: Float[Array, "C *k"], cell: int, cut: Windows) -> Float[Array, "*k"]:
+    """What the directions that windows start from may add to a mean, where all windows are alike.
+
+    A sum of log stretches is its trend and a part that stays bounded: the turning of the first directions, and of two
+    directions about one another where exponents are equal. The range of that part, over the length of a window, is what
+    it adds to the mean at most. Averages over windows come first, so that chance adds no more than it does to the mean
+    itself.
+
+    Args:
+        series: log stretches per step, in cells.
+        cell: steps of a cell.
+        cut: the windows.
+    """
+    if cut.lanes > 1:
+        whole = len(series) // cut.segment * cut.segment
+        segments = series[:whole].reshape(-1, cut.segment, *series.shape[1:])
+        each = segments[:, : cut.segment // cut.rows * cut.rows]
+        series = jnp.mean(each.reshape(-1, cut.rows, *series.shape[1:]), axis=0)
+    sums = jnp.cumsum(series - mean(series), axis=0)
+    low, high = jnp.minimum(jnp.min(sums, axis=0), 0), jnp.maximum(jnp.max(sums, axis=0), 0)
+    return START_MARGIN * (high - low) / len(series)
 
 
 def _window_means(series: Float[Array, "T *k"], count: int) -> Float[Array, "W *k"]:

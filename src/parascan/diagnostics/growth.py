@@ -16,8 +16,8 @@ from .statistics import extrapolated_maximum
 LEVEL = 0.95
 """Level of the intervals."""
 
-ENTRIES_OF_ALL_WINDOWS = 2**21
-"""Most entries of the products of all windows for which all of them are looked at."""
+ENTRIES_OF_WINDOWS = 2**23
+"""Most entries of the products of windows from all steps: of all windows where they are no more, else of the shorter."""
 
 LONGEST = 1024
 """Most steps of a window where not all windows are looked at."""
@@ -54,64 +54,100 @@ def regularity(
     longest: int | None = None,
     stretches: Float[Array, "P L"] | None = None,
 ) -> Regularity:
-    """The constants a and b at an exponent, over all windows of short paths, over a sample of those of long ones.
+    """The constants a and b at an exponent, over all windows of a trajectory, or bounds on them.
 
-    Stored products for small D, else power iterations from Jacobian-vector products alone, all first steps side by
-    side. Depth the longest window, several times it where products are not stored.
+    Of a whole trajectory that is not too long all windows are looked at: ``T^2 D^2`` entries of their products. Of a
+    longer one all windows up to some length are, and longer ones are bounded by the products of their norms, which
+    gives a proven interval of a. Of paths that are only part of a trajectory a sample is looked at, by power iteration
+    where products are not stored; then the value of a is a lower bound, that of b an upper bound, and no other bound
+    is known. Depth the longest window.
 
     Args:
         paths: where the Jacobians are taken.
         exponent: the largest, in 1/step: the constants belong to it, and another one has others.
         key: of the vectors that power iterations start from.
-        starts: number of first steps to look at where not all are.
-        longest: longest window to look at; half a path and at most ``LONGEST`` when None.
+        starts: number of first steps to look at in a sample.
+        longest: longest window of a sample; half a path and at most ``LONGEST`` when None.
         stretches: log stretches of a direction that has turned, in every step of the paths. They bound the norms of
-            all windows from below, also of those that are not looked at.
+            all windows of the paths from below, also of those that are not looked at.
 
-    Source: equation 10 and remark 3 of the paper.
+    Source: equation 10 and remark 3 of the paper; norms of products are at most products of norms.
     """
-    everything = paths.complete and paths.length**2 * paths.size**2 <= ENTRIES_OF_ALL_WINDOWS and longest is None
-    if everything:
-        firsts, lengths = np.arange(paths.length), np.arange(1, paths.length + 1)
+    reach = min(ENTRIES_OF_WINDOWS // (paths.length * paths.size**2), paths.length) if paths.complete else 0
+    rise, fall = _swings(stretches, exponent)
+    tops, bottoms, most = [rise, jnp.zeros_like(rise)], [jnp.zeros_like(rise)], jnp.full_like(rise, jnp.inf)
+    longest = min(longest or LONGEST, max(paths.length // 2, 1))
+    samples = []
+    if reach:
+        samples.append((np.arange(paths.length), np.arange(1, reach + 1), True))
+    if reach < paths.length:
+        samples.append((paths.spread_starts(starts, longest), geometric(longest), paths.size <= STORED_SIZE))
+    for firsts, lengths, stored in samples:
+        norms = log_norms(paths, firsts, lengths, key, stored=stored)
+        excess = norms - exponent * jnp.asarray(lengths, paths.before.dtype)[:, None]
+        # A window that leaves its path says nothing, but NaN in the Jacobians must not get lost.
+        inside = jnp.asarray(firsts % paths.length + lengths[:, None] <= paths.length)
+        excess = jnp.where(inside, excess, -jnp.inf)
+        tops.append(jnp.max(excess))
+        bottoms.append(jnp.min(jnp.where(inside, excess, jnp.inf)))
+        if len(firsts) == paths.length and reach:
+            most = jnp.minimum(most, _bound_by_pieces(excess))
+    log_a, log_b = (jnp.max(jnp.stack(tops)), jnp.min(jnp.stack(bottoms)))
+    about = _about(paths, samples, reach)
+    if reach == paths.length:
+        return _constants(exponent, (log_a, log_a), (log_b, log_b), about)
+    # Only a turned direction says something of all windows from below, and only of those of the paths.
+    least = jnp.minimum(log_b, fall) if paths.complete and stretches is not None else jnp.full_like(log_b, -jnp.inf)
+    return _constants(exponent, (log_a, jnp.maximum(log_a, most)), (least, log_b), about)
+
+
+def _about(paths: Paths, samples: list[tuple[np.ndarray, np.ndarray, bool]], reach: int) -> dict:
+    """Method, level and assumptions of the constants."""
+    firsts, lengths, stored = samples[-1]
+    how = "stored products" if stored else "power iteration on products, from below"
+    assumptions = ("at the value of the exponent",)
+    if reach == paths.length:
+        return {"method": f"all windows, {how}", "level": 1.0, "assumptions": assumptions}
+    method = f"windows of {lengths[-1]} steps or fewer from {len(firsts)} of {paths.total} steps, {how}"
+    if reach:
+        method += f"; a at most by products of all windows of {reach} steps or fewer"
     else:
-        longest = min(longest or LONGEST, max(paths.length // 2, 1))
-        firsts, lengths = paths.spread_starts(starts, longest), geometric(longest)
-    excess = log_norms(paths, firsts, lengths, key) - exponent * jnp.asarray(lengths, paths.before.dtype)[:, None]
-    # A window that leaves its path says nothing, but NaN in the Jacobians must not get lost.
-    inside = jnp.asarray(firsts % paths.length + lengths[:, None] <= paths.length)
-    tops = jnp.max(jnp.where(inside, excess, -jnp.inf), axis=0)
-    bottoms = jnp.min(jnp.where(inside, excess, jnp.inf), axis=0)
-    return _constants(tops, bottoms, exponent, _swings(stretches, exponent), paths, everything, int(lengths[-1]))
+        method += "; the largest found, a lower bound of a and an upper one of b"
+    if not paths.complete:
+        assumptions += ("the paths are parts of the trajectory",)
+    return {"method": method, "level": 1.0, "assumptions": assumptions}
+
+
+def _bound_by_pieces(excess: Float[Array, "L T"]) -> Float[Array, ""]:
+    """An upper bound on the excess of any window, cut from its first step into pieces of L steps and a rest.
+
+    Args:
+        excess: that of the windows of 1 to L steps from every step; minus infinity beyond the end.
+    """
+    reach, length = excess.shape
+    rows = -(-length // reach)
+    padded = jnp.pad(excess, ((0, 0), (0, rows * reach - length)), constant_values=-jnp.inf)
+    # Windows from steps that are L apart, one chain of pieces for every first step of the first L.
+    tops = jnp.max(padded, axis=0).reshape(rows, reach)
+    pieces = padded[-1].reshape(rows, reach)
+
+    def before(following: Array, row: tuple[Array, Array]) -> tuple[Array, None]:
+        top, piece = row
+        here = jnp.maximum(top, piece + jnp.maximum(following[0], 0))
+        return jnp.stack([here, jnp.maximum(following[1], here)]), None
+
+    start = jnp.full((2, reach), -jnp.inf, excess.dtype)
+    return jnp.max(jax.lax.scan(before, start, (tops, pieces), reverse=True)[0][1])
 
 
 def _constants(
-    tops: Float[Array, " n"],
-    bottoms: Float[Array, " n"],
-    exponent: Float[Array, ""],
-    swings: tuple[Array, Array],
-    paths: Paths,
-    everything: bool,
-    longest: int,
+    exponent: Float[Array, ""], log_a: tuple[Array, Array], log_b: tuple[Array, Array], about: dict
 ) -> Regularity:
-    """The record, from the largest and least excess of the windows from every first step."""
-    rise, fall = swings
-    log_a = jnp.maximum(jnp.maximum(jnp.max(tops), rise), 0)
-    log_b = jnp.minimum(jnp.min(bottoms), 0)
-    high, low = log_a, log_b
-    if not everything:
-        high = jnp.maximum(log_a, extrapolated_maximum(tops, paths.total, LEVEL))
-        low = jnp.minimum(jnp.minimum(log_b, fall), -extrapolated_maximum(-bottoms, paths.total, LEVEL))
-    which = f"windows of {longest} steps or fewer from {len(tops)} of {paths.total} steps"
-    how = "stored products" if paths.size <= STORED_SIZE else "power iteration on products, from below"
-    method = f"all windows, {how}" if everything else f"{which}, {how}; longer ones by a turned direction"
-    assumptions = ("at the value of the exponent",)
-    if not everything:
-        assumptions += ("the steps looked at are like the others", "growth of windows has an exponential tail")
-    about = {"method": method, "level": 1.0 if everything else LEVEL, "assumptions": assumptions}
-    a = _known(jnp.exp(log_a), jnp.exp(log_a), jnp.exp(high), 1.0, jnp.inf, about)
-    b = _known(jnp.exp(log_b), jnp.exp(low), jnp.exp(log_b), 0.0, 1.0, about)
+    """The record, from a value of a and its upper bound, and a lower bound of b and its value."""
+    a = _known(jnp.exp(log_a[0]), jnp.exp(log_a[0]), jnp.exp(log_a[1]), 1.0, jnp.inf, about)
+    b = _known(jnp.exp(log_b[1]), jnp.exp(log_b[0]), jnp.exp(log_b[1]), 0.0, 1.0, about)
     rate = jnp.where(exponent < 0, -exponent, 0)
-    overshoot, most = (jnp.where(rate > 0, log / rate, jnp.inf) for log in (log_a, high))
+    overshoot, most = (jnp.where(rate > 0, log / rate, jnp.inf) for log in log_a)
     return Regularity(a, b, _known(overshoot, overshoot, most, 0.0, jnp.inf, {**about, "unit": "steps"}))
 
 

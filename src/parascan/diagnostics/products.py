@@ -19,7 +19,9 @@ POWER_STEPS = 5
 """Products with a window and its transpose for each length, where products are not stored."""
 
 
-def log_norms(paths: Paths, starts: np.ndarray, lengths: np.ndarray, key: Key[Array, ""]) -> Float[Array, "m n"]:
+def log_norms(
+    paths: Paths, starts: np.ndarray, lengths: np.ndarray, key: Key[Array, ""], *, stored: bool | None = None
+) -> Float[Array, "m n"]:
     """Logarithms of the norms of windows; NaN where one goes beyond the end of its path.
 
     Stored products give them up to rounding; else they are lower bounds, found by power iterations in which every
@@ -30,8 +32,10 @@ def log_norms(paths: Paths, starts: np.ndarray, lengths: np.ndarray, key: Key[Ar
         starts: flat indices of first steps ``[n]``.
         lengths: numbers of steps in ascending order ``[m]``.
         key: of the vectors that power iterations start from.
+        stored: whether to store products, for D up to ``STORED_SIZE`` when None.
     """
-    norms = _by_storing if paths.size <= STORED_SIZE else _by_power
+    stored = paths.size <= STORED_SIZE if stored is None else stored
+    norms = _by_storing if stored else _by_power
     inside = starts % paths.length + lengths[:, None] <= paths.length
     return jnp.where(jnp.asarray(inside), norms(paths, jnp.asarray(starts), jnp.asarray(lengths), key), jnp.nan)
 
@@ -64,9 +68,9 @@ def _by_storing(paths: Paths, starts: Array, lengths: Array, key: Key[Array, ""]
         scale = jnp.max(jnp.abs(matrix), axis=(0, 1))
         return matrix / jnp.where(scale > 0, scale, 1), log_scale + jnp.log(scale)
 
-    def to_length(carry: tuple[Array, Array], ends: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        carry = jax.lax.fori_loop(ends[0], ends[1], grow, carry)
-        return carry, carry
+    def to_length(carry: tuple[Array, Array], ends: Array) -> tuple[tuple[Array, Array], Array]:
+        matrix, log_scale = jax.lax.fori_loop(ends[0], ends[1], grow, carry)
+        return (matrix, log_scale), jnp.log(stored_norms(jnp.moveaxis(matrix, -1, 0))) + log_scale
 
     eye = jnp.eye(size, dtype=paths.before.dtype)
     start = (
@@ -74,8 +78,7 @@ def _by_storing(paths: Paths, starts: Array, lengths: Array, key: Key[Array, ""]
         jnp.zeros(len(starts), eye.dtype),
     )
     ends = jnp.stack([jnp.concatenate([jnp.zeros_like(lengths[:1]), lengths[:-1]]), lengths], axis=1)
-    matrices, scales = jax.lax.scan(to_length, start, ends)[1]
-    return jnp.log(stored_norms(jnp.moveaxis(matrices, -1, 1))) + scales
+    return jax.lax.scan(to_length, start, ends)[1]
 
 
 def _by_power(paths: Paths, starts: Array, lengths: Array, key: Key[Array, ""]) -> Float[Array, "m n"]:

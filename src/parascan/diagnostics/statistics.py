@@ -69,11 +69,24 @@ def student_quantile(probability: float, degrees: int) -> float:
     return float(stdtrit(degrees, probability))
 
 
+def gamma_quantile(probability: float, shape: int) -> float:
+    """Quantile of the gamma distribution of scale one.
+
+    Args:
+        probability: in (0, 1).
+        shape: one or more.
+    """
+    from scipy.special import gammaincinv
+
+    return float(gammaincinv(shape, probability))
+
+
 def extrapolated_maximum(values: Float[Array, " N"], population: int, level: float) -> Float[Array, ""]:
     """A number that the maximum over a population stays below, from a sample of it; at least the sample's maximum.
 
     The excess of the largest values over a threshold is taken for exponential, as it is to leading order for
-    distributions with a light tail. Exactly the sample's maximum when the sample is the population.
+    distributions with a light tail. Half of what the level leaves is for the scale of the tail, which few values tell,
+    half for the maximum itself. Exactly the sample's maximum when the sample is the population.
 
     Args:
         values: a sample, N of them.
@@ -89,6 +102,8 @@ def extrapolated_maximum(values: Float[Array, " N"], population: int, level: flo
     tail = max(int(count**0.5), 2)
     ordered = jnp.sort(values)
     threshold = ordered[-tail - 1] if tail < count else ordered[0]
-    scale = jnp.mean(ordered[-tail:] - threshold)
-    reach = jnp.log(population * tail / count) - jnp.log(-jnp.log(level))
+    missing = (1 - level) / 2
+    # The sum of so many exponential excesses has a gamma distribution.
+    scale = jnp.sum(ordered[-tail:] - threshold) / gamma_quantile(missing, tail)
+    reach = jnp.log(population * tail / count) - jnp.log(-jnp.log1p(-missing))
     return jnp.maximum(top, threshold + scale * reach)
