@@ -77,7 +77,8 @@ def sweep(
         max_iterations: most updates at a point; T when None.
         budget: most steps of a diagnosis, as for ``diagnose``.
         dt: time that one step stands for, in the user's unit of time.
-        map_points: how points are measured: like Python's ``map``, in any order. Results are stored and reported as they come.
+        map_points: how points are measured: like Python's ``map``, in any order. Results are stored and reported as
+            they come.
         store: a file that holds all points measured so far. The same call, or one with other values of the parameters,
             goes on from it; points that failed are tried again.
         progress: called with a ``SweepProgress`` after every point, such as ``print``; an exception from it ends the
