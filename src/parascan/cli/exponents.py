@@ -101,7 +101,8 @@ def _record(estimate: LyapunovEstimate, found: Subject) -> Mapping[str, Any]:
 def _lines(estimate: LyapunovEstimate, found: Subject) -> dict[str, str]:
     """What is printed, by name."""
     lines = {f"exponent {i + 1}": _both(each, found.dt) for i, each in enumerate(_each(estimate.estimate))}
-    first = np.asarray(estimate.finite_time, float).reshape(len(estimate.finite_time), -1)[:, 0]
+    windows = np.asarray(estimate.finite_time, float)
+    first = windows.reshape(len(windows), -1)[:, 0]
     lines["in windows"] = (
         f"the first is {np.min(first):.4g} to {np.max(first):.4g} per step in {len(first)} windows, "
         f"positive in {np.mean(first > 0):.0%}"

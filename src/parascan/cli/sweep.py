@@ -58,7 +58,7 @@ def sweep(
     """Find the threshold of a system: exponent, expected and counted updates against a parameter.
 
     Prints a line for each point, and where the exponent crosses zero. A point that fails is told with its reason.
-    With --out the command can be stopped and resumed, also with other values. Exits with 1 when every point failed.
+    With --out the command can be stopped and resumed, also with other values. Exits with 2 when every point failed.
     """
     check_suffix("--plot", picture, plot.SUFFIXES)
     _check_out(out, resume)
@@ -87,6 +87,8 @@ def sweep(
 
 def _deliver(found: Sweep, name: str, as_json: bool, picture: Path | None) -> None:
     """Print the sweep, and draw it if asked to."""
+    if (found.reason != "").all():
+        raise typer.BadParameter(f"every point failed, the first one so: {found.reason.flat[0]}")
     title = name if found.length is None else f"{name}, T = {found.length}"
     if as_json:
         typer.echo(to_json(found.to_dict()), nl=False)
@@ -96,8 +98,6 @@ def _deliver(found: Sweep, name: str, as_json: bool, picture: Path | None) -> No
         console.print(report.cells(found.lines()))
         for sentence in found.summary():
             console.print(f"- {sentence}", markup=False)
-    if (found.reason != "").all():
-        raise typer.Exit(1)
     if picture is not None:
         figure = plot.sweep(found, title=title)
         write_atomically(picture, lambda file: plot.save(figure, file, picture.suffix))

@@ -3,7 +3,20 @@
 import numpy as np
 
 from ..diagnostics import LyapunovEstimate
-from .style import CHAOTIC, INK, LABEL_SIZE, MUTED, PREDICTABLE, Axes, Figure, crosses, frame, letters, require, shades
+from .style import (
+    INK,
+    LABEL_SIZE,
+    MUTED,
+    SMALL_SIZE,
+    Axes,
+    Figure,
+    crosses,
+    frame,
+    letters,
+    require,
+    shades,
+    with_intervals,
+)
 
 MOST_LINES = 6
 """Exponents of which windows are drawn; more lines would hide each other."""
@@ -26,7 +39,7 @@ def exponents(found: LyapunovEstimate, *, length: int, title: str) -> Figure:
     require()
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    figure = Figure(figsize=(8.4, 3.9), layout="constrained")
     figure.suptitle(title, fontsize=LABEL_SIZE, x=0.01, ha="left", color=INK)
     panels = (
         list(figure.subplots(1, 2, width_ratios=(1.0, 1.5))) if found.finite_time is not None else [figure.subplots()]
@@ -37,9 +50,12 @@ def exponents(found: LyapunovEstimate, *, length: int, title: str) -> Figure:
     _spectrum(panels[0], found)
     if found.finite_time is not None:
         _windows(panels[1], found, length)
-        figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=MOST_LINES + 1,
-                      frameon=False, fontsize=8)  # fmt: skip
         letters(panels)
+    for panel in panels:
+        panel.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=SMALL_SIZE,
+            columnspacing=1.0, handlelength=1.5,
+        )  # fmt: skip
     return figure
 
 
@@ -49,19 +65,13 @@ def _spectrum(panel: Axes, found: LyapunovEstimate) -> None:
         np.asarray(each, float).reshape(-1) for each in (found.estimate.value, found.estimate.low, found.estimate.high)
     )
     place = np.arange(1, len(value) + 1)
-    finite = np.isfinite(value)
-    ends = np.nan_to_num(np.stack([value - low, high - value]), nan=0.0, posinf=0.0)
-    for chosen, color in ((finite & (value > 0), CHAOTIC), (finite & (value <= 0), PREDICTABLE)):
-        if chosen.any():
-            panel.errorbar(
-                place[chosen], value[chosen], np.maximum(ends[:, chosen], 0), fmt="o", color=color, markersize=4.5,
-                capsize=3, linewidth=1.1,
-            )  # fmt: skip
-    crosses(panel, place[~finite], 0.0, "without a finite exponent")
+    with_intervals(panel, place, value, low, high)
+    crosses(panel, place[~np.isfinite(value)], 0.0, "without a finite exponent")
     panel.set_xlim(0.5, len(value) + 0.5)
     panel.set_xticks(place if len(place) <= 12 else place[:: -(-len(place) // 8)])
     panel.set_xlabel(r"$i$, order of the exponent")
-    panel.set_ylabel(rf"exponent $\lambda_i$ (1/step), {found.estimate.level:.0%} intervals")
+    panel.set_ylabel(r"exponent $\lambda_i$ (1/step)")
+    panel.set_title(f"spectrum, {found.estimate.level:.0%} intervals", loc="left")
 
 
 def _windows(panel: Axes, found: LyapunovEstimate, length: int) -> None:
@@ -80,4 +90,5 @@ def _windows(panel: Axes, found: LyapunovEstimate, length: int) -> None:
     panel.plot([], [], ":", color=MUTED, linewidth=0.8, label="over all steps")
     panel.set_xlim(0, length)
     panel.set_xlabel("step of the data")
-    panel.set_ylabel(f"exponent of a window (1/step),\n{count} windows")
+    panel.set_ylabel("exponent of a window (1/step)")
+    panel.set_title(f"{count} windows along the data", loc="left")

@@ -97,6 +97,33 @@ def legend_beside(panel: Axes) -> None:
         panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=SMALL_SIZE)
 
 
+def with_intervals(panel: Axes, places: Any, value: Any, low: Any, high: Any) -> None:
+    """Exponents with their intervals, by what the interval says of the sign; only what occurs is in the legend.
+
+    Args:
+        panel: where.
+        places: along the horizontal axis ``[N]``.
+        value: exponents ``[N]``; those that are not finite are left out.
+        low: lower ends.
+        high: upper ends; an end that is infinite is not drawn.
+    """
+    places, value, low, high = (np.asarray(each, float) for each in (places, value, low, high))
+    finite = np.isfinite(value)
+    ends = np.stack([value - low, high - value])
+    ends = np.maximum(np.where(np.isfinite(ends), ends, 0), 0)
+    above, below = low > 0, high < 0
+    for chosen, color, fill, label in (
+        (finite & below, PREDICTABLE, PREDICTABLE, r"$\lambda < 0$"),
+        (finite & above, CHAOTIC, CHAOTIC, r"$\lambda > 0$"),
+        (finite & ~above & ~below, INK, "white", "sign is open"),
+    ):
+        if chosen.any():
+            panel.errorbar(
+                places[chosen], value[chosen], ends[:, chosen], fmt="o", color=color, markerfacecolor=fill,
+                markersize=4.5, linewidth=1.1, capsize=2.5, label=label,
+            )  # fmt: skip
+
+
 def crosses(panel: Axes, places: Any, height: float, label: str) -> None:
     """Points without a value, marked at a height of the panel; nothing, not even in the legend, where there are none.
 

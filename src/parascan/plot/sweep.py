@@ -1,5 +1,6 @@
 """A sweep: the threshold of a system along one parameter, or over two."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from .style import (
     legend_beside,
     letters,
     require,
+    with_intervals,
 )
 
 
@@ -49,8 +51,8 @@ def _line(found: Sweep, title: str) -> Figure:
     panels[0].set_title(title, fontsize=LABEL_SIZE, loc="left")
     _exponents(panels[0], places, found)
     _updates(panels[1], places, found)
+    _threshold(panels, found, name)
     for panel in panels:
-        _threshold(panel, found, name)
         legend_beside(panel)
     panels[-1].set_xlabel(name)
     if len(places) > 2 and places[0] > 0 and np.ptp(np.diff(places)) > 0.1 * np.ptp(places) / len(places):
@@ -60,24 +62,15 @@ def _line(found: Sweep, title: str) -> Figure:
 
 
 def _exponents(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None:
-    """Exponents with their intervals, blue below zero and vermilion above."""
+    """Exponents with their intervals, and where there is none."""
     value, low, high = (np.asarray(each) for each in (found.exponent.value, found.exponent.low, found.exponent.high))
     finite = np.isfinite(value)
     panel.axhline(0, color=INK, linewidth=0.8)
     panel.plot(places[finite], value[finite], color=MUTED, linewidth=0.9, zorder=1)
-    for chosen, color, label in (
-        (finite & (value < 0), PREDICTABLE, r"$\lambda < 0$, predictable"),
-        (finite & (value >= 0), CHAOTIC, r"$\lambda \geq 0$, unpredictable"),
-    ):
-        if chosen.any():
-            ends = np.nan_to_num(np.stack([value - low, high - value])[:, chosen], nan=0.0, posinf=0.0)
-            panel.errorbar(
-                places[chosen], value[chosen], np.maximum(ends, 0), fmt="o", color=color, markersize=4, linewidth=1.1,
-                capsize=2.5, label=f"{label}\nwith {found.exponent.level:.0%} interval",
-            )  # fmt: skip
+    with_intervals(panel, places, value, low, high)
     crosses(panel, places[np.isneginf(value)], 0.0, r"$\lambda = -\infty$")
     crosses(panel, places[np.isnan(value)], 0.5, "no exponent")
-    panel.set_ylabel(r"largest exponent $\lambda$ (1/step)")
+    panel.set_ylabel("largest exponent " r"$\lambda$" f" (1/step),\n{found.exponent.level:.0%} intervals")
 
 
 def _updates(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None:
@@ -86,7 +79,14 @@ def _updates(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None
     known = np.isfinite(value)
     if known.any():
         ends = (np.maximum(np.where(np.isfinite(each), each, value), 0.5)[known] for each in (low, high))
-        panel.fill_between(places[known], *ends, color=MUTED, alpha=0.3, linewidth=0, label="interval of expected")
+        panel.fill_between(
+            places[known],
+            *ends,
+            color=MUTED,
+            alpha=0.3,
+            linewidth=0,
+            label=f"{found.expected.level:.0%} interval of\nexpected updates",
+        )
         panel.plot(
             places[known], np.maximum(value[known], 0.5), "--", color=INK, linewidth=1.2, label="expected updates"
         )
@@ -104,16 +104,18 @@ def _updates(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None
     panel.set_ylabel("updates")
 
 
-def _threshold(panel: Axes, found: Sweep, name: str) -> None:
-    """The first crossing, with its interval."""
+def _threshold(panels: Sequence[Axes], found: Sweep, name: str) -> None:
+    """The first crossing, with its interval, in all panels; named in the first."""
     value, low, high = (float(each) for each in (found.threshold.value, found.threshold.low, found.threshold.high))
     if np.isnan(value):
         return
-    if np.isfinite([low, high]).all():
-        panel.axvspan(low, high, color=CHAOTIC, alpha=0.1, linewidth=0, zorder=0)
-    panel.axvline(
-        value, color=CHAOTIC, linestyle="--", linewidth=1.0, zorder=0, label=f"threshold, {name}\n= {value:.4g}"
-    )
+    label = f"$\\lambda = 0$ at {name}\n= {value:.4g}"
+    for panel in panels:
+        first = panel is panels[0]
+        panel.axvline(value, color=CHAOTIC, linestyle="--", linewidth=1.0, zorder=0, label=label if first else None)
+        if np.isfinite([low, high]).all():
+            interval = f"its interval,\n{low:.4g} to {high:.4g}" if first else None
+            panel.axvspan(low, high, color=CHAOTIC, alpha=0.1, linewidth=0, zorder=0, label=interval)
 
 
 def _map(found: Sweep, title: str) -> Figure:
@@ -127,9 +129,11 @@ def _map(found: Sweep, title: str) -> Figure:
     figure.suptitle(title, fontsize=LABEL_SIZE, x=0.01, ha="left", color=INK)
     (across, first), (along, second) = ((name, axis.astype(float)) for name, axis in found.parameters.items())
     exponent = np.asarray(found.exponent.value, float)
-    finite = np.abs(exponent[np.isfinite(exponent)])
-    reach = float(finite.max(initial=0.0)) or 1.0
-    _fields(figure, left, found, exponent, TwoSlopeNorm(0.0, -reach, reach), "RdBu_r", r"exponent $\lambda$ (1/step)")
+    finite = exponent[np.isfinite(exponent)]
+    # Each sign has its own scale: exponents above zero are small beside those of systems that forget at once.
+    least, most = min(float(finite.min(initial=0.0)), -1e-9), max(float(finite.max(initial=0.0)), 1e-9)
+    norm = TwoSlopeNorm(0.0, least, most)
+    _fields(figure, left, found, exponent, norm, "RdBu_r", r"largest exponent $\lambda$ (1/step)")
     updates = np.where(np.isfinite(found.updates), np.maximum(found.updates, 1), np.nan)
     top = max(float(np.nanmax(updates, initial=1.0)), 2.0)
     _fields(figure, right, found, updates, LogNorm(1, top), "cividis", "counted updates")
@@ -142,6 +146,7 @@ def _map(found: Sweep, title: str) -> Figure:
                        linewidth=1.0, label=r"threshold, $\lambda = 0$")  # fmt: skip
         panel.set_xlabel(across)
     left.set_ylabel(along)
+    figure.get_layout_engine().set(wspace=0.06)
     _unsolved(right, found, first, second)
     letters([left, right])
     handles, labels = right.get_legend_handles_labels()
@@ -152,6 +157,8 @@ def _map(found: Sweep, title: str) -> Figure:
 
 def _fields(figure: Figure, panel: Axes, found: Sweep, values: Any, norm: Any, colors: str, label: str) -> None:
     """A field for every point; hatched where nothing is known."""
+    from matplotlib.colors import LogNorm
+
     first, second = (_edges(axis.astype(float)) for axis in found.parameters.values())
     panel.patch.set(facecolor="white", hatch="////", edgecolor=MUTED)
     shown = np.ma.masked_invalid(np.clip(values, norm.vmin, norm.vmax)).T
@@ -159,6 +166,9 @@ def _fields(figure: Figure, panel: Axes, found: Sweep, values: Any, norm: Any, c
     bar = figure.colorbar(shade, ax=panel, pad=0.02)
     bar.set_label(label, fontsize=LABEL_SIZE)
     bar.ax.tick_params(labelsize=SMALL_SIZE)
+    if not isinstance(norm, LogNorm):
+        ticks = [*np.linspace(norm.vmin, 0, 4)[:-1], *np.linspace(0, norm.vmax, 4)]
+        bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
 
 
 def _unsolved(panel: Axes, found: Sweep, first: Float[np.ndarray, " N"], second: Float[np.ndarray, " M"]) -> None:

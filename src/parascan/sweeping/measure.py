@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 from .._rebind import Rebinder
 from .._results import Result
 from .._rollout import rollout
+from .._signature import resolve_length
 from .._types import Tree
 from ..diagnostics import diagnose, lyapunov_exponents
 from ..solvers import Diagonal, Full, GradientDescent, Identity, Newton, Zero
@@ -32,16 +33,18 @@ class Interval:
         value: the number.
         low: lower end.
         high: upper end.
+        level: probability that it is meant to hold with.
     """
 
     value: float = np.nan
     low: float = np.nan
     high: float = np.nan
+    level: float = np.nan
 
     @classmethod
     def of(cls, estimate: Any) -> "Interval":
         """An estimate's plain numbers."""
-        return cls(float(estimate.value), float(estimate.low), float(estimate.high))
+        return cls(float(estimate.value), float(estimate.low), float(estimate.high), float(estimate.level))
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Found:
 
     Attributes:
         index: of the point.
+        length: steps T, zero where they are not known.
         exponent: largest Lyapunov exponent, in 1/step.
         expected: updates that a diagnosis expects.
         updates: updates that the rollout took; NaN where there was none.
@@ -59,6 +63,7 @@ class Found:
     """
 
     index: int
+    length: int = 0
     exponent: Interval = Interval()
     expected: Interval = Interval()
     updates: float = np.nan
@@ -129,6 +134,7 @@ class Measure:
         found = Found(point.index)
         try:
             problem = self.problem(point)
+            found = replace(found, length=resolve_length(*problem[2:]))
             estimate = lyapunov_exponents(*problem, key=self.key).estimate
             found = replace(found, exponent=Interval.of(estimate))
             solution = rollout(

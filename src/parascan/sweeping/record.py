@@ -1,6 +1,7 @@
 """The record of a sweep."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import equinox as eqx
@@ -13,8 +14,11 @@ from .grid import Grid
 from .measure import Found, Interval, Measure
 from .threshold import UNKNOWN, Crossing, crossings
 
-LEVEL = 0.95
-"""Level of the exponents' intervals, as ``lyapunov_exponents`` gives them."""
+REMARKS = MappingProxyType({"successful": "", "max_iterations_reached": "not solved"})
+"""What a table says of an outcome, if not its name."""
+
+MOST_REASONS = 5
+"""Points that are told with the reason why they failed."""
 
 ENDS = ("value", "low", "high")
 """Numbers of an interval."""
@@ -35,7 +39,7 @@ class Sweep(eqx.Module):
         outcome: why it stopped, as the names of ``ps.Result``; empty where there was none.
         verdict: of the diagnosis; empty where there was none.
         reason: why a point failed, empty where it did not.
-        length: steps T, None where the inputs of each point tell it.
+        length: steps T, None where points differ by it.
         dt: time that one step stands for.
         solver: whose updates are counted, in words.
     """
@@ -61,8 +65,10 @@ class Sweep(eqx.Module):
 
         def estimate(intervals: list[Interval], method: str, unit: str) -> Estimate:
             ends: Any = {end: array([getattr(each, end) for each in intervals], float) for end in ENDS}
-            return Estimate(**ends, method=method, unit=unit, level=LEVEL)
+            level = min((each.level for each in intervals if not np.isnan(each.level)), default=np.nan)
+            return Estimate(**ends, method=method, unit=unit, level=level)
 
+        lengths = {each.length for each in found if each.length}
         return cls(
             parameters=grid.axes,
             exponent=estimate([each.exponent for each in found], "ps.lyapunov_exponents over all steps", "1/step"),
@@ -76,7 +82,7 @@ class Sweep(eqx.Module):
             outcome=array([each.outcome for each in found], str),
             verdict=array([each.verdict for each in found], str),
             reason=array([each.reason for each in found], str),
-            length=measure.length,
+            length=lengths.pop() if len(lengths) == 1 else None,
             dt=dt,
             solver=eqx.tree_pformat(measure.solver),
         )
@@ -111,7 +117,7 @@ class Sweep(eqx.Module):
         value, low, high = np.moveaxis(ends, -1, 0)
         assumptions = ("the exponent is continuous in the parameter", "its intervals hold at both ends")
         method = "change of the exponent's sign between points of the grid"
-        return Estimate(value, low, high, method, next(iter(self.parameters)), LEVEL, assumptions)
+        return Estimate(value, low, high, method, next(iter(self.parameters)), self.exponent.level, assumptions)
 
     def _along(self) -> tuple[tuple[Crossing, ...], ...]:
         """Crossings along the first parameter, for each value of the second one."""
@@ -143,15 +149,14 @@ class Sweep(eqx.Module):
         axes = list(self.parameters.values())
         for place in np.ndindex(self.updates.shape):
             at = [f"{axis[index]:.5g}" for axis, index in zip(axes, place, strict=True)]
-            outcome = str(self.reason[place]) or str(self.outcome[place]).replace("_", " ")
-            remark = "" if outcome == "successful" else outcome
+            remark = "failed" if self.reason[place] else REMARKS.get(str(self.outcome[place]), str(self.outcome[place]))
             counted = _digits(self.updates[place], "d")
             numbers = [*_cells(self.exponent, place, ".4g"), str(self.verdict[place])]
             table.append([*at, *numbers, *_cells(self.expected, place, ".0f"), counted, remark])
         return table
 
     def summary(self) -> list[str]:
-        """What there is to say beside the table: where the exponent crosses zero, and how many points failed."""
+        """What there is to say beside the table: where the exponent crosses zero, and why points failed."""
         name = next(iter(self.parameters))
         said = []
         for other, found in zip(self._others(), self._along(), strict=True):
@@ -161,8 +166,12 @@ class Sweep(eqx.Module):
                 said.append(
                     f"the exponent crosses zero at {name} = {each.value:.5g} [{each.low:.5g}, {each.high:.5g}]{other}"
                 )
-        failed = int(np.sum(self.reason != ""))
-        return [*said, f"{failed} of {self.reason.size} points failed"] if failed else said
+        axes, failed = list(self.parameters.items()), np.argwhere(self.reason != "")
+        for place in failed[:MOST_REASONS]:
+            at = ", ".join(f"{name} = {axis[index]:.5g}" for (name, axis), index in zip(axes, place, strict=True))
+            said.append(f"failed at {at}: {self.reason[tuple(place)]}")
+        more = len(failed) - MOST_REASONS
+        return [*said, f"{more} more points failed"] if more > 0 else said
 
     def _others(self) -> list[str]:
         """The values of the second parameter in words, or an empty one."""

@@ -52,7 +52,7 @@ class Store:
         entry = self._entries.get(_name(point))
         if entry is None:
             return None
-        found = Found.from_dict({**_numbers(entry["found"]), "index": point.index})
+        found = Found.from_dict({**_numbers(entry["found"]), "index": point.index, "length": entry["found"]["length"]})
         return None if found.reason else found
 
     def keep(self, point: Point, found: Found) -> None:
