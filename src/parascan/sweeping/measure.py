@@ -115,25 +115,37 @@ class Measure:
         undamped = plain and isinstance(self.solver.damping, int | float) and self.solver.damping == 0
         return FORECASTS.get(type(self.solver.linearization), "") if undamped else ""
 
-    def problem(self, point: Point) -> tuple[Any, Tree, Tree, int | None]:
+    def problem(self, point: Point, *, shared: bool = True) -> tuple[Any, Tree, Tree, int | None]:
         """Step, initial state, inputs and length of a point.
+
+        Args:
+            point: the point.
+            shared: whether steps of the same code are given the same program, which takes values as arrays.
 
         Raises:
             TypeError: the function returns something else.
             ValueError: there are fewer inputs than steps.
         """
-        made = self.make(**point.arguments)
+        made = self.make(**(point.arguments if shared else point.values))
         if not (isinstance(made, tuple) and len(made) == 3 and callable(made[0])):
             raise TypeError(f"make: given one that returns {type(made).__name__}, expected a tuple (step, init, xs).")
         step, init, xs = made
         xs, length = first_steps(xs, self.length)
-        return self.rebind(step), init, xs, length
+        return self.rebind(step) if shared else step, init, xs, length
 
     def __call__(self, point: Point) -> Found:
-        """All that can be found; an error ends the point and stands in its place."""
+        """All that can be found; an error ends the point and stands in its place.
+
+        A step that decides by a parameter in Python cannot share a program: it gets numbers and runs as it is.
+        """
+        found = self._found(point, shared=True)
+        return found if not found.reason else self._found(point, shared=False)
+
+    def _found(self, point: Point, *, shared: bool) -> Found:
+        """All that can be found in one of both ways."""
         found = Found(point.index)
         try:
-            problem = self.problem(point)
+            problem = self.problem(point, shared=shared)
             found = replace(found, length=resolve_length(*problem[2:]))
             estimate = lyapunov_exponents(*problem, key=self.key).estimate
             found = replace(found, exponent=Interval.of(estimate))

@@ -68,7 +68,7 @@ def sweep(
     Args:
         make: function of the parameters that returns ``(step, init, xs)``, as the first arguments of ``rollout``. It
             gets floating values as arrays without axes, which compute into arrays that programs can share, and integers
-            as they are.
+            as they are; where that fails, as with a step that decides by a value in Python, all of them as numbers.
         parameters: increasing values of one or two arguments of ``make``, by name.
         length: T; the first inputs are taken where there are more. All inputs when None.
         key: random key of directions, the same at every point.
