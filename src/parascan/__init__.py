@@ -43,3 +43,4 @@ from .solvers import picard as picard
 from .solvers import quasi_deer as quasi_deer
 from .solvers import quasi_elk as quasi_elk
 from .solvers import scale_elk as scale_elk
+from .sweeping import sweep as sweep

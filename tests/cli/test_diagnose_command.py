@@ -58,7 +58,7 @@ def test_json_is_the_record_of_a_registered_system(invoke):
         (("diagnosed_module:missing",), "module:function"),
         (("no_such_module:f",), "module:function"),
         (("diagnosed_module:no_tuple",), "(step, init, xs)"),
-        (("diagnosed_module:driven", "--set", "a=1"), "only for a registered system"),
+        (("diagnosed_module:driven", "--set", "a=1"), "--set: given a, expected the arguments of"),
         (("no_such_system",), "no_such_system"),
         (("lorenz", "--plot", "picture.txt"), "picture.txt"),
     ],

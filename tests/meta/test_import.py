@@ -46,7 +46,7 @@ print(json.dumps({
 """
 CLEAN = {"changed": [], "packages": [], "surface": [], "arrays": 0, "backend untouched": True}
 SNAPSHOT = Path(__file__).with_name("public_names.txt")
-MOST_PUBLIC_NAMES = 40
+MOST_PUBLIC_NAMES = 45
 MOST_MODULES = 3
 
 

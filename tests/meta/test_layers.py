@@ -8,8 +8,8 @@ from repository import PACKAGE, files, module_name, name, parse
 
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
-    ("_types", "_results", "_certificate", "_sight", "_unknown", "_inside", "_platform"),
-    ("_written", "_axes", "_dtypes", "_success"),
+    ("_types", "_results", "_certificate", "_sight", "_unknown", "_inside", "_platform", "files"),
+    ("_written", "_axes", "_dtypes", "_success", "_rebind"),
     ("_hoist",),
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),
@@ -28,6 +28,7 @@ LAYERS = (
     ("_options", "_devices"),
     ("_evaluate", "_failure"),
     ("_rollout", "_explain"),
+    ("sweeping",),
     ("_checkpoint",),
     ("_inflow",),
     ("_stream",),

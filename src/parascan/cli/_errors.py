@@ -8,6 +8,7 @@ from types import FrameType
 import typer
 
 from .. import report
+from ..sweeping import place_of, reason_of
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -51,8 +52,18 @@ def interruptible(remedy: str) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def wrong_usage() -> Iterator[None]:
-    """Errors of the library about its arguments as wrong usage: the text, and exit code 2."""
+    """Errors of the library about its arguments, and all errors of a user's own code, as wrong usage: exit code 2.
+
+    What a user's function or step raises is shown by its kind, text, file and line; a compiled step has no place any
+    more by the time that it fails.
+    """
     try:
         yield
-    except (ImportError, TypeError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from error
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:
+        if place_of(error) or isinstance(error, RuntimeError):
+            raise typer.BadParameter(reason_of(error)) from error
+        if isinstance(error, ImportError | TypeError | ValueError):
+            raise typer.BadParameter(str(error)) from error
+        raise

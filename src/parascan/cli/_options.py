@@ -17,7 +17,7 @@ SubjectArgument: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="SYSTEM|MODULE:FUNCTION",
-        help="A name that `parascan systems` lists, or a function without arguments that returns (step, init, xs), "
+        help="A name that `parascan systems` lists, or a function that returns (step, init, xs), "
         "found from the current folder as Python finds it; xs is None for a system without inputs.",
     ),
 ]
@@ -25,7 +25,10 @@ SubjectArgument: TypeAlias = Annotated[
 
 SubjectLength: TypeAlias = Annotated[
     int | None,
-    typer.Option(min=1, help="Number of steps T: 10000 when left out, or all inputs that the function returns."),
+    typer.Option(
+        min=1,
+        help="Number of steps T: 10000 when left out, or all inputs that the function returns, which are the most.",
+    ),
 ]
 """How many steps of it."""
 
@@ -37,6 +40,10 @@ DtypeOption: TypeAlias = Annotated[Precision, typer.Option(help="Floating type o
 
 SettingsOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the system, such as rho=20; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A parameter of the system, such as rho=20, or an argument of the function; repeatable.",
+    ),
 ]
-"""Parameters of a registered system."""
+"""Parameters of a system or a function."""

@@ -1,30 +1,44 @@
 """What a command looks into: a registered system, or what a function of the user's returns."""
 
 import importlib
+import importlib.util
+import inspect
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from .single_run import build
+import parascan as ps
+
+from ..sweeping import first_steps
+from ._settings import built, parsed
 
 SEPARATOR = ":"
 """Between a module and a function in it."""
 
+DEFAULT_LENGTH = 10_000
+"""Steps of what has no inputs to tell their number."""
+
+MOST_NAMED = 5
+"""Functions that are named of a module."""
+
 
 class Subject(NamedTuple):
-    """What is diagnosed.
+    """What is looked into.
 
     Attributes:
         name: what to call it.
-        call: step, initial state, inputs and length.
-        dt: time that one step stands for.
+        call: step, initial state, inputs, and length where there are no inputs.
+        dt: time that one step stands for, None where it stands for no time.
+        length: steps T.
     """
 
     name: str
     call: tuple[Any, Any, Any, int | None]
-    dt: float
+    dt: float | None
+    length: int
 
 
 def subject_of(text: str, length: int | None, settings: list[str], key: jax.Array) -> Subject:
@@ -33,44 +47,112 @@ def subject_of(text: str, length: int | None, settings: list[str], key: jax.Arra
     Args:
         text: name of a system, or ``module:function``.
         length: T, None for the default or all inputs.
-        settings: parameters of a system, as ``name=value``.
+        settings: parameters of a system, or arguments of the function, as ``name=value``.
         key: of noise and random weights.
 
     Raises:
         TypeError: what is named is no such function.
-        ValueError: an unknown name, or settings for a function.
+        ValueError: an unknown name, or more steps than inputs.
     """
-    if SEPARATOR in text:
-        if settings:
-            raise ValueError("--set: given for a function, expected only for a registered system.")
-        step, init, xs = _returned(text)
-        if xs is not None and length is not None:
-            xs = jax.tree.map(lambda leaf: leaf[:length], xs)
-        steps = length if xs is None else None
-        return Subject(text, (step, init, xs, 10_000 if xs is None and steps is None else steps), 1.0)
-    steps = 10_000 if length is None else length
-    system = build(text, settings, key)
-    return Subject(
-        system.name, (system.step, system.initial_state, system.inputs(steps, key=key), steps), system.dt or 1.0
+    if SEPARATOR not in text:
+        refuse_module(text)
+        steps = DEFAULT_LENGTH if length is None else length
+        system = built(text, settings, key)
+        call = (system.step, system.initial_state, system.inputs(steps, key=key), steps)
+        return Subject(system.name, call, system.dt, steps)
+    step, init, xs = returned(text, function_of(text), parsed(settings))
+    xs, steps = first_steps(xs, length)
+    rows = [leaf.shape[0] for leaf in jax.tree.leaves(xs) if getattr(leaf, "ndim", 0)]
+    if rows:
+        return Subject(text, (step, init, xs, None), None, rows[0])
+    return Subject(text, (step, init, xs, steps or DEFAULT_LENGTH), None, steps or DEFAULT_LENGTH)
+
+
+def refuse_module(text: str) -> None:
+    """Refuse a module without a function in it, and say what the form is.
+
+    Raises:
+        ValueError: it is a module or the file of one.
+    """
+    name = text.removesuffix(".py").replace("/", ".")
+    if _is_registered(text) or not _exists(name):
+        return
+    named = f"such as {name}{SEPARATOR}make" if text == name else f"not a file: {name}{SEPARATOR}make"
+    raise ValueError(
+        f"SYSTEM: given {text!r}, a module, expected module:function, {named}, with a function that returns "
+        f"(step, init, xs).{_functions(name)}"
     )
 
 
-def _returned(text: str) -> tuple[Any, Any, Any]:
-    """What ``module:function`` returns.
+def _is_registered(name: str) -> bool:
+    """Whether a system has the name, which then means the system."""
+    try:
+        return bool(ps.systems.entry(name))
+    except ValueError:
+        return False
+
+
+def _exists(name: str) -> bool:
+    """Whether a module can be found, from the current folder as well."""
+    _look_here()
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError, AttributeError):
+        return False
+
+
+def _functions(name: str) -> str:
+    """What could be meant: the public functions that a module defines, as its file says."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return ""
+    lines = Path(spec.origin).read_text(encoding="utf-8").splitlines()
+    found = [line[4:].partition("(")[0].strip() for line in lines if line.startswith("def ") and line[4] != "_"]
+    return f" It defines {', '.join(found[:MOST_NAMED])}." if found else ""
+
+
+def function_of(text: str) -> Callable[..., Any]:
+    """The function that ``module:function`` names.
 
     Raises:
-        TypeError: it returns something else than a step, an initial state and inputs.
+        TypeError: it is none.
         ValueError: there is no such module or function.
     """
     module, _, function = text.partition(SEPARATOR)
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    _look_here()
     try:
         make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except (ModuleNotFoundError, AttributeError, ValueError) as error:
         raise ValueError(f"SYSTEM: given {text!r}, expected module:function that can be imported; {error}.") from error
-    made = make()
+    if not callable(make):
+        raise TypeError(f"SYSTEM: given {text!r}, which is a {type(make).__name__}, expected a function.")
+    return make
+
+
+def returned(text: str, make: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """What a function returns.
+
+    Args:
+        text: what it was named by.
+        make: the function.
+        arguments: of it.
+
+    Raises:
+        TypeError: it takes no such arguments, or returns something else than a step, an initial state and inputs.
+    """
+    try:
+        inspect.signature(make).bind(**arguments)
+    except TypeError as error:
+        given = ", ".join(arguments) or "none"
+        raise TypeError(f"--set: given {given}, expected the arguments of {text}: {error}.") from error
+    made = make(**arguments)
     if not (isinstance(made, tuple) and len(made) == 3 and callable(made[0])):
         raise TypeError(f"SYSTEM: given {text!r}, which returns no tuple (step, init, xs), expected one.")
     return made
+
+
+def _look_here() -> None:
+    """Find modules in the current folder, as Python does."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)

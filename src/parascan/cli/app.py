@@ -7,9 +7,11 @@ import typer
 from ..paper._provenance import version
 from .calibrate import calibrate
 from .diagnose import diagnose
+from .exponents import exponents
 from .plan import plan
 from .reproduce import reproduce
 from .run import run
+from .sweep import sweep
 from .systems import systems
 
 app = typer.Typer(
@@ -21,6 +23,8 @@ app = typer.Typer(
 )
 app.command()(systems)
 app.command()(diagnose)
+app.command()(exponents)
+app.command()(sweep)
 app.command()(plan)
 app.command()(run)
 app.command()(calibrate)

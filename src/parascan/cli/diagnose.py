@@ -54,7 +54,7 @@ def diagnose(
                     *found.call,
                     key=jax.random.key(seed),
                     criterion=criterion_of(criterion, tolerance),
-                    dt=found.dt,
+                    dt=found.dt or 1.0,
                     budget=budget,
                 )
         check()

@@ -15,8 +15,9 @@ import parascan as ps
 from .. import plot, report
 from ..paper._files import to_json, write_arrays, write_atomically
 from ._errors import interruptible, wrong_usage
-from ._options import DtypeOption, Precision, SettingsOption
-from .single_run import Outcome, Request, build, perform
+from ._options import DtypeOption, Precision, SettingsOption, SubjectArgument, SubjectLength
+from ._subject import subject_of
+from .single_run import Outcome, Request, perform
 
 
 class SolverName(StrEnum):
@@ -48,8 +49,8 @@ SOLVERS: Mapping[SolverName, Callable[[], Any]] = MappingProxyType(
 
 
 def run(
-    system: Annotated[str, typer.Argument(metavar="SYSTEM", help="A name that `parascan systems` lists.")],
-    length: Annotated[int, typer.Option(min=1, help="Number of steps T.")] = 10_000,
+    subject: SubjectArgument,
+    length: SubjectLength = None,
     solver: Annotated[SolverName, typer.Option(help="How to evaluate.")] = SolverName.deer,
     criterion: Annotated[
         CriterionName,
@@ -86,25 +87,20 @@ def run(
     check_uses(solver, criterion, tolerance, max_iterations)
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
-            built = build(system, settings or [], jax.random.key(seed))
+            found = subject_of(subject, length, settings or [], jax.random.key(seed))
             request = Request(
-                built,
-                built.inputs(length, key=jax.random.key(seed)),
-                length,
-                SOLVERS[solver](),
-                criterion_of(criterion, tolerance),
-                max_iterations,
-                jax.random.key(seed),
+                found, SOLVERS[solver](), criterion_of(criterion, tolerance), max_iterations, jax.random.key(seed)
             )
         with report.progress() as bar:
-            task = bar.add_task(f"{built.name}, T = {length}", total=None)
+            task = bar.add_task(f"{found.name}, T = {found.length}", total=None)
 
             def show(text: str) -> None:
                 bar.update(task, description=text)
                 check()
 
-            outcome = perform(request, show)
-        _deliver(outcome, f"{built.name}, T = {length}, {solver}, {dtype}", built.dt, archive, picture)
+            with wrong_usage():
+                outcome = perform(request, show)
+        _deliver(outcome, f"{found.name}, T = {found.length}, {solver}, {dtype}", found.dt, archive, picture)
     if outcome.message:
         raise typer.Exit(1)
 

@@ -1,20 +1,20 @@
 """One system rolled out beside its sequential evaluation: what ``parascan run`` prints, saves and draws."""
 
-import ast
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 import parascan as ps
 
 from ..paper._agreement import CHAOTIC_TOLERANCE, horizon
 from ..paper._portions import Portion, in_portions
+from ._subject import Subject
 
 T = TypeVar("T")
 
@@ -27,27 +27,33 @@ class Request:
     """A rollout that somebody asked for.
 
     Attributes:
-        system: what to roll out.
-        xs: its inputs, or None.
-        length: number of steps T.
+        subject: what to roll out.
         solver: how to evaluate.
         criterion: when to stop.
         max_iterations: most updates, T when None.
         key: of the start directions of the exponent.
     """
 
-    system: ps.systems.System
-    xs: Any
-    length: int
+    subject: Subject
     solver: Any
     criterion: Any
     max_iterations: int | None
     key: jax.Array
 
     @property
-    def call(self) -> tuple[Any, Any, Any, int]:
-        """The leading arguments of everything that follows a trajectory."""
-        return self.system.step, self.system.initial_state, self.xs, self.length
+    def step(self) -> Any:
+        """What is repeated."""
+        return self.subject.call[0]
+
+    @property
+    def initial_state(self) -> Any:
+        """Where it starts."""
+        return self.subject.call[1]
+
+    @property
+    def xs(self) -> Any:
+        """Its inputs, or None."""
+        return self.subject.call[2]
 
 
 @dataclass(frozen=True)
@@ -65,29 +71,6 @@ class Outcome:
     message: str
 
 
-def build(name: str, settings: Sequence[str], key: jax.Array) -> ps.systems.System:
-    """A system by name with settings ``name=value``, and with the key if it needs one.
-
-    Raises:
-        TypeError: a parameter is missing or unknown.
-        ValueError: an unknown name, or a setting that is none.
-    """
-    entry = ps.systems.entry(name)
-    parameters = dict(map(_setting, settings))
-    if "key" in entry.required:
-        parameters.setdefault("key", key)
-    return ps.systems.get(name, **parameters)
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """A name and a Python literal."""
-    name, _, value = text.partition("=")
-    try:
-        return name.strip(), ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError):
-        raise ValueError(f"--set: given {text!r}, expected NAME=VALUE with a number or a list of numbers.") from None
-
-
 def perform(request: Request, show: Callable[[str], None]) -> Outcome:
     """The rollout, the sequential one unless it is the same, and the exponent.
 
@@ -96,7 +79,9 @@ def perform(request: Request, show: Callable[[str], None]) -> Outcome:
         show: called with a line on what is going on.
     """
     show("sequential evaluation")
-    sequential, sequential_seconds = _timed(lambda: ps.rollout(*request.call, solver=ps.Sequential(), throw=False))
+    sequential, sequential_seconds = _timed(
+        lambda: ps.rollout(*request.subject.call, solver=ps.Sequential(), throw=False)
+    )
     solution, lines, arrays = sequential, {}, {}
     if not isinstance(request.solver, ps.Sequential):
         portion, seconds = _timed(lambda: _in_parallel(request, show))
@@ -110,39 +95,57 @@ def perform(request: Request, show: Callable[[str], None]) -> Outcome:
             "seconds": f"{seconds:.2f}, with compilation and reports",
         }
     show("exponent")
-    estimate = ps.lyapunov_exponents(*request.call, key=request.key)
-    arrays["states"] = np.asarray(solution.states)
-    if request.xs is not None:
-        arrays["inputs"] = np.asarray(request.xs)
+    estimate = ps.lyapunov_exponents(*request.subject.call, key=request.key)
+    arrays["states"] = flat(solution.states)
+    inputs = jax.tree.leaves(request.xs)
+    for index, leaf in enumerate(inputs):
+        arrays["inputs" if len(inputs) == 1 else f"inputs{index}"] = _plain(leaf)
     message = ps.Result[solution.result]
     lines = {
         "result": "failed" if message else "successful",
         **lines,
         "sequential seconds": f"{sequential_seconds:.2f}, with compilation",
-        "exponent": _exponent_line(float(estimate.per_step), request.system.dt),
-        **_horizon_line(float(estimate.per_step), np.asarray(sequential.states), arrays.get("error")),
+        "exponent": _exponent_line(float(estimate.per_step), request.subject.dt),
+        **_horizon_line(float(estimate.per_step), flat(sequential.states), arrays.get("error")),
     }
     return Outcome(lines, arrays, message)
 
 
 def _in_parallel(request: Request, show: Callable[[str], None]) -> Portion:
     """The rollout by the solver, from the initial state repeated."""
-    start = request.system.initial_state
+    length = request.subject.length
+    start = jax.tree.map(jnp.asarray, request.initial_state)
 
     def after(portion: Portion) -> None:
         show(f"{portion.updates} updates, merit/T {float(portion.solution.stats.merit):.1e}")
 
     return in_portions(
-        request.system,
+        request,
         request.xs,
-        request.length,
+        length,
         solver=request.solver,
         criterion=request.criterion,
-        guess=jnp.broadcast_to(start, (request.length, *start.shape)),
+        guess=jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (length, *leaf.shape)), start),
         size=PORTION,
         after=after,
         most=request.max_iterations,
     )
+
+
+def flat(states: Any) -> Float[np.ndarray, "T D"]:
+    """The floating leaves of a trajectory as one row a step.
+
+    Args:
+        states: a tree with leading axis T.
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+
+
+def _plain(leaf: Any) -> np.ndarray:
+    """Inputs as numbers, random keys as their data."""
+    is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
 
 
 def _timed(compute: Callable[[], T]) -> tuple[T, float]:
@@ -152,9 +155,9 @@ def _timed(compute: Callable[[], T]) -> tuple[T, float]:
     return value, time.perf_counter() - started
 
 
-def _distance(states: Float[Array, "T D"], reference: Float[Array, "T D"]) -> Float[np.ndarray, " T"]:
-    """Largest difference of any entry at every step."""
-    return np.max(np.abs(np.asarray(states - reference)), axis=1)
+def _distance(states: Any, reference: Any) -> Float[np.ndarray, " T"]:
+    """Largest difference of any floating entry at every step."""
+    return np.max(np.abs(flat(states) - flat(reference)), axis=1)
 
 
 def _exponent_line(per_step: float, dt: float | None) -> str:

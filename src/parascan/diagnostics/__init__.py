@@ -4,10 +4,13 @@ from .by_length import updates_by_length as updates_by_length
 from .certify import certify as certify
 from .conditioning import Conditioning as Conditioning
 from .conditioning import conditioning as conditioning
+from .covariant import CovariantVectors as CovariantVectors
+from .covariant import covariant_vectors as covariant_vectors
 from .curves import WindowGrowth as WindowGrowth
 from .curves import window_growth as window_growth
 from .diagnose import diagnose as diagnose
 from .diagnosis import Diagnosis as Diagnosis
+from .entropy import pesin_sum as pesin_sum
 from .estimate import Estimate as Estimate
 from .exponents import LyapunovEstimate as LyapunovEstimate
 from .growth import Regularity as Regularity

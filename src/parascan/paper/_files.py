@@ -1,32 +1,14 @@
-"""Files that exist whole or not at all: written under another name beside the target, then renamed onto it."""
+"""Text, JSON and arrays as files that exist whole or not at all."""
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from ..diagnostics.estimate import plain
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Create or replace a file in one step, so that an interrupt at any moment leaves the old one or the new one.
-
-    Args:
-        path: the file; its folder is created.
-        write: writes the content to an open binary file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+from ..files import write_atomically
 
 
 def write_text(path: Path, text: str) -> None:

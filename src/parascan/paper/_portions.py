@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import jax
+from typing import Any, Protocol
 
 import parascan as ps
 
@@ -26,14 +24,26 @@ class Portion:
     unfinished: bool
 
 
+class Stepping(Protocol):
+    """What is rolled out, such as a system."""
+
+    @property
+    def step(self) -> Any:
+        """``(state, x) -> state`` or ``(carry, x) -> (carry, y)``."""
+
+    @property
+    def initial_state(self) -> Any:
+        """Where it starts, any tree."""
+
+
 def in_portions(
-    system: ps.systems.System,
+    system: Stepping,
     xs: Any,
     length: int,
     *,
     solver: Any,
     criterion: Any,
-    guess: jax.Array,
+    guess: Any,
     size: int,
     after: Callable[[Portion], None],
     start: Iterate | None = None,
@@ -50,7 +60,7 @@ def in_portions(
         length: number of steps T.
         solver: an iterative solver, such as ``ps.deer()``.
         criterion: when to stop, such as ``ps.Merit()``.
-        guess: first trajectory [T, D], to which overflowing states are put back.
+        guess: first trajectory, a tree like the state with leading axis T, to which overflowing states are put back.
         size: updates in a portion.
         after: called with every portion; an exception from it ends the rollout.
         start: an iterate to go on from, None for the guess.
