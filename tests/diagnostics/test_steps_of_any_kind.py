@@ -47,7 +47,7 @@ def test_what_reverse_mode_would_find_is_found_forwards(getkey):
     states, key = jax.random.normal(getkey(), (3, 5)), getkey()
     x, vectors = jax.random.normal(getkey(), (3, 5)), jax.random.normal(getkey(), (3, 5))
     pulled = LaneStep(looped).pull(states, x, vectors)
-    jacobians = jax.vmap(jax.jacfwd(looped), in_axes=1)(states, x.T)
+    jacobians = jax.vmap(jax.jacfwd(looped), in_axes=1)(states, x)
     np.testing.assert_allclose(pulled, jnp.einsum("pij,ip->jp", jacobians, vectors), rtol=1e-5, atol=1e-6)
     inputs = jax.random.normal(getkey(), (40, 3))
     found = []
@@ -96,7 +96,9 @@ def test_a_step_without_a_derivative_is_refused_in_words(use, getkey):
         USES[use](jnp.ones((40, 2)), getkey())
 
 
-@pytest.mark.parametrize("solver", [ps.deer(), ps.elk(), ps.picard(), ps.LineSearch(ps.deer()), ps.Blocks(ps.deer(), 8)])
+@pytest.mark.parametrize(
+    "solver", [ps.deer(), ps.elk(), ps.picard(), ps.LineSearch(ps.deer()), ps.Blocks(ps.deer(), 8)]
+)
 def test_constants_among_the_outputs(solver):
     def step(s, x):
         return 0.5 * s + x, (True, 1.5, None, s, np.float32(2))

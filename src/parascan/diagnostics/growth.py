@@ -17,7 +17,7 @@ LEVEL = 0.95
 """Level of the intervals."""
 
 ENTRIES_OF_WINDOWS = 2**23
-"""Most entries of the products of windows from all steps: of all windows where they are no more, else of the shorter."""
+"""Most entries of the products of windows from all steps: of all windows where they fit, else of short ones."""
 
 LONGEST = 1024
 """Most steps of a window where not all windows are looked at."""

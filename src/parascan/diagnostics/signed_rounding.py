@@ -128,7 +128,7 @@ def _own_error(eqn: Any, values: list[Any], out: Array) -> Any:
     if dtype not in LOW_BITS or any(jnp.asarray(value).dtype != out.dtype for value in values):
         return None
     if name == "dot_general":
-        return _error_of_products(eqn, *values, out)
+        return _error_of_products(eqn, values[0], values[1], out)
     if name == "reduce_sum":
         return _error_of_sum(eqn, values[0], out)
     rule = RULES.get(name)
@@ -222,8 +222,8 @@ def _of_power(eqn: Any, values: list[Any], out: Array) -> Array | None:
 
 
 RULES: dict[str, Callable[[Any, list[Any], Array], Array | None]] = {
-    "add": lambda eqn, values, out: _lost_by_sum(*values, out),
-    "add_any": lambda eqn, values, out: _lost_by_sum(*values, out),
+    "add": lambda eqn, values, out: _lost_by_sum(values[0], values[1], out),
+    "add_any": lambda eqn, values, out: _lost_by_sum(values[0], values[1], out),
     "sub": lambda eqn, values, out: _lost_by_sum(values[0], -values[1], out),
     "mul": _of_product,
     "div": _of_quotient,
@@ -246,10 +246,11 @@ def _error_of_products(eqn: Any, a: Array, b: Array, out: Array) -> Array | None
     )
     left = a.transpose(*contracted_a, *batch_a, *free_a)
     right = b.transpose(*contracted_b, *batch_b, *free_b)
-    left = left.reshape(terms, *left.shape[len(contracted_a) :])
-    right = right.reshape(terms, *right.shape[len(contracted_b) :])
-    left = left.reshape(*left.shape, *(1,) * len(free_b))
-    right = right.reshape(terms, *right.shape[1 : 1 + len(batch_b)], *(1,) * len(free_a), *right.shape[1 + len(batch_b) :])
+    # Terms first, then the axes of the result, of which each operand has its own.
+    ones_a, ones_b = (1,) * len(free_a), (1,) * len(free_b)
+    batch = out.shape[: len(batch_a)]
+    left = left.reshape(terms, *left.shape[len(contracted_a) :], *ones_b)
+    right = right.reshape(terms, *batch, *ones_a, *right.shape[len(contracted_b) + len(batch) :])
     return _lost_one_by_one(lambda pair: two_product(*jnp.broadcast_arrays(*pair)), (left, right), out)
 
 
