@@ -105,7 +105,7 @@ def honest(s, x):
     return jnp.stack(
         [
             jax.nn.relu(0.7 * s[0] + x[0]),
-            jnp.abs(s[1] + jnp.round(x[1])),
+            jnp.abs(0.7 * s[1] + x[1]),
             jnp.mod(s[2] + x[2], 1.0),
             0.5 * s[3] + x[3] + 0.2 * jnp.round(s[3]),
             jnp.log1p(s[4] ** 2) * x[4],

@@ -86,11 +86,12 @@ def certify(
 
     Raises:
         TypeError: the step returns neither form.
-        ValueError: a number out of its range, lengths that disagree, states that do not fit the carry, or a step without
-            forward derivatives.
+        ValueError: a number out of its range, lengths that disagree, states that do not fit the carry, or a step that
+            has no forward derivative.
 
     Source: Kantorovich 1948, in the affine covariant form of Deuflhard 2004, section 2.1; Higham and Mary 2019 for
-    rounding errors as independent, Langlois 2001 for their signs; section 5 and figure 5 of the paper for why a residual is not enough.
+    rounding errors as independent, Langlois 2001 for their signs; section 5 and figure 5 of the paper for why a
+    residual is not enough.
 
     Example:
         >>> import jax.numpy as jnp, parascan as ps
