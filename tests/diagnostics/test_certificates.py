@@ -72,6 +72,24 @@ def test_a_clock_in_a_narrow_type_is_judged_in_a_wider_one():
     assert np.all(np.asarray(bound) <= 5 * errors.max())
 
 
+def ticking(s, x):
+    """Seven sums in a loop, two of them in a branch and one in a loop whose turns are not known beforehand."""
+    rate = jnp.float32(0.013)
+    s = jax.lax.fori_loop(0, 4, lambda _, s: s + rate, s)
+    s = jax.lax.cond(s > -1, lambda s: s + rate + rate, lambda s: s, s)
+    return jax.lax.while_loop(lambda carry: carry[1] < 1, lambda carry: (carry[0] + rate, carry[1] + 1), (s, 0))[0]
+
+
+def test_a_clock_in_loops_and_branches_is_summed_with_its_sign():
+    length = 20_000
+    states = ps.rollout(ticking, jnp.zeros(()), length=length, solver=ps.Sequential()).states
+    bound = np.asarray(ps.certify(ticking, jnp.zeros(()), None, states, length=length).bound)
+    exact = 7 * np.arange(1, length + 1) * np.longdouble(np.float32(0.013))
+    errors = np.abs(np.asarray(states, np.longdouble) - exact).astype(float)
+    assert np.all(errors <= bound)
+    assert bound.max() < 2 * errors.max()
+
+
 def straight_through(s):
     return s + jax.lax.stop_gradient(jnp.round(4 * s) / 4 - s)
 

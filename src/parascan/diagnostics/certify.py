@@ -22,8 +22,8 @@ from .estimate import Estimate
 ASSUMPTIONS = (
     "the step is differentiable twice along the segment between the states and the true trajectory",
     "constants of the step are those of the working precision",
-    "sums, products, quotients and square roots outside loops err with the sign that is measured; rounding errors of "
-    "elementary functions, loops and branches are independent, or equal where the trajectory stands still",
+    "sums, products, quotients and square roots err with the sign that is measured; rounding errors of elementary "
+    "functions are independent, or equal where the trajectory stands still",
     "the curvature along random likely errors stands for that along the true one, up to a factor of four",
     "the derivative of the step is that of its value up to the few percent that a difference of values can tell",
 )
