@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._forward import refuse_without_derivative
 from ._platform import platform_of
 from ._problem import Recurrence
 from ._structure import Structure, classify, dependency_pattern, diagonal_colors
@@ -50,7 +51,11 @@ def full(problem: Recurrence, states: Trajectory, form: str = "auto") -> Abstrac
         problem: the recurrence.
         states: trajectory ``[T D]`` to linearize at.
         form: one of ``FORMS``.
+
+    Raises:
+        ValueError: the step has no forward derivative.
     """
+    _refuse_without_derivative(problem)
     structure = _structure(problem) if form in ("auto", "structured") else Structure("dense", None)
     if structure.kind == "zero":
         return ZeroTransition(problem.length, problem.size, problem.dtype)
@@ -83,6 +88,7 @@ def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
     Entries of one color provably do not influence one another, so one product with their common indicator gives
     their diagonal entries.
     """
+    _refuse_without_derivative(problem)
     colors = diagonal_colors(_pattern(problem))
     indicators = colors[None, :] == np.arange(colors.max(initial=0) + 1)[:, None]
 
@@ -91,6 +97,12 @@ def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
 
     masks = jnp.asarray(indicators, problem.dtype)
     return jax.lax.scan(add, jnp.zeros_like(states), masks)[0]
+
+
+def _refuse_without_derivative(problem: Recurrence) -> None:
+    """Refuse a recurrence whose steps cannot be differentiated forwards."""
+    advance, inputs = problem.entrance
+    refuse_without_derivative(advance, jax.ShapeDtypeStruct((problem.size,), problem.dtype), inputs)
 
 
 def _pattern(problem: Recurrence) -> np.ndarray:

@@ -181,7 +181,12 @@ class ScanProblem(eqx.Module):
         Args:
             step: equal to ``step`` but for outputs.
         """
-        recurrence = dataclasses.replace(self.recurrence, advance=FlatStep(step, self.layout))
+        x, discrete = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.recurrence.inputs
+        )
+        carry = jax.eval_shape(self.layout.join, self.recurrence.initial, discrete)
+        advance = FlatStep(without_own_pullbacks(step, carry, x), self.layout)
+        recurrence = dataclasses.replace(self.recurrence, advance=advance)
         return dataclasses.replace(self, recurrence=recurrence, step=step)
 
     def discrete(self) -> tuple[Array, ...]:

@@ -271,3 +271,23 @@ def test_intervals_account_for_the_directions_that_windows_start_from(name):
         assert np.all((found.low <= expected) & (expected <= found.high))
         # Not by being wide.
         assert np.median(found.high - found.low) < 0.05
+
+
+def frozen(s):
+    """The state without its derivative."""
+    return jax.lax.stop_gradient(s)
+
+
+DECEPTIVE = {
+    "all": lambda s, _: 4 * frozen(s) * (1 - frozen(s)),
+    "a factor": lambda s, _: 3.9 * s * (1 - frozen(s)),
+    "straight through": lambda s, _: 1 - jnp.abs(1 - 2 * (s + frozen(jnp.round(8 * s) / 8 - s))) * 0.99,
+}
+
+
+@pytest.mark.parametrize("name", DECEPTIVE)
+def test_exponents_of_another_function_than_the_step_are_unknown(name, getkey):
+    found = lyapunov_exponents(DECEPTIVE[name], jnp.asarray(0.3), length=300, key=getkey())
+    assert np.isnan(found.per_step)
+    assert np.isneginf(found.estimate.low)
+    assert np.isposinf(found.estimate.high)

@@ -77,6 +77,18 @@ def test_an_upper_bound_of_a_is_one_where_not_all_windows_are_looked_at(getkey, 
             assert "all windows of 5 steps or fewer" in found.a.method
 
 
+def test_stretches_that_cover_a_trajectory_are_one(small, getkey):
+    paths, norms = small
+    with jax.enable_x64(True):
+        cut = [
+            jax.tree.map(lambda leaf: leaf.reshape(5, 8, *leaf.shape[2:]), of) for of in (paths.before, paths.inputs)
+        ]
+        found = regularity(Paths(paths.advance, *cut, 40), jnp.asarray(-0.25), getkey(), longest=4, starts=4)
+        scaled = [np.log(norm) + 0.25 * k for (_, k), norm in norms.items()]
+        np.testing.assert_allclose(found.a.high, np.exp(max(0, *scaled)), rtol=2e-4)
+        assert found.a.low == found.a.high
+
+
 def test_of_parts_of_a_trajectory_a_is_known_from_below_only(small, getkey):
     paths, norms = small
     with jax.enable_x64(True):

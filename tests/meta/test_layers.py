@@ -9,7 +9,7 @@ from repository import PACKAGE, files, module_name, name, parse
 # A unit (a module or folder directly in the package) imports only from rows above its own.
 LAYERS = (
     ("_types", "_results", "_certificate", "_sight", "_unknown", "_inside", "_platform", "files"),
-    ("_written", "_axes", "_dtypes", "_success", "_rebind"),
+    ("_written", "_axes", "_dtypes", "_success", "_rebind", "_forward"),
     ("_hoist",),
     ("lanes",),
     ("linear", "_carry", "_compile", "_dependency"),

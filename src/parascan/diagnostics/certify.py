@@ -22,8 +22,10 @@ from .estimate import Estimate
 ASSUMPTIONS = (
     "the step is differentiable twice along the segment between the states and the true trajectory",
     "constants of the step are those of the working precision",
-    "rounding errors of different steps are independent, or equal where the trajectory stands still",
+    "sums, products, quotients and square roots err with the sign that is measured; rounding errors of elementary "
+    "functions are independent, or equal where the trajectory stands still",
     "the curvature along random likely errors stands for that along the true one, up to a factor of four",
+    "the derivative of the step is that of its value up to the few percent that a difference of values can tell",
 )
 
 
@@ -58,9 +60,11 @@ def certify(
     """How far states may be from the true trajectory, step by step: a small residual alone does not tell.
 
     Corrects the states by two Newton steps, measures how far they moved, and adds what may still be wrong: a last
-    correction, the rounding of every step pushed through the inverse of the residual Jacobian, and a
-    Newton-Kantorovich test of the curvature. Where that test fails no bound is given. Five to eight linear recurrences,
-    two of them with 4 and, beyond D = 8, 16 right-hand sides; memory of as many trajectories.
+    correction, the rounding of every step pushed through the inverse of the residual Jacobian, with its sign where that
+    can be measured, and a Newton-Kantorovich test of the curvature. Where that test fails no bound is given, nor where
+    a difference of the step's values shows that its derivative is not theirs. Six to nine linear recurrences, two of
+    them with 4 and, beyond D = 8, 16 right-hand sides; memory of as many trajectories. Bounds for types narrower than
+    float32 are in float32.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
@@ -82,10 +86,12 @@ def certify(
 
     Raises:
         TypeError: the step returns neither form.
-        ValueError: a number out of its range, lengths that disagree, or states that do not fit the carry.
+        ValueError: a number out of its range, lengths that disagree, states that do not fit the carry, or a step that
+            has no forward derivative.
 
     Source: Kantorovich 1948, in the affine covariant form of Deuflhard 2004, section 2.1; Higham and Mary 2019 for
-    rounding errors as independent; section 5 and figure 5 of the paper for why a residual is not enough.
+    rounding errors as independent, Langlois 2001 for their signs; section 5 and figure 5 of the paper for why a
+    residual is not enough.
 
     Example:
         >>> import jax.numpy as jnp, parascan as ps

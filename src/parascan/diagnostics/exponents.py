@@ -22,6 +22,7 @@ ASSUMPTIONS = (
     "stationary: later steps are like those measured",
     "batches outlast the memory of the stretches",
     "the directions have turned",
+    "the derivative of the step is that of its value, as differences of the first steps tell",
 )
 
 

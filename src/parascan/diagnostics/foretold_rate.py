@@ -30,11 +30,13 @@ def rate_of_run(run: Followed, layout: Layout) -> tuple[Estimate, Float[Array, "
     rate, width = jnp.mean(tail), self_normalized_half_width(tail)
     limit = rate
     if begun:
+        middle = begun + after.shape[0] // 2
+        halves = (after[: middle - begun], after[middle - begun :])
         smooth, off = mean_of_regular(after)
         regular = off < width
-        limit = algebraic_limit(tail, tail.shape[0] * begun / (layout.run - begun))
-        rate, limit = jnp.where(regular, smooth, rate), jnp.where(regular, smooth, limit)
-        width = jnp.minimum(off, width)
+        early, late = (jnp.where(regular, smooth_mean(half), jnp.mean(half)) for half in halves)
+        limit = algebraic_limit(early, late, begun, middle, layout.run)
+        rate, width = jnp.where(regular, smooth, rate), jnp.minimum(off, width)
     value = _over_all(run.logs[0, :, 0], rate, layout)
     method = f"algorithm 1 over {layout.run} steps from the start, T = {layout.length}"
     return _interval(value, (rate, limit, rate + _anew(run)), width, method), rate
@@ -108,7 +110,8 @@ def _unsettled(rate: Float[Array, ""], change: Float[Array, " P"], layout: Layou
     """
     decay = jnp.where((rate < 0) & jnp.isfinite(rate), -rate, 0)
     gone = -jnp.expm1(-decay * layout.burn_in)
-    within = -jnp.expm1(-decay * (layout.rows - layout.burn_in) / 2)
-    shown = jnp.abs(jnp.mean(change)) + jnp.std(change) / jnp.sqrt(change.shape[0])
-    left = jnp.minimum(decay * (1 - gone) / jnp.where(gone > 0, gone, 1), shown / jnp.where(within > 0, within, 1))
+    steps = (layout.rows - layout.burn_in) / 2
+    within = jnp.maximum(-jnp.expm1(-decay * steps), steps / layout.length)
+    shown = (jnp.abs(jnp.mean(change)) + jnp.std(change) / jnp.sqrt(change.shape[0])) / within
+    left = jnp.minimum(decay * (1 - gone) / jnp.where(gone > 0, gone, 1), shown)
     return jnp.where(gone > 0, left, 0)

@@ -17,7 +17,7 @@ LEVEL = 0.95
 """Level of the intervals."""
 
 ENTRIES_OF_WINDOWS = 2**23
-"""Most entries of the products of windows from all steps: of all windows where they are no more, else of the shorter."""
+"""Most entries of the products of windows from all steps: of all windows where they fit, else of short ones."""
 
 LONGEST = 1024
 """Most steps of a window where not all windows are looked at."""
@@ -73,8 +73,11 @@ def regularity(
 
     Source: equation 10 and remark 3 of the paper; norms of products are at most products of norms.
     """
-    reach = min(ENTRIES_OF_WINDOWS // (paths.length * paths.size**2), paths.length) if paths.complete else 0
+    # The direction of one stretch says nothing of windows that reach into the next.
     rise, fall = _swings(stretches, exponent)
+    followed = stretches is not None and paths.complete
+    paths = paths.joined()
+    reach = min(ENTRIES_OF_WINDOWS // (paths.length * paths.size**2), paths.length) if paths.complete else 0
     tops, bottoms, most = [rise, jnp.zeros_like(rise)], [jnp.zeros_like(rise)], jnp.full_like(rise, jnp.inf)
     longest = min(longest or LONGEST, max(paths.length // 2, 1))
     samples = []
@@ -97,7 +100,7 @@ def regularity(
     if reach == paths.length:
         return _constants(exponent, (log_a, log_a), (log_b, log_b), about)
     # Only a turned direction says something of all windows from below, and only of those of the paths.
-    least = jnp.minimum(log_b, fall) if paths.complete and stretches is not None else jnp.full_like(log_b, -jnp.inf)
+    least = jnp.minimum(log_b, fall) if followed else jnp.full_like(log_b, -jnp.inf)
     return _constants(exponent, (log_a, jnp.maximum(log_a, most)), (least, log_b), about)
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._forward import refuse_without_derivative
 from .._types import State, Tree
 from ..lanes.program import over_lanes
 
@@ -37,22 +38,52 @@ class LaneStep(eqx.Module):
     def push(
         self, states: Float[Array, "D P"], x: Tree, vectors: Float[Array, "*several D P"]
     ) -> Float[Array, "*several D P"]:
-        """Products ``J v``, one linearization for several vectors of a place."""
-        return _for_several(jax.linearize(lambda states: self(states, x), states)[1], vectors)
+        """Products ``J v``, one linearization for several vectors of a place.
+
+        Raises:
+            ValueError: the step has no forward derivative.
+        """
+        return _for_several(self._linear(states, x), vectors)
 
     def pull(
         self, states: Float[Array, "D P"], x: Tree, vectors: Float[Array, "*several D P"]
     ) -> Float[Array, "*several D P"]:
-        """Products ``J^T v``."""
-        linear = jax.linearize(lambda states: self(states, x), states)[1]
-        transposed = jax.linear_transpose(linear, states)
-        return _for_several(lambda vector: transposed(vector)[0], vectors)
+        """Products ``J^T v``; by D products ``J v`` where the step has no reverse mode, as loops have none."""
+        return _for_several(transposed(self._linear(states, x), states), vectors)
+
+    def _linear(self, states: Float[Array, "D P"], x: Tree) -> Callable[[Array], Array]:
+        """``v -> J v``."""
+        place = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[:-1], leaf.dtype), (states, x))
+        refuse_without_derivative(self.advance, *place)
+        return jax.linearize(lambda states: self(states, x), states)[1]
 
     def matrices(self, states: Float[Array, "D P"], x: Tree) -> Float[Array, "P D D"]:
         """The Jacobians themselves, by D products."""
         size, places = states.shape
         eye = jnp.broadcast_to(jnp.eye(size, dtype=states.dtype)[..., None], (size, size, places))
         return jnp.moveaxis(self.push(states, x, eye), (0, 1, 2), (2, 1, 0))
+
+
+def transposed(
+    linear: Callable[[Float[Array, "D P"]], Float[Array, "M P"]], like: Float[Array, "D P"]
+) -> Callable[[Float[Array, "M P"]], Float[Array, "D P"]]:
+    """``v -> A^T v`` in every place, of a linear map; by D products with A where JAX cannot transpose it.
+
+    Args:
+        linear: ``v -> A v``.
+        like: any operand of it.
+    """
+    image = jax.eval_shape(linear, like)
+    try:
+        pull = jax.linear_transpose(linear, like)
+        jax.eval_shape(pull, image)
+        return lambda vector: pull(vector)[0]
+    except Exception:
+        # Loops whose number of turns is not known have no transpose.
+        return lambda vector: jax.lax.map(
+            lambda direction: jnp.sum(vector * linear(jnp.broadcast_to(direction[:, None], like.shape)), axis=0),
+            jnp.eye(like.shape[0], dtype=like.dtype),
+        )
 
 
 def _for_several(linear: Callable[[Array], Array], vectors: Array) -> Array:

@@ -14,6 +14,7 @@ from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, resolve
 from .._types import StepFunction, Trajectory, Tree
 from .exponents import LyapunovEstimate, summarize
+from .slopes import first_slopes_are_wrong
 from .spectrum import log_stretches
 
 WARM_UP_SHARE = 20
@@ -70,11 +71,13 @@ def lyapunov_exponents(
         burn_in: steps for which a frame turns before its window; a quarter of it when None.
 
     Returns:
-        A ``LyapunovEstimate``: the exponents per step and per unit of time, their intervals, and by-products.
+        A ``LyapunovEstimate``: the exponents per step and per unit of time, their intervals, and by-products; NaN with
+        intervals that hold everything where differences of the first steps show that the step's derivative is not that
+        of its value, as with ``jax.lax.stop_gradient``.
 
     Raises:
         TypeError: the step returns neither form, or ``states`` is no tree like ``init``.
-        ValueError: T is zero, a number outside its range, or lengths that disagree.
+        ValueError: T is zero, a number outside its range, lengths that disagree, or a step without forward derivative.
 
     Source: algorithm 1 of the paper; Benettin et al. 1980; intervals by batch means (Conway 1963).
 
@@ -142,6 +145,9 @@ def _estimate(
     frames = random_frames(key, options.directions, options.k, recurrence)
     divides = math.gcd(warm_up, length // options.windows if options.windows else 0)
     found = log_stretches(recurrence, frames, known, options.lanes, options.burn_in, divides)
+    # Exponents of another function than the step would be told otherwise.
+    wrong = first_slopes_are_wrong(recurrence, known, key)
+    found = found._replace(logs=jnp.where(wrong, jnp.nan, found.logs))
     how = "algorithm 1" if options.k == 1 else "QR of pushed frames"
     cut = found.windows
     if cut.lanes > 1:

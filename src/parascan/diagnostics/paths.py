@@ -58,6 +58,16 @@ class Paths(eqx.Module):
         """Whether every step of the trajectory is there."""
         return self.count == 1 and self.length == self.total
 
+    def joined(self) -> "Paths":
+        """Stretches that cover a trajectory, one after the other, as one; others as they are."""
+        if self.count == 1 or self.count * self.length != self.total:
+            return self
+
+        def join(leaf: Array) -> Array:
+            return leaf.reshape(1, self.total, *leaf.shape[2:])
+
+        return Paths(self.advance, join(self.before), jax.tree.map(join, self.inputs), self.total)
+
     def spread_places(self, count: int) -> np.ndarray:
         """Flat indices of some of the P L steps, evenly spread; all of them where there are no more."""
         available = self.count * self.length

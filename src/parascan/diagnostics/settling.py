@@ -77,21 +77,22 @@ def mean_of_regular(series: Float[Array, " N"]) -> tuple[Float[Array, ""], Float
     return smooth_mean(series), DIGIT * (jnp.max(means) - jnp.min(means))
 
 
-def algebraic_limit(cells: Float[Array, " C"], first: float) -> Float[Array, ""]:
+def algebraic_limit(
+    early: Float[Array, ""], late: Float[Array, ""], first: int, middle: int, end: int
+) -> Float[Array, ""]:
     """The exponential rate that is left when part of a growth follows a power of time, ``rate t + p log t``.
 
-    Two equations for the rate and p: the means over the first and the second half of the cells. Perturbations of a
-    shear, of a Jordan block and of a regular orbit of a Hamiltonian system grow so, and their mean rate falls as
-    ``1 / t`` for as long as one looks.
+    Two equations for the rate and p. Perturbations of a shear, of a Jordan block and of a regular orbit of a
+    Hamiltonian system grow so, and their mean rate falls as ``1 / t`` for as long as one looks.
 
     Args:
-        cells: mean rates of equal stretches, two or more.
-        first: number of such stretches before them, positive.
+        early: mean rate from step ``first`` to ``middle``.
+        late: mean rate from step ``middle`` to ``end``.
+        first: steps before the first mean, positive.
+        middle: steps before the second.
+        end: steps of all.
     """
-    half, count = cells.shape[0] // 2, cells.shape[0]
-    middle, end = first + half, first + count
-    shares = (math.log(middle / first) / half, math.log(end / middle) / (count - half))
-    early, late = jnp.mean(cells[:half]), jnp.mean(cells[half:])
+    shares = (math.log(middle / first) / (middle - first), math.log(end / middle) / (end - middle))
     return late - (early - late) * shares[1] / (shares[0] - shares[1])
 
 

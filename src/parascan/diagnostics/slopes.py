@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from .._problem import Recurrence
 from .._types import State, Trajectory, Tree
+from .rounding import rounding_of_steps
 
 POWERS = (0.5, 0.25)
 """Widths of differences in units of the state, as powers of the unit of rounding; from the least."""
@@ -35,6 +36,9 @@ BEND = 2.0
 
 NEIGHBORS = 8
 """Steps on either side whose rounding is looked at: estimates from a few random errors may be too small."""
+
+FIRST_STEPS = 64
+"""Steps that are looked at where no more than a sample is asked for."""
 
 
 def slopes_are_wrong(
@@ -67,6 +71,25 @@ def slopes_are_wrong(
         return jnp.any(least[0] | (larger[0] & hidden))
 
     return jax.vmap(wrong)(previous, problem.inputs, directions, _largest_nearby(local))
+
+
+def first_slopes_are_wrong(problem: Recurrence, states: Trajectory | None, key: Key[Array, ""]) -> Bool[Array, ""]:
+    """Whether the derivative of any of the first steps cannot be that of its value.
+
+    Args:
+        problem: the recurrence, one step or more.
+        states: its trajectory ``[T D]`` where it is known.
+        key: random key of errors and directions.
+    """
+    count = min(problem.length, FIRST_STEPS)
+    inputs = jax.tree.map(lambda leaf: leaf[:count], problem.inputs)
+    first = Recurrence(problem.advance, problem.initial, inputs, count)
+    states = first.trajectory() if states is None else states[:count]
+    keys = jax.random.split(key)
+    local = rounding_of_steps(first, states, keys[0])
+    local = jnp.where(jnp.isfinite(local), local, 0.0)
+    wrong = slopes_are_wrong(first, states, local, keys[1], float(jnp.finfo(problem.dtype).eps))
+    return jnp.any(wrong & jnp.all(jnp.isfinite(states), axis=1))
 
 
 def _defect(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .estimate import Estimate
-from .lanewise import LaneStep
+from .lanewise import LaneStep, transposed
 from .paths import Paths
 from .statistics import extrapolated_maximum
 
@@ -57,8 +57,7 @@ def lipschitz(paths: Paths, key: Key[Array, ""], *, places: int = PLACES, radius
     def improve(_: int, pair: tuple[Array, Array]) -> tuple[Array, Array]:
         # Symmetric in u and v: each in turn by a power iteration at the other.
         u, v = pair
-        image, pull = jax.vjp(lambda v: second(u, v), v)
-        better = _unit(pull(_unit(image))[0])
+        better = _unit(transposed(lambda v: second(u, v), v)(_unit(second(u, v))))
         return jnp.where(_norm(better) > 0, better, v), u
 
     u, v = jax.lax.fori_loop(0, 2 * ALTERNATIONS, improve, (u, v))
@@ -69,8 +68,7 @@ def lipschitz(paths: Paths, key: Key[Array, ""], *, places: int = PLACES, radius
         return (product(v, points + chord * u) - product(v, points)) / chord
 
     def turn(_: int, v: Array) -> Array:
-        image, pull = jax.vjp(difference, v)
-        better = _unit(pull(_unit(image))[0])
+        better = _unit(transposed(difference, v)(_unit(difference(v))))
         return jnp.where(_norm(better) > 0, better, v)
 
     v = jax.lax.fori_loop(0, 2, turn, v)
