@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -17,6 +18,21 @@ def driven():
 
 def no_tuple():
     return 3
+
+
+def broken():
+    def step(s, x):
+        return s / jnp.ones(3)
+
+    return step, jnp.zeros(2), None
+
+
+def unlucky():
+    return 1 / 0
+
+
+def counted():
+    return (lambda s, x: (0.5 * s[0] + x["u"], s[1] + 1)), (jnp.ones(2), 0), {"u": jnp.ones((60, 2))}
 """
 
 
@@ -52,11 +68,44 @@ def test_json_is_the_record_of_a_registered_system(invoke):
     assert record["iterations"]["newton"]["value"] > 50
 
 
+def test_run_takes_a_function_whose_state_is_a_tree(invoke, tmp_path):
+    found = CliRunner().invoke(
+        app, ["run", "diagnosed_module:counted", "--length", "50", "--save", "x.npz", "--plot", "x.png"]
+    )
+    assert found.exit_code == 0, found.output
+    assert "successful" in found.output
+    with np.load(tmp_path / "x.npz") as stored:
+        # s' = s / 2 + 1 from 1: 2 - 2^-t; the count is no state that floats.
+        expected = 2 - 0.5 ** np.arange(1, 51)
+        np.testing.assert_allclose(stored["states"], np.stack([expected] * 2, axis=1), rtol=1e-12)
+        assert stored["inputs"].shape == (50, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("diagnosed_module:broken", "--length", "9"), "TypeError: div got incompatible shapes"),
+        (("diagnosed_module:driven", "--length", "401"), "length: given 401"),
+    ],
+)
+def test_run_shows_errors_of_a_function_in_a_line(invoke, arguments, text):
+    found = CliRunner().invoke(app, ["run", *arguments])
+    assert found.exit_code == 2
+    assert text in " ".join(found.output.replace("│", " ").split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (("diagnosed_module:missing",), "module:function"),
         (("no_such_module:f",), "module:function"),
+        (("diagnosed_module",), "given 'diagnosed_module', a module, expected module:function"),
+        (("diagnosed_module.py",), "not a file: diagnosed_module:make"),
+        (("diagnosed_module",), "It defines driven, no_tuple, broken, unlucky"),
+        (("json",), "a module, expected module:function"),
+        (("diagnosed_module:driven", "--length", 401), "length: given 401, expected at most 400"),
+        (("diagnosed_module:broken", "--length", 9), "(diagnosed_module.py, line 15)"),
+        (("diagnosed_module:unlucky",), "ZeroDivisionError: division by zero (diagnosed_module.py, line 21)"),
         (("diagnosed_module:no_tuple",), "(step, init, xs)"),
         (("diagnosed_module:driven", "--set", "a=1"), "--set: given a, expected the arguments of"),
         (("no_such_system",), "no_such_system"),

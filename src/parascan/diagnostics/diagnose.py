@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from .._compile import ProgramCache
 from .._criterion import Merit, StateError
@@ -30,6 +30,7 @@ from .forecast import (
 from .horizons import memory_horizon, prediction_horizon
 from .newton_pilot import NewtonPilot, newton_pilot
 from .pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
+from .slopes import first_slopes_are_wrong
 from .verdict import Seen, rule
 
 EVALUATIONS_PER_STEP = 6
@@ -117,6 +118,7 @@ class _Seen(NamedTuple):
         residual: root mean square residual norm of a step of the guess.
         size: D.
         whole: leaves of the carry that are not floating.
+        false_slopes: whether the derivative of a first step cannot be that of its value.
     """
 
     growth: Growth
@@ -126,6 +128,7 @@ class _Seen(NamedTuple):
     residual: Float[Array, ""]
     size: Int[Array, ""]
     whole: int
+    false_slopes: Bool[Array, ""]
 
 
 def _look(
@@ -149,6 +152,7 @@ def _look(
         jnp.sqrt(jnp.mean(jnp.sum(first.residual(guess) ** 2, axis=1))),
         jnp.asarray(recurrence.size),
         sum(not jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(init)),
+        first_slopes_are_wrong(recurrence, None, key),
     )
 
 
@@ -241,7 +245,16 @@ def _assemble(
     initial = estimate_of(rounding, rounding, rounding, "one unit of rounding", "state", 1.0)
     spread = float(growth.spread)
     predicted = prediction_horizon(exponent, initial, max(spread, eps) if math.isfinite(spread) else 1.0)
-    shown = Seen(growth.measured, growth.complete, growth.coupling, float(growth.rho.value), seen.whole, finite)
+    whole, false_slopes = seen.whole, bool(seen.false_slopes)
+    shown = Seen(growth.measured, growth.complete, growth.coupling, float(growth.rho.value), whole, finite, false_slopes)
+        growth.measured,
+        growth.complete,
+        growth.coupling,
+        float(growth.rho.value),
+        seen.whole,
+        finite,
+        bool(seen.false_slopes),
+    )
     verdict, evidence = rule(exponent, shown, newton, length)
     settle = length - growth.length
     return Diagnosis(

@@ -12,6 +12,7 @@ from .._problem import Recurrence
 from .._types import State, Tree
 from .lanewise import LaneStep, last
 from .paths import Paths
+from .settling import SETTLING_SHARE
 from .spectrum import orthonormal
 
 PILOTS = 8
@@ -60,7 +61,7 @@ class Layout(eqx.Module):
     @property
     def burn_in(self) -> int:
         """Steps of a pilot that do not count."""
-        return self.rows // 4
+        return self.rows // SETTLING_SHARE
 
 
 class Followed(eqx.Module):
@@ -71,12 +72,14 @@ class Followed(eqx.Module):
         inputs: inputs of the steps ``[P R ...]``.
         logs: log stretches ``[P R V]``.
         log_speed: logarithm of the length of every step ``[P R]``.
+        turned: the first direction after the last step, of unit length ``[D P]``.
     """
 
     before: Float[Array, "P R D"]
     inputs: Tree
     logs: Float[Array, "P R V"]
     log_speed: Float[Array, "P R"]
+    turned: Float[Array, "D P"]
 
 
 def inputs_of(recurrence: Recurrence, first: np.ndarray, count: int) -> Tree:
@@ -86,17 +89,20 @@ def inputs_of(recurrence: Recurrence, first: np.ndarray, count: int) -> Tree:
 
 
 def follow(
-    step: LaneStep, starts: Float[Array, "P D"], inputs: Tree, rows: int, directions: int, key: Key[Array, ""]
+    step: LaneStep,
+    starts: Float[Array, "P D"],
+    inputs: Tree,
+    rows: int,
+    vectors: Float[Array, "V D P"],
+    key: Key[Array, ""],
 ) -> Followed:
-    """Trajectories from given states, with random directions that turn as they go.
+    """Trajectories from given states, with directions that turn as they go.
 
-    Every direction but the first begins anew half way: a direction that has turned into one that grew early says
-    nothing of others that grow later, or that stay where it shrinks.
+    Every direction but the first begins anew half way, at random: a direction that has turned into one that grew early
+    says nothing of others that grow later, or that stay where it shrinks.
     """
-    count, size = starts.shape
-    shape = (2, directions, 1, size, count)
-    first, anew = orthonormal(jax.random.normal(key, shape, starts.dtype))[0]
-    anew = anew.at[0].set(0)
+    first = orthonormal(vectors[:, None])[0]
+    anew = orthonormal(jax.random.normal(key, first.shape, starts.dtype))[0].at[0].set(0)
 
     def one(
         carry: tuple[Array, Array], row: tuple[Tree, Array]
@@ -109,11 +115,13 @@ def follow(
         return (following, turned), (states, norms[:, 0], speed)
 
     by_row = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), inputs)
-    before, norms, speed = jax.lax.scan(one, (starts.T, first), (by_row, jnp.arange(rows) == rows // 2))[1]
+    xs = (by_row, jnp.arange(rows) == rows // 2)
+    (_, turned), (before, norms, speed) = jax.lax.scan(one, (starts.T, first), xs)
     logs = jnp.log(jnp.moveaxis(norms, -1, 0))
     # A linear step has finite Jacobians wherever the state is.
     finite = jnp.all(jnp.isfinite(before), axis=1).T
-    return Followed(jnp.moveaxis(before, -1, 0), inputs, jnp.where(finite[..., None], logs, jnp.nan), jnp.log(speed.T))
+    logs = jnp.where(finite[..., None], logs, jnp.nan)
+    return Followed(jnp.moveaxis(before, -1, 0), inputs, logs, jnp.log(speed.T), turned[0, 0])
 
 
 def joined(

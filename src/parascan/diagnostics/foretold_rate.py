@@ -1,5 +1,7 @@
 """The exponent that a run from the start and pilots elsewhere let expect over T steps and in the long run."""
 
+import math
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -7,6 +9,7 @@ from .estimate import Estimate
 from .exponents import LEVEL, ROUNDING
 from .following import Followed, Layout
 from .settling import (
+    SETTLING_SHARE,
     algebraic_limit,
     beginning,
     cells_of,
@@ -20,6 +23,10 @@ from .swings import without_swings
 
 REGULAR = 0.5
 """Width of smooth means over that of plain ones below which the growth is periodic or nearly so, rather than random."""
+
+
+LARGEST_POWER = 3
+"""Power of time up to which growth, or decay, is not taken for that of an exponent."""
 
 
 def rate_of_run(run: Followed, layout: Layout) -> tuple[Estimate, Float[Array, ""]]:
@@ -39,7 +46,8 @@ def rate_of_run(run: Followed, layout: Layout) -> tuple[Estimate, Float[Array, "
         rate, width = jnp.where(regular, smooth, rate), jnp.minimum(off, width)
     value = _over_all(run.logs[0, :, 0], rate, layout)
     method = f"algorithm 1 over {layout.run} steps from the start, T = {layout.length}"
-    return _interval(value, (rate, limit, rate + _anew(run)), width, method), rate
+    slow = _power_of_time(rate, after.shape[0])
+    return _interval(value, (rate, limit, rate + _anew(run), slow), width, method), rate
 
 
 def _plain_mean(series: Float[Array, "P R"]) -> Float[Array, " P"]:
@@ -51,6 +59,11 @@ def _over_all(along: Float[Array, " N"], rate: Float[Array, ""], layout: Layout)
     """The mean over T steps: measured over those of the run, and at a rate over the others."""
     rest = layout.length - layout.run
     return (layout.run * jnp.mean(along) + rest * rate) / layout.length if rest else jnp.mean(along)
+
+
+def _power_of_time(rate: Float[Array, ""], steps: int) -> Float[Array, ""]:
+    """Zero where a power of time may have given the growth or decay of the last three quarters of a series, so long."""
+    return jnp.where(jnp.abs(rate) * steps < LARGEST_POWER * math.log(SETTLING_SHARE), 0, rate)
 
 
 def _anew(run: Followed) -> Float[Array, ""]:
@@ -74,12 +87,13 @@ def rate_with_pilots(run: Followed, pilots: Followed, layout: Layout) -> tuple[E
     of_run = without_swings(run.logs[:, begun:, 0], run.log_speed[:, begun:])[0]
     in_order = jnp.concatenate([cells_of(row) for row in (of_run, *counted)])
     random = jnp.maximum(half_width(each, LEVEL), self_normalized_half_width(in_order))
-    width = jnp.where(regular, half_width(each, LEVEL), random) + _unsettled(rate, change, layout)
+    width = jnp.where(regular, half_width(each, LEVEL), random)
     method = (
         f"algorithm 1 over {layout.run} steps from the start and in {layout.pilots} pilots of {counted.shape[1]} steps "
         f"after {layout.burn_in}, T = {layout.length}"
     )
-    return _interval(value, (rate, rate + trend_beyond_doubt(change)), width, method), rate
+    slow = _power_of_time(rate, counted.shape[1])
+    return _interval(value, (rate, rate + trend_beyond_doubt(change), slow), width, method), rate
 
 
 def _interval(
@@ -99,19 +113,3 @@ def _interval(
         LEVEL,
         ("what has been looked at is like the rest",),
     )
-
-
-def _unsettled(rate: Float[Array, ""], change: Float[Array, " P"], layout: Layout) -> Float[Array, ""]:
-    """What pilots leave open of a negative exponent at which they have not forgotten the state that they started from.
-
-    If the rate is still on its way as ``exp(rate t)``, then it is off by the share of the start that is left over the
-    share that is gone, of itself at most; and by no more than the change between the halves of the pilots lets expect,
-    as far as that can be told from chance.
-    """
-    decay = jnp.where((rate < 0) & jnp.isfinite(rate), -rate, 0)
-    gone = -jnp.expm1(-decay * layout.burn_in)
-    steps = (layout.rows - layout.burn_in) / 2
-    within = jnp.maximum(-jnp.expm1(-decay * steps), steps / layout.length)
-    shown = (jnp.abs(jnp.mean(change)) + jnp.std(change) / jnp.sqrt(change.shape[0])) / within
-    left = jnp.minimum(decay * (1 - gone) / jnp.where(gone > 0, gone, 1), shown)
-    return jnp.where(gone > 0, left, 0)

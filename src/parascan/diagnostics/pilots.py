@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -59,7 +60,7 @@ class Growth(eqx.Module):
         length: T, steps of the whole.
         steps: steps taken one after the other.
         products: Jacobian-vector products taken, transposed ones included.
-        measured: steps whose growth has been measured.
+        measured: steps that one direction has been followed for.
         complete: whether the run reached T, so that the growth of every step has been measured.
     """
 
@@ -133,11 +134,14 @@ def _growth(recurrence: Recurrence, key: Key[Array, ""], layout: Layout) -> Grow
     run_key, pilot_key, copy_key, key = jax.random.split(key, 4)
     step = LaneStep(recurrence.advance)
     first = inputs_of(recurrence, np.zeros(1, int), layout.run)
-    run = follow(step, recurrence.initial[None], first, layout.run, DIRECTIONS, run_key)
+    directions = jax.random.normal(key, (DIRECTIONS, recurrence.size, 1), recurrence.dtype)
+    run = follow(step, recurrence.initial[None], first, layout.run, directions, run_key)
     if layout.pilots:
         half = layout.run // 2
         starts = run.before[0, half + stretches_of(layout.run - half, layout.pilots, 1)]
-        pilots = follow(step, starts, inputs_of(recurrence, layout.first, layout.rows), layout.rows, 1, pilot_key)
+        # The run's direction has turned already, and need not turn again where it is the same everywhere.
+        turned = jnp.broadcast_to(run.turned, (1, recurrence.size, layout.pilots))
+        pilots = follow(step, starts, inputs_of(recurrence, layout.first, layout.rows), layout.rows, turned, pilot_key)
         exponent, settled = rate_with_pilots(run, pilots, layout)
         paths, stretches = joined(recurrence.advance, run, pilots, layout)
         coupled = (pilots.before, pilots.inputs)
@@ -195,7 +199,7 @@ def _measured(
         length=paths.total,
         steps=depth,
         products=taken,
-        measured=layout.run + layout.pilots * (layout.rows - layout.burn_in),
+        measured=layout.run,
         complete=layout.run == layout.length,
     )
 

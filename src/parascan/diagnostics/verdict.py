@@ -32,12 +32,13 @@ class Seen(NamedTuple):
     """What a verdict rests on, beside the exponent.
 
     Attributes:
-        measured: steps whose growth has been measured.
+        measured: steps that one direction has been followed for.
         complete: whether those are all T steps.
         coupling: what becomes of copies a finite distance apart.
         norm: largest norm of a Jacobian, as far as it is known.
         whole: leaves of the carry that are not floating, and so not perturbed.
         finite: whether all states seen were finite.
+        false_slopes: whether the step's derivative cannot be that of its value.
     """
 
     measured: int
@@ -46,6 +47,7 @@ class Seen(NamedTuple):
     norm: float
     whole: int
     finite: bool
+    false_slopes: bool = False
 
 
 class Ruling(NamedTuple):
@@ -77,6 +79,14 @@ def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Rulin
     value, low, high = (float(each) for each in (exponent.value, exponent.low, exponent.high))
     if not seen.finite or math.isnan(value):
         return Ruling("undetermined", ("The pilots left the range of numbers: nothing can be said.",))
+    if seen.false_slopes:
+        return Ruling(
+            "undetermined",
+            (
+                "The derivative of the step is not that of its value, as after stop_gradient, a straight-through "
+                "estimator or a derivative rule of its own: what perturbations do cannot be told from it.",
+            ),
+        )
     evidence = [_sign(value, low, high), f"Over {length} steps perturbations {_factor(value * length)}."]
     if seen.complete:
         evidence.append(f"All {length} steps were looked at, so that this is known and not expected.")
@@ -134,9 +144,9 @@ def _neutral(low: float, high: float, measured: int) -> tuple[str, ...]:
     """What a mode that neither grows nor dies means."""
     least, most = (f"10^{end * measured / math.log(10):.2g}" for end in (low, high))
     return (
-        f"Over the {measured} steps measured perturbations change by a factor between {least} and {most}: one "
-        "direction neither grows nor dies, as a running sum, a clock, a phase or a conserved quantity does, or does so "
-        "too slowly to be seen.",
+        f"Over {measured} steps, as many as one direction was followed for, perturbations change by a factor between "
+        f"{least} and {most}: one direction neither grows nor dies, as a running sum, a clock, a phase or a conserved "
+        "quantity does, or does so too slowly to be seen.",
         "Such a mode does not forget: chunks and Jacobi cannot skip it and fall back to all T steps, Newton carries "
         "it exactly where it is linear, and the forecast above says what it takes.",
     )

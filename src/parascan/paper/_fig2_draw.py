@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .. import plot
 from ..plot import Axes, Figure
@@ -34,15 +34,16 @@ def draw(dataset: "xarray.Dataset", theory: Float[np.ndarray, "G K"]) -> Figure:
     lengths = _edges(np.log10(dataset.length.values))
     shade = left.pcolormesh(edges, 10**lengths, np.maximum(theory.T, 1e-1), cmap=COLORS, norm=LogNorm(1, 3000))
     figure.colorbar(shade, ax=left, label=r"$-\log\tilde\mu$", extend="both")
-    left.set_title("theory: conditioning", fontsize=10)
+    left.set_title("theory: conditioning", loc="left")
     with np.errstate(invalid="ignore"):
         mean = dataset.updates.mean("seed", skipna=True).values + 1
-    _fill_columns(mean)
+    filled = _fill_columns(mean)
     norm = LogNorm(1, float(dataset.length.max()))
     shown = np.minimum(mean.T, float(dataset.length.max()))
     shade = center.pcolormesh(edges, 10**lengths, shown, cmap=COLORS, norm=norm)
     figure.colorbar(shade, ax=center, label="Newton steps")
-    center.set_title("experiment: mean steps", fontsize=10)
+    _marks(center, exponents, dataset.length.values, filled, np.isinf(mean))
+    center.set_title("experiment: mean steps", loc="left")
     center.patch.set(facecolor="white", hatch="////", edgecolor=plot.MUTED)
     for panel in (left, center):
         panel.set_yscale("log")
@@ -51,9 +52,33 @@ def draw(dataset: "xarray.Dataset", theory: Float[np.ndarray, "G K"]) -> Figure:
         panel.axvline(0, color="white", linewidth=0.8, linestyle=":")
     _right(right, dataset)
     for panel in (left, center, right):
-        panel.set_xlabel(r"largest exponent $\lambda$ per step")
+        panel.set_xlabel(r"largest exponent $\lambda$ (1/step)")
         panel.tick_params(colors=plot.INK, labelsize=8)
+    plot.letters((left, center, right))
+    handles, labels = center.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
+
+
+def _marks(
+    panel: Axes,
+    exponents: Float[np.ndarray, " G"],
+    lengths: Float[np.ndarray, " K"],
+    filled: Bool[np.ndarray, "G K"],
+    beyond: Bool[np.ndarray, "G K"],
+) -> None:
+    """Fields that show what a neighboring gain took, and fields beyond the color scale; none where there is none."""
+    for chosen, marker, label in (
+        (filled & ~beyond, ".", "not run: as a neighboring gain"),
+        (beyond, "^", "not solved within the updates allowed"),
+    ):
+        gain, length = np.nonzero(chosen)
+        if len(gain):
+            panel.plot(
+                exponents[gain], lengths[length], marker, color="white", markeredgecolor=plot.INK, markersize=3,
+                markeredgewidth=0.5, linestyle="", label=label,
+            )  # fmt: skip
 
 
 def _right(panel: Axes, dataset: Any) -> None:
@@ -65,7 +90,8 @@ def _right(panel: Axes, dataset: Any) -> None:
     panel.axvline(0, color=plot.INK, linewidth=0.8, linestyle=":")
     panel.axhline(dataset.right, color="0.7", linewidth=1.6)
     panel.set_ylabel(f"Newton steps at T = {dataset.right:,}")
-    panel.set_title(f"{dataset.sizes['seed']} seeds, {dataset.sizes['gain']} gains", fontsize=10)
+    panel.set_title(f"{dataset.sizes['seed']} seeds, {dataset.sizes['gain']} gains", loc="left")
+    plot.beyond(panel, exponent[np.isinf(steps)], None)
     panel.spines[["top", "right"]].set_visible(False)
 
 
@@ -75,11 +101,13 @@ def _edges(centers: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N+1"]:
     return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
 
 
-def _fill_columns(mean: Float[np.ndarray, "G K"]) -> None:
-    """Give a length that only some gains were run at to their neighbors, in place; whole gaps stay."""
+def _fill_columns(mean: Float[np.ndarray, "G K"]) -> Bool[np.ndarray, "G K"]:
+    """Give a length that only some gains were run at to their neighbors, in place, and say where; whole gaps stay."""
+    missing = np.isnan(mean)
     for column in mean.T:
         run = np.flatnonzero(~np.isnan(column))
         for place in np.flatnonzero(np.isnan(column)):
             near = run[np.abs(run - place) <= 1]
             if near.size:
                 column[place] = column[near[0]]
+    return missing & ~np.isnan(mean)

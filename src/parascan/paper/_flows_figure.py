@@ -27,8 +27,8 @@ def draw(dataset: "xarray.Dataset") -> Figure:
     kept = dataset.where(np.isfinite(dataset.dt), drop=True)
     kept = kept.isel(flow=np.argsort(kept.exponent.sel(kind="flow").values))
     for panel in panels.values():
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.tick_params(colors=plot.INK, labelsize=8)
+        plot.frame(panel)
+    plot.letters([panels[name] for name in ("exponents", "updates", "forecasts")])
     _by_flow(panels["exponents"], kept, "exponent", "largest exponent\n(per unit of time)")
     panels["exponents"].set_yscale("symlog", linthresh=0.1, linscale=0.6)
     panels["exponents"].axhline(0, color=plot.INK, linestyle="--", linewidth=0.9, zorder=0)
@@ -48,6 +48,8 @@ def _by_flow(panel: Axes, kept: "xarray.Dataset", name: str, label: str) -> None
         panel.plot(
             places, kept[name].sel(kind=kind).values, MARKERS[kind], color=color, markersize=3.5, label=NAMES[kind]
         )  # fmt: skip
+        if name == "updates":
+            plot.beyond(panel, places[~np.isfinite(kept[name].sel(kind=kind).values)], None, color)
     few = kept.flow.size <= 12
     panel.set_xticks(places if few else [], kept.flow.values if few else [], rotation=35, ha="right", fontsize=7)
     panel.set_ylabel(label)

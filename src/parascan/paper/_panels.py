@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..plot import INK, MUTED, Axes, Figure, require
+from ..plot import INK, MUTED, Axes, Figure, frame, letters, require
 
 SHADES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F3C8D", "#8A8A8A", "#B8A000")
 """Colors that stay apart for every kind of color blindness, in the order of use; markers tell the last ones apart."""
@@ -30,8 +30,7 @@ def row(width: float, height: float, ratios: Sequence[float]) -> tuple[Figure, l
     figure = Figure(figsize=(width, height), layout="constrained")
     panels = list(figure.subplots(1, len(ratios), squeeze=False, width_ratios=list(ratios))[0])
     for panel in panels:
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.tick_params(colors=INK, labelsize=8)
+        frame(panel)
     return figure, panels
 
 
@@ -46,9 +45,10 @@ def as_many_as_steps(panel: Axes, lengths: np.ndarray, label: str = "T, sequenti
 
 
 def titles(panels: Sequence[Axes], texts: Sequence[str]) -> None:
-    """One line above each panel."""
+    """A letter and one line above each panel."""
     for panel, text in zip(panels, texts, strict=True):
-        panel.set_title(text, fontsize=9, loc="left")
+        panel.set_title(text, loc="left")
+    letters(panels)
 
 
 def medians(exponents: np.ndarray, values: np.ndarray, bins: int = 14) -> tuple[np.ndarray, np.ndarray]:

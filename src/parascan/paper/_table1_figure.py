@@ -23,6 +23,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         _bars(steps, places, chosen, kind)
         _points(exponents, places, chosen, kind)
     _frame_steps(steps, rows)
+    plot.letters((steps, exponents))
     _frame_exponents(exponents, [PUBLISHED.ROWS[name].label for name in systems])
     return figure
 

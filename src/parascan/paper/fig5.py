@@ -155,8 +155,8 @@ def figure(dataset: "xarray.Dataset") -> Figure:
     right.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
     for panel in (left, right):
         panel.set_xlabel("step t")
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.tick_params(colors=plot.INK, labelsize=8)
+        plot.frame(panel)
+    plot.letters((left, right))
     return figure
 
 

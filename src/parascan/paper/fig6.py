@@ -207,6 +207,7 @@ def figure(dataset: "xarray.Dataset") -> Figure:
     bottom.set_xlabel(r"largest exponent $\lambda$ per step")
     for panel in (top, bottom):
         panel.axvline(0, color=plot.INK, linewidth=0.8, linestyle=":")
+    plot.letters((top, bottom))
     handles, labels = bottom.get_legend_handles_labels()
     top.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize=8)
     return figure
@@ -224,7 +225,11 @@ def _curve(panel: Axes, dataset: "xarray.Dataset", name: str, method: str) -> No
     shown = np.where(reached, values, np.nan)[order]
     # Rings around what a plan agrees with, which would hide it otherwise.
     ring = {"markersize": 8, "markerfacecolor": "none"} if method == "plan" else {"markersize": 4}
+    if not reached.any():
+        return
     panel.semilogy(exponent[order], shown, line, color=color, marker=marker, linewidth=1.2, label=label, **ring)
+    if name == "steps":
+        plot.beyond(panel, exponent[~reached], None, color)
 
 
 EXPERIMENT = Experiment(

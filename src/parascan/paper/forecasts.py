@@ -141,7 +141,14 @@ def figure(dataset: "xarray.Dataset") -> Figure:
         )  # fmt: skip
         taken = one.updates.values / one.length.values[:, None]
         panels[1].plot(one.exponent.values[known], taken[known], MARKERS[number], **mark)
+        most = np.ones(np.sum(~known))
+        panels[0].plot(
+            most, np.maximum(one.forecast.values[~known], 1), ">", markerfacecolor="white", clip_on=False,
+            transform=panels[0].get_yaxis_transform(), **mark,
+        )  # fmt: skip
+        plot.beyond(panels[1], one.exponent.values[~known], None, SHADES[number])
     panels[0].set_aspect("equal")
+    plot.letters(panels)
     panels[1].axvline(0, color=INK, linestyle="--", linewidth=0.9, zorder=0)
     panels[1].set_xscale("symlog", linthresh=0.01)
     panels[1].set_yscale("log")

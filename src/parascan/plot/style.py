@@ -140,7 +140,7 @@ def crosses(panel: Axes, places: Any, height: float, label: str) -> None:
         )  # fmt: skip
 
 
-def beyond(panel: Axes, places: Any, label: str, color: str = CHAOTIC) -> None:
+def beyond(panel: Axes, places: Any, label: str | None, color: str = CHAOTIC) -> None:
     """Values above the axis as triangles at its upper end; nothing where there are none.
 
     Args:
