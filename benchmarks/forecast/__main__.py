@@ -33,12 +33,12 @@ def main() -> None:
 def _calibrate(arguments: argparse.Namespace) -> None:
     """Measure the family of the calibration and write the coefficients into the package."""
     curves = [newton_curve(case) for case in family(CALIBRATION_SEED, arguments.count)]
-    power, error = fit_power(list(samples(curves, CALIBRATION_SEED)))
+    power = fit_power(list(samples(curves, CALIBRATION_SEED)))
     cases = [case for case in family(CALIBRATION_SEED, arguments.others) if case.system.size <= LARGEST]
     others = fit_others(map(other_methods, cases), {case.number: behaviors(case) for case in cases})
-    stored = {"power": power, "power_error": error, **others, "level": LEVEL}
-    stored["family"] = f"Newton: {arguments.count} systems of seed {CALIBRATION_SEED}; other methods: {len(cases)}"
     path = Path(ps.__file__).parent / "diagnostics" / calibration.FILE
+    stored = {**json.loads(path.read_text()), "power": power, **others, "level": LEVEL}
+    stored["family"] = f"Newton: {arguments.count} systems of seed {CALIBRATION_SEED}; other methods: {len(cases)}"
     path.write_text(json.dumps(stored, indent=1) + "\n")
     print(path)
 

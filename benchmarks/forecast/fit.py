@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from parascan.diagnostics.forecast import STEEPEST, power_features
+from parascan.diagnostics.continuation import STEEPEST, power_features
 from parascan.diagnostics.newton_pilot import NewtonPilot
 
 EVALUATIONS = 12_000
@@ -22,9 +22,6 @@ LENGTHS_PER_SYSTEM = 10
 
 TOLERANCE = 0.8
 """Error of a logarithm from which a system counts as lost, whatever else."""
-
-DISTANT = 2.0
-"""Least T over the pilot's length from which the power is judged."""
 
 
 class Sample(NamedTuple):
@@ -68,8 +65,8 @@ def samples(curves: Iterable[Mapping[str, Any]], seed: int, each: int = LENGTHS_
             yield Sample(seen, curve["exponent"], int(ends[place]), int(counts[place]), curve["kind"], curve["label"])
 
 
-def fit_power(found: list[Sample]) -> tuple[list[float], float]:
-    """Coefficients of the power of T, and the half width of its interval.
+def fit_power(found: list[Sample]) -> list[float]:
+    """Coefficients of the power of T.
 
     Least bounded deviations of the logarithm of the count: a lost system must not bend the others.
     """
@@ -99,11 +96,9 @@ def fit_power(found: list[Sample]) -> tuple[list[float], float]:
 
     start = jnp.zeros(features.shape[1])
     fitted = jax.lax.scan(step, (start, optimizer.init(start)), None, length=2000)[0][0]
-    distant = stretch > np.log(DISTANT)
-    error = jnp.abs(predicted(fitted) - truth) / jnp.maximum(stretch, 1e-9)
     plain = fitted / scale
     plain = plain.at[0].set(fitted[0] - jnp.sum((fitted * middle / scale)[1:]))
-    return [round(float(each), 4) for each in plain], round(float(jnp.quantile(error[distant], LEVEL)), 4)
+    return [round(float(each), 4) for each in plain]
 
 
 def offset(logarithms: Iterable[float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import parascan as ps
-from parascan.diagnostics.forecast import Behavior, jacobi_formula, picard_formula
+from parascan.diagnostics.forecast import Behavior, jacobi_formula
 from parascan.diagnostics.rates import descent_iterations
 
 from .family import Case
@@ -41,16 +41,12 @@ def fit_others(counts: Iterable[Mapping[str, Any]], known: Mapping[int, list[Beh
         for each in counts
         for place in range(len(CRITERIA))
     ]
-    logs: dict[str, list[float]] = {"jacobi": [], "picard": [], "gradient_descent": []}
+    logs: dict[str, list[float]] = {"gradient_descent": []}
     for row, behavior in rows:
-        if row["jacobi"] and row["jacobi"] < OTHERS_LENGTH and behavior.exponent < 0:
-            logs["jacobi"].append(_log(row["jacobi"]) - _log(jacobi_formula(behavior)))
-        if row["picard"] and row["picard"] < OTHERS_LENGTH:
-            logs["picard"].append(_log(row["picard"]) - _log(picard_formula(behavior)))
         if row["gradient_descent"]:
             formula = float(descent_iterations(jnp.exp(behavior.log_residual), behavior.log_mu.value))
             logs["gradient_descent"].append(_log(row["gradient_descent"]) - _log(formula))
-    weight, logs["quasi_newton"] = _least_scattered(lambda w: _quasi(rows, w), WEIGHTS)
+    weight, _ = _least_scattered(lambda w: _quasi(rows, w), WEIGHTS)
     slope, logs["newton_on_blocks"] = _least_scattered(lambda s: _blocks(rows, s), SLOPES)
     offsets = {name: offset(each) for name, each in logs.items()}
     return {"quasi_weight": round(weight, 2), "block_slope": round(slope, 2), "offsets": offsets}

@@ -79,10 +79,8 @@ def judge(name: str, kind: str, half: str, truth: Record, said: Record) -> Judge
         said: one seed's answer, of ``answers.json``.
     """
     if said["verdict"] == "error":
-        return Judged(
-            name, kind, half, "error", said["error"], False, False, math.inf, {}, math.nan, _low(truth["over"])
-        )
-    over, low, high = _low(truth["over"]), _low(said["exponent"][1]), _high(said["exponent"][2])
+        return Judged(name, kind, half, "error", said["error"], False, False, math.inf, {}, math.nan, truth["over"])
+    over, low, high = truth["over"], _low(said["exponent"][1]), _high(said["exponent"][2])
     forecasts = {
         method: forecast_holds(said["iterations"][method], *truth[method])
         for method in METHODS
@@ -92,13 +90,13 @@ def judge(name: str, kind: str, half: str, truth: Record, said: Record) -> Judge
         name, kind, half, said["verdict"], wrong_verdict(said["verdict"], truth),
         holds(low, high, over, truth["length"]), holds(low, high, long_run(truth), truth["length"]),
         (high - low) / max(abs(over), 1 / truth["length"]) if math.isfinite(over) else 0.0,
-        forecasts, _low(said["exponent"][0]), over,
+        forecasts, math.nan if said["exponent"][0] is None else said["exponent"][0], over,
     )  # fmt: skip
 
 
 def long_run(truth: Record) -> float:
     """The exponent in the long run."""
-    return truth["known"] if truth["known"] is not None else _low(truth["later"])
+    return truth["known"] if truth["known"] is not None else truth["later"]
 
 
 def holds(low: float, high: float, exponent: float, length: int) -> bool:
@@ -117,7 +115,7 @@ def forecast_holds(said: list[float | None], count: int, exact: bool) -> bool:
 
 def wrong_verdict(verdict: str, truth: Record) -> str:
     """Why a verdict is wrong; empty where it is not."""
-    over, long, length = _low(truth["over"]), long_run(truth), truth["length"]
+    over, long, length = truth["over"], long_run(truth), truth["length"]
     known = truth["known"]
     if verdict == "predictable":
         if over >= 0 or (known is not None and known >= 0):
@@ -163,6 +161,7 @@ def _share(group: list[Judged], true: Callable[[Judged], bool]) -> float:
 
 
 def _low(value: float | None) -> float:
+    """An end that may be missing, which then excludes nothing."""
     return -math.inf if value is None else value
 
 

@@ -1,6 +1,7 @@
 """What is measured, as one JSON file each: truth, which is made once, and answers of ``diagnose``."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,5 +33,5 @@ def add(path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def rounded(value: float, digits: int = 6) -> float | None:
-    """A number of few digits; None where it is not finite."""
-    return float(f"{value:.{digits}g}") if abs(value) < float("inf") else None
+    """A number of few digits; None where it is none."""
+    return None if math.isnan(value) else float(f"{value:.{digits}g}")

@@ -10,7 +10,7 @@ after every step; the logarithms of what is scaled away add up to the growth.
 - ``apart``: logarithm of the distance of two copies after T steps, over that at the start (1e-6), divided by T: what
   finite differences do where the step jumps and its tangent does not see it.
 
-A direction that becomes zero has the exponent minus infinity, stored as null.
+A direction that becomes zero has the exponent minus infinity, which Python's JSON knows as ``-Infinity``.
 """
 
 import functools
@@ -96,7 +96,7 @@ def _record(family: Family, logs: np.ndarray, apart: float, known: float | None)
     return {
         "length": family.length,
         "over": rounded(over / family.length),
-        "spread": rounded(float(np.ptp(logs[0])) / family.length, 3),
+        "spread": rounded(float(np.ptp(logs[0])) / family.length, 3) if math.isfinite(over) else 0.0,
         "later": rounded(later / ((LONG - 1) * family.length)),
         "known": known,
         "fate": fate,

@@ -2,15 +2,19 @@
 
 import math
 from collections import Counter
+from dataclasses import asdict
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmarks.foresight import judge, stores, table, truth
+from benchmarks.foresight import fit, judge, stores, table, truth
+from benchmarks.foresight.counts import METHODS
 from benchmarks.foresight.families import FAMILIES
 from benchmarks.foresight.family import HELD_OUT_VARIANTS, VARIANTS, Family, Variant, noise
 from benchmarks.foresight.systems import KINDS, ROWS, half_of, names, systems
+
+from parascan.diagnostics.calibration import calibration
 
 TRUTH = {
     "length": 1000, "over": -0.05, "later": -0.08, "known": None, "fate": "shrink", "newton": [20, True],
@@ -180,3 +184,46 @@ def test_the_table_in_the_documentation_is_that_of_the_stored_answers():
     text = table.DOCUMENT.read_text()
     written = text.partition(table.BEGIN)[2].partition(table.END)[0].strip()
     assert written == table.document(table.judged()).strip()
+
+
+def sample(system, low, high=None, situation="forgets"):
+    return fit.Sample(system, situation, low, low if high is None else high, high is None)
+
+
+def test_margins_are_quantiles_over_systems_and_not_over_lengths():
+    # One system at a hundred lengths must not outweigh the nineteen others.
+    every = [sample(f"s {k}", float(k)) for k in range(19)] + [sample("s 19", 100.0)] * 100
+    found = fit.margins(every)
+    assert found["any"] == found["forgets"]
+    assert found["any"]["low"] == 0.0
+    assert found["any"]["high"] == 100.0
+    assert 8 <= found["any"]["median"] <= 10
+
+
+def test_margins_leave_out_a_twentieth_at_each_end_of_many_systems():
+    found = fit.margins([sample(f"s {k}", float(k)) for k in range(1000)])["any"]
+    assert 40 <= found["low"] <= 51
+    assert 948 <= found["high"] <= 959
+
+
+def test_a_run_that_was_given_up_widens_the_upper_end():
+    every = [sample(f"s {k}", 0.0) for k in range(15)] + [sample(f"t {k}", 1.0, 5.0) for k in range(5)]
+    assert fit.margins(every)["any"]["high"] == 5.0
+
+
+def test_a_rare_situation_has_no_margins_of_its_own():
+    every = [sample(f"s {k}", float(k)) for k in range(20)] + [sample("t 0", 9.0, situation="open")]
+    assert set(fit.margins(every)) == {"any", "forgets"}
+
+
+def test_the_stored_margins_are_those_of_the_fit_half():
+    stored = calibration().margins
+    for method in METHODS:
+        made = fit.margins(fit.samples(method), fitted=method == "newton")
+        assert {name: asdict(each) for name, each in stored[method].items()} == made
+
+
+def test_a_fitted_formula_stays_the_middle_of_its_interval():
+    found = fit.margins([sample(f"s {k}", 1.0 + k) for k in range(20)], fitted=True)["any"]
+    assert (found["low"], found["median"]) == (0.0, 0.0)
+    assert found["high"] == 20.0

@@ -8,20 +8,25 @@ import pytest
 import parascan as ps
 from parascan.diagnostics import Estimate
 from parascan.diagnostics.calibration import calibration
+from parascan.diagnostics.continuation import power_of_length
 from parascan.diagnostics.forecast import (
     Behavior,
+    expected_iterations,
     jacobi_iterations,
     jacobi_on_blocks,
     newton_iterations,
     newton_on_blocks,
     picard_iterations,
-    power_of_length,
     quasi_newton_iterations,
 )
+from parascan.diagnostics.margins import ANY, growth, margin, trend
 from parascan.diagnostics.newton_pilot import NewtonPilot, newton_pilot
 from parascan.diagnostics.prefixes import UNMET, Prefixes, prefix_counts
 
 LOG_MU = Estimate(*(jnp.asarray(each) for each in (-4.0, -8.0, 0.0)), "given")
+WITHOUT_RULE = ("gradient_descent", "newton_blocks_of_32")
+"""Gradient descent is not forecast for the rule, and Newton on blocks is as Newton's count, which names it."""
+
 SETTLED = NewtonPilot(np.array([100, 200, 400]), np.array([5, 5, 5]), 2000)
 GROWING = NewtonPilot(np.array([25, 50, 100]), np.array([10, 20, 40]), 4000)
 
@@ -95,6 +100,59 @@ def test_newton_grows_with_length_and_never_beyond_it(pilot, exponent):
     assert all(high <= length for (_, _, high), length in zip(found, lengths, strict=True))
 
 
+def test_an_open_exponent_leaves_the_count_open():
+    # The pilots see rest, and what comes later may be a spike: the interval reaches to T or near it.
+    sure = newton_iterations(SETTLED, -0.05, 10_000, (-0.06, -0.04))
+    still_open = newton_iterations(SETTLED, -0.05, 10_000, (-0.2, 0.1))
+    growing = newton_iterations(GROWING, -0.001, 10_000, (-0.02, 0.02))
+    assert float(still_open.high) > 3 * float(sure.high)
+    assert float(growing.high) > 0.5 * 10_000
+
+
+def test_every_count_names_its_stopping_rule():
+    rule = str(ps.StateError())
+    known = behavior(rule=rule)
+    for pilot in (SETTLED, GROWING, NewtonPilot(np.array([10_000]), np.array([3]), 0)):
+        for name, each in expected_iterations(known, pilot, 32).items():
+            assert each.method.endswith(f"under {rule}") or name in WITHOUT_RULE
+
+
+def test_what_a_diagnosis_lists_is_what_each_forecast_says():
+    known = behavior(exponent_low=-0.12, exponent_high=-0.08)
+    found = expected_iterations(known, SETTLED, 16)
+    newton = newton_iterations(SETTLED, -0.1, 10_000, (-0.12, -0.08))
+    assert interval(found["newton"]) == interval(newton)
+    assert interval(found["quasi_newton"]) == interval(quasi_newton_iterations(known, newton))
+    assert interval(found["jacobi_blocks_of_16"]) == interval(jacobi_on_blocks(known, 16))
+
+
+@pytest.mark.parametrize(
+    ("exponent", "ends", "word"),
+    [
+        (-0.1, (-0.12, -0.08), "forgets"),
+        (-0.1, (-0.12, -0.0009), "open"),
+        (-0.1, (-0.12, 0.01), "open"),
+        (0.1, (0.08, 0.12), "grows"),
+        (-0.1, (np.nan, np.nan), "forgets"),
+        (-np.inf, (-np.inf, -np.inf), "forgets"),
+        (0.0, (np.nan, np.nan), "open"),
+    ],
+)
+def test_a_trend_is_sure_only_where_the_whole_interval_is(exponent, ends, word):
+    assert trend(exponent, ends, 10_000) == word
+
+
+@pytest.mark.parametrize(
+    ("counts", "word"), [((5, 5, 5, 5), "settled"), ((5, 8, 9, 10), "slowing"), ((5, 10, 20, 40), "rising")]
+)
+def test_growth_is_that_of_the_last_doublings(counts, word):
+    assert growth(NewtonPilot(np.array([50, 100, 200, 400]), np.array(counts), 0)) == word
+
+
+def test_a_situation_without_margins_has_those_of_all():
+    assert margin("newton", "never seen") == calibration().margins["newton"][ANY]
+
+
 def test_counts_that_settle_on_a_system_that_forgets_stay():
     assert power_of_length(SETTLED, -0.2) < 0.2
     assert float(newton_iterations(SETTLED, -0.2, 30_000).value) <= 10
@@ -137,6 +195,7 @@ def test_blocks_take_no_more_iterations_than_there_are_blocks():
 def test_the_stored_calibration_is_whole():
     stored = calibration()
     assert len(stored.power) == 5
-    assert 0 < stored.power_error < 1
-    for each in stored.offsets.values():
+    assert set(stored.margins) == {"newton", "quasi_newton", "picard", "jacobi"}
+    for each in (*stored.offsets.values(), *(each for known in stored.margins.values() for each in known.values())):
         assert each.low <= each.median <= each.high
+    assert all(ANY in known for known in stored.margins.values())

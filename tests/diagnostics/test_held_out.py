@@ -1,4 +1,6 @@
-"""The forecast of Newton's iterations on systems that it was not calibrated on."""
+"""The forecasts on systems that they were not calibrated on."""
+
+from collections import defaultdict
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,12 @@ import pytest
 from benchmarks.forecast.family import HELD_OUT_SEED, family
 from benchmarks.forecast.fit import EVALUATIONS, samples
 from benchmarks.forecast.measure import newton_curve
+from benchmarks.foresight.answers import forecasts
+from benchmarks.foresight.counts import METHODS
+from benchmarks.foresight.fit import seen
+from benchmarks.foresight.judge import forecast_holds
+from benchmarks.foresight.stores import ANSWERS, TRUTH, load
+from benchmarks.foresight.systems import names
 
 import parascan as ps
 from parascan._problem import ScanProblem
@@ -71,3 +79,25 @@ def test_nine_in_ten_forecasts_are_right_on_the_held_out_family():
     inside = [float(one.low) <= each.count <= float(one.high) for one, each in zip(expected, found, strict=True)]
     assert np.mean(hits) >= 0.88
     assert np.mean(inside) >= 0.85
+
+
+def held(method, half):
+    """Whether each stored system's interval, made anew, holds its count, by name and by kind."""
+    truths, answers = load(TRUTH), load(ANSWERS)
+    by_name, by_kind = {}, defaultdict(list)
+    for member, place in names(half=half):
+        name = f"{member.name} {place}"
+        truth, said = truths[name], answers.get(name, {}).get("0", {})
+        if method in truth and "behavior" in said:
+            by_name[name] = forecast_holds(forecasts(*seen(said))[method], *truth[method])
+            by_kind[member.kind].append(by_name[name])
+    return by_name, by_kind
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_intervals_hold_on_the_held_out_half_of_every_kind(method):
+    by_name, by_kind = held(method, "held-out")
+    assert len(by_name) >= 100
+    assert np.mean(list(by_name.values())) >= 0.85
+    for kind, each in by_kind.items():
+        assert np.mean(each) >= 0.75, (kind, each)

@@ -1,6 +1,7 @@
 """Coefficients of the forecast, measured once on a family of systems and stored with the package.
 
-``benchmarks/forecast`` holds the family and the script that makes the file. Nothing is fitted to the system at hand.
+``benchmarks/forecast`` fits the power and the formulas, ``benchmarks/foresight`` the margins, each on systems of its
+own. Nothing is fitted to the system at hand.
 """
 
 import functools
@@ -34,19 +35,19 @@ class Calibration:
 
     Attributes:
         power: coefficients of the power with which Newton's count grows with T, for the features of ``power_features``.
-        power_error: half width of the interval of that power.
         quasi_weight: weight of Newton's count against Jacobi's, in logarithms, in that of quasi-Newton.
         block_slope: power of the block length in Newton's count on blocks.
-        offsets: of every method whose count follows from a formula.
+        offsets: of gradient descent and of Newton on blocks, from their formulas.
+        margins: by method and situation, what is left of counts over formulas, for intervals that hold.
         level: of all intervals.
         family: what it was measured on, in a few words.
     """
 
     power: tuple[float, ...]
-    power_error: float
     quasi_weight: float
     block_slope: float
     offsets: Mapping[str, Offset]
+    margins: Mapping[str, Mapping[str, Offset]]
     level: float
     family: str
 
@@ -56,4 +57,8 @@ def calibration() -> Calibration:
     """The stored calibration."""
     stored = json.loads((importlib.resources.files("parascan.diagnostics") / FILE).read_text())
     offsets = {name: Offset(**each) for name, each in stored.pop("offsets").items()}
-    return Calibration(power=tuple(stored.pop("power")), offsets=offsets, **stored)
+    margins = {
+        method: {situation: Offset(**each) for situation, each in by_situation.items()}
+        for method, by_situation in stored.pop("margins").items()
+    }
+    return Calibration(power=tuple(stored.pop("power")), offsets=offsets, margins=margins, **stored)

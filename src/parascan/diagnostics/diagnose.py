@@ -14,19 +14,10 @@ from .._platform import on_its_platform
 from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, refuse_nan, resolve, resolve_length
 from .._types import StepFunction, Tree
-from .bounds import log_sigma_min_bounds
+from .behavior import behavior_of
 from .diagnosis import Diagnosis, scaled
 from .estimate import Estimate, estimate_of
-from .forecast import (
-    Behavior,
-    descent_updates,
-    jacobi_iterations,
-    jacobi_on_blocks,
-    newton_iterations,
-    newton_on_blocks,
-    picard_iterations,
-    quasi_newton_iterations,
-)
+from .forecast import expected_iterations
 from .horizons import memory_horizon, prediction_horizon
 from .newton_pilot import NewtonPilot, newton_pilot
 from .pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
@@ -184,53 +175,6 @@ def _check(length: int, criterion: Any, block: int, dt: float, budget: int | Non
         raise ValueError(f"dt: given {dt}, expected a positive duration of one step.")
 
 
-def allowed_error(criterion: StateError | Merit, scale: float, eps: float) -> float:
-    """The error of a state that the criterion lets pass, in units of the state.
-
-    Args:
-        criterion: the stopping rule.
-        scale: largest magnitude of a state.
-        eps: unit of rounding of the states.
-    """
-    if isinstance(criterion, Merit):
-        return math.sqrt(2 * criterion.tol)
-    default = (512 if eps < 1e-12 else 16) * eps
-    rtol = criterion.rtol if criterion.rtol is not None else default if criterion.atol is None else 0.0
-    atol = criterion.atol if criterion.atol is not None else rtol
-    return atol + rtol * scale
-
-
-def behavior_of(seen: Any, criterion: StateError | Merit, length: int, eps: float) -> Behavior:
-    """What the forecast needs, from what was seen.
-
-    Args:
-        seen: what the pilots show.
-        criterion: the stopping rule.
-        length: T.
-        eps: unit of rounding of the states.
-    """
-    growth, scale = seen.growth, float(seen.scale)
-    exponent, a, b = growth.exponent, growth.a, growth.b
-    theory = log_sigma_min_bounds(exponent.value, length, a.value, b.value)
-    low, high = (2 * float(end) for end in theory)
-    value = 2 * float(log_sigma_min_bounds(exponent.value, length).lower)
-    value, low, high = (each if math.isfinite(each) else -math.inf for each in (value, low, high))
-    log_mu = estimate_of(
-        min(max(value, low), high),
-        low,
-        high,
-        "theorem 2; the value is its lower bound for a = 1",
-        "",
-        1.0,
-        ("a, b and the exponent are as measured",),
-    )
-    first_error = max(float(seen.distance), float(growth.spread), 1e-300)
-    drop = math.log(first_error) - math.log(max(allowed_error(criterion, scale, eps), 1e-300))
-    drop = drop if math.isfinite(drop) else 0.0
-    residual = math.log(max(float(seen.residual) * math.sqrt(length), 1e-300))
-    return Behavior(length, float(exponent.value), math.log(float(a.value)), drop, float(seen.drift), log_mu, residual)
-
-
 def _assemble(
     seen: Any, pilot: NewtonPilot, criterion: StateError | Merit, length: int, block: int, dt: float
 ) -> Diagnosis:
@@ -240,13 +184,12 @@ def _assemble(
     eps = float(jnp.finfo(dtype).eps)
     finite = bool(jnp.isfinite(seen.scale) & ~jnp.isnan(exponent.value))
     behavior = behavior_of(seen, criterion, length, eps)
-    newton = newton_iterations(pilot, behavior.exponent, length)
+    iterations = expected_iterations(behavior, pilot, block)
     rounding = eps * max(float(seen.scale), eps)
     initial = estimate_of(rounding, rounding, rounding, "one unit of rounding", "state", 1.0)
     spread = float(growth.spread)
     predicted = prediction_horizon(exponent, initial, max(spread, eps) if math.isfinite(spread) else 1.0)
-    whole, false_slopes = seen.whole, bool(seen.false_slopes)
-    shown = Seen(growth.measured, growth.complete, growth.coupling, float(growth.rho.value), whole, finite, false_slopes)
+    shown = Seen(
         growth.measured,
         growth.complete,
         growth.coupling,
@@ -255,7 +198,7 @@ def _assemble(
         finite,
         bool(seen.false_slopes),
     )
-    verdict, evidence = rule(exponent, shown, newton, length)
+    verdict, evidence = rule(exponent, shown, iterations["newton"], length)
     settle = length - growth.length
     return Diagnosis(
         verdict=verdict,
@@ -269,15 +212,7 @@ def _assemble(
         log_mu=behavior.log_mu,
         memory_horizon=memory_horizon(exponent, growth.a, math.exp(-min(max(behavior.log_drop, 0), 700))),
         prediction_horizon=predicted,
-        iterations={
-            "newton": newton,
-            "quasi_newton": quasi_newton_iterations(behavior, newton),
-            "picard": picard_iterations(behavior),
-            "jacobi": jacobi_iterations(behavior),
-            "gradient_descent": descent_updates(behavior),
-            f"newton_blocks_of_{block}": newton_on_blocks(newton, length, block),
-            f"jacobi_blocks_of_{block}": jacobi_on_blocks(behavior, block),
-        },
+        iterations=iterations,
         coupling=growth.coupling,
         per_pilot=np.asarray(growth.per_pilot),
         pilot_places=settle + np.asarray(growth.places),
@@ -286,7 +221,7 @@ def _assemble(
         length=length,
         size=int(seen.size),
         dtype=str(dtype),
-        criterion=f"Merit(tol={criterion.tol:g})" if isinstance(criterion, Merit) else str(criterion),
+        criterion=behavior.rule,
         cost={"steps": growth.steps + settle, "products": growth.products, "evaluations": pilot.steps},
     )
 

@@ -4,7 +4,8 @@ Newton: measured on the first steps and continued to T. The count of a system th
 does not grows like a power of T, at most T itself: the power follows from how the count grew within the pilot, how many
 steps each update gained there, and whether the pilot outlasted the memory. Jacobi: the memory horizon. Picard: the
 bound ``(kappa T)^n / n!`` on its error, with kappa the norm of ``J - I``. Quasi-Newton: between Newton and Jacobi, as
-its linearization is. Gradient descent: ``(1/mu) log(||r||/mu)``.
+its linearization is. Gradient descent: ``(1/mu) log(||r||/mu)``. Intervals are those that
+held on other systems in the same situation.
 """
 
 import math
@@ -15,13 +16,14 @@ import numpy as np
 from jaxtyping import Float
 
 from .calibration import Offset, calibration
+from .continuation import newton_center, power_of_length
 from .estimate import Estimate, estimate_of
+from .margins import SATURATED, Center, margin, trend
 from .newton_pilot import NewtonPilot
 from .rates import descent_iterations
 
-STEEPEST = 1.1
-"""Largest power of T: slightly above one, for pilots that began near their guess."""
-
+LARGEST_DRIFT = 0.5
+"""Norm of ``J - I`` from which a step has nothing of standing still, and Picard's bound says little."""
 
 FACTOR, SLACK = 1.5, 2
 """A forecast counts as right within this factor, or within so many iterations."""
@@ -50,6 +52,9 @@ class Behavior(NamedTuple):
         drift: norm of ``J - I``, by which a step differs from standing still.
         log_mu: logarithm of the PL constant, from theory.
         log_residual: logarithm of the residual norm of the guess.
+        exponent_low: lower end of the exponent's interval; NaN where only the exponent is known.
+        exponent_high: upper end.
+        rule: the stopping rule that counts are for, in words; empty where it is not said.
     """
 
     length: int
@@ -59,46 +64,62 @@ class Behavior(NamedTuple):
     drift: float
     log_mu: Estimate
     log_residual: float
+    exponent_low: float = math.nan
+    exponent_high: float = math.nan
+    rule: str = ""
+
+    @property
+    def trend(self) -> str:
+        """Whether perturbations die within the length, grow, or may do either."""
+        return trend(self.exponent, (self.exponent_low, self.exponent_high), self.length)
 
 
-def power_features(pilot: NewtonPilot, exponent: float) -> tuple[float, ...]:
-    """What the growth of Newton's count with T depends on, all from the pilot and the exponent.
+def expected_iterations(behavior: Behavior, pilot: NewtonPilot, block: int) -> dict[str, Estimate]:
+    """The updates of every method by name, as a diagnosis lists them.
 
     Args:
-        pilot: with at least one count.
-        exponent: in 1/step.
+        behavior: of the system.
+        pilot: Newton's counts on prefixes.
+        block: steps of a block in the forecasts on blocks.
     """
-    length = pilot.length
-    whole, half, quarter = (max(pilot.at(length / part), 1) for part in (1, 2, 4))
-    memory = math.tanh(exponent * length / 3) if math.isfinite(exponent) else 0.0
-    return (1.0, math.log2(whole / half), math.log2(half / quarter), memory, math.log(whole / length))
+    ends = behavior.exponent_low, behavior.exponent_high
+    newton = newton_iterations(pilot, behavior.exponent, behavior.length, ends, behavior.rule)
+    return {
+        "newton": newton,
+        "quasi_newton": quasi_newton_iterations(behavior, newton),
+        "picard": picard_iterations(behavior),
+        "jacobi": jacobi_iterations(behavior),
+        "gradient_descent": descent_updates(behavior),
+        f"newton_blocks_of_{block}": newton_on_blocks(newton, behavior.length, block),
+        f"jacobi_blocks_of_{block}": jacobi_on_blocks(behavior, block),
+    }
 
 
-def power_of_length(pilot: NewtonPilot, exponent: float) -> float:
-    """The power of T with which Newton's count grows beyond the pilot."""
-    features = power_features(pilot, exponent)
-    score = sum(c * f for c, f in zip(calibration().power, features, strict=True))
-    return STEEPEST / (1 + math.exp(-score))
-
-
-def newton_iterations(pilot: NewtonPilot, exponent: float, length: int) -> Estimate:
+def newton_iterations(
+    pilot: NewtonPilot,
+    exponent: float,
+    length: int,
+    interval: tuple[float, float] = (math.nan, math.nan),
+    rule: str = "",
+) -> Estimate:
     """Newton's updates over T steps: measured where the pilot reaches, continued beyond.
 
     Args:
         pilot: counts on prefixes.
         exponent: largest Lyapunov exponent, in 1/step.
         length: T.
+        interval: of the exponent; NaN where it is not known.
+        rule: the stopping rule, in words.
     """
     if pilot.length == 0:
-        return _counts(length, 1, length, length, "no prefix converged within the pilot", measured=False)
+        return _counts(length, 1, length, length, _named("no prefix converged within the pilot", rule), measured=False)
     if length <= pilot.length:
-        count = pilot.at(length)
-        return _counts(count, count, count, length, "measured: the pilot is as long as the data", measured=True)
-    known, stretch = pilot.at(pilot.length), length / pilot.length
-    power, error = power_of_length(pilot, exponent), calibration().power_error
-    ends = [known * stretch ** min(max(power + sign * error, 0.0), STEEPEST) for sign in (0, -1, 1)]
-    method = f"pilot of {pilot.length} steps takes {known}, continued as T^{power:.2f}"
-    return _counts(ends[0], max(ends[1] - 1, known), ends[2] + 1, length, method, measured=False)
+        count, method = pilot.at(length), _named("measured: the pilot is as long as the data", rule)
+        return _counts(count, count, count, length, method, measured=True)
+    center = newton_center(pilot, exponent, length, interval)
+    known, power = pilot.at(pilot.length), power_of_length(pilot, exponent)
+    method = f"pilot of {pilot.length} steps takes {known}, continued as T^{power:.2f}; {center.situation}"
+    return _within_margins("newton", center, length, method, rule)
 
 
 def jacobi_iterations(behavior: Behavior) -> Estimate:
@@ -107,9 +128,17 @@ def jacobi_iterations(behavior: Behavior) -> Estimate:
     Args:
         behavior: of the system.
     """
-    return _by_formula(
-        "jacobi", jacobi_formula(behavior), behavior.length, "memory horizon log(a e0 / tol) / |exponent|"
-    )
+    method = "memory horizon log(a e0 / tol) / |exponent|"
+    return _within_margins("jacobi", jacobi_center(behavior), behavior.length, method, behavior.rule)
+
+
+def jacobi_center(behavior: Behavior) -> Center:
+    """The memory horizon, at most T.
+
+    Args:
+        behavior: of the system.
+    """
+    return _by_formula(jacobi_formula(behavior), behavior, behavior.trend)
 
 
 def quasi_newton_iterations(behavior: Behavior, newton: Estimate) -> Estimate:
@@ -119,9 +148,19 @@ def quasi_newton_iterations(behavior: Behavior, newton: Estimate) -> Estimate:
         behavior: of the system.
         newton: Newton's updates.
     """
-    weight, jacobi = calibration().quasi_weight, jacobi_formula(behavior)
-    formula = max(float(newton.value), 1.0) ** weight * max(min(jacobi, behavior.length), 1.0) ** (1 - weight)
-    return _by_formula("quasi_newton", formula, behavior.length, "between Newton and Jacobi")
+    center = quasi_newton_center(behavior, float(newton.value))
+    return _within_margins("quasi_newton", center, behavior.length, "between Newton and Jacobi", behavior.rule)
+
+
+def quasi_newton_center(behavior: Behavior, newton: float) -> Center:
+    """A weighted geometric mean of Newton's count and Jacobi's.
+
+    Args:
+        behavior: of the system.
+        newton: Newton's count.
+    """
+    weight, jacobi = calibration().quasi_weight, jacobi_center(behavior).count
+    return _by_formula(max(newton, 1.0) ** weight * jacobi ** (1 - weight), behavior, behavior.trend)
 
 
 def picard_iterations(behavior: Behavior) -> Estimate:
@@ -130,7 +169,18 @@ def picard_iterations(behavior: Behavior) -> Estimate:
     Args:
         behavior: of the system.
     """
-    return _by_formula("picard", picard_formula(behavior), behavior.length, "(kappa T)^n / n!, kappa = |J - I|")
+    method = "(kappa T)^n / n!, kappa = |J - I|"
+    return _within_margins("picard", picard_center(behavior), behavior.length, method, behavior.rule)
+
+
+def picard_center(behavior: Behavior) -> Center:
+    """The count of Picard's bound, and whether steps differ much from standing still.
+
+    Args:
+        behavior: of the system.
+    """
+    far = "far from standing still" if behavior.drift > LARGEST_DRIFT else behavior.trend
+    return _by_formula(picard_formula(behavior), behavior, far)
 
 
 def descent_updates(behavior: Behavior) -> Estimate:
@@ -163,8 +213,10 @@ def newton_on_blocks(newton: Estimate, length: int, block: int) -> Estimate:
         length: T.
         block: steps of a block.
     """
-    formula = max(float(newton.value), 1.0) * block ** calibration().block_slope
-    return _by_formula("newton_on_blocks", formula, -(-length // block), f"Newton's, {block} steps a block", newton)
+    offset: Offset = calibration().offsets["newton_on_blocks"]
+    ends = ((newton.value, offset.median), (newton.low, offset.low), (newton.high, offset.high))
+    value, low, high = (max(float(end), 1.0) * block ** calibration().block_slope * math.exp(log) for end, log in ends)
+    return _counts(value, low, high, -(-length // block), f"Newton's, {block} steps a block", measured=False)
 
 
 def jacobi_on_blocks(behavior: Behavior, block: int) -> Estimate:
@@ -174,8 +226,10 @@ def jacobi_on_blocks(behavior: Behavior, block: int) -> Estimate:
         behavior: of the system.
         block: steps of a block.
     """
-    formula = jacobi_formula(behavior) / block + 1
-    return _by_formula("jacobi", formula, -(-behavior.length // block), f"memory horizon / {block} + 1")
+    center = jacobi_center(behavior)
+    center = center._replace(count=center.count / block + 1)
+    most = -(-behavior.length // block)
+    return _within_margins("jacobi", center, most, f"memory horizon / {block} + 1", behavior.rule)
 
 
 def jacobi_formula(behavior: Behavior) -> float:
@@ -210,18 +264,25 @@ def picard_formula(behavior: Behavior) -> float:
     return max(low, 1)
 
 
-def _by_formula(name: str, formula: float, most: int, method: str, of: Estimate | None = None) -> Estimate:
-    """A count that is a calibrated multiple of a formula, with the interval of what the formula rests on."""
-    offset: Offset = calibration().offsets[name]
-    below, above = (1.0, 1.0)
-    if of is not None:
-        value = max(float(of.value), 1.0)
-        below, above = max(float(of.low), 1.0) / value, max(float(of.high), 1.0) / value
+def _by_formula(formula: float, behavior: Behavior, situation: str) -> Center:
+    """A count by formula, between one and T."""
+    if formula >= behavior.length:
+        return Center(float(behavior.length), 1.0, SATURATED)
+    return Center(max(formula, 1.0), 1.0, situation)
+
+
+def _within_margins(name: str, center: Center, most: int, method: str, rule: str) -> Estimate:
+    """A count with the interval that held on other systems in the same situation."""
+    margins = margin(name, center.situation)
     value, low, high = (
-        formula * factor * math.exp(log)
-        for factor, log in ((1.0, offset.median), (below, offset.low), (above, offset.high))
+        center.count * math.exp(center.reach * each) for each in (margins.median, margins.low, margins.high)
     )
-    return _counts(value, low, high, most, method, measured=False)
+    return _counts(value, max(low - 1, center.least), high + 1, most, _named(method, rule), measured=False)
+
+
+def _named(method: str, rule: str) -> str:
+    """How a count was found, with the stopping rule it is for: another rule may take several times as many."""
+    return f"{method}; under {rule}" if rule else method
 
 
 def _counts(value: float, low: float, high: float, most: int, method: str, *, measured: bool) -> Estimate:
