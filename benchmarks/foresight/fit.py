@@ -106,7 +106,7 @@ def samples(method: str, half: str = "fit") -> Iterator[Sample]:
             if center is not None:
                 exact = count >= 0
                 low, high = (count, count) if exact else (min(most, length), length)
-                logs = (float(np.log(max(each, 1) / center.count)) / center.reach for each in (low, high))
+                logs = (float(np.log(max(each, 1) / center.updates)) / center.reach for each in (low, high))
                 yield Sample(name, center.situation, *logs, exact)
 
 

@@ -167,7 +167,7 @@ def test_a_pilot_that_saw_nothing_expects_as_many_iterations_as_steps():
 def test_jacobi_takes_the_memory_horizon_and_all_steps_without_one():
     short, long = (float(jacobi_iterations(behavior(exponent=each)).value) for each in (-0.2, -0.1))
     assert long == pytest.approx(2 * short, rel=0.02)
-    assert long == pytest.approx(250 * np.exp(calibration().offsets["jacobi"].median), rel=0.02)
+    assert long == pytest.approx(250 * np.exp(margin("jacobi", "forgets").median), rel=0.02)
     for exponent in (0.0, 0.3):
         assert float(jacobi_iterations(behavior(exponent=exponent)).value) == 10_000
 

@@ -69,4 +69,5 @@ def behavior_of(seen: Any, criterion: StateError | Merit, length: int, eps: floa
         exponent_low=float(exponent.low),
         exponent_high=float(exponent.high),
         rule=rule_in_words(criterion),
+        at_once=float(growth.rho.value) == 0,
     )

@@ -103,8 +103,8 @@ def _distances(step: LaneStep, start: Float[Array, "P D"], before: Array, inputs
 
 def _until_met(
     distances: Float[Array, "P R"], floor: Float[Array, ""]
-) -> tuple[Float[Array, " P"], Float[Array, " P"]]:
-    """Logarithm of the last distance over the first, and the steps between them, to where a pair has met or the end."""
+) -> tuple[Float[Array, " P"], Float[Array, " P"], Bool[Array, " P"]]:
+    """Logarithm of the last distance over the first, the steps between them, and whether the pair has met by then."""
     least = jnp.maximum(MET * distances[:, :1], floor)
     met = distances <= least
     ever = jnp.any(met, axis=1)

@@ -109,7 +109,7 @@ def follow(
     ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
         (states, vectors), (x, begins) = carry, row
         vectors = jnp.where(begins & jnp.any(anew != 0, axis=2, keepdims=True), anew, vectors)
-        following, linear = jax.linearize(lambda states: step(states, last(x)), states)
+        following, linear = step.linearized(states, last(x))
         turned, norms = orthonormal(jax.vmap(jax.vmap(linear))(vectors))
         speed = jnp.sqrt(jnp.sum((following - states) ** 2, axis=0))
         return (following, turned), (states, norms[:, 0], speed)

@@ -55,6 +55,7 @@ class Behavior(NamedTuple):
         exponent_low: lower end of the exponent's interval; NaN where only the exponent is known.
         exponent_high: upper end.
         rule: the stopping rule that counts are for, in words; empty where it is not said.
+        at_once: whether every Jacobian seen is zero, so that a step forgets all before it.
     """
 
     length: int
@@ -67,6 +68,7 @@ class Behavior(NamedTuple):
     exponent_low: float = math.nan
     exponent_high: float = math.nan
     rule: str = ""
+    at_once: bool = False
 
     @property
     def trend(self) -> str:
@@ -128,6 +130,9 @@ def jacobi_iterations(behavior: Behavior) -> Estimate:
     Args:
         behavior: of the system.
     """
+    if behavior.at_once:
+        method = _named("no step depends on the one before", behavior.rule)
+        return _counts(1, 1, 1, behavior.length, method, measured=True)
     method = "memory horizon log(a e0 / tol) / |exponent|"
     return _within_margins("jacobi", jacobi_center(behavior), behavior.length, method, behavior.rule)
 
@@ -159,7 +164,7 @@ def quasi_newton_center(behavior: Behavior, newton: float) -> Center:
         behavior: of the system.
         newton: Newton's count.
     """
-    weight, jacobi = calibration().quasi_weight, jacobi_center(behavior).count
+    weight, jacobi = calibration().quasi_weight, jacobi_center(behavior).updates
     return _by_formula(max(newton, 1.0) ** weight * jacobi ** (1 - weight), behavior, behavior.trend)
 
 
@@ -227,7 +232,7 @@ def jacobi_on_blocks(behavior: Behavior, block: int) -> Estimate:
         block: steps of a block.
     """
     center = jacobi_center(behavior)
-    center = center._replace(count=center.count / block + 1)
+    center = center._replace(updates=center.updates / block + 1)
     most = -(-behavior.length // block)
     return _within_margins("jacobi", center, most, f"memory horizon / {block} + 1", behavior.rule)
 
@@ -275,7 +280,7 @@ def _within_margins(name: str, center: Center, most: int, method: str, rule: str
     """A count with the interval that held on other systems in the same situation."""
     margins = margin(name, center.situation)
     value, low, high = (
-        center.count * math.exp(center.reach * each) for each in (margins.median, margins.low, margins.high)
+        center.updates * math.exp(center.reach * each) for each in (margins.median, margins.low, margins.high)
     )
     return _counts(value, max(low - 1, center.least), high + 1, most, _named(method, rule), measured=False)
 

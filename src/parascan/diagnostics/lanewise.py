@@ -43,19 +43,25 @@ class LaneStep(eqx.Module):
         Raises:
             ValueError: the step has no forward derivative.
         """
-        return _for_several(self._linear(states, x), vectors)
+        return _for_several(self.linearized(states, x)[1], vectors)
 
     def pull(
         self, states: Float[Array, "D P"], x: Tree, vectors: Float[Array, "*several D P"]
     ) -> Float[Array, "*several D P"]:
         """Products ``J^T v``; by D products ``J v`` where the step has no reverse mode, as loops have none."""
-        return _for_several(transposed(self._linear(states, x), states), vectors)
+        return _for_several(transposed(self.linearized(states, x)[1], states), vectors)
 
-    def _linear(self, states: Float[Array, "D P"], x: Tree) -> Callable[[Array], Array]:
-        """``v -> J v``."""
+    def linearized(
+        self, states: Float[Array, "D P"], x: Tree
+    ) -> tuple[Float[Array, "D P"], Callable[[Float[Array, "D P"]], Float[Array, "D P"]]]:
+        """The states after the step, and ``v -> J v``.
+
+        Raises:
+            ValueError: the step has no forward derivative.
+        """
         place = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[:-1], leaf.dtype), (states, x))
         refuse_without_derivative(self.advance, *place)
-        return jax.linearize(lambda states: self(states, x), states)[1]
+        return jax.linearize(lambda states: self(states, x), states)
 
     def matrices(self, states: Float[Array, "D P"], x: Tree) -> Float[Array, "P D D"]:
         """The Jacobians themselves, by D products."""

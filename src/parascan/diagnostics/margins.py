@@ -28,13 +28,13 @@ class Center(NamedTuple):
     """A count by formula, and what its margins depend on.
 
     Attributes:
-        count: updates by formula.
+        updates: by formula.
         reach: factor of the margins, one where nothing is continued.
         situation: of the system.
         least: updates that are taken for sure.
     """
 
-    count: float
+    updates: float
     reach: float
     situation: str
     least: float = 1.0

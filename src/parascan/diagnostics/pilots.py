@@ -152,7 +152,7 @@ def _growth(recurrence: Recurrence, key: Key[Array, ""], layout: Layout) -> Grow
         coupled = jax.tree.map(lambda leaf: leaf[0, rows], (run.before, run.inputs))
         pilots = None
     spread = smoothness.state_spread(paths)
-    coupling = couple(step, *coupled, spread, copy_key)
+    coupling = couple(step, coupled[0], coupled[1], spread, copy_key)
     middles = stretch_means(run, pilots, layout)
     found = _Found(exponent, settled, coupling, spread, *middles)
     return _measured(found, paths, stretches, layout, key)

@@ -183,12 +183,15 @@ def figure(dataset: "xarray.Dataset") -> Figure:
         levels = np.linspace(-6, 0, 13)
         shade = panel.contourf(dataset.least, dataset.most, logarithm[row], levels, cmap="cividis", extend="both")
         panel.contour(dataset.least, dataset.most, logarithm[row], levels, colors="white", linewidths=0.4)
-        star = panel.plot(0, 0, "*", color="white", markeredgecolor=plot.INK, markersize=11, linestyle="")[0]
+        panel.plot(
+            0, 0, "*", color="white", markeredgecolor=plot.INK, markersize=11, linestyle="", label="solution"
+        )  # fmt: skip
         panel.set_ylabel("direction of most\ncurvature")
         figure.colorbar(shade, ax=panel, label="log10 of merit / T", ticks=range(-6, 1, 2))
     plot.letters(panels.ravel())
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend([*handles, star], [*labels, "solution"], loc="outside upper left", ncols=6, frameon=False, fontsize=8)
+    known = [panel.get_legend_handles_labels() for panel in panels[0]]
+    handles, labels = ([each for one in known for each in one[part]] for part in (0, 1))
+    figure.legend(handles, labels, loc="outside upper left", ncols=6, frameon=False, fontsize=8)
     panels[1, 0].set_xlabel("step t")
     panels[1, 1].set_xlabel("direction of least curvature")
     return figure

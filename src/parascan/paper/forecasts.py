@@ -11,6 +11,7 @@ import numpy as np
 
 import parascan as ps
 
+from .. import plot
 from ..diagnostics.forecast import holds
 from ..plot import INK, Figure
 from ._claims import Claim, between

@@ -146,7 +146,6 @@ def _map(found: Sweep, title: str) -> Figure:
                        linewidth=1.0, label=r"threshold, $\lambda = 0$")  # fmt: skip
         panel.set_xlabel(across)
     left.set_ylabel(along)
-    figure.get_layout_engine().set(wspace=0.06)
     _unsolved(right, found, first, second)
     letters([left, right])
     handles, labels = right.get_legend_handles_labels()
