@@ -63,7 +63,7 @@ def behavior_of(seen: Any, criterion: StateError | Merit, length: int, eps: floa
         exponent=float(exponent.value),
         log_a=math.log(float(a.value)),
         log_drop=drop,
-        drift=float(seen.drift),
+        drift=float(growth.drift),
         log_mu=log_mu,
         log_residual=residual,
         exponent_low=float(exponent.low),

@@ -105,7 +105,6 @@ class _Seen(NamedTuple):
         growth: exponent and constants.
         scale: largest magnitude of a state.
         distance: largest distance of a state from the initial one.
-        drift: root mean square norm of ``J - I`` on random unit vectors, times the square root of D.
         residual: root mean square residual norm of a step of the guess.
         size: D.
         whole: leaves of the carry that are not floating.
@@ -115,7 +114,6 @@ class _Seen(NamedTuple):
     growth: Growth
     scale: Float[Array, ""]
     distance: Float[Array, ""]
-    drift: Float[Array, ""]
     residual: Float[Array, ""]
     size: Int[Array, ""]
     whole: int
@@ -132,14 +130,11 @@ def _look(
     inputs = jax.tree.map(lambda leaf: leaf[:count], recurrence.inputs)
     first = Recurrence(recurrence.advance, recurrence.initial, inputs, count)
     states = first.trajectory()
-    vectors = jax.random.normal(key, (4, recurrence.size), recurrence.dtype)
-    moved = first.pushforward(states, vectors) - vectors[:, None]
     guess = jnp.broadcast_to(recurrence.initial, states.shape)
     return _Seen(
         growth,
         jnp.max(jnp.abs(states)),
         jnp.max(jnp.linalg.norm(states - recurrence.initial, axis=1)),
-        jnp.sqrt(jnp.mean(jnp.sum(moved**2, axis=-1))),
         jnp.sqrt(jnp.mean(jnp.sum(first.residual(guess) ** 2, axis=1))),
         jnp.asarray(recurrence.size),
         sum(not jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(init)),

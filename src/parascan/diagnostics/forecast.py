@@ -4,8 +4,7 @@ Newton: measured on the first steps and continued to T. The count of a system th
 does not grows like a power of T, at most T itself: the power follows from how the count grew within the pilot, how many
 steps each update gained there, and whether the pilot outlasted the memory. Jacobi: the memory horizon. Picard: the
 bound ``(kappa T)^n / n!`` on its error, with kappa the norm of ``J - I``. Quasi-Newton: between Newton and Jacobi, as
-its linearization is. Gradient descent: ``(1/mu) log(||r||/mu)``. Intervals are those that
-held on other systems in the same situation.
+its linearization is. Gradient descent: ``(1/mu) log(||r||/mu)``. Intervals held on other systems in the same situation.
 """
 
 import math
@@ -131,8 +130,7 @@ def jacobi_iterations(behavior: Behavior) -> Estimate:
         behavior: of the system.
     """
     if behavior.at_once:
-        method = _named("no step depends on the one before", behavior.rule)
-        return _counts(1, 1, 1, behavior.length, method, measured=True)
+        return _counts(1, 1, 1, 1, _named("no step depends on the one before", behavior.rule), measured=True)
     method = "memory horizon log(a e0 / tol) / |exponent|"
     return _within_margins("jacobi", jacobi_center(behavior), behavior.length, method, behavior.rule)
 

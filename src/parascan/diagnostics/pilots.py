@@ -56,6 +56,7 @@ class Growth(eqx.Module):
         overshoot: steps that transient growth lasts at most.
         rho: largest spectral norm of a Jacobian.
         lipschitz: Lipschitz constant of the Jacobian near the states seen.
+        drift: root mean square Frobenius norm of ``J - I``.
         spread: root mean square distance of the states seen from their mean.
         length: T, steps of the whole.
         steps: steps taken one after the other.
@@ -73,6 +74,7 @@ class Growth(eqx.Module):
     overshoot: Estimate
     rho: Estimate
     lipschitz: Estimate
+    drift: Float[Array, ""]
     spread: Float[Array, ""]
     places: tuple[float, ...] = eqx.field(static=True)
     length: int = eqx.field(static=True)
@@ -179,14 +181,14 @@ def _measured(
     left = max(PRODUCTS_PER_STEP * depth - spent, 0)
     per_place = paths.size if paths.size <= STORED_SIZE else 2 * min(LANCZOS_STEPS, paths.size)
     places = min(max(left // (4 * per_place), 1), paths.count * paths.length)
-    curved = min(max(left // (4 * smoothness.products_needed(1)), 1), smoothness.PLACES)
+    curved = min(max(left // (4 * (smoothness.products_needed(1) + smoothness.DIRECTIONS)), 1), smoothness.PLACES)
     longest, starts = _windows(paths, left // 2)
     constants = regularity(paths, found.exponent.value, keys[0], starts=starts, longest=longest, stretches=stretches)
     firsts = len(paths.spread_starts(starts, longest))
     taken = (
         spent
         + per_place * len(paths.spread_places(places))
-        + smoothness.products_needed(len(paths.spread_places(curved)))
+        + (smoothness.products_needed(1) + smoothness.DIRECTIONS) * len(paths.spread_places(curved))
         + products.products_needed(paths.size, firsts, products.geometric(longest))
     )
     return Growth(
@@ -196,6 +198,7 @@ def _measured(
         overshoot=constants.overshoot,
         rho=jacobian_norm(paths, keys[1], places=places),
         lipschitz=smoothness.lipschitz(paths, keys[2], places=curved),
+        drift=smoothness.drift(paths, keys[2], places=curved),
         length=paths.total,
         steps=depth,
         products=taken,

@@ -16,6 +16,9 @@ LEVEL = 0.95
 PLACES = 128
 """Most steps near which the change is looked at."""
 
+DIRECTIONS = 4
+"""Random directions that a norm is estimated with."""
+
 ALTERNATIONS = 4
 """Times that each of the two directions is improved."""
 
@@ -89,6 +92,20 @@ def lipschitz(paths: Paths, key: Key[Array, ""], *, places: int = PLACES, radius
 def products_needed(places: int) -> int:
     """Jacobian-vector products that ``lipschitz`` takes, one that is differentiated counting as two."""
     return places * (8 * ALTERNATIONS + 10)
+
+
+def drift(paths: Paths, key: Key[Array, ""], *, places: int = PLACES) -> Float[Array, ""]:
+    """Root mean square Frobenius norm of ``J - I``, by which a step differs from standing still.
+
+    Args:
+        paths: where the Jacobians are taken.
+        key: of the directions.
+        places: most steps to look at, evenly spread.
+    """
+    states, x = paths.at(paths.spread_places(places))
+    vectors = jax.random.normal(key, (DIRECTIONS, *states.shape), states.dtype)
+    moved = LaneStep(paths.advance).push(states, x, vectors) - vectors
+    return jnp.sqrt(jnp.mean(jnp.sum(moved**2, axis=1)))
 
 
 def state_spread(paths: Paths) -> Float[Array, ""]:
