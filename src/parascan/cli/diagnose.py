@@ -29,6 +29,7 @@ def diagnose(
     budget: Annotated[
         int | None, typer.Option(min=1, help="Most steps that pilots take; 5 % of T or 2000 when left out.")
     ] = None,
+    settle: Annotated[int, typer.Option(min=0, help="Leading steps known to be a transient, left out.")] = 0,
     seed: SeedOption = 0,
     dtype: DtypeOption = Precision.float64,
     settings: SettingsOption = None,
@@ -56,6 +57,7 @@ def diagnose(
                     criterion=criterion_of(criterion, tolerance),
                     dt=found.dt or 1.0,
                     budget=budget,
+                    settle=settle,
                 )
         check()
         _deliver(diagnosis, found, as_json, picture, jax.random.key(seed))
