@@ -19,7 +19,7 @@ from parascan.diagnostics import calibration, forecast
 from parascan.diagnostics.continuation import newton_center
 from parascan.diagnostics.estimate import estimate_of
 from parascan.diagnostics.forecast import Behavior
-from parascan.diagnostics.margins import ANY, Center
+from parascan.diagnostics.margins import ANY, OPEN, Center
 from parascan.diagnostics.newton_pilot import NewtonPilot
 
 from .answers import forecasts
@@ -121,11 +121,16 @@ def margins(found: Iterable[Sample], *, fitted: bool = False) -> dict[str, dict[
     for each in found:
         groups[ANY].append(each)
         groups[each.situation].append(each)
-    return {
+    found = {
         situation: _quantiles(group, fitted)
         for situation, group in sorted(groups.items())
         if situation == ANY or len({each.system for each in group}) >= FEWEST
     }
+    for situation, ends in found.items():
+        # What comes later may be unlike the pilots where these leave the sign of the exponent open.
+        if situation.startswith(OPEN):
+            ends["high"] = max(ends["high"], found[ANY]["high"])
+    return found
 
 
 def _quantiles(group: list[Sample], fitted: bool) -> dict[str, float]:

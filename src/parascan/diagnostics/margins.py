@@ -20,6 +20,9 @@ SETTLED = 1
 SATURATED = "as many as steps"
 """The situation of a system whose formula asks for T updates or more: only the lower end is open."""
 
+OPEN = "open"
+"""The trend where the sign of the exponent is open, or its decay too slow for the length."""
+
 ANY = "any"
 """The situation whose margins hold where one was too rare to be measured."""
 
@@ -62,7 +65,7 @@ def trend(exponent: float, interval: tuple[float, float], length: int) -> str:
     low, high = (exponent if math.isnan(end) else end for end in interval)
     if high < 0 and -high * length >= DECISIVE:
         return "forgets"
-    return "grows" if low > 0 else "open"
+    return "grows" if low > 0 else OPEN
 
 
 def growth(pilot: NewtonPilot) -> str:
