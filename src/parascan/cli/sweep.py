@@ -34,8 +34,10 @@ def sweep(
         tuple[str, float, float] | None, typer.Option(metavar="NAME LOW HIGH", help="A second parameter: a map.")
     ] = None,
     second_points: Annotated[int, typer.Option(min=2, help="Number of values of the second one.")] = 8,
-    log: Annotated[bool, typer.Option("--log", help="Spread the values evenly in their logarithm.")] = False,
-    whole: Annotated[bool, typer.Option("--whole", help="Round the values to whole numbers, such as sizes.")] = False,
+    log: Annotated[
+        bool, typer.Option("--log", help="Spread the values of the first one evenly in their logarithm.")
+    ] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Round all values to whole numbers, such as sizes.")] = False,
     length: Annotated[
         int | None, typer.Option(min=1, help="Number of steps T: 2000 when left out, or all inputs of the function.")
     ] = None,
@@ -69,7 +71,7 @@ def sweep(
             make, steps = _maker(subject, length, parsed(settings or []), key)
             axes = {parameter: _values(low, high, points, log, whole)}
             if second is not None:
-                axes[second[0]] = _values(*second[1:], second_points, log, whole)
+                axes[second[0]] = _values(*second[1:], second_points, False, whole)
         with report.progress() as bar:
             task = bar.add_task(subject, total=None)
 

@@ -49,7 +49,6 @@ class Growth(eqx.Module):
         exponent: the largest Lyapunov exponent, per step: over the T steps, with an interval for the long run too.
         settled: the rate without the first steps, per step; no interval of its own.
         per_pilot: exponents of stretches of the run, then of the pilots, in 1/step.
-        places: middle of each of them, in steps of the data.
         coupling: what becomes of copies a finite distance apart.
         a: upper regularity constant at the exponent.
         b: lower regularity constant at the exponent.
@@ -58,6 +57,7 @@ class Growth(eqx.Module):
         lipschitz: Lipschitz constant of the Jacobian near the states seen.
         drift: root mean square Frobenius norm of ``J - I``.
         spread: root mean square distance of the states seen from their mean.
+        places: middle of every stretch and pilot, in steps of the data.
         length: T, steps of the whole.
         steps: steps taken one after the other.
         products: Jacobian-vector products taken, transposed ones included.
