@@ -21,6 +21,7 @@ import parascan as ps
 from parascan.diagnostics.forecast import holds
 
 from . import machine, yardsticks
+from .documents import write_text
 from .harness import assert_close
 from .workloads import Workload
 from .zoo import NeverFiniteError, Specimen, more_flows, scan_form, zoo
@@ -206,11 +207,8 @@ def stored(path: Path) -> dict[str, dict[str, Any]]:
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
     """One more line; half a line, as an interrupt may leave it, cannot come about."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = {**stored(path), row["name"]: row}
-    partial = path.with_suffix(".part")
-    partial.write_text("".join(json.dumps(each) + "\n" for each in lines.values()))
-    partial.replace(path)
+    write_text(path, "".join(json.dumps(each) + "\n" for each in lines.values()))
 
 
 def summary(rows: list[Mapping[str, Any]]) -> dict[str, float]:

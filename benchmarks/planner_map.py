@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from .documents import put_between
 from .planner import FOLDER, stored, summary
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "planning.md"
@@ -139,8 +140,7 @@ def main() -> None:
     for suffix in ("svg", "png"):
         figure.savefig(PICTURES / f"planning_map.{suffix}", dpi=160)
     text = "\n\n".join(f"Measured on {path.stem.replace('-', ' ')}.\n\n{tables(path)}" for path in paths)
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    put_between(DOCUMENT, (BEGIN, END), text)
 
 
 if __name__ == "__main__":

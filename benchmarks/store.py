@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .case import Case
+from .documents import put_between, write_text
 
 RESULTS = Path(__file__).parent / "results"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -19,10 +20,7 @@ def add(cases: Iterable[Case], row: int, about: dict[str, Any], path: Path, *, a
     known["machine"] = about
     before = [] if anew else known["rows"].get(str(row), [])
     known["rows"][str(row)] = [*before, *(asdict(case) for case in cases)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(known, indent=1) + "\n")
-    partial.replace(path)
+    write_text(path, json.dumps(known, indent=1) + "\n")
 
 
 def cases(path: Path) -> list[Case]:
@@ -67,5 +65,4 @@ def number(value: float) -> str:
 def write_document() -> None:
     """Put the tables of all machines between the marks of the document."""
     tables = "\n\n".join(table(path) for path in sorted(RESULTS.glob("*.json")))
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{tables}\n{END}{rest.partition(END)[2]}")
+    put_between(DOCUMENT, (BEGIN, END), tables)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..documents import write_text
+
 FOLDER = Path(__file__).parent.parent / "results" / "foresight"
 TRUTH, ANSWERS = FOLDER / "truth.json", FOLDER / "answers.json"
 
@@ -25,11 +27,8 @@ def add(path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
     known = load(path)
     for name, fields in found.items():
         known[name] = {**known.get(name, {}), **fields}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
     lines = (f"{json.dumps(name)}: {json.dumps(fields)}" for name, fields in sorted(known.items()))
-    partial.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    partial.replace(path)
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def rounded(value: float, digits: int = 6) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..documents import put_between
 from .counts import METHODS
 from .judge import Judged, by_kind, judge, shares
 from .picture import draw
@@ -72,9 +73,7 @@ def write_document() -> None:
     figure = draw(known)
     for suffix in ("svg", "png"):
         figure.savefig(PICTURE.with_suffix(f".{suffix}"), dpi=160)
-    text = document(known)
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    put_between(DOCUMENT, (BEGIN, END), document(known))
 
 
 def document(known: list[Judged]) -> str:

@@ -10,9 +10,10 @@ import parascan as ps
 
 from .. import plot, report
 from ..diagnostics import Diagnosis, window_growth
-from ..paper._files import to_json, write_atomically
+from ..paper._files import to_json
 from ._errors import interruptible, wrong_usage
 from ._options import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ._pictures import save_picture
 from ._subject import Subject, subject_of
 from .run import CriterionName, check_suffix, criterion_of
 
@@ -75,6 +76,4 @@ def _deliver(diagnosis: Diagnosis, found: Subject, as_json: bool, picture: Path 
             console.print(f"- {sentence}", markup=False)
     if picture is not None:
         figure = plot.diagnosis(diagnosis, window_growth(*found.call, key=key), title=title)
-        write_atomically(picture, lambda file: plot.save(figure, file, picture.suffix))
-        if not as_json:
-            report.console().print(f"drew {picture}", soft_wrap=True)
+        save_picture(figure, picture, tell=not as_json)

@@ -13,9 +13,10 @@ import parascan as ps
 from .. import plot, report
 from ..diagnostics import Estimate, LyapunovEstimate, pesin_sum
 from ..diagnostics.diagnosis import scaled, span
-from ..paper._files import to_json, write_atomically
+from ..paper._files import to_json
 from ._errors import interruptible, wrong_usage
 from ._options import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ._pictures import save_picture
 from ._subject import Subject, subject_of
 from .run import check_suffix
 
@@ -77,9 +78,7 @@ def _deliver(estimate: LyapunovEstimate, found: Subject, as_json: bool, picture:
     if picture is not None:
         title = f"{found.name}, T = {found.length}: {_dimensions(estimate)}"
         figure = plot.exponents(estimate, length=found.length, title=title)
-        write_atomically(picture, lambda file: plot.save(figure, file, picture.suffix))
-        if not as_json:
-            report.console().print(f"drew {picture}", soft_wrap=True)
+        save_picture(figure, picture, tell=not as_json)
 
 
 def _record(estimate: LyapunovEstimate, found: Subject) -> Mapping[str, Any]:

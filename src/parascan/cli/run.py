@@ -13,9 +13,10 @@ import typer
 import parascan as ps
 
 from .. import plot, report
-from ..paper._files import to_json, write_arrays, write_atomically
+from ..paper._files import to_json, write_arrays
 from ._errors import interruptible, wrong_usage
 from ._options import DtypeOption, Precision, SettingsOption, SubjectArgument, SubjectLength
+from ._pictures import save_picture
 from ._subject import subject_of
 from .single_run import Outcome, Request, perform
 
@@ -114,8 +115,7 @@ def _deliver(outcome: Outcome, title: str, dt: float | None, archive: Path | Non
         console.print(f"saved {archive}", soft_wrap=True)
     if picture is not None:
         figure = plot.trajectory(outcome.arrays["states"], outcome.arrays.get("error"), title=title, dt=dt)
-        write_atomically(picture, lambda file: plot.save(figure, file, picture.suffix))
-        console.print(f"drew {picture}", soft_wrap=True)
+        save_picture(figure, picture)
     if outcome.message:
         console.print(outcome.message, style="bold red", markup=False)
 

@@ -12,10 +12,11 @@ import typer
 import parascan as ps
 
 from .. import plot, report
-from ..paper._files import to_json, write_atomically
+from ..paper._files import to_json
 from ..sweeping import Sweep, SweepProgress
 from ._errors import interruptible, wrong_usage
 from ._options import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument
+from ._pictures import save_picture
 from ._settings import parsed, with_key
 from ._subject import SEPARATOR, function_of, refuse_module, returned
 from .run import SOLVERS, CriterionName, SolverName, check_suffix, criterion_of
@@ -102,9 +103,7 @@ def _deliver(found: Sweep, name: str, as_json: bool, picture: Path | None) -> No
             console.print(f"- {sentence}", markup=False)
     if picture is not None:
         figure = plot.sweep(found, title=title)
-        write_atomically(picture, lambda file: plot.save(figure, file, picture.suffix))
-        if not as_json:
-            report.console().print(f"drew {picture}", soft_wrap=True)
+        save_picture(figure, picture, tell=not as_json)
 
 
 def _maker(

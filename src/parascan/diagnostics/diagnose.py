@@ -21,14 +21,11 @@ from .forecast import expected_iterations
 from .horizons import memory_horizon, prediction_horizon
 from .newton_pilot import NewtonPilot, newton_pilot
 from .pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
-from .slopes import first_slopes_are_wrong
+from .slopes import FIRST_STEPS, first_slopes_are_wrong
 from .verdict import Seen, rule
 
 EVALUATIONS_PER_STEP = 6
 """Step evaluations of Newton's pilot, side by side, for each step of the budget."""
-
-FIRST_STEPS = 64
-"""Steps from the start at which the guess and the size of the states are looked at."""
 
 
 @on_its_platform
@@ -53,8 +50,8 @@ def diagnose(
     on other systems; the rest from theory with calibrated factors. The interval of the exponent tells whether the run
     has settled: it holds the mean over T, the rate after the first steps, and where this rate is still going. Not under
     ``jit``: lengths of pilots depend on what is found. Depth at most ``budget`` steps, a quarter more where that is T;
-    work five times that and at most 14 Jacobian-vector products or evaluations for each, side by side; memory of the
-    run and the pilots.
+    work five times that and at most 14 Jacobian-vector products or evaluations for each, side by side, and more
+    products where that is T (``cost`` has them); memory of the run and the pilots.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
@@ -138,7 +135,7 @@ def _look(
         jnp.sqrt(jnp.mean(jnp.sum(first.residual(guess) ** 2, axis=1))),
         jnp.asarray(recurrence.size),
         sum(not jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(init)),
-        first_slopes_are_wrong(recurrence, None, key),
+        first_slopes_are_wrong(recurrence, states, key),
     )
 
 

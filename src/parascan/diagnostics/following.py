@@ -12,8 +12,9 @@ from .._problem import Recurrence
 from .._types import State, Tree
 from .lanewise import LaneStep, last
 from .paths import Paths
-from .settling import SETTLING_SHARE
+from .settling import beginning
 from .spectrum import orthonormal
+from .statistics import means_of_stretches
 
 PILOTS = 8
 """Pilots side by side."""
@@ -61,7 +62,7 @@ class Layout(eqx.Module):
     @property
     def burn_in(self) -> int:
         """Steps of a pilot that do not count."""
-        return self.rows // SETTLING_SHARE
+        return beginning(self.rows)
 
 
 class Followed(eqx.Module):
@@ -145,7 +146,7 @@ def stretch_means(run: Followed, pilots: Followed | None, layout: Layout) -> tup
     along = run.logs[0, :, 0]
     count = min(PILOTS if pilots is None else PILOTS // 2, layout.run)
     size = layout.run // count
-    means = jnp.mean(along[layout.run - count * size :].reshape(count, size), axis=1)
+    means = means_of_stretches(along, count)
     places = layout.run - size * (count - 0.5 - np.arange(count))
     if pilots is not None:
         means = jnp.concatenate([means, jnp.mean(pilots.logs[:, layout.burn_in :, 0], axis=1)])

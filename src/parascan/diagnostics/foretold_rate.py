@@ -24,7 +24,6 @@ from .swings import without_swings
 REGULAR = 0.5
 """Width of smooth means over that of plain ones below which the growth is periodic or nearly so, rather than random."""
 
-
 LARGEST_POWER = 3
 """Power of time up to which growth, or decay, is not taken for that of an exponent."""
 
@@ -32,7 +31,7 @@ LARGEST_POWER = 3
 def rate_of_run(run: Followed, layout: Layout) -> tuple[Estimate, Float[Array, ""]]:
     """The exponent of a system that is only followed from its start, and its rate after the beginning."""
     begun = beginning(layout.run)
-    after = without_swings(run.logs[:, begun:, 0], run.log_speed[:, begun:])[0]
+    after = _after_beginning(run, layout)
     tail = cells_of(after)
     rate, width = jnp.mean(tail), self_normalized_half_width(tail)
     limit = rate
@@ -50,9 +49,10 @@ def rate_of_run(run: Followed, layout: Layout) -> tuple[Estimate, Float[Array, "
     return _interval(value, (rate, limit, rate + _anew(run), slow), width, method), rate
 
 
-def _plain_mean(series: Float[Array, "P R"]) -> Float[Array, " P"]:
-    """Means over the steps."""
-    return jnp.mean(series, axis=1)
+def _after_beginning(run: Followed, layout: Layout) -> Float[Array, " N"]:
+    """Growth rates of the run without its beginning and without swings."""
+    begun = beginning(layout.run)
+    return without_swings(run.logs[:, begun:, 0], run.log_speed[:, begun:])[0]
 
 
 def _over_all(along: Float[Array, " N"], rate: Float[Array, ""], layout: Layout) -> Float[Array, ""]:
@@ -77,15 +77,14 @@ def rate_with_pilots(run: Followed, pilots: Followed, layout: Layout) -> tuple[E
     counted = without_swings(pilots.logs[:, layout.burn_in :, 0], pilots.log_speed[:, layout.burn_in :])
     half = max(counted.shape[1] // 2, 1)
     parts = (counted, counted[:, :half], counted[:, -half:])
-    plain, smooth = (jnp.stack([mean(part) for part in parts]) for mean in (_plain_mean, smooth_mean))
+    plain = jnp.stack([jnp.mean(part, axis=1) for part in parts])
+    smooth = jnp.stack([smooth_mean(part) for part in parts])
     regular = half_width(smooth[0], LEVEL) < REGULAR * half_width(plain[0], LEVEL)
     each, *halves = jnp.where(regular, smooth, plain)
     rate = jnp.mean(each)
     value = _over_all(run.logs[0, :, 0], rate, layout)
     change = halves[1] - halves[0]
-    begun = beginning(layout.run)
-    of_run = without_swings(run.logs[:, begun:, 0], run.log_speed[:, begun:])[0]
-    in_order = jnp.concatenate([cells_of(row) for row in (of_run, *counted)])
+    in_order = jnp.concatenate([cells_of(row) for row in (_after_beginning(run, layout), *counted)])
     random = jnp.maximum(half_width(each, LEVEL), self_normalized_half_width(in_order))
     width = jnp.where(regular, half_width(each, LEVEL), random)
     method = (

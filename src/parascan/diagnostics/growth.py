@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 from .estimate import Estimate
 from .lanewise import LaneStep
 from .paths import Paths
-from .products import STORED_SIZE, geometric, log_norms
+from .products import STORED_SIZE, geometric, log_norms, products_needed
 from .spectral_norms import EXACTNESS, norms_of_products, shortfall, stored_norms
 from .statistics import extrapolated_maximum
 
@@ -77,14 +77,9 @@ def regularity(
     rise, fall = _swings(stretches, exponent)
     followed = stretches is not None and paths.complete
     paths = paths.joined()
-    reach = min(ENTRIES_OF_WINDOWS // (paths.length * paths.size**2), paths.length) if paths.complete else 0
+    reach = _reach(paths)
     tops, bottoms, most = [rise, jnp.zeros_like(rise)], [jnp.zeros_like(rise)], jnp.full_like(rise, jnp.inf)
-    longest = min(longest or LONGEST, max(paths.length // 2, 1))
-    samples = []
-    if reach:
-        samples.append((np.arange(paths.length), np.arange(1, reach + 1), True))
-    if reach < paths.length:
-        samples.append((paths.spread_starts(starts, longest), geometric(longest), paths.size <= STORED_SIZE))
+    samples = _samples(paths, reach, starts, longest)
     for firsts, lengths, stored in samples:
         norms = log_norms(paths, firsts, lengths, key, stored=stored)
         excess = norms - exponent * jnp.asarray(lengths, paths.before.dtype)[:, None]
@@ -102,6 +97,35 @@ def regularity(
     # Only a turned direction says something of all windows from below, and only of those of the paths.
     least = jnp.minimum(log_b, fall) if followed else jnp.full_like(log_b, -jnp.inf)
     return _constants(exponent, (log_a, jnp.maximum(log_a, most)), (least, log_b), about)
+
+
+def products_of_regularity(paths: Paths, starts: int, longest: int) -> int:
+    """Jacobian-vector products that ``regularity`` takes, transposed ones included.
+
+    Args:
+        paths: as given to it.
+        starts: as given to it.
+        longest: as given to it.
+    """
+    paths = paths.joined()
+    samples = _samples(paths, _reach(paths), starts, longest)
+    return sum(products_needed(paths.size, len(firsts), lengths, stored=stored) for firsts, lengths, stored in samples)
+
+
+def _reach(paths: Paths) -> int:
+    """The length up to which all windows are looked at; 0 where the paths are only part of a trajectory."""
+    return min(ENTRIES_OF_WINDOWS // (paths.length * paths.size**2), paths.length) if paths.complete else 0
+
+
+def _samples(paths: Paths, reach: int, starts: int, longest: int | None) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+    """First steps and lengths of the windows that are looked at, and whether their products are stored."""
+    longest = min(longest or LONGEST, max(paths.length // 2, 1))
+    samples = []
+    if reach:
+        samples.append((np.arange(paths.length), np.arange(1, reach + 1), True))
+    if reach < paths.length:
+        samples.append((paths.spread_starts(starts, longest), geometric(longest), paths.size <= STORED_SIZE))
+    return samples
 
 
 def _about(paths: Paths, samples: list[tuple[np.ndarray, np.ndarray, bool]], reach: int) -> dict:

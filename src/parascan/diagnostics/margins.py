@@ -12,7 +12,7 @@ from .calibration import Offset, calibration
 from .newton_pilot import NewtonPilot
 
 DECISIVE = 10.0
-"""Decay over the whole length, as an exponent, from which a system forgets its start within it."""
+"""Growth or decay over the whole length, as an exponent, from which its sign decides."""
 
 SETTLED = 1
 """Updates by which the count of a settled pilot grows at most from half of its length to the whole."""

@@ -19,7 +19,7 @@ from .coupling import Coupling, couple
 from .estimate import Estimate
 from .following import Layout, follow, inputs_of, joined, stretch_means, stretches_of
 from .foretold_rate import rate_of_run, rate_with_pilots
-from .growth import STARTS, jacobian_norm, regularity
+from .growth import STARTS, jacobian_norm, products_of_regularity, regularity
 from .lanewise import LaneStep
 from .paths import Paths
 from .products import STORED_SIZE
@@ -99,8 +99,8 @@ def measure_growth(recurrence: Recurrence, key: Key[Array, ""], budget: int | No
     A system with inputs spends half of its budget on a run from the start, and the other half on pilots side by side,
     at places spread over the data, each from a state that the run has visited. One without inputs has no places: all
     goes into the run, and copies of it. Depth ``budget`` steps, a quarter more where the run reaches T; work at most
-    five times that and ``PRODUCTS_PER_STEP`` Jacobian-vector products for each step of the budget, both stated in the
-    result; memory ``5 budget D``.
+    five times that and ``PRODUCTS_PER_STEP`` Jacobian-vector products for each step of the budget, and where the run
+    reaches T those of all windows that ``regularity`` looks at; both stated in the result; memory ``5 budget D``.
 
     Args:
         recurrence: the system, with one step or more.
@@ -181,15 +181,15 @@ def _measured(
     left = max(PRODUCTS_PER_STEP * depth - spent, 0)
     per_place = paths.size if paths.size <= STORED_SIZE else 2 * min(LANCZOS_STEPS, paths.size)
     places = min(max(left // (4 * per_place), 1), paths.count * paths.length)
-    curved = min(max(left // (4 * (smoothness.products_needed(1) + smoothness.DIRECTIONS)), 1), smoothness.PLACES)
+    per_curved = smoothness.products_needed(1) + smoothness.DIRECTIONS
+    curved = min(max(left // (4 * per_curved), 1), smoothness.PLACES)
     longest, starts = _windows(paths, left // 2)
     constants = regularity(paths, found.exponent.value, keys[0], starts=starts, longest=longest, stretches=stretches)
-    firsts = len(paths.spread_starts(starts, longest))
     taken = (
         spent
         + per_place * len(paths.spread_places(places))
-        + (smoothness.products_needed(1) + smoothness.DIRECTIONS) * len(paths.spread_places(curved))
-        + products.products_needed(paths.size, firsts, products.geometric(longest))
+        + per_curved * len(paths.spread_places(curved))
+        + products_of_regularity(paths, starts, longest)
     )
     return Growth(
         **found._asdict(),

@@ -50,9 +50,9 @@ def geometric(longest: int) -> np.ndarray:
     return np.unique(np.append(np.floor(2**exponents).astype(int), longest))
 
 
-def products_needed(size: int, starts: int, lengths: np.ndarray) -> int:
+def products_needed(size: int, starts: int, lengths: np.ndarray, *, stored: bool | None = None) -> int:
     """Jacobian-vector products that ``log_norms`` takes, transposed ones included."""
-    if size <= STORED_SIZE:
+    if size <= STORED_SIZE if stored is None else stored:
         return size * starts * int(lengths[-1])
     return 2 * POWER_STEPS * starts * int(lengths.sum())
 

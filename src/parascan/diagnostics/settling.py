@@ -5,6 +5,8 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .statistics import means_of_stretches
+
 CELLS = 64
 """Most means of consecutive terms that a series is reduced to."""
 
@@ -24,10 +26,7 @@ def cells_of(series: Float[Array, "N *rest"]) -> Float[Array, "C *rest"]:
     Args:
         series: N terms, one or more.
     """
-    length = series.shape[0]
-    count = min(CELLS, length)
-    size = length // count
-    return jnp.mean(series[length - count * size :].reshape(count, size, *series.shape[1:]), axis=1)
+    return means_of_stretches(series, min(CELLS, series.shape[0]))
 
 
 def self_normalized_half_width(cells: Float[Array, " C"]) -> Float[Array, ""]:

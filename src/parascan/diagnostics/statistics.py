@@ -29,11 +29,20 @@ def mean(series: Float[Array, "T *rest"]) -> Float[Array, "*rest"]:
 
 def batch_means(series: Float[Array, "T *rest"]) -> Float[Array, "B *rest"]:
     """Means of equal batches in order; the first few terms, for which no batch is left, are not used."""
+    return means_of_stretches(series, max(min(MOST_BATCHES, series.shape[0] // SHORTEST_BATCH), 1))
+
+
+def means_of_stretches(series: Float[Array, "T *rest"], count: int) -> Float[Array, "B *rest"]:
+    """Means over equal stretches in order; the first few terms, for which no stretch is left, are not used.
+
+    Args:
+        series: T terms.
+        count: number of stretches, at most T.
+    """
     length = series.shape[0]
-    count = max(min(MOST_BATCHES, length // SHORTEST_BATCH), 1)
     size = length // count
-    batches = series[length - count * size :].reshape(count, size, *series.shape[1:])
-    return mean(jnp.moveaxis(batches, 1, 0))
+    stretches = series[length - count * size :].reshape(count, size, *series.shape[1:])
+    return mean(jnp.moveaxis(stretches, 1, 0))
 
 
 def half_width(batches: Float[Array, "B *rest"], level: float) -> Float[Array, "*rest"]:

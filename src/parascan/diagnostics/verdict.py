@@ -5,11 +5,9 @@ from typing import Literal, NamedTuple
 
 from .coupling import Coupling
 from .estimate import Estimate
+from .margins import DECISIVE
 
 Verdict = Literal["predictable", "marginal", "unpredictable", "undetermined"]
-
-DECISIVE = 10.0
-"""Growth or decay over the whole length, as an exponent, from which its sign decides."""
 
 LARGEST_SHARE = 0.25
 """Part of T above which Newton's iterations are too many for a system to be called predictable."""

@@ -7,7 +7,6 @@ from ..diagnostics.diagnosis import span
 from .style import (
     CHAOTIC,
     INK,
-    LABEL_SIZE,
     MUTED,
     PREDICTABLE,
     Axes,
@@ -16,7 +15,7 @@ from .style import (
     frame,
     legend_beside,
     letters,
-    require,
+    titled,
 )
 
 
@@ -34,12 +33,8 @@ def diagnosis(found: Diagnosis, growth: WindowGrowth, *, title: str) -> Figure:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 9.0), layout="constrained")
+    figure = titled(7.5, 9.0, f"{title}: {found.verdict}\n{_told(found)}")
     panels = list(figure.subplots(3, 1))
-    figure.suptitle(f"{title}: {found.verdict}\n{_told(found)}", fontsize=LABEL_SIZE, x=0.01, ha="left", color=INK)
     for panel in panels:
         frame(panel)
     _exponents(panels[0], found)

@@ -5,7 +5,6 @@ import numpy as np
 from ..diagnostics import LyapunovEstimate
 from .style import (
     INK,
-    LABEL_SIZE,
     MUTED,
     SMALL_SIZE,
     Axes,
@@ -13,8 +12,8 @@ from .style import (
     crosses,
     frame,
     letters,
-    require,
     shades,
+    titled,
     with_intervals,
 )
 
@@ -36,11 +35,7 @@ def exponents(found: LyapunovEstimate, *, length: int, title: str) -> Figure:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, 3.9), layout="constrained")
-    figure.suptitle(title, fontsize=LABEL_SIZE, x=0.01, ha="left", color=INK)
+    figure = titled(8.4, 3.9, title)
     panels = (
         list(figure.subplots(1, 2, width_ratios=(1.0, 1.5))) if found.finite_time is not None else [figure.subplots()]
     )

@@ -72,6 +72,25 @@ def canvas(width: float, height: float, ratios: tuple[float, ...]) -> tuple[Figu
     return figure, axes
 
 
+def titled(width: float, height: float, title: str) -> Figure:
+    """An empty figure with a title at its upper left.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        title: one line or more.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    require()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title, fontsize=LABEL_SIZE, x=0.01, ha="left", color=INK)
+    return figure
+
+
 def frame(panel: Axes) -> None:
     """A panel's axes as all pictures have them."""
     panel.spines[["top", "right"]].set_visible(False)

@@ -22,7 +22,7 @@ from .style import (
     frame,
     legend_beside,
     letters,
-    require,
+    titled,
     with_intervals,
 )
 
@@ -120,13 +120,10 @@ def _threshold(panels: Sequence[Axes], found: Sweep, name: str) -> None:
 
 def _map(found: Sweep, title: str) -> Figure:
     """Two maps over two parameters, with the line where the exponent is zero."""
-    require()
+    figure = titled(9.0, 3.9, title)
     from matplotlib.colors import LogNorm, TwoSlopeNorm
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    figure.suptitle(title, fontsize=LABEL_SIZE, x=0.01, ha="left", color=INK)
     (across, first), (along, second) = ((name, axis.astype(float)) for name, axis in found.parameters.items())
     exponent = np.asarray(found.exponent.value, float)
     finite = exponent[np.isfinite(exponent)]

@@ -1,0 +1,19 @@
+"""Pictures that a command draws into a file."""
+
+from pathlib import Path
+
+from .. import plot, report
+from ..files import write_atomically
+
+
+def save_picture(figure: plot.Figure, path: Path, *, tell: bool = True) -> None:
+    """Write a figure in the format of the file's suffix.
+
+    Args:
+        figure: of matplotlib.
+        path: the file.
+        tell: whether to say so on the terminal, where nothing else reads what is printed.
+    """
+    write_atomically(path, lambda file: plot.save(figure, file, path.suffix))
+    if tell:
+        report.console().print(f"drew {path}", soft_wrap=True)
