@@ -111,6 +111,33 @@ def test_chaotic_lorenz_is_unpredictable_and_rounding_in_float32_is_named():
     assert any("float32 rounding takes over" in line for line in found.evidence)
 
 
+def test_a_known_transient_is_left_out():
+    factors = jnp.concatenate([jnp.full(500, 1.05), jnp.full(3500, 0.9)])[:, None]
+    whole, after = (
+        ps.diagnose(lambda s, x: x * s + 0.1, jnp.ones(1), factors, key=KEY, budget=400, settle=settle)
+        for settle in (0, 500)
+    )
+    assert float(after.exponent.value) == pytest.approx(np.log(0.9), abs=1e-5)
+    assert float(after.exponent.high) - float(after.exponent.low) < 1e-4
+    assert float(whole.exponent.value) > np.log(0.9) + 1e-3
+    assert min(after.pilot_places) > 500 > min(whole.pilot_places)
+    assert after.cost["steps"] == whole.cost["steps"] + 500
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3])
+def test_a_derivative_that_is_not_that_of_the_value_leaves_it_open(kept):
+    def step(state, x):
+        inside = kept * state + (1 - kept) * jax.lax.stop_gradient(state)
+        return 4 * inside * (1 - inside)
+
+    found = ps.diagnose(step, jnp.asarray([0.3]), length=4000, key=KEY, budget=200)
+    assert found.verdict == "undetermined"
+    assert "derivative of the step is not that of its value" in found.evidence[0]
+    assert np.isnan(found.exponent.value)
+    assert np.isinf(found.exponent.high)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
 def test_one_step_of_one_entry_in_either_form_and_any_tree():
     one = ps.diagnose(lambda s, x: jnp.sin(s), jnp.ones(1), length=1, key=KEY)
     assert one.verdict in ("marginal", "undetermined")

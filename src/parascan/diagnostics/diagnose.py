@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +17,7 @@ from .._signature import as_arrays, refuse_nan, resolve, resolve_length
 from .._types import StepFunction, Tree
 from .behavior import behavior_of
 from .diagnosis import Diagnosis, scaled
-from .estimate import Estimate, estimate_of
+from .estimate import Estimate, estimate_of, unknown_where
 from .forecast import expected_iterations
 from .horizons import memory_horizon, prediction_horizon
 from .newton_pilot import NewtonPilot, newton_pilot
@@ -122,12 +123,14 @@ def _look(
 ) -> _Seen:
     """All that one program measures."""
     recurrence = ScanProblem.of(resolve(step, init, xs, length, scan_form=False), reverse=False).recurrence
-    growth = measure_growth(_after(recurrence, settle), key, budget)
     count = min(recurrence.length, FIRST_STEPS)
     inputs = jax.tree.map(lambda leaf: leaf[:count], recurrence.inputs)
     first = Recurrence(recurrence.advance, recurrence.initial, inputs, count)
     states = first.trajectory()
     guess = jnp.broadcast_to(recurrence.initial, states.shape)
+    false_slopes = first_slopes_are_wrong(recurrence, states, key)
+    growth = measure_growth(_after(recurrence, settle), key, budget)
+    growth = eqx.tree_at(lambda found: found.exponent, growth, unknown_where(false_slopes, growth.exponent))
     return _Seen(
         growth,
         jnp.max(jnp.abs(states)),
@@ -135,7 +138,7 @@ def _look(
         jnp.sqrt(jnp.mean(jnp.sum(first.residual(guess) ** 2, axis=1))),
         jnp.asarray(recurrence.size),
         sum(not jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(init)),
-        first_slopes_are_wrong(recurrence, states, key),
+        false_slopes,
     )
 
 

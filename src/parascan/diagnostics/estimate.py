@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 class Estimate(eqx.Module):
@@ -42,6 +42,18 @@ class Estimate(eqx.Module):
             return f"{value.size} values {self.unit} ({self.method})"
         unit = f" {self.unit}" if self.unit else ""
         return f"{value:.4g}{unit} [{low:.4g}, {high:.4g}] ({self.method})"
+
+
+def unknown_where(condition: Bool[Array, ""], estimate: Estimate) -> Estimate:
+    """The estimate, or NaN with an interval that holds everything where a condition says that it means nothing.
+
+    Args:
+        condition: whether it means nothing.
+        estimate: a scalar one.
+    """
+    ends = ((estimate.value, jnp.nan), (estimate.low, -jnp.inf), (estimate.high, jnp.inf))
+    value, low, high = (jnp.where(condition, nothing, end) for end, nothing in ends)
+    return Estimate(value, low, high, estimate.method, estimate.unit, estimate.level, estimate.assumptions)
 
 
 def estimate_of(

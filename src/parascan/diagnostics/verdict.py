@@ -75,8 +75,6 @@ def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Rulin
         length: T.
     """
     value, low, high = (float(each) for each in (exponent.value, exponent.low, exponent.high))
-    if not seen.finite or math.isnan(value):
-        return Ruling("undetermined", ("The pilots left the range of numbers: nothing can be said.",))
     if seen.false_slopes:
         return Ruling(
             "undetermined",
@@ -85,6 +83,8 @@ def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Rulin
                 "estimator or a derivative rule of its own: what perturbations do cannot be told from it.",
             ),
         )
+    if not seen.finite or math.isnan(value):
+        return Ruling("undetermined", ("The pilots left the range of numbers: nothing can be said.",))
     evidence = [_sign(value, low, high), f"Over {length} steps perturbations {_factor(value * length)}."]
     if seen.complete:
         evidence.append(f"All {length} steps were looked at, so that this is known and not expected.")
