@@ -68,6 +68,14 @@ def test_json_is_the_record_of_a_registered_system(invoke):
     assert record["iterations"]["newton"]["value"] > 50
 
 
+def test_steps_of_a_known_transient_are_left_out(invoke):
+    costs = [
+        json.loads(invoke("logistic", "--length", 300, "--budget", 100, "--settle", settle, "--json").output)["cost"]
+        for settle in (0, 120)
+    ]
+    assert costs[1]["steps"] == costs[0]["steps"] + 120
+
+
 def test_run_takes_a_function_whose_state_is_a_tree(invoke, tmp_path):
     found = CliRunner().invoke(
         app, ["run", "diagnosed_module:counted", "--length", "50", "--save", "x.npz", "--plot", "x.png"]

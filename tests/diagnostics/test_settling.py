@@ -8,6 +8,8 @@ import pytest
 from parascan._problem import Recurrence
 from parascan.diagnostics import measure_growth
 from parascan.diagnostics.coupling import couple
+from parascan.diagnostics.following import Followed, Layout, follow
+from parascan.diagnostics.foretold_rate import rate_of_run, rate_with_pilots
 from parascan.diagnostics.lanewise import LaneStep
 from parascan.diagnostics.settling import (
     CELLS,
@@ -90,6 +92,52 @@ def test_swings_of_a_closed_orbit_go_and_a_decay_stays():
     np.testing.assert_array_equal(np.asarray(kept), np.full((1, 3000), -0.01, np.float32))
     at_rest = without_swings(jnp.asarray(logs), jnp.full((1, 3000), -jnp.inf))
     np.testing.assert_array_equal(np.asarray(at_rest), logs.astype(np.float32))
+
+
+def followed(logs):
+    """Stretches ``[P R V]`` of trajectories of which nothing else is known."""
+    paths, rows, _ = logs.shape
+    states, at_rest = jnp.zeros((paths, rows, 1)), jnp.full((paths, rows), -jnp.inf)
+    return Followed(states, None, jnp.asarray(logs), at_rest, jnp.ones((1, paths)))
+
+
+def with_pilots(rates):
+    """The exponent that a run and eight pilots of one rate in each of their counted steps let expect."""
+    layout = Layout(length=20_000, run=1000, pilots=8, rows=1000)
+    logs = np.full((8, 1000, 1), rates[0])
+    logs[:, layout.burn_in :, 0] = rates
+    return rate_with_pilots(followed(np.full((1, 1000, 2), np.mean(rates))), followed(logs), layout)[0]
+
+
+def test_pilots_whose_rate_is_still_going_leave_open_where_it_ends():
+    with jax.enable_x64(True):
+        steady, rising, falling = (
+            with_pilots(np.linspace(0.025 - change, 0.025 + change, 750)) for change in (0.0, 0.005, -0.005)
+        )
+        assert float(steady.high) - float(steady.low) < 1e-9
+        assert float(rising.high) > 0.0299
+        assert float(falling.low) < 0.0201
+
+
+@pytest.mark.parametrize(("rate", "told"), [(0.002, False), (-0.002, False), (0.02, True), (-0.02, True)])
+def test_slow_growth_and_decay_are_not_told_from_a_power_of_time(rate, told):
+    with jax.enable_x64(True):
+        run = rate_of_run(followed(np.full((1, 1500, 2), rate)), Layout(length=20_000, run=1500, pilots=0, rows=500))[0]
+        for found in (run, with_pilots(np.full(750, rate))):
+            assert (float(found.low) > 0 or float(found.high) < 0) == told
+
+
+def test_a_direction_that_begins_half_way_shows_what_the_first_one_has_lost():
+    with jax.enable_x64(True):
+        step = LaneStep(lambda s, x: jnp.asarray([0.99, 1.0]) * s)
+        first = jnp.broadcast_to(jnp.asarray([[1.0], [0.0]]), (2, 2, 1))
+        run = follow(step, jnp.ones((1, 2)), None, 1500, first, jax.random.key(1))
+        np.testing.assert_allclose(run.logs[0, :, 0], np.log(0.99), rtol=1e-9)
+        np.testing.assert_allclose(run.logs[0, :750, 1], np.log(0.99), rtol=1e-9)
+        assert abs(float(jnp.mean(run.logs[0, 1125:, 1]))) < 1e-4
+        found = rate_of_run(run, Layout(length=20_000, run=1500, pilots=0, rows=500))[0]
+        assert float(found.low) <= np.log(0.99) + 1e-9
+        assert float(found.high) > -1e-4
 
 
 def coupled(advance, starts, rows=200):
