@@ -1,7 +1,7 @@
 """Whether a step has forward derivatives at all, told before anything rests on them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
@@ -9,6 +9,27 @@ from ._types import State, Tree
 
 CALLBACKS = ("pure_callback", "io_callback")
 """Operations that call Python, of which JAX knows no derivative."""
+
+
+class _Steps(Protocol):
+    """What steps are known by: a recurrence, or one of blocks."""
+
+    @property
+    def entrance(self) -> tuple[Callable[[State, Tree], State], Tree]: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def dtype(self) -> Any: ...
+
+
+def refuse_steps_without_derivative(problem: _Steps) -> None:
+    """Refuse a recurrence whose steps cannot be differentiated forwards.
+
+    Raises:
+        ValueError: they have no forward derivative, with what to do.
+    """
+    advance, inputs = problem.entrance
+    refuse_without_derivative(advance, jax.ShapeDtypeStruct((problem.size,), problem.dtype), inputs)
 
 
 def refuse_without_derivative(advance: Callable[[State, Tree], State], state: Any, inputs: Tree) -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._forward import refuse_without_derivative
+from ._forward import refuse_steps_without_derivative
 from ._platform import platform_of
 from ._problem import Recurrence
 from ._structure import Structure, classify, dependency_pattern, diagonal_colors
@@ -55,7 +55,7 @@ def full(problem: Recurrence, states: Trajectory, form: str = "auto") -> Abstrac
     Raises:
         ValueError: the step has no forward derivative.
     """
-    _refuse_without_derivative(problem)
+    refuse_steps_without_derivative(problem)
     structure = _structure(problem) if form in ("auto", "structured") else Structure("dense", None)
     if structure.kind == "zero":
         return ZeroTransition(problem.length, problem.size, problem.dtype)
@@ -88,7 +88,7 @@ def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
     Entries of one color provably do not influence one another, so one product with their common indicator gives
     their diagonal entries.
     """
-    _refuse_without_derivative(problem)
+    refuse_steps_without_derivative(problem)
     colors = diagonal_colors(_pattern(problem))
     indicators = colors[None, :] == np.arange(colors.max(initial=0) + 1)[:, None]
 
@@ -97,12 +97,6 @@ def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
 
     masks = jnp.asarray(indicators, problem.dtype)
     return jax.lax.scan(add, jnp.zeros_like(states), masks)[0]
-
-
-def _refuse_without_derivative(problem: Recurrence) -> None:
-    """Refuse a recurrence whose steps cannot be differentiated forwards."""
-    advance, inputs = problem.entrance
-    refuse_without_derivative(advance, jax.ShapeDtypeStruct((problem.size,), problem.dtype), inputs)
 
 
 def _pattern(problem: Recurrence) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 import parascan as ps
 from parascan._problem import Recurrence
-from parascan.diagnostics import Paths, diagnose, lipschitz
+from parascan.diagnostics import Paths, covariant_vectors, diagnose, lipschitz
 from parascan.diagnostics.lanewise import LaneStep
 
 MATRIX = np.array([[2.0, 0.3], [0.1, 1.5]], np.float32)
@@ -84,6 +84,7 @@ USES = {
     "exponents": lambda xs, key: ps.lyapunov_exponents(calling, jnp.zeros(2), xs, key=key),
     "conditioning": lambda xs, key: ps.conditioning(calling, jnp.zeros(2), xs, key=key),
     "diagnose": lambda xs, key: diagnose(calling, jnp.zeros(2), xs, key=key),
+    "vectors": lambda xs, key: covariant_vectors(calling, jnp.zeros(2), xs, key=key),
     "newton": lambda xs, key: ps.rollout(calling, jnp.zeros(2), xs, solver=ps.deer()),
     "damped": lambda xs, key: ps.rollout(calling, jnp.zeros(2), xs, solver=ps.elk()),
     "diagonal": lambda xs, key: ps.rollout(calling, jnp.zeros(2), xs, solver=ps.quasi_deer()),

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from .._compile import ProgramCache
+from .._forward import refuse_steps_without_derivative
 from .._platform import on_its_platform
 from .._problem import Recurrence, ScanProblem
 from .._signature import as_arrays, resolve, resolve_length
@@ -128,7 +129,8 @@ def covariant_vectors(
 
     Raises:
         TypeError: the step returns neither form, or a count is no integer.
-        ValueError: no step is left between warm-up and cool-down, or a number out of its range.
+        ValueError: no step is left between warm-up and cool-down, a number is out of its range, or the step has no
+            forward derivative.
 
     Source: Ginelli et al. 2007, Phys. Rev. Lett. 99, 130601; Kuptsov and Parlitz 2012.
 
@@ -161,6 +163,7 @@ def _vectors(step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], opti
     """The vectors, as one traceable function of everything."""
     signature = resolve(step, init, xs, options.length, scan_form=False)
     recurrence = ScanProblem.of(signature, reverse=False).recurrence
+    refuse_steps_without_derivative(recurrence)
     k = recurrence.size if options.k is None else options.k
     if k > recurrence.size:
         raise ValueError(f"k: given {k}, expected at most D = {recurrence.size}.")

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from .._forward import refuse_steps_without_derivative
 from .._problem import Recurrence
 from .._types import State, Trajectory, Tree
 from .rounding import rounding_of_steps
@@ -80,7 +81,11 @@ def first_slopes_are_wrong(problem: Recurrence, states: Trajectory | None, key: 
         problem: the recurrence, one step or more.
         states: its trajectory ``[T D]`` where it is known.
         key: random key of errors and directions.
+
+    Raises:
+        ValueError: the step has no forward derivative.
     """
+    refuse_steps_without_derivative(problem)
     count = min(problem.length, FIRST_STEPS)
     inputs = jax.tree.map(lambda leaf: leaf[:count], problem.inputs)
     first = Recurrence(problem.advance, problem.initial, inputs, count)

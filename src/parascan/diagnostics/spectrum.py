@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._forward import refuse_without_derivative
+from .._forward import refuse_steps_without_derivative
 from .._problem import Recurrence
 from .._types import State, Trajectory, Tree
 from .lanewise import LaneStep, last
@@ -131,8 +131,7 @@ def log_stretches(
         burn_in: steps for which a frame turns before its window, in place of the choice.
         divides: number of steps that cells must divide, besides T; zero for none.
     """
-    advance, inputs = recurrence.entrance
-    refuse_without_derivative(advance, jax.ShapeDtypeStruct((recurrence.size,), recurrence.dtype), inputs)
+    refuse_steps_without_derivative(recurrence)
     if lanes is None and states is None and frames.shape[1] == 1 and recurrence.size <= SMALL_STATE:
         cell = math.gcd(STEPS_OF_A_CELL.get(str(recurrence.dtype), 1), recurrence.length, divides)
         logs, bias = _hand_in_hand(recurrence, frames, cell), jnp.zeros(1, frames.dtype)
