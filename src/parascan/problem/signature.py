@@ -1,5 +1,6 @@
 """What a user's step and arguments mean: their form, their length, and every refusal that needs no compilation."""
 
+import dataclasses
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,33 @@ class Signature(eqx.Module):
     length: int = eqx.field(static=True)
     layout: CarryLayout = eqx.field(static=True)
     kept: bool = eqx.field(static=True, default=False)
+
+    @property
+    def row(self) -> Tree:
+        """Shapes of the inputs of one step."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.xs)
+
+    def shapes_of_step(self) -> tuple[Tree, Tree]:
+        """Shapes of the carry after a step and of its outputs."""
+        return jax.eval_shape(self.step, self.init, self.row)
+
+    def keeping_states(self) -> "Signature":
+        """The call whose step puts out its new carry after its own outputs."""
+        return dataclasses.replace(self, step=keeping(self.step), kept=True)
+
+
+def keeping(step: StepFunction) -> StepFunction:
+    """A step with its new carry among the outputs.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``.
+    """
+
+    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+        carry, y = step(carry, x)
+        return carry, (y, carry)
+
+    return keep
 
 
 def describe(tree: Tree) -> str:
