@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from parascan.files import write_atomically
+from parascan.api.files import write_atomically
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 import parascan as ps
-from parascan.diagnostics.forecast import holds
+from parascan.diagnostics.forecast.updates import holds
 
 from . import machine, yardsticks
 from .documents import write_text

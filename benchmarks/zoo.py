@@ -10,7 +10,7 @@ import jax.random as jr
 import numpy as np
 
 import parascan as ps
-from parascan.paper._flow_observers import best_choice, choices, exponents, finite_flow
+from parascan.paper.experiments.flow_observers import best_choice, choices, exponents, finite_flow
 
 from .workloads import Workload, gru, tanh_rnn
 

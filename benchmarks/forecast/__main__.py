@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 
 import parascan as ps
-from parascan.diagnostics import calibration
+from parascan.diagnostics.forecast import fitted as calibration
 
 from .family import CALIBRATION_SEED, HELD_OUT_SEED, family
 from .fit import LEVEL, fit_power, samples

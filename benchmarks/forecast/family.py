@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import parascan as ps
-from parascan.systems import table1
+from parascan.systems import nine_flows as table1
 
 SHARES: Mapping[str, float] = {"network": 0.4, "noise": 0.15, "flow": 0.15, "observer": 0.15, "map": 0.15}
 """How often each kind is drawn."""

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from parascan.diagnostics.continuation import STEEPEST, power_features
-from parascan.diagnostics.newton_pilot import NewtonPilot
+from parascan.diagnostics.forecast.continuation import STEEPEST, power_features
+from parascan.diagnostics.forecast.newton_pilot import NewtonPilot
 
 EVALUATIONS = 12_000
 """What a pilot costs at the default budget up to T = 40000."""

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 import parascan as ps
-from parascan.diagnostics.forecast import holds, newton_iterations
-from parascan.diagnostics.verdict import LARGEST_SHARE
+from parascan.diagnostics.forecast.updates import holds, newton_iterations
+from parascan.diagnostics.forecast.verdict import LARGEST_SHARE
 
 from .family import Case
 from .fit import samples

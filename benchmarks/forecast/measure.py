@@ -11,9 +11,9 @@ import numpy as np
 import optax
 
 import parascan as ps
-from parascan._problem import ScanProblem
-from parascan._signature import resolve
-from parascan.diagnostics.prefixes import Prefixes, prefix_counts
+from parascan.diagnostics.forecast.prefixes import Prefixes, prefix_counts
+from parascan.problem.flat_recurrence import ScanProblem
+from parascan.problem.signature import resolve
 
 from .family import LONGEST, Case
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import parascan as ps
-from parascan.diagnostics.forecast import Behavior, jacobi_formula
-from parascan.diagnostics.rates import descent_iterations
+from parascan.diagnostics.forecast.contraction_rates import descent_iterations
+from parascan.diagnostics.forecast.updates import Behavior, jacobi_formula
 
 from .family import Case
 from .fit import offset

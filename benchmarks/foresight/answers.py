@@ -7,8 +7,8 @@ import jax
 
 import parascan as ps
 from parascan.diagnostics import Estimate
-from parascan.diagnostics.forecast import Behavior, expected_iterations
-from parascan.diagnostics.newton_pilot import NewtonPilot
+from parascan.diagnostics.forecast.newton_pilot import NewtonPilot
+from parascan.diagnostics.forecast.updates import Behavior, expected_iterations
 
 from .counts import METHODS, length_of
 from .stores import add, rounded

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import parascan as ps
-from parascan.diagnostics import calibration, forecast
-from parascan.diagnostics.continuation import newton_center
 from parascan.diagnostics.estimate import estimate_of
-from parascan.diagnostics.forecast import Behavior
-from parascan.diagnostics.margins import ANY, OPEN, Center
-from parascan.diagnostics.newton_pilot import NewtonPilot
+from parascan.diagnostics.forecast import fitted as calibration
+from parascan.diagnostics.forecast import updates as forecast
+from parascan.diagnostics.forecast.continuation import newton_center
+from parascan.diagnostics.forecast.margins import ANY, OPEN, Center
+from parascan.diagnostics.forecast.newton_pilot import NewtonPilot
+from parascan.diagnostics.forecast.updates import Behavior
 
 from .answers import forecasts
 from .counts import METHODS, ends_of, length_of

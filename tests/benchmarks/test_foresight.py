@@ -14,7 +14,7 @@ from benchmarks.foresight.families import FAMILIES
 from benchmarks.foresight.family import HELD_OUT_VARIANTS, VARIANTS, Family, Variant, noise
 from benchmarks.foresight.systems import KINDS, ROWS, half_of, names, systems
 
-from parascan.diagnostics.calibration import calibration
+from parascan.diagnostics.forecast.fitted import calibration
 
 TRUTH = {
     "length": 1000, "over": -0.05, "later": -0.08, "known": None, "fate": "shrink", "newton": [20, True],

@@ -10,9 +10,9 @@ import pytest
 from output import plain
 
 import parascan as ps
-from parascan.paper import table1
+from parascan.paper.experiments import table1
 
-run_command = sys.modules["parascan.cli.run"]
+run_command = sys.modules["parascan.cli.run_command"]
 
 
 def test_version_and_help(invoke):

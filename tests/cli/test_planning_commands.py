@@ -48,7 +48,7 @@ def test_calibration_is_stored_and_shown(tmp_path, monkeypatch):
         progress(dtype)
         return built_in("cpu", dtype)
 
-    monkeypatch.setattr("parascan.cli.calibrate.measured", measured)
+    monkeypatch.setattr("parascan.cli.calibrate_command.measured", measured)
     found = invoke("calibrate", "--folder", tmp_path)
     assert found.exit_code == 0, found.output
     assert "stored in" in found.output

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from output import plain
 
-from parascan import report
-from parascan.paper import registry, table1
-from parascan.paper._workforce import workforce
+from parascan.cli import report
+from parascan.paper.experiments import registry, table1
+from parascan.paper.harness.workforce import workforce
 
-reproduce_command = sys.modules["parascan.cli.reproduce"]
+reproduce_command = sys.modules["parascan.cli.reproduce_command"]
 
 TINY = table1.Config(
     systems=("lorenz", "sprott_b"), flow_length=150, observer_length=100, exponent_length=200, portion=8

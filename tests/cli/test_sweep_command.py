@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from output import plain
 
+from parascan.api.sweeping import measure_point as measure
 from parascan.diagnostics.estimate import estimate_of
-from parascan.sweeping import measure
 
 MODULE = """
 import jax.numpy as jnp

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._blocks import Blocked
-from parascan._problem import ScanProblem
-from parascan._signature import resolve
+from parascan.problem.boundaries import Blocked
+from parascan.problem.flat_recurrence import ScanProblem
+from parascan.problem.signature import resolve
 
 
 def rnn(length, dtype=jnp.float32, size=3):

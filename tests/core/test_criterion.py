@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
-from parascan._criterion import DESCENT_PATIENCE, FLOOR_PATIENCE, RUNAWAY, Progress
+from parascan.solvers.criterion import DESCENT_PATIENCE, FLOOR_PATIENCE, RUNAWAY, Progress
 
 
 def progress(error=1.0, merit=1.0, defect=0.0, stagnation=0, all_finite=True, causal=True, scale=1.0):

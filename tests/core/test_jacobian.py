@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parascan._blocks import Blocked
-from parascan._jacobian import diagonal, full
-from parascan._problem import ScanProblem
-from parascan._signature import resolve
 from parascan.linear import BlockTransition, DiagonalTransition, ZeroTransition
+from parascan.problem.boundaries import Blocked
+from parascan.problem.flat_recurrence import ScanProblem
+from parascan.problem.jacobian import diagonal, full
+from parascan.problem.signature import resolve
 
 SIZE, LENGTH = 6, 7
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
-from parascan._memory import peak_bytes
-from parascan._problem import ScanProblem
-from parascan._signature import resolve
+from parascan.problem.flat_recurrence import ScanProblem
+from parascan.problem.signature import resolve
+from parascan.solvers.memory import peak_bytes
 
 T, D = 2000, 16
 W = 0.4 * jax.random.normal(jax.random.key(0), (D, D)) / 4

@@ -12,10 +12,10 @@ from jax import export
 from jax.sharding import Mesh
 
 import parascan as ps
-from parascan import _platform
-from parascan._platform import platform_of, running_on
-from parascan._success import successful_or_raise
+from parascan.api.success import successful_or_raise
 from parascan.linear import DenseTransition, choose_backend
+from parascan.programs import platform as _platform
+from parascan.programs.platform import platform_of, running_on
 
 WEIGHTS = 0.4 * np.random.default_rng(1).normal(size=(3, 3)).astype(np.float32)
 SOLVERS = {

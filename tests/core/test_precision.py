@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._precision import units_of_rounding
-from parascan._signature import resolve
+from parascan.problem.precision import units_of_rounding
+from parascan.problem.signature import resolve
 
 T, D = 400, 8
 WEIGHTS = (np.random.default_rng(0).standard_normal((D, D)) * 0.5 / D**0.5).astype("float32")

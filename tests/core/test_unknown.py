@@ -8,13 +8,15 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 import parascan as ps
-from parascan import _forgetting
-from parascan._dependency import Program
-from parascan._signature import resolve
-from parascan._structure import classify, dependency_pattern
-from parascan._unknown import unknown_is
-from parascan.diagnostics import rounding
-from parascan.lanes import operations, program, work
+from parascan.adjoint import of_chunks as _forgetting
+from parascan.diagnostics.certificate import rounding
+from parascan.problem.signature import resolve
+from parascan.programs import batching as program
+from parascan.programs import work
+from parascan.programs.sparsity import Program
+from parascan.programs.structure import classify, dependency_pattern
+from parascan.programs.unknown import unknown_is
+from parascan.programs.work import operations
 
 LENGTH = 16384
 BLOCKS = ps.Forgetting(blocks=16)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from parascan._view import View
+from parascan.solvers.residuals import View
 
 NAN = float("nan")
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 import parascan as ps
-from parascan._problem import Recurrence, ScanProblem
-from parascan._signature import resolve
+from parascan.problem.flat_recurrence import Recurrence, ScanProblem
+from parascan.problem.signature import resolve
 
 
 def runge_kutta(field, dt):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parascan.diagnostics import bounds, rates
+from parascan.diagnostics.conditioning import bounds
+from parascan.diagnostics.forecast import contraction_rates as rates
 
 EXPONENTS = (-50.0, -1.0, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 0.5, 50.0)
 

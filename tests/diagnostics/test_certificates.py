@@ -10,7 +10,7 @@ from certified_systems import FAMILIES, RUNS, certified
 from drifting_systems import DRIFTING
 
 import parascan as ps
-from parascan._certificate import Evidence
+from parascan.solution import Evidence
 
 
 def checked(cases, count, seed):

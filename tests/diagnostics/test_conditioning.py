@@ -10,7 +10,7 @@ import pytest
 from test_bounds import residual_jacobian
 
 import parascan as ps
-from parascan.diagnostics.singular import extreme_singular_values, lanczos_steps, scaled_solve
+from parascan.diagnostics.conditioning.singular import extreme_singular_values, lanczos_steps, scaled_solve
 from parascan.linear import Bidiagonal, BlockTransition, DenseTransition, DiagonalTransition, ZeroTransition
 
 measure = eqx.filter_jit(extreme_singular_values)

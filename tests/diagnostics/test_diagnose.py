@@ -11,8 +11,8 @@ from jaxtyping import Array
 
 import parascan as ps
 from parascan.diagnostics import Diagnosis, Estimate
-from parascan.diagnostics.coupling import Coupling
-from parascan.diagnostics.verdict import LARGEST_SHARE, Seen, rule
+from parascan.diagnostics.forecast.verdict import LARGEST_SHARE, Seen, rule
+from parascan.diagnostics.growth.jumps import Coupling
 
 KEY = jax.random.key(0)
 

@@ -8,8 +8,8 @@ from flow_steps import flow, recurrence, runge_kutta, trajectory
 
 import parascan as ps
 from parascan.diagnostics import lyapunov_exponents
-from parascan.diagnostics.exponents import kaplan_yorke_dimension
-from parascan.diagnostics.spectrum import orthonormal
+from parascan.diagnostics.growth.exponents import kaplan_yorke_dimension
+from parascan.diagnostics.growth.spectrum import orthonormal
 
 
 def covers(estimate, truth, slack=0.0):
@@ -117,7 +117,7 @@ def test_windows_without_a_burn_in_run_until_their_directions_have_turned(getkey
 
 
 def test_long_trajectories_in_segments_are_as_short_ones_in_one(getkey, monkeypatch):
-    from parascan.diagnostics import spectrum
+    from parascan.diagnostics.growth import spectrum
 
     with jax.enable_x64(True):
         rnn = ps.systems.tanh_rnn(gain=0.9, size=12, key=jax.random.key(3))

@@ -7,9 +7,12 @@ import pytest
 
 import parascan as ps
 from parascan.diagnostics import Estimate
-from parascan.diagnostics.calibration import calibration
-from parascan.diagnostics.continuation import power_of_length
-from parascan.diagnostics.forecast import (
+from parascan.diagnostics.forecast.continuation import power_of_length
+from parascan.diagnostics.forecast.fitted import calibration
+from parascan.diagnostics.forecast.margins import ANY, growth, margin, trend
+from parascan.diagnostics.forecast.newton_pilot import NewtonPilot, newton_pilot
+from parascan.diagnostics.forecast.prefixes import UNMET, Prefixes, prefix_counts
+from parascan.diagnostics.forecast.updates import (
     Behavior,
     expected_iterations,
     jacobi_iterations,
@@ -19,9 +22,6 @@ from parascan.diagnostics.forecast import (
     picard_iterations,
     quasi_newton_iterations,
 )
-from parascan.diagnostics.margins import ANY, growth, margin, trend
-from parascan.diagnostics.newton_pilot import NewtonPilot, newton_pilot
-from parascan.diagnostics.prefixes import UNMET, Prefixes, prefix_counts
 
 LOG_MU = Estimate(*(jnp.asarray(each) for each in (-4.0, -8.0, 0.0)), "given")
 WITHOUT_RULE = ("gradient_descent", "newton_blocks_of_32")
@@ -66,8 +66,8 @@ def test_a_prefix_that_too_few_updates_reach_is_unmet():
 
 def problem_of(system, xs, length=None):
     """The recurrence of a system."""
-    from parascan._problem import ScanProblem
-    from parascan._signature import resolve
+    from parascan.problem.flat_recurrence import ScanProblem
+    from parascan.problem.signature import resolve
 
     signature = resolve(system.step, system.initial_state, xs, length, scan_form=False)
     return ScanProblem.of(signature, reverse=False).recurrence

@@ -7,10 +7,12 @@ import pytest
 from flow_steps import recurrence, trajectory
 
 import parascan as ps
-from parascan._problem import Recurrence
-from parascan.diagnostics import Paths, contraction, growth, jacobian_norm, lipschitz, products, regularity
-from parascan.diagnostics.spectral_norms import norms_of_products, shortfall, stored_norms
-from parascan.diagnostics.statistics import extrapolated_maximum, half_width, mean
+from parascan.diagnostics import Paths, contraction, jacobian_norm, lipschitz, regularity
+from parascan.diagnostics.growth import growth_constants as growth
+from parascan.diagnostics.growth import products
+from parascan.diagnostics.growth.spectral_norms import norms_of_products, shortfall, stored_norms
+from parascan.diagnostics.growth.statistics import extrapolated_maximum, half_width, mean
+from parascan.problem.flat_recurrence import Recurrence
 
 
 def network(size, length, gain=0.9):

@@ -17,12 +17,12 @@ from benchmarks.foresight.stores import ANSWERS, TRUTH, load
 from benchmarks.foresight.systems import names
 
 import parascan as ps
-from parascan._problem import ScanProblem
-from parascan._signature import resolve
-from parascan.diagnostics.forecast import holds, newton_iterations
-from parascan.diagnostics.newton_pilot import NewtonPilot
-from parascan.diagnostics.prefixes import Prefixes, prefix_counts
-from parascan.diagnostics.verdict import LARGEST_SHARE
+from parascan.diagnostics.forecast.newton_pilot import NewtonPilot
+from parascan.diagnostics.forecast.prefixes import Prefixes, prefix_counts
+from parascan.diagnostics.forecast.updates import holds, newton_iterations
+from parascan.diagnostics.forecast.verdict import LARGEST_SHARE
+from parascan.problem.flat_recurrence import ScanProblem
+from parascan.problem.signature import resolve
 
 LENGTH, SYSTEMS = 400, 30
 """Small enough for every test run."""

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from parascan.diagnostics import Estimate
-from parascan.diagnostics.horizons import memory_horizon, prediction_horizon
+from parascan.diagnostics.growth.horizons import memory_horizon, prediction_horizon
 
 
 def known(value, low=None, high=None):

@@ -7,9 +7,9 @@ import pytest
 from flow_steps import recurrence, trajectory
 
 import parascan as ps
-from parascan._problem import Recurrence
 from parascan.diagnostics import Paths, jacobian_norm, measure_growth, regularity
-from parascan.diagnostics.pilots import PRODUCTS_PER_STEP, default_budget
+from parascan.diagnostics.growth.pilots import PRODUCTS_PER_STEP, default_budget
+from parascan.problem.flat_recurrence import Recurrence
 
 
 @pytest.mark.parametrize("size", [3, 20])

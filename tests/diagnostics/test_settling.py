@@ -5,13 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parascan._problem import Recurrence
 from parascan.diagnostics import measure_growth
-from parascan.diagnostics.coupling import couple
-from parascan.diagnostics.following import Followed, Layout, follow
-from parascan.diagnostics.foretold_rate import rate_of_run, rate_with_pilots
-from parascan.diagnostics.lanewise import LaneStep
-from parascan.diagnostics.settling import (
+from parascan.diagnostics.growth.following import Followed, Layout, follow
+from parascan.diagnostics.growth.foretold_rate import rate_of_run, rate_with_pilots
+from parascan.diagnostics.growth.jumps import couple
+from parascan.diagnostics.growth.settling import (
     CELLS,
     SELF_NORMALIZED_QUANTILE,
     algebraic_limit,
@@ -20,7 +18,9 @@ from parascan.diagnostics.settling import (
     self_normalized_half_width,
     trend_beyond_doubt,
 )
-from parascan.diagnostics.swings import without_swings
+from parascan.diagnostics.growth.side_by_side import LaneStep
+from parascan.diagnostics.growth.swings import without_swings
+from parascan.problem.flat_recurrence import Recurrence
 
 
 def test_the_quantile_is_that_of_the_distribution():

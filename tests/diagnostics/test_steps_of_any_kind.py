@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._problem import Recurrence
 from parascan.diagnostics import Paths, covariant_vectors, diagnose, lipschitz
-from parascan.diagnostics.lanewise import LaneStep
+from parascan.diagnostics.growth.side_by_side import LaneStep
+from parascan.problem.flat_recurrence import Recurrence
 
 MATRIX = np.array([[2.0, 0.3], [0.1, 1.5]], np.float32)
 

@@ -12,7 +12,7 @@ import pytest
 from replaced_parts import NEW, OLD, Data, closing_over, of_closures, of_methods
 
 import parascan as ps
-from parascan._hoist import Program
+from parascan.programs.closure import Program
 
 INIT, XS = jnp.ones(()), jnp.zeros(5)
 

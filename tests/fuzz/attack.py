@@ -21,7 +21,8 @@ import oracle
 import references
 
 import parascan as ps
-from parascan.lanes import coupling, forget
+from parascan.chunked import coupled_copies as coupling
+from parascan.chunked import warm_up as forget
 
 FAMILIES = adversaries.FAMILIES | adversaries_of_scale.FAMILIES | adversaries_of_parts.FAMILIES
 DTYPES = ("float32", "bfloat16", "float64", "float16")

@@ -10,7 +10,7 @@ from adversaries import Family, Tree
 from jax.flatten_util import ravel_pytree
 
 import parascan as ps
-from parascan.lanes import acceptance
+from parascan.chunked import acceptance
 
 NARROW = (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan import _pullback
+from parascan.adjoint import cotangents as _pullback
 
 SIZE, INPUTS = 12, 4
 SOLVER = ps.Forgetting(blocks=8)

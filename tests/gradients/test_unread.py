@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._hoist import hoist
+from parascan.programs.closure import hoist
 
 RUNS = {
     "default": {},

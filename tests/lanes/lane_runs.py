@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.lanes import engine
+from parascan.chunked import engine
 
 BLOCKS = ps.Forgetting(blocks=8)
 UNITS = {"float32": 64, "float64": 2048}

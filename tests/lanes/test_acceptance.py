@@ -8,9 +8,9 @@ from lane_runs import inputs, rnn
 from remembering import gain_control, latch_with_bursts, relay, seasons
 
 import parascan as ps
-from parascan.lanes import passes
-from parascan.lanes.acceptance import COMPARED, SPREAD_UNITS, UNITS, excess
-from parascan.lanes.exact import exact_entries
+from parascan.chunked import passes
+from parascan.chunked.acceptance import COMPARED, SPREAD_UNITS, UNITS, excess
+from parascan.programs.unrounded import exact_entries
 
 NARROW = [jnp.bfloat16, jnp.float16]
 F32 = jnp.float32

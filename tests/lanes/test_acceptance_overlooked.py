@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.lanes import coupling, forget
-from parascan.lanes.exact import exact_entries
+from parascan.chunked import coupled_copies as coupling
+from parascan.chunked import warm_up as forget
+from parascan.programs.unrounded import exact_entries
 
 T = 16384
 

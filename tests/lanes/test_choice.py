@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from parascan.lanes import choose_lanes, operations, unrewarding
-from parascan.lanes.choice import choose_patience
-from parascan.lanes.kind import Kind, kind_of
-from parascan.lanes.small_steps import largest_batch
+from parascan.chunked import choose_lanes
+from parascan.chunked.chunk_count import choose_patience
+from parascan.programs.kind import Kind, kind_of
+from parascan.programs.small_steps import largest_batch
+from parascan.programs.suitability import unrewarding
+from parascan.programs.work import operations
 
 STEP = 2000.0
 

@@ -8,7 +8,7 @@ import pytest
 from lane_runs import BLOCKS, close, inputs, mesh, ran_in_blocks, rnn
 
 import parascan as ps
-from parascan.lanes import coupling_rows, passes
+from parascan.chunked import coupling_rows, passes
 
 
 @pytest.mark.parametrize("T", [2048, 2051, 2063])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._forgetting import why_not
-from parascan._signature import resolve
+from parascan.adjoint.of_chunks import why_not
+from parascan.problem.signature import resolve
 
 LENGTH = 4096
 READS = {"outputs": lambda ys: jnp.sum(ys, axis=0), "last": lambda ys: ys[-1] ** 2}

@@ -12,7 +12,7 @@ import pytest
 from lane_runs import BLOCKS, close, inputs, losses, mesh, rnn
 
 import parascan as ps
-from parascan.lanes import batch_size
+from parascan.chunked import batch_size
 
 
 class TestBatches:

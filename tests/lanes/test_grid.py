@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parascan.lanes.grid import Grid
+from parascan.chunked.grid import Grid
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parascan.lanes import program
-from parascan.lanes.lazy import add_into
-from parascan.lanes.program import over_lanes, with_known
+from parascan.programs import batching as program
+from parascan.programs.batching import over_lanes, with_known
+from parascan.programs.lazy import add_into
 
 LANES = 5
 W = jnp.asarray(np.random.default_rng(0).normal(size=(4, 4)), jnp.float32)

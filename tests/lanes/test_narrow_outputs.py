@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._inside import programs_of
+from parascan.programs.inside import programs_of
 
 HALF = jnp.bfloat16
 BOUND = 4 * float(jnp.finfo(HALF).eps)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._hoist import hoist
-from parascan._narrow import comparing_rounded
+from parascan.programs.closure import hoist
+from parascan.programs.narrow import comparing_rounded
 
 DRAW = np.random.default_rng(0)
 ONE = np.eye(8)[DRAW.integers(0, 8, 4096)]

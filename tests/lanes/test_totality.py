@@ -8,7 +8,7 @@ import pytest
 from lane_runs import close, inputs, ran_in_blocks
 
 import parascan as ps
-from parascan.lanes import partial_reason
+from parascan.programs.totality import partial_reason
 
 T, D = 5000, 3
 
@@ -190,7 +190,7 @@ def test_what_is_alike_in_all_lanes_stays_so():
         last, s = jax.lax.while_loop(lambda state: state[0] < 4, inner, (jnp.int32(0), s + x))
         return s, (s, last)
 
-    from parascan.lanes.program import over_lanes
+    from parascan.programs.batching import over_lanes
 
     lanes = over_lanes(step, (True, True), jnp.zeros(D), jnp.zeros(D))
     program = str(jax.make_jaxpr(lanes)(jnp.zeros((D, 7)), jnp.zeros((D, 7))))

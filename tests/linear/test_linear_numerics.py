@@ -8,7 +8,7 @@ import pytest
 
 from parascan.linear import DenseTransition, DiagonalTransition, linear_recurrence
 from parascan.linear.backends import BACKENDS
-from parascan.linear.backends.chunked import CHUNKS, layout
+from parascan.linear.backends.blocked_scan import CHUNKS, layout
 
 pairs = pytest.mark.parametrize(("name", "backend"), members.PAIRS)
 backends = pytest.mark.parametrize("backend", BACKENDS)

@@ -20,8 +20,8 @@ from parascan.linear import (
     explain_backend,
     linear_recurrence,
 )
+from parascan.linear.backend_choice import LONG, SHORT
 from parascan.linear.backends import BACKENDS
-from parascan.linear.choice import LONG, SHORT
 
 T, D = 6, 2
 b = jnp.ones((T, D))

@@ -6,44 +6,44 @@ import textwrap
 import pytest
 from repository import PACKAGE, files, module_name, name, parse
 
-# A unit (a module or folder directly in the package) imports only from rows above its own.
+# The rooms of the package: folders and one file directly in it. Each imports only from rows above its own.
 LAYERS = (
-    ("_types", "_results", "_certificate", "_sight", "_unknown", "_inside", "_platform", "files"),
-    ("_written", "_axes", "_dtypes", "_success", "_rebind", "_forward"),
-    ("_hoist",),
-    ("lanes",),
-    ("linear", "_carry", "_compile", "_dependency"),
-    ("_pullback_rules",),
-    ("_signature", "_structure", "_precision", "_narrow"),
-    ("_problem", "_two_stages"),
-    ("_jacobian", "_view", "_solution", "_blocks", "_pullback", "_replay", "guesses"),
-    ("_criterion",),
+    ("solution",),
+    ("programs",),
+    ("chunked",),
+    ("linear",),
+    ("problem",),
     ("solvers",),
-    ("_iterate", "_memory"),
-    ("_adjoint", "_guard"),
-    ("_forgetting",),
-    ("_sequential",),
+    ("adjoint",),
     ("diagnostics",),
     ("planning",),
-    ("_options", "_devices"),
-    ("_evaluate", "_failure"),
-    ("_rollout", "_explain"),
-    ("sweeping",),
-    ("_checkpoint",),
-    ("_inflow",),
-    ("_stream",),
+    ("api",),
     ("systems", "nn"),
-    ("paper", "plot", "report"),
-    ("cli", "__main__"),
+    ("paper",),
+    ("cli",),
 )
-RANK = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
-SYSTEMS_MAY_IMPORT = {"_types"}
-SURFACE = {"paper", "plot", "report", "cli", "__main__"}
+# The same within a room that has folders of its own. What a row does not name may be imported by every row.
+INNER = {
+    "diagnostics": (
+        ("estimate",),
+        ("conditioning",),
+        ("certificate",),
+        ("growth",),
+        ("forecast",),
+        ("diagnosis",),
+        ("diagnose",),
+    ),
+    "paper": (("figures",), ("harness",), ("experiments",)),
+    "linear": (("_abstract",), ("backends",), ("recurrence",)),
+}
+RANK = {room: rank for rank, row in enumerate(LAYERS) for room in row}
+SYSTEMS_MAY_IMPORT = {"solution"}
+SURFACE = {"paper", "cli"}
 ROOT_MODULE = ""
 
 # Packages that a plain import of parascan must not load: the units that may use them, and where they may be imported.
 OPTIONAL = {
-    "matplotlib": {"plot", "paper"},
+    "matplotlib": {"paper", "cli"},
     "dysts": {"systems"},
     "typer": {"cli"},
     "rich": SURFACE,
@@ -53,7 +53,7 @@ OPTIONAL = {
     "distributed": {"paper"},
 }
 LAZY = {
-    "matplotlib": {"paper"},
+    "matplotlib": {"paper", "cli"},
     "dysts": {"systems"},
     "optax": {"solvers", "paper"},
     "xarray": {"paper"},
@@ -86,42 +86,53 @@ def imported(tree: ast.Module, module: str, is_package: bool) -> list[tuple[str,
     return found
 
 
-def unit_of(dotted: str) -> str:
-    """The unit of the package that a dotted name inside it belongs to; the root module for a name it exports."""
+def room_of(dotted: str) -> str:
+    """The room that a dotted name inside the package belongs to; the root module for a name that it exports."""
     parts = dotted.split(".")
-    unit = parts[1] if len(parts) > 1 else ROOT_MODULE
-    return unit if unit in RANK or unit.startswith("_") else ROOT_MODULE
+    room = parts[1] if len(parts) > 1 else ROOT_MODULE
+    return room if room in RANK or room.startswith("_") or (PACKAGE / room).is_dir() else ROOT_MODULE
 
 
-def may_import(unit: str, target: str) -> bool:
-    """Whether the order of the layers allows one unit to import another."""
-    if unit == target:
+def may_import(room: str, target: str) -> bool:
+    """Whether the order of the layers allows one room to import another."""
+    if room == target:
         return True
-    if unit in SURFACE:
-        private = target.startswith("_")
-        return not private and (target == ROOT_MODULE or RANK[target] <= RANK[unit])
-    if unit == "systems":
+    if target == ROOT_MODULE:
+        return room in SURFACE
+    if room == "systems":
         return target in SYSTEMS_MAY_IMPORT
-    return target != ROOT_MODULE and RANK[target] < RANK[unit]
+    return RANK[target] < RANK[room] or (room in SURFACE and RANK[target] == RANK[room])
+
+
+def upward_inside(room: str, module: str, target: str) -> bool:
+    """Whether an import within a room goes against the room's own order."""
+    rank = {part: rank for rank, row in enumerate(INNER.get(room, ())) for part in row}
+    own, other = (name.split(".")[2] if name.count(".") >= 2 else "" for name in (module, target))
+    return own in rank and other in rank and rank[other] > rank[own]
 
 
 def complaints(tree: ast.Module, module: str, is_package: bool = False) -> list[str]:
     """What a module's imports break."""
-    unit = module.split(".")[1]
-    if unit not in RANK:
-        return [f"{unit} has no place in LAYERS"]
+    room = module.split(".")[1]
+    if room not in RANK:
+        return [f"{room} has no place in LAYERS"]
     found = []
     for target, eager in imported(tree, module, is_package):
         top = target.split(".")[0]
         if top == "parascan":
-            other = unit_of(target)
+            other = room_of(target)
+            private = [part for part in target.split(".")[2:] if part.startswith("_")]
             if other != ROOT_MODULE and other not in RANK:
                 found.append(f"{other} has no place in LAYERS")
-            elif not may_import(unit, other):
-                found.append(f"{unit} must not import {other or 'parascan'}")
-        elif top in OPTIONAL and unit not in OPTIONAL[top]:
+            elif not may_import(room, other):
+                found.append(f"{room} must not import {other or 'parascan'}")
+            elif other == room and upward_inside(room, module, target):
+                found.append(f"{module} must not import {target}")
+            elif other not in (room, ROOT_MODULE) and private:
+                found.append(f"{private[0]} belongs to {other} alone")
+        elif top in OPTIONAL and room not in OPTIONAL[top]:
             found.append(f"{top} is imported outside {sorted(OPTIONAL[top])}")
-        elif eager and unit in LAZY.get(top, ()):
+        elif eager and room in LAZY.get(top, ()):
             found.append(f"{top} is imported before it is needed; move the import into the function that uses it")
     return found
 
@@ -129,32 +140,56 @@ def complaints(tree: ast.Module, module: str, is_package: bool = False) -> list[
 MODULES = [path for path in files("src", suffix=".py") if path != PACKAGE / "__init__.py"]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_imports_go_one_way(path):
-    assert complaints(parse(path), module_name(path), path.name == "__init__.py") == []
+def test_imports_go_one_way():
+    found = {
+        name(path): broken
+        for path in MODULES
+        if (broken := complaints(parse(path), module_name(path), path.name == "__init__.py"))
+    }
+    assert found == {}
+
+
+def test_the_package_has_fourteen_rooms():
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert rooms - {"__init__", "__pycache__"} == set(RANK)
+    assert len(RANK) == 14
+
+
+def test_every_inner_row_names_what_is_there():
+    for room, rows in INNER.items():
+        for part in (part for row in rows for part in row):
+            assert (PACKAGE / room / part).is_dir() or (PACKAGE / room / f"{part}.py").exists(), (room, part)
+
+
+def test_names_of_files_are_unique():
+    stems = [path.stem for path in MODULES if path.stem != "__init__"]
+    assert sorted({stem for stem in stems if stems.count(stem) > 1}) == []
 
 
 def test_root_exports_the_library_and_not_its_surface():
-    units = {unit_of(target) for target, _ in imported(parse(PACKAGE / "__init__.py"), "parascan", True)}
-    assert units & SURFACE == set()
+    rooms = {room_of(target) for target, _ in imported(parse(PACKAGE / "__init__.py"), "parascan", True)}
+    assert rooms & SURFACE == set()
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("parascan.linear.recurrence", "from .._problem import Recurrence"),
-        ("parascan._problem", "from . import solvers"),
-        ("parascan.solvers.newton", "from parascan._rollout import rollout"),
-        ("parascan.diagnostics.lyapunov", "import parascan as ps"),
-        ("parascan._iterate", "def f():\n    from .systems import lorenz"),
-        ("parascan.systems.maps", "from .._problem import Recurrence"),
-        ("parascan.cli", "from ._rollout import rollout"),
+        ("parascan.linear.recurrence", "from ..problem.flat_recurrence import Recurrence"),
+        ("parascan.problem.carry", "from .. import solvers"),
+        ("parascan.solvers.newton", "from parascan.api.rollout import rollout"),
+        ("parascan.diagnostics.diagnose", "import parascan as ps"),
+        ("parascan.solvers.iterate", "def f():\n    from ..systems import lorenz"),
+        ("parascan.systems.maps", "from ..problem.flat_recurrence import Recurrence"),
+        ("parascan.cli.report", "from ..nn._cell import AbstractCell"),
+        ("parascan.paper.experiments.fig1", "from ...cli import report"),
+        ("parascan.paper.harness.run", "from ..experiments import registry"),
+        ("parascan.diagnostics.growth.lyapunov", "from ..forecast.updates import forecast"),
         ("parascan.solvers.newton", "import matplotlib.pyplot as plt"),
-        ("parascan.paper.table1", "from matplotlib import pyplot"),
-        ("parascan.systems.flows", "import dysts.flows"),
-        ("parascan.paper._run", "import xarray"),
-        ("parascan.diagnostics.lyapunov", "def f():\n    import distributed"),
-        ("parascan._novelty", "import math"),
+        ("parascan.paper.experiments.table1", "from matplotlib import pyplot"),
+        ("parascan.systems.chaotic_flows", "import dysts.flows"),
+        ("parascan.paper.harness.run", "import xarray"),
+        ("parascan.diagnostics.diagnose", "def f():\n    import distributed"),
+        ("parascan.novelty.thing", "import math"),
     ],
 )
 def test_a_planted_violation_is_seen(module, source):
@@ -165,10 +200,11 @@ def test_a_planted_violation_is_seen(module, source):
     ("module", "source"),
     [
         ("parascan.solvers.newton", "from ..linear import linear_recurrence\nfrom .base import Iterate"),
-        ("parascan.systems.flows", "from .._types import State\ndef f():\n    import dysts"),
-        ("parascan.cli", "import parascan as ps\nfrom .plot import trajectory\nfrom . import systems"),
-        ("parascan.paper.table1", "from parascan import deer, rollout"),
-        ("parascan.paper.table1", "if TYPE_CHECKING:\n    import xarray"),
+        ("parascan.systems.chaotic_flows", "from ..solution import State\ndef f():\n    import dysts"),
+        ("parascan.cli.app", "import parascan as ps\nfrom .plot import trajectory\nfrom .. import systems"),
+        ("parascan.paper.experiments.table1", "from parascan import deer, rollout"),
+        ("parascan.paper.experiments.table1", "if TYPE_CHECKING:\n    import xarray"),
+        ("parascan.diagnostics.forecast.verdict", "from ..growth.jumps import Jumps"),
     ],
 )
 def test_an_import_that_is_in_order_passes(module, source):

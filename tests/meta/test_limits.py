@@ -13,9 +13,9 @@ EXCEPTIONS: dict[str, str] = {}
 
 CODE = files("src", "tests", "benchmarks", "examples", suffix=".py")
 SOURCES = files("src", suffix=".py")
-SURFACE = {"paper", "cli", "plot", "report"}
+SURFACE = {"paper", "cli"}
 # Holds the one function that users call in order to change the configuration.
-ASKED_FOR = {"_devices.py"}
+ASKED_FOR = {"devices.py"}
 
 PRIVATE = re.compile(r"\bjax\._src\b|\bequinox\.internal\b|\beqx\.internal\b|\beqxi\b")
 IGNORE = re.compile(r"#\s*(?:type|pyright):\s*ignore")

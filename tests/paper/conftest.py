@@ -2,9 +2,9 @@
 
 import pytest
 
-from parascan.paper import registry
-from parascan.paper._run import run
-from parascan.paper._workforce import workforce
+from parascan.paper.experiments import registry
+from parascan.paper.harness.run import run
+from parascan.paper.harness.workforce import workforce
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from parascan.paper._claims import near
-from parascan.paper._experiment import Experiment
+from parascan.paper.harness.claims import near
+from parascan.paper.harness.experiment import Experiment
 
 
 @dataclass(frozen=True)

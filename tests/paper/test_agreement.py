@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.paper._agreement import ROUNDINGS, amplification, chaotic, contracting, horizon, residuals, settled
+from parascan.paper.harness.agreement import ROUNDINGS, amplification, chaotic, contracting, horizon, residuals, settled
 
 LORENZ_EXPONENT = 0.0102
 

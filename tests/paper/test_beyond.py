@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.diagnostics.forecast import holds
-from parascan.paper import flows, forecasts, methods, optimizers
-from parascan.paper._claims import Verdict
-from parascan.paper._flow_observers import best_choice, choices, exponents, finite_flow
-from parascan.paper._forecast_cases import draw
-from parascan.paper._panels import medians
+from parascan.diagnostics.forecast.updates import holds
+from parascan.paper.experiments import flows, forecasts, methods, optimizers
+from parascan.paper.experiments.flow_observers import best_choice, choices, exponents, finite_flow
+from parascan.paper.experiments.forecast_cases import draw
+from parascan.paper.figures.panels import medians
+from parascan.paper.harness.claims import Verdict
 
 
 @pytest.fixture(autouse=True)

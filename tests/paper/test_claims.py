@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from parascan.paper import table1
-from parascan.paper._claims import Verdict, between, check, near, rank_correlation
+from parascan.paper.experiments import table1
+from parascan.paper.harness.claims import Verdict, between, check, near, rank_correlation
 
 
 def published_rows():

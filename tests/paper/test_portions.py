@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.paper._portions import in_portions
-from parascan.paper._store import Iterate
+from parascan.paper.harness.portions import in_portions
+from parascan.paper.harness.store import Iterate
 
 LENGTH = 200
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.paper import _rnn_newton
-from parascan.paper._rnn import Steps, network_of, steps
-from parascan.paper._rnn_newton import newton_steps
+from parascan.paper.experiments import mean_field_newton as _rnn_newton
+from parascan.paper.experiments.mean_field import Steps, network_of, steps
+from parascan.paper.experiments.mean_field_newton import newton_steps
 
 ENDS, GAINS = (30, 90), (0.5, 0.9, 1.1, 1.3, 1.6)
 

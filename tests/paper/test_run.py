@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from counting import calls, experiment
 
-from parascan.paper._points import PointStore
-from parascan.paper._run import read_dataset, run, write_dataset
-from parascan.paper._workforce import perform_on_cluster, workforce
+from parascan.paper.harness.points import PointStore
+from parascan.paper.harness.run import read_dataset, run, write_dataset
+from parascan.paper.harness.workforce import perform_on_cluster, workforce
 
 HERE = str(pathlib.Path(__file__).parent)
 

@@ -5,9 +5,9 @@ import io
 import numpy as np
 import pytest
 
-from parascan import plot
-from parascan.paper import registry
-from parascan.paper._claims import Verdict
+from parascan.cli import plot
+from parascan.paper.experiments import registry
+from parascan.paper.harness.claims import Verdict
 
 SEEN = ("fig1", "fig2", "fig4", "fig5", "fig6", "fig8", "table1")
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from parascan.paper import _source
+from parascan.paper.harness import source as _source
 
 MAIN = '''
 """A figure."""

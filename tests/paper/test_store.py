@@ -7,10 +7,10 @@ import os
 import numpy as np
 import pytest
 
-from parascan.paper import _points
-from parascan.paper._files import write_arrays, write_atomically, write_json
-from parascan.paper._points import PointStore
-from parascan.paper._store import Iterate, IterateFile
+from parascan.paper.harness import points as _points
+from parascan.paper.harness.points import PointStore
+from parascan.paper.harness.store import Iterate, IterateFile
+from parascan.paper.harness.written_files import write_arrays, write_atomically, write_json
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):

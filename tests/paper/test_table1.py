@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from parascan.paper import _table1_figure, table1
-from parascan.paper._points import PointStore
-from parascan.paper._run import run
-from parascan.paper._workforce import workforce
+from parascan.paper.experiments import table1, table1_figure
+from parascan.paper.harness.points import PointStore
+from parascan.paper.harness.run import run
+from parascan.paper.harness.workforce import workforce
 
 TINY = table1.Config(
     systems=("lorenz", "sprott_b"), flow_length=150, observer_length=100, exponent_length=200, portion=8
@@ -78,7 +78,7 @@ def test_claims_are_checked_on_the_dataset(dataset):
 
 def test_the_picture_shows_both_kinds_and_the_published_counts(dataset):
     rows = table1.rows_of(dataset[0])
-    steps, exponents = _table1_figure.draw(rows).axes
+    steps, exponents = table1_figure.draw(rows).axes
     heights = {round(bar.get_height()) for bar in steps.patches}
     assert heights == {row.counted for row in rows}
     published = {round(value) for line in steps.lines for value in line.get_ydata() if line.get_marker() == "D"}

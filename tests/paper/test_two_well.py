@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.paper import fig3, fig7, mala
-from parascan.paper._claims import Verdict
-from parascan.paper._langevin import Chain, log_density, log_slope
-from parascan.paper._mala_chain import MetropolisStep, chain
+from parascan.paper.experiments import fig3, fig7, mala
+from parascan.paper.experiments.langevin_chains import Chain, log_density, log_slope
+from parascan.paper.experiments.mala_chain import MetropolisStep, chain
+from parascan.paper.harness.claims import Verdict
 
 ENDS = (20, 60, 150)
 

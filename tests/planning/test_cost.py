@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
-from parascan._problem import ScanProblem
-from parascan._signature import resolve
-from parascan.planning import Rates, built_in, cache_file, calibrate, calibration, known_rates
+from parascan.planning import Rates, built_in, cache_file, calibrate, known_rates
+from parascan.planning import calibrate as calibration
 from parascan.planning.cost import (
     CALLS,
     StepCost,
@@ -23,6 +22,8 @@ from parascan.planning.cost import (
 )
 from parascan.planning.measure import measure_memory, measure_row, measure_step, measure_update
 from parascan.planning.timing import seconds_of
+from parascan.problem.flat_recurrence import ScanProblem
+from parascan.problem.signature import resolve
 
 
 def recurrence(size=4, length=4096):

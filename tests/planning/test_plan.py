@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
-from parascan import _platform
 from parascan.planning import Plan, Rates, built_in
 from parascan.planning.encode import decode_solver, encode_solver
-from parascan.planning.rates import BACKENDS, LinkRates
+from parascan.planning.machine import BACKENDS, LinkRates
+from parascan.programs import platform as _platform
 
 KEY = jax.random.key(0)
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import parascan as ps
-from parascan._problem import Recurrence
+from parascan.problem.flat_recurrence import Recurrence
 from parascan.solvers import Iterate
 
 

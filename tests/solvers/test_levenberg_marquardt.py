@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._problem import Recurrence
 from parascan.linear import damped_solve
+from parascan.problem.flat_recurrence import Recurrence
 from parascan.solvers import Full, Iterate
 
 

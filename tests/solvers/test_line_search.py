@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan._problem import Recurrence
+from parascan.problem.flat_recurrence import Recurrence
 from parascan.solvers import Iterate
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parascan._structure import classify, diagonal_colors
+from parascan.programs.structure import classify, diagonal_colors
 
 
 @pytest.mark.parametrize(

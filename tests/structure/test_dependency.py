@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from parascan._structure import dependency_pattern
+from parascan.programs.structure import dependency_pattern
 
 SIZE = 6
 

@@ -8,9 +8,9 @@ from jax.experimental import hijax
 from jax.scipy import special
 
 import parascan as ps
-from parascan._inside import expanded, scan_parts
-from parascan._structure import classify, dependency_pattern
-from parascan.lanes import operations
+from parascan.programs.inside import expanded, scan_parts
+from parascan.programs.structure import classify, dependency_pattern
+from parascan.programs.work import operations
 
 STATE = jax.ShapeDtypeStruct((4,), jnp.float32)
 TABLE = jnp.arange(4.0)

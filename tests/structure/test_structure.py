@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from parascan._structure import Structure, classify, dependency_pattern, diagonal_colors
+from parascan.programs.structure import Structure, classify, dependency_pattern, diagonal_colors
 
 
 def vector(size, dtype=jnp.float32):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import jax
 import pytest
 
+from parascan.api.sweeping import measure_point as measure
 from parascan.diagnostics.estimate import estimate_of
-from parascan.sweeping import measure
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parascan.sweeping.threshold import Crossing, crossings
+from parascan.api.sweeping.threshold import Crossing, crossings
 
 
 def found(values, width=0.1, places=None):

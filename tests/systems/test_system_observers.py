@@ -10,7 +10,8 @@ import pytest
 from system_runs import run
 
 from parascan import systems
-from parascan.systems import System, table1
+from parascan.systems import System
+from parascan.systems import nine_flows as table1
 
 NINE = systems.names("flow")
 

@@ -7,8 +7,8 @@ from types import FrameType
 
 import typer
 
-from .. import report
-from ..sweeping import place_of, reason_of
+from ..api.sweeping import place_of, reason_of
+from . import report
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from .. import plot, report
-from ..files import write_atomically
+from ..api.files import write_atomically
+from ..paper.figures import style
+from . import report
 
 
-def save_picture(figure: plot.Figure, path: Path, *, tell: bool = True) -> None:
+def save_picture(figure: style.Figure, path: Path, *, tell: bool = True) -> None:
     """Write a figure in the format of the file's suffix.
 
     Args:
@@ -14,6 +15,6 @@ def save_picture(figure: plot.Figure, path: Path, *, tell: bool = True) -> None:
         path: the file.
         tell: whether to say so on the terminal, where nothing else reads what is printed.
     """
-    write_atomically(path, lambda file: plot.save(figure, file, path.suffix))
+    write_atomically(path, lambda file: style.save(figure, file, path.suffix))
     if tell:
         report.console().print(f"drew {path}", soft_wrap=True)

@@ -12,7 +12,7 @@ import jax
 
 import parascan as ps
 
-from ..sweeping import first_steps
+from ..api.sweeping import first_steps
 from ._settings import built, parsed
 
 SEPARATOR = ":"

@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from ..paper._provenance import version
-from .calibrate import calibrate
-from .diagnose import diagnose
-from .exponents import exponents
-from .plan import plan
-from .reproduce import reproduce
-from .run import run
-from .sweep import sweep
-from .systems import systems
+from ..paper.harness.provenance import version
+from .calibrate_command import calibrate
+from .diagnose_command import diagnose
+from .exponents_command import exponents
+from .plan_command import plan
+from .reproduce_command import reproduce
+from .run_command import run
+from .sweep_command import sweep
+from .systems_command import systems
 
 app = typer.Typer(
     name="parascan",

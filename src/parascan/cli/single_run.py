@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 import parascan as ps
 
-from ..paper._agreement import CHAOTIC_TOLERANCE, horizon
-from ..paper._portions import Portion, in_portions
+from ..paper.harness.agreement import CHAOTIC_TOLERANCE, horizon
+from ..paper.harness.portions import Portion, in_portions
 from ._subject import Subject
 
 T = TypeVar("T")

@@ -9,21 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from .._compile import ProgramCache
-from .._criterion import Merit, StateError
-from .._platform import on_its_platform
-from .._problem import Recurrence, ScanProblem
-from .._signature import as_arrays, refuse_nan, resolve, resolve_length
-from .._types import StepFunction, Tree
-from .behavior import behavior_of
+from ..problem.flat_recurrence import Recurrence, ScanProblem
+from ..problem.signature import as_arrays, refuse_nan, resolve, resolve_length
+from ..programs.compile_cache import ProgramCache
+from ..programs.platform import on_its_platform
+from ..solution import StepFunction, Tree
+from ..solvers.criterion import Merit, StateError
+from .certificate.slopes import FIRST_STEPS, first_slopes_are_wrong
 from .diagnosis import Diagnosis, scaled
 from .estimate import Estimate, estimate_of, unknown_where
-from .forecast import expected_iterations
-from .horizons import memory_horizon, prediction_horizon
-from .newton_pilot import NewtonPilot, newton_pilot
-from .pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
-from .slopes import FIRST_STEPS, first_slopes_are_wrong
-from .verdict import Seen, rule
+from .forecast.behavior import behavior_of
+from .forecast.newton_pilot import NewtonPilot, newton_pilot
+from .forecast.updates import expected_iterations
+from .forecast.verdict import Seen, rule
+from .growth.horizons import memory_horizon, prediction_horizon
+from .growth.pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
 
 EVALUATIONS_PER_STEP = 6
 """Step evaluations of Newton's pilot, side by side, for each step of the budget."""

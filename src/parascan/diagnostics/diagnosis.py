@@ -7,11 +7,11 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from .coupling import Coupling
 from .estimate import Estimate, estimate_of, plain
-from .forecast import Behavior, newton_iterations
-from .newton_pilot import NewtonPilot
-from .verdict import Verdict
+from .forecast.newton_pilot import NewtonPilot
+from .forecast.updates import Behavior, newton_iterations
+from .forecast.verdict import Verdict
+from .growth.jumps import Coupling
 
 CURVE_POINTS = 40
 """Lengths at which the forecast is drawn."""

@@ -2,10 +2,10 @@
 
 from ._abstract import AbstractComposableTransition as AbstractComposableTransition
 from ._abstract import AbstractTransition as AbstractTransition
+from .backend_choice import choose_backend as choose_backend
+from .backend_choice import explain_backend as explain_backend
 from .bidiagonal import Bidiagonal as Bidiagonal
-from .blocks import BlockTransition as BlockTransition
-from .choice import choose_backend as choose_backend
-from .choice import explain_backend as explain_backend
+from .block_diagonal import BlockTransition as BlockTransition
 from .matrix_free import MatrixFreeTransition as MatrixFreeTransition
 from .recurrence import linear_recurrence as linear_recurrence
 from .smoother import damped_solve as damped_solve

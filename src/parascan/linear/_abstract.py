@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from .._types import State, Trajectory
+from ..solution import State, Trajectory
 
 
 class AbstractTransition(eqx.Module):

@@ -9,10 +9,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._types import Trajectory
+from ..solution import Trajectory
 from ._abstract import AbstractTransition
+from .backend_choice import choose_backend
 from .backends import find_backend
-from .choice import choose_backend
 from .transitions import ZeroTransition
 
 

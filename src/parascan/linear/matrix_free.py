@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from .._inside import holds
-from .._types import State, Trajectory
-from .._unknown import unknown_is
+from ..programs.inside import holds
+from ..programs.unknown import unknown_is
+from ..solution import State, Trajectory
 from ._abstract import AbstractTransition, require_count
 from .transitions import DenseTransition
 

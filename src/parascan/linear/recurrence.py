@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import State, Trajectory
+from ..solution import State, Trajectory
 from ._abstract import AbstractComposableTransition, AbstractTransition, require_rows
 from .backends import find_backend
 from .bidiagonal import Bidiagonal

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from .._types import State
+from ..solution import State
 from ._abstract import AbstractComposableTransition
 
 Pair = tuple[PyTree[Array], Int[Array, ""]]

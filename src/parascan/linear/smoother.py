@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._types import Trajectory
+from ..solution import Trajectory
 from ._abstract import AbstractTransition
-from .backends.chunked import cut, layout
+from .backend_choice import choose_backend
+from .backends.blocked_scan import cut, layout
 from .bidiagonal import Bidiagonal
-from .blocks import BlockTransition
-from .choice import choose_backend
+from .block_diagonal import BlockTransition
 from .transitions import DenseTransition, DiagonalTransition, ScalarTransition, ZeroTransition, matrix_product
 
 Matrices: TypeAlias = Float[Array, "..."]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import State, Trajectory
+from ..solution import State, Trajectory
 from ._abstract import AbstractComposableTransition, require_count, require_rows
 
 # Recurrences multiply thousands of matrices in a row. TF32 or bfloat16 passes, which accelerators use by default for

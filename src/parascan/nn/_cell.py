@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._platform import platform_of
-from .._types import Tree
+from ..programs.platform import platform_of
+from ..solution import Tree
 
 
 class AbstractCell(eqx.Module):

@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._signature import as_arrays, describe
-from .._types import Tree
+from ..problem.signature import as_arrays, describe
+from ..solution import Tree
 from ._cell import AbstractCell, AbstractUnitCell
 
 

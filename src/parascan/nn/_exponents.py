@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._carry import CarryLayout
-from .._solution import Solution
-from .._types import Tree
+from ..problem.carry import CarryLayout
+from ..solution import Solution, Tree
 from ._cell import AbstractCell
 from ._layer import AbstractLayer, Recurrent
 from ._stack import Bidirectional, Stacked, each_of

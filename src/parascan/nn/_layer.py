@@ -9,18 +9,17 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from .._adjoint import AbstractAdjoint, Implicit
-from .._criterion import AbstractCriterion
-from .._options import resolve_options
-from .._rollout import rollout, scan
-from .._solution import Solution
-from .._types import Tree
+from ..adjoint.implicit import AbstractAdjoint, Implicit
+from ..api.options import resolve_options
+from ..api.rollout import rollout, scan
 from ..planning import Plan
+from ..solution import Solution, Tree
 from ..solvers import AbstractSolver, Forgetting
+from ..solvers.criterion import AbstractCriterion
 from ._cell import AbstractCell
 from ._checks import checked
+from ._layer_settings import Settings
 from ._marks import Marks, checked_marks, resets, row_before, where_rows
-from ._settings import Settings
 
 
 class AbstractLayer(eqx.Module):

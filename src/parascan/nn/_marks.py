@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
 
-from .._types import Tree
+from ..solution import Tree
 
 
 class Marks(NamedTuple):

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._types import Tree
 from ..planning import Plan
+from ..solution import Tree
 from ..solvers import AbstractSolver, deer
 from ._exponents import finite_time_exponents, recurrences
 from ._layer import AbstractLayer, Recurrent

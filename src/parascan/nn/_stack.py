@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from .._types import Tree
 from ..planning import Plan
+from ..solution import Tree
 from ..solvers import AbstractSolver
 from ._cell import AbstractCell, AbstractUnitCell, check_sizes
 from ._layer import AbstractLayer, Recurrent, Run

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .._solution import Solution
-from .._types import Tree
+from ..solution import Solution, Tree
 from ._layer import AbstractLayer
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from .._types import Tree
+from ..solution import Tree
 from ..solvers import AbstractSolver
 from ._cell import AbstractCell
 from ._layer import AbstractLayer, Recurrent

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import jax
 
-from .._jacobian import DENSE_SIZE_ON_CPU, columns_of, diagonal_columns_of
-from .._platform import platform_of
-from .._problem import Recurrence
-from ..lanes import operations
+from ..problem.flat_recurrence import Recurrence
+from ..problem.jacobian import DENSE_SIZE_ON_CPU, columns_of, diagonal_columns_of
+from ..programs.platform import platform_of
+from ..programs.work import operations
 from ..solvers import AbstractIterativeSolver, Blocks, Diagonal, Identity, LevenbergMarquardt, Newton, Zero
-from .rates import Rates, built_in
+from .machine import Rates, built_in
 
 TWIN_LANES = 8
 """Lanes that find out how soon a start is forgotten, beside those of the blocks."""

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._blocks import Blocked
-from .._problem import Recurrence
-from .._types import Tree
-from ..lanes import Layout, coupling_rows, fill_rows, scan_blocks
+from ..chunked import Layout, coupling_rows, fill_rows, scan_blocks
+from ..problem.boundaries import Blocked
+from ..problem.flat_recurrence import Recurrence
+from ..solution import Tree
 from ..solvers import AbstractIterativeSolver, Blocks, Iterate
 from .cost import StepCost, Workload
-from .rates import Rates
+from .machine import Rates
 from .timing import seconds_of
 
 ROWS = 64

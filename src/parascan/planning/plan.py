@@ -11,24 +11,24 @@ from jax.core import Tracer
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
-from .._criterion import Merit, StateError
-from .._forgetting import why_not, why_not_elsewhere
-from .._platform import on_its_platform, platform_of
-from .._problem import Recurrence, ScanProblem
-from .._signature import Signature, as_arrays, refuse_nan, resolve
-from .._types import StepFunction, Tree
-from .._unknown import unknown_is
+from ..adjoint.of_chunks import why_not, why_not_elsewhere
 from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
+from ..problem.flat_recurrence import Recurrence, ScanProblem
+from ..problem.signature import Signature, as_arrays, refuse_nan, resolve
+from ..programs.platform import on_its_platform, platform_of
+from ..programs.unknown import unknown_is
+from ..solution import StepFunction, Tree
 from ..solvers import Forgetting, Sequential
-from .calibration import known_rates
+from ..solvers.criterion import Merit, StateError
+from .calibrate import known_rates
 from .candidate import Candidate
 from .cost import step_cost, workload_of
+from .machine import Rates, built_in
 from .measure import ROWS, Memory, measure_blocks, measure_memory, measure_row, measure_step, measure_update, on_host
+from .plan_record import Plan
 from .propose import MEASURED, MEMORIES, Setting, block_numbers, forgetting, iterative, newton_family, sequential
-from .rates import Rates, built_in
 from .reasons import reasons_for
-from .record import Plan
 from .timing import seconds_of_call
 
 WORTH_TIMING = 4.0

@@ -3,12 +3,11 @@
 import math
 from typing import Any, NamedTuple
 
-from .._memory import peak_bytes
-from .._problem import Recurrence
+from ..chunked import SHORTEST_BLOCK, TRIAL_SHARE, choose_lanes
 from ..diagnostics import Diagnosis, Estimate
 from ..diagnostics.estimate import estimate_of
-from ..diagnostics.forecast import newton_on_blocks
-from ..lanes import SHORTEST_BLOCK, TRIAL_SHARE, choose_lanes
+from ..diagnostics.forecast.updates import newton_on_blocks
+from ..problem.flat_recurrence import Recurrence
 from ..solvers import (
     AbstractIterativeSolver,
     Blocks,
@@ -21,16 +20,10 @@ from ..solvers import (
     picard,
     quasi_deer,
 )
+from ..solvers.memory import peak_bytes
 from .candidate import Candidate, Standing, digits
-from .cost import (
-    StepCost,
-    Workload,
-    forgetting_seconds,
-    iterative_seconds,
-    sequential_seconds,
-    update_seconds,
-)
-from .rates import Rates
+from .cost import StepCost, Workload, forgetting_seconds, iterative_seconds, sequential_seconds, update_seconds
+from .machine import Rates
 
 MEASURED, MODELED = 1.25, 2.0
 """Factors by which a time may be off that follows from measured steps, and from rates alone."""

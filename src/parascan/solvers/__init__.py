@@ -5,10 +5,9 @@ from .base import AbstractIterativeSolver as AbstractIterativeSolver
 from .base import AbstractSolver as AbstractSolver
 from .base import Iterate as Iterate
 from .base import Solver as Solver
+from .chunked import Forgetting as Forgetting
 from .combinators import Blocks as Blocks
-from .forgetting import Forgetting as Forgetting
 from .gradient import GradientDescent as GradientDescent
-from .guarded import Guarded as Guarded
 from .hybrid import Hybrid as Hybrid
 from .levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from .levenberg_marquardt import elk as elk
@@ -28,3 +27,4 @@ from .newton import picard as picard
 from .newton import quasi_deer as quasi_deer
 from .newton import scale_elk as scale_elk
 from .sequential import Sequential as Sequential
+from .with_fallback import Guarded as Guarded

@@ -5,8 +5,8 @@ from typing import Any, ClassVar, TypeAlias
 
 import equinox as eqx
 
-from .._problem import Recurrence
-from .._types import StepFunction, Trajectory, Tree
+from ..problem.flat_recurrence import Recurrence
+from ..solution import StepFunction, Trajectory, Tree
 
 
 class Iterate(eqx.Module):

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._problem import Recurrence
-from .._types import Trajectory, Tree
+from ..problem.flat_recurrence import Recurrence
+from ..solution import Trajectory, Tree
 from .base import AbstractIterativeSolver, Iterate
 
 

@@ -6,9 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._problem import Recurrence
-from .._types import Trajectory
 from ..linear import AbstractTransition, Bidiagonal, damped_solve
+from ..problem.flat_recurrence import Recurrence
+from ..solution import Trajectory
 from .base import AbstractIterativeSolver, Iterate
 from .linearizations import AbstractLinearization, Diagonal, Full
 from .prefix import Settled

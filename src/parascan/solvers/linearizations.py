@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
-from .._hoist import hoist
-from .._jacobian import FORMS, diagonal, full
-from .._problem import FlatStep, Recurrence
-from .._signature import as_canonical
-from .._types import StepFunction, Trajectory
 from ..linear import AbstractTransition, DiagonalTransition, ScalarTransition, ZeroTransition
+from ..problem.flat_recurrence import FlatStep, Recurrence
+from ..problem.jacobian import FORMS, diagonal, full
+from ..problem.signature import as_canonical
+from ..programs.closure import hoist
+from ..solution import StepFunction, Trajectory
 
 
 class AbstractLinearization(eqx.Module):

@@ -10,9 +10,9 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .._problem import Recurrence
-from .._types import Trajectory
 from ..linear import linear_recurrence
+from ..problem.flat_recurrence import Recurrence
+from ..solution import Trajectory
 from .base import AbstractIterativeSolver, Iterate
 from .linearizations import AbstractLinearization, Diagonal, Full, Identity, Zero
 

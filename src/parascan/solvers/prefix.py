@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from .._problem import Recurrence
-from .._types import Trajectory
+from ..problem.flat_recurrence import Recurrence
+from ..solution import Trajectory
 from .base import Iterate
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import jax
 
-from .._types import StepFunction, Tree
+from ..solution import StepFunction, Tree
 from .base import AbstractDirectSolver
 
 

@@ -1,9 +1,9 @@
 """Systems to run, each with its equations, its source and what is known about it; nothing is built on import."""
 
-from . import table1
+from . import nine_flows as table1
 from ._base import Fact, Facts, System
 from ._registry import Entry, entry, get, names
-from .flows import flow, flow_names
+from .chaotic_flows import flow, flow_names
 from .langevin import two_well_langevin
 from .maps import henon, logistic
 from .observers import observer, published_observer

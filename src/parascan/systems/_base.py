@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._types import State, StepFunction
+from ..solution import State, StepFunction
 
 
 @dataclass(frozen=True)

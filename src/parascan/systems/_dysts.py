@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._types import State
+from ..solution import State
 from ._base import canonical, unknown_name
 from .data import FLOWS, FlowData
 

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ._base import System, canonical, unknown_name
+from .chaotic_flows import flow, is_flow
 from .data import FLOWS
-from .flows import flow, is_flow
 from .langevin import two_well_langevin
 from .maps import henon, logistic
 from .observers import published_observer

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._types import State
+from ..solution import State
 from ._base import UNKNOWN, Fact, Facts, System, positive, resolve_dtype
 
 _STEP_SIZE = 0.01

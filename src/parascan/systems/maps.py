@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import State
+from ..solution import State
 from ._base import UNKNOWN, Fact, Facts, System, resolve_dtype, state_like
 
 

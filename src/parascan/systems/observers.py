@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._types import State
-from . import table1
+from ..solution import State
+from . import nine_flows as table1
 from ._base import UNKNOWN, Facts, System, canonical, state_like, unknown_name, whole_number
-from .flows import EulerStep, VectorField, flow
+from .chaotic_flows import EulerStep, VectorField, flow
 
 
 class ObserverStep(eqx.Module):

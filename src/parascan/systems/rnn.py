@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._types import State
+from ..solution import State
 from ._base import Facts, System, resolve_dtype, whole_number
 
 

@@ -1,0 +1,104 @@
+"""Cotangents of a whole recurrence in one pass over its steps, backwards in time, in blocks side by side.
+
+The transposed recurrence ``y_t = J_{t+1}^T y_{t+1} + c_t`` needs each step's linearization, and so do the cotangents
+that ``y_t`` leaves to what the step closes over and to its inputs. One pass takes both from the same one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..chunked import AbstractTally, Layout, tally_blocks
+from ..problem.flat_recurrence import Recurrence
+from ..programs.closure import hoist
+from ..programs.work import operations
+from ..solution import State, Trajectory, Tree
+
+Row = tuple[State, Tree, Tree, State]
+"""State before a step, the inputs that move, those that do not, and the cotangent of the state after it."""
+
+
+class _Pull(AbstractTally):
+    """One step backwards: from what arrives at a state to what leaves for the one before."""
+
+    moving: Tree
+    fixed: Tree
+
+    def __call__(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree]]:
+        """What leaves, and as outputs ``y_t`` and the cotangents of the inputs."""
+        return self._pull(arriving, x)[:2]
+
+    def tally(self, carry: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
+        """The same with the cotangents of what the step closes over."""
+        return self._pull(carry, x)
+
+    def _pull(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
+        """All cotangents of one step."""
+        previous, moving_inputs, fixed_inputs, cotangent = x
+
+        def advance(moving: Callable[..., Any], state: State, inputs: Tree) -> State:
+            return eqx.combine(moving, self.fixed)(state, eqx.combine(inputs, fixed_inputs))
+
+        pull = jax.vjp(advance, self.moving, previous, moving_inputs)[1]
+        y = arriving + cotangent
+        weights, leaving, inputs = pull(y)
+        return leaving, (y, inputs), weights
+
+
+class Pullback:
+    """Cotangents of a recurrence at given states, for the parts of it that move.
+
+    Args:
+        problem: the recurrence.
+        states: where it is linearized ``[T D]``.
+        tangent: tree like ``problem``, None for what does not move.
+    """
+
+    def __init__(self, problem: Recurrence, states: Trajectory, tangent: Recurrence) -> None:
+        moving, fixed = _partition(problem.advance, tangent.advance)
+        inputs, others = _partition(problem.inputs, tangent.inputs)
+        self._step = _Pull(moving, fixed)
+        self._rows = (problem.previous(states), inputs, others)
+        self._tangent = tangent
+        self._zero = jnp.zeros_like(problem.initial)
+        row = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (*self._rows, jnp.zeros_like(states))
+        )
+        program = hoist(self._step.tally, self._zero, row)
+        work = operations(program.closed)
+        self._layout = Layout(problem.length, problem.size, work, reverse=True, double=problem.dtype.itemsize == 8)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether the pass is run in blocks."""
+        return self._layout.grid(1) is not None
+
+    def __call__(self, cotangent: Trajectory) -> tuple[Trajectory, Recurrence]:
+        """``J^-T c``, and what it leaves to the moving parts of the recurrence.
+
+        Args:
+            cotangent: c, of the states ``[T D]``.
+        """
+        rows = (*self._rows, cotangent)
+        initial, (y, inputs), weights = tally_blocks(self._step, self._zero, rows, self._layout)
+        left = eqx.tree_at(
+            lambda problem: (problem.advance, problem.initial, problem.inputs),
+            self._tangent,
+            (weights, None if self._tangent.initial is None else initial, inputs),
+            is_leaf=lambda leaf: leaf is None,
+        )
+        return y, left
+
+
+def _partition(tree: Tree, tangent: Tree) -> tuple[Tree, Tree]:
+    """The leaves of a tree that have a tangent, and those that have none."""
+    moving = jax.tree.map(
+        lambda change, leaf: None if change is None else leaf, tangent, tree, is_leaf=lambda leaf: leaf is None
+    )
+    fixed = jax.tree.map(
+        lambda change, leaf: leaf if change is None else None, tangent, tree, is_leaf=lambda leaf: leaf is None
+    )
+    return moving, fixed

@@ -1,0 +1,219 @@
+"""Evaluation in blocks side by side: what of a scan can be run so, its carry as lanes want it, and its derivative."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+from jax.extend.core import ClosedJaxpr
+from jaxtyping import Array
+
+from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, patience_of, scan_blocks
+from ..problem.carry import CarryLayout
+from ..problem.dtypes import as_bits, from_bits
+from ..problem.flat_recurrence import ScanProblem
+from ..problem.own_pullbacks import only_step_by_step
+from ..problem.signature import Signature, dependent_leaves
+from ..programs.closure import Hoisted, hoist
+from ..programs.kind import kind_of
+from ..programs.small_steps import largest_batch
+from ..programs.suitability import copy_share, unrewarding, unsuited
+from ..programs.totality import partial_reason
+from ..programs.trial import runs_over_lanes
+from ..programs.unknown import unknown_is
+from ..programs.work import operations
+from ..solution import Tree
+from ..solvers import Forgetting
+from .axes import batch_first
+from .implicit import attach
+
+STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents of what has none
+"""No tangent for any part of the way."""
+
+
+def _not_understood(signature: Signature, solver: Forgetting, batch: int = 1) -> str | None:
+    """Why a call is run one step after the other where nothing is known of its step."""
+    return "its program could not be analyzed"
+
+
+@unknown_is(_not_understood)
+def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | None:
+    """Why a checked call is better, or only, run one step after the other; None where blocks can be tried.
+
+    Args:
+        signature: the call.
+        solver: what is asked for.
+        batch: sequences that are known to run at once; a few blocks of each may do where one alone would need many.
+    """
+    if signature.layout.size == 0:
+        return "its carry has no floating leaf"
+    closed = _traced(signature)
+    if guilty := dependent_leaves(signature, _row(signature)):
+        return (
+            f"its discrete carry leaf {guilty} depends on floating leaves: what is decided by rounding once would stay "
+            "decided, in this leaf, for all steps after it"
+        )
+    arrays = signature.init, signature.xs, closed.consts
+    if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(*arrays)):
+        return reason
+    if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
+        return reason
+    if solver.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
+        return reason
+    layout = _layout(signature, solver, closed, batch, reverse=False)
+    if layout.grid(1) is None and layout.grid(batch) is None:
+        return layout.uncut
+    return None if runs_over_lanes(closed) else "it holds an operation that cannot be run for several blocks at once"
+
+
+def decides(signature: Signature) -> bool:
+    """Whether a discrete carry leaf of a checked call depends on a floating one, as a counter of events does.
+
+    Blocks could agree on it only by chance: such a call is one that falls back, not one that makes no sense.
+
+    Args:
+        signature: the call.
+    """
+    return bool(signature.layout.size) and bool(dependent_leaves(signature, _row(signature)))
+
+
+def why_not_elsewhere(signature: Signature) -> str | None:
+    """Why a checked call's step must not be run from states off its own trajectory; None where its program is total.
+
+    Args:
+        signature: the call.
+    """
+    return partial_reason(_traced(signature), len(jax.tree.leaves(signature.init)))
+
+
+def _row(signature: Signature) -> Tree:
+    """Shapes of the inputs of one step."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+
+
+def _traced(signature: Signature) -> ClosedJaxpr:
+    """The program of a step."""
+    return jax.make_jaxpr(signature.step)(signature.init, _row(signature))
+
+
+def evaluate_forgetting(
+    signature: Signature, solver: Forgetting, batch: int, *, reverse: bool
+) -> tuple[Tree, Tree, Way]:
+    """Final carry and outputs of a checked call, with derivatives of every order, and which way they came.
+
+    Args:
+        signature: the call.
+        solver: what is asked for.
+        batch: sequences that are known to run at once.
+        reverse: direction of time.
+    """
+    problem = ScanProblem.of(signature, reverse=reverse)
+    layout = _layout(signature, solver, problem.step.closed, batch, reverse=reverse)
+    plain = only_step_by_step(problem.step, problem.layout, kept=signature.kept)
+    problem = problem.stepping(problem.step.with_values())
+    return _evaluate(_Call(problem, signature.init, signature.xs, plain), layout)
+
+
+def foreseen(signature: Signature, solver: Forgetting, batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
+    """How a checked call would be cut, and how long it may take to forget its start; None for one step after the other.
+
+    Args:
+        signature: the call, for which chunks can be tried.
+        solver: what is asked for.
+        batch: sequences at once.
+        reverse: direction of time.
+    """
+    layout = _layout(signature, solver, _traced(signature), batch, reverse=reverse)
+    grid = layout.grid(batch)
+    return None if grid is None else (grid, patience_of(layout, grid))
+
+
+def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
+    """What is fixed about a run of a step."""
+    length, size = signature.length, signature.layout.size
+    facts = operations(closed), reverse, solver.mesh, solver.blocks, batch, solver.trial
+    double = signature.layout.dtype.itemsize == 8
+    copy = copy_share(closed, length, size, len(jax.tree.leaves(signature.init)))
+    return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length), double, copy)
+
+
+class _LaneStep(eqx.Module):
+    """A scan's step on the floating leaves of its carry, its outputs as bits; the discrete leaves arrive as inputs."""
+
+    step: Hoisted
+    layout: CarryLayout
+
+    def __call__(self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]) -> tuple[Any, Tree]:
+        """The floating leaves after the step, and its output."""
+        x, discrete = inputs
+        carry, y = self.step(self.layout.whole(floating, discrete), x)
+        return self.layout.part(carry)[0], as_bits(y)
+
+
+def keeping(step: Callable[[Tree, Tree], tuple[Tree, Tree]]) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
+    """A step with its new carry among the outputs."""
+
+    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+        carry, y = step(carry, x)
+        return carry, (y, carry)
+
+    return keep
+
+
+class _Call(eqx.Module):
+    """A problem together with the carry and inputs that it was made from.
+
+    The problem has them raveled and in the order of computation, which the run itself has no need of. ``plain`` says
+    whether the derivative has to be that of the plain loop.
+    """
+
+    problem: ScanProblem
+    init: Tree
+    xs: Tree
+    plain: bool = eqx.field(static=True)
+
+
+@eqx.filter_custom_jvp
+def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree, Way]:
+    """Final carry, outputs, and which way they came."""
+    problem = call.problem
+    floating = problem.layout.part(call.init)[0]
+    inputs = (call.xs, problem.discrete())
+    floating, ys, way = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
+    kinds = problem.step.closed.out_avals[len(jax.tree.leaves(call.init)) :]
+    ys = from_bits(ys, [kind.dtype for kind in kinds])
+    return *batch_first(problem.typed(problem.layout.whole(floating, problem.final_discrete), ys)), way
+
+
+def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
+    """Final carry and outputs by ``jax.lax.scan``."""
+
+    def step(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+        return call.problem.step(carry, x)
+
+    return jax.lax.scan(step, call.init, call.xs, layout.length, reverse=layout.reverse)
+
+
+@_evaluate.def_jvp
+def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs.
+
+    Where that does not pay or cannot be, the tangent of the plain loop as JAX has it.
+    """
+    call, layout = primals
+    if call.plain or (layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
+        answer, moved = eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
+        return (*answer, no_blocks()), (*moved, STILL)
+    problem = call.problem
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
+    keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
+    kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
+    carry, (ys, states), way = _evaluate(kept, layout)
+    answer = jax.lax.stop_gradient(problem.flatten(states))
+
+    def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
+        states = attach(problem.recurrence, answer, layout.batch)
+        return batch_first((problem.carry(states), problem.outputs(states)))
+
+    return (carry, ys, way), (*eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1], STILL)

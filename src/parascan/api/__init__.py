@@ -1,0 +1,1 @@
+"""The calls of users: their options, devices and errors."""

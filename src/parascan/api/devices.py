@@ -1,0 +1,81 @@
+"""Several devices: a mesh of all cores of a CPU, and where the arguments of a call belong on a mesh."""
+
+import contextlib
+import os
+
+import jax
+from jax.core import Tracer
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ..solution import Tree
+from ..solvers.chunked import automatic
+
+THREADS = "xla_cpu_multi_thread_eigen"
+"""Flag of XLA: whether operations on one device may use several threads."""
+
+
+def every_core(count: int | None = None) -> Mesh:
+    """A mesh with one device for each core of the CPU, for the ``mesh`` of ``scan`` and ``rollout``.
+
+    JAX shows a CPU as one device unless told otherwise before its first computation; called early enough, this tells
+    it (``jax_num_cpu_devices``), and leaves each device its one thread (``--xla_cpu_multi_thread_eigen=false`` in
+    ``XLA_FLAGS``, unless these say something about it): devices that share threads wait for each other, which costs a
+    fifth of the speed. Where JAX has accelerators, the mesh is still that of the CPU.
+
+    Args:
+        count: number of devices; None for the cores that this process may use.
+
+    Returns:
+        A mesh of one axis, "time".
+
+    Raises:
+        TypeError: ``count`` is no integer.
+        ValueError: ``count`` is less than one.
+        RuntimeError: JAX has been in use already with fewer devices.
+
+    Example:
+        >>> import parascan as ps
+        >>> ps.every_core(1).axis_names
+        ('time',)
+    """
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
+        raise TypeError(f"count: given {count!r}, expected an integer or None.")
+    if count is not None and count < 1:
+        raise ValueError(f"count: given {count}, expected one or more.")
+    wanted = count or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    # In use already, JAX refuses: then what it has must do.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", wanted)
+        flags = os.environ.get("XLA_FLAGS", "")
+        if THREADS not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} --{THREADS}=false".strip()
+    devices = jax.devices("cpu")
+    if len(devices) < wanted:
+        raise RuntimeError(
+            f"count: given {wanted}, but JAX has been in use with {len(devices)} CPU device(s), expected a call before "
+            "the first computation, or the environment variable JAX_NUM_CPU_DEVICES."
+        )
+    return Mesh(devices[:wanted], ("time",))
+
+
+def placed(init: Tree, xs: Tree, mesh: Mesh | None) -> tuple[Tree, Tree]:
+    """Concrete arguments on the devices of a mesh: the carry on all of them, the inputs cut along time if they can be.
+
+    What is bound to no device stays where it is: a compiled call brings it to the devices that it turns out to need.
+
+    Args:
+        init: initial carry.
+        xs: inputs with leading axis T.
+        mesh: a mesh of one axis, or None to leave everything where it is.
+    """
+    leaves = jax.tree.leaves((init, xs))
+    if mesh is None or any(isinstance(leaf, Tracer) for leaf in leaves) or not any(leaf.committed for leaf in leaves):
+        return init, xs
+    spread: Mesh = automatic(mesh)
+    everywhere = NamedSharding(spread, PartitionSpec())
+    along_time = NamedSharding(spread, PartitionSpec(spread.axis_names[0]))
+
+    def place(leaf: jax.Array) -> jax.Array:
+        return jax.device_put(leaf, along_time if leaf.ndim and len(leaf) % spread.size == 0 else everywhere)
+
+    return jax.device_put(init, everywhere), jax.tree.map(place, xs)

@@ -1,0 +1,218 @@
+"""``explain``: which way a call will take and why, before anything of it is run."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from ..adjoint.implicit import AbstractAdjoint
+from ..adjoint.of_chunks import foreseen, keeping, why_not
+from ..chunked import TRIAL_SHARE
+from ..planning import Plan
+from ..problem.flat_recurrence import ScanProblem
+from ..problem.signature import Signature, as_arrays, resolve
+from ..solution import StepFunction, Tree
+from ..solvers import AbstractDirectSolver, AbstractSolver, Blocks, Forgetting, Guarded
+from ..solvers.criterion import AbstractCriterion
+from ..solvers.memory import peak_bytes, readable, room_bytes
+from .evaluate import Iterative, budget_of, solver_for
+from .options import Options, resolve_options, unrolls
+
+
+class Explanation(eqx.Module):
+    """Which way a call will take; printed, a few lines that say so.
+
+    Attributes:
+        way: ``"chunks"``, ``"one step after the other"`` or ``"iterations"``.
+        reason: why, in a sentence.
+        solver: what will run.
+        length: T, steps.
+        size: D, floating entries of the carry.
+        batch: sequences at once.
+        chunks: of each sequence, over all devices; 0 without.
+        steps_per_chunk: steps of a chunk; 0 without.
+        remaining: steps beyond the chunks, taken one after the other.
+        longest_warm_up: steps after which chunks that have not forgotten their starts are given up in any case.
+        trial_steps: steps after which they are given up unless they are on their way.
+        trial_share: part of the sequential time that the trial may take, where the chunks are then given up.
+        method: name of the iterative method, else None.
+        criterion: its stopping rule in words, else None.
+        budget: the most iterations; 0 without.
+        memory: bytes held at the peak beside the inputs, as estimated, by one sequence; of ``scan`` where a step has
+            outputs, to which ``rollout`` adds the states.
+    """
+
+    way: str = eqx.field(static=True)
+    reason: str = eqx.field(static=True)
+    solver: AbstractSolver
+    length: int = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+    batch: int = eqx.field(static=True)
+    chunks: int = eqx.field(static=True, default=0)
+    steps_per_chunk: int = eqx.field(static=True, default=0)
+    remaining: int = eqx.field(static=True, default=0)
+    longest_warm_up: int = eqx.field(static=True, default=0)
+    trial_steps: int = eqx.field(static=True, default=0)
+    trial_share: float = eqx.field(static=True, default=0.0)
+    method: str | None = eqx.field(static=True, default=None)
+    criterion: str | None = eqx.field(static=True, default=None)
+    budget: int = eqx.field(static=True, default=0)
+    memory: int = eqx.field(static=True, default=0)
+
+    def lines(self) -> list[str]:
+        """The report, line by line."""
+        batch = "" if self.batch == 1 else f", {self.batch} sequences at once"
+        found = [f"{self.way} (T = {self.length}, D = {self.size}{batch})", f"  why: {self.reason}"]
+        if self.way == CHUNKS:
+            rest = f", and the last {self.remaining} one by one" if self.remaining else ""
+            found.append(f"  {self.chunks} chunks of {self.steps_per_chunk} steps side by side{rest}")
+            found.append(
+                f"  warm-up: {self.longest_warm_up} steps at most; given up after {self.trial_steps}, about "
+                f"{self.trial_share:.2g} of the sequential time, unless the chunks are on their way to meet"
+            )
+            found.append("  given up, the steps are taken one after the other; solution.stats says how it came out")
+        if self.way == ITERATIONS:
+            found.append(f"  {self.method} until {self.criterion}, at most {self.budget} iterations")
+        found.append(f"  memory: about {readable(self.memory)} beside the inputs")
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+CHUNKS, PLAIN, ITERATIONS = "chunks", "one step after the other", "iterations"
+
+
+def explain(
+    f: StepFunction,
+    init: Tree,
+    xs: Tree = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    *,
+    solver: AbstractSolver | Plan | None = None,
+    criterion: AbstractCriterion | None = None,
+    max_iterations: int | None = None,
+    guess: Any = None,
+    adjoint: AbstractAdjoint | None = None,
+    mesh: Mesh | None = None,
+    memory_limit: int | None = None,
+    batch: int = 1,
+) -> Explanation:
+    """Which way ``scan`` or ``rollout`` will take with these arguments, and why: traced and counted, nothing is run.
+
+    Chunks are tried and accepted only where they agree, so that of the default this says what is tried;
+    ``solution.stats`` says what came of it. To have ways compared by time, use ``ps.plan``.
+
+    Args:
+        f: as for ``scan`` or ``rollout``.
+        init: as there, of one sequence.
+        xs: as there, of one sequence.
+        length: as there.
+        reverse: as there.
+        unroll: as for ``scan``.
+        solver: as there.
+        criterion: as there.
+        max_iterations: as there.
+        guess: as there.
+        adjoint: as there.
+        mesh: as there.
+        memory_limit: as there.
+        batch: sequences that ``jax.vmap`` will run at once, one or more.
+
+    Returns:
+        An ``Explanation``; ``print`` it.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: an argument that the call itself would refuse.
+
+    Example:
+        >>> import jax.numpy as jnp, parascan as ps
+        >>> explanation = ps.explain(lambda s, x: jnp.tanh(0.5 * s + x), jnp.zeros(3), jnp.ones((100, 3)))
+        >>> print(explanation)
+        one step after the other (T = 100, D = 3)
+          why: its steps are few and small: 100 of 15 ns take 0.0015 ms, blocks begin to pay at 1 ms
+          memory: about 1.21 kB beside the inputs
+    """
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
+        raise TypeError(f"batch: given {batch!r}, expected an integer.")
+    if batch < 1:
+        raise ValueError(f"batch: given {batch}, expected one or more.")
+    numbers = (max_iterations, guess, adjoint, reverse, unroll, False, mesh, memory_limit, int(batch))
+    options = resolve_options(length, solver, criterion, *numbers)
+    signature = resolve(f, as_arrays("init", init), as_arrays("xs", xs), length, scan_form=False)
+    chosen = solver_for(signature, options)
+    if isinstance(chosen, Iterative):
+        return _of_iterations(signature, options, chosen)
+    memory = _room(signature, chosen)
+    known: dict[str, Any] = {"length": signature.length, "size": signature.layout.size, "batch": options.batch}
+    plain = Explanation(PLAIN, _why_plain(signature, options), chosen, memory=memory, **known)
+    if not isinstance(chosen, Forgetting):
+        return plain
+    found = foreseen(signature, chosen, options.batch, reverse=options.reverse)
+    if found is None:
+        return dataclasses.replace(plain, reason=f"a batch of {options.batch} is parallel work that is there already")
+    grid, patience = found
+    usual = foreseen(signature, dataclasses.replace(chosen, trial=None), options.batch, reverse=options.reverse)
+    share = TRIAL_SHARE * patience.trial / usual[1].trial if usual else TRIAL_SHARE
+    why = "it may forget its start, which is found out on the way" if chosen.blocks is None else "asked for"
+    return Explanation(
+        CHUNKS,
+        why,
+        chosen,
+        chunks=grid.lanes * grid.devices,
+        steps_per_chunk=grid.block,
+        remaining=grid.rest,
+        longest_warm_up=patience.most,
+        trial_steps=min(patience.trial, patience.most),
+        trial_share=share,
+        memory=memory,
+        **known,
+    )
+
+
+def _room(signature: Signature, solver: AbstractDirectSolver | Forgetting) -> int:
+    """Bytes that ``scan`` holds for its outputs, or ``rollout`` for the states where a step has no outputs."""
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
+    if not jax.tree.leaves(jax.eval_shape(signature.step, signature.init, x)[1]):
+        signature = dataclasses.replace(signature, step=keeping(signature.step))
+    return room_bytes(signature, solver)
+
+
+def _why_plain(signature: Signature, options: Options) -> str:
+    """Why a call takes one step after the other."""
+    if signature.length == 0:
+        return "there is no step to take"
+    if isinstance(options.solver, Forgetting):
+        if unrolls(options.unroll):
+            return f"unroll={options.unroll} asks for the plain loop"
+        return why_not(signature, options.solver, options.batch) or ""
+    return "asked for"
+
+
+def _of_iterations(signature: Signature, options: Options, solver: Iterative) -> Explanation:
+    """Of a call by a method that iterates; shapes are all that is computed with."""
+    first = solver.first if isinstance(solver, Guarded) else solver
+    found: list[tuple[int, int]] = []
+
+    def measure(init: Tree, xs: Tree) -> None:
+        problem = ScanProblem.of(dataclasses.replace(signature, init=init, xs=xs), reverse=options.reverse)
+        found.append((budget_of(solver, options, problem.recurrence), peak_bytes(problem.recurrence, first)))
+
+    jax.eval_shape(measure, signature.init, signature.xs)
+    budget, memory = found[-1]
+    method = type(first.outer if isinstance(first, Blocks) else first).__name__
+    if isinstance(first, Blocks):
+        method += f" on the boundaries of chunks of {first.length} steps"
+    if isinstance(solver, Guarded):
+        method += ", or else one step after the other,"
+    why = "chosen by the plan" if options.made_for else "asked for"
+    length, size, batch = signature.length, signature.layout.size, options.batch
+    words = str(options.criterion).replace("\n", "").replace(" ", "").replace(",", ", ")
+    known = Explanation(ITERATIONS, why, solver, length, size, batch, budget=budget, memory=memory)
+    return dataclasses.replace(known, method=method, criterion=words)

@@ -1,0 +1,269 @@
+"""``stream``: sequences that do not fit, or do not converge at once, a window at a time."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from ..problem.signature import Signature, as_arrays, describe, resolve, resolve_length
+from ..solution import Result, Solution, StepFunction, Tree
+from ..solvers import AbstractSolver
+from ..solvers.criterion import AbstractCriterion
+from ..solvers.guesses import Given
+from .checkpoint import Mark, Seen, fingerprint, load_mark, save_mark
+from .failure import explain_failure
+from .inflow import AbstractSource, Arrays, Chunks, Inflow, leading
+from .options import resolve_options
+from .rollout import RolloutError, rollout
+
+
+class Piece(NamedTuple):
+    """Consecutive steps of a stream, on the host.
+
+    Attributes:
+        start: steps before the first of these.
+        states: the carry after each of them, leaves with a leading axis.
+        ys: their outputs, for a step in ``jax.lax.scan``'s form, else None.
+        carry: the carry after the last of them.
+        iterations: updates that the window took.
+    """
+
+    start: int
+    states: Tree
+    ys: Tree
+    carry: Tree
+    iterations: int
+
+
+class Settings(NamedTuple):
+    """What stays the same from window to window."""
+
+    step: StepFunction
+    window: int
+    iterative: bool
+    options: dict[str, Any]
+    progress: Callable[[int, int | None], None] | None
+    path: Path | None
+    identity: dict[str, Any]
+
+
+def stream(
+    step: StepFunction,
+    init: Tree,
+    xs: Tree | Iterator[Tree] = None,
+    length: int | None = None,
+    *,
+    window: int = 4096,
+    solver: AbstractSolver | None = None,
+    criterion: AbstractCriterion | None = None,
+    max_iterations: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+    state_file: str | Path | None = None,
+) -> Iterator[Piece]:
+    """The trajectory of a sequence of any length, piece by piece, in memory that does not grow with the length.
+
+    A window of steps is solved from where the last piece ended. It is handed out whole where the solver succeeds;
+    where the budget of iterations ends first, the steps that are exact already are, the window moves on by as many, and
+    what is known of the others is the guess for the next. Device memory is that of one rollout of ``window`` steps.
+    Runs eagerly: not under ``jit`` or ``vmap``, and nothing can be differentiated.
+
+    Args:
+        step: as for ``rollout``.
+        init: as for ``rollout``.
+        xs: inputs: arrays with leading axis T, such as ``numpy.memmap``, of which a window is read at a time; or an
+            iterator of trees of arrays with a leading axis of any length, such as a generator; or None.
+        length: T; needed when ``xs`` is None, optional for an iterator.
+        window: steps that are solved together, one or more.
+        solver: as for ``rollout``, for the window.
+        criterion: as for ``rollout``.
+        max_iterations: most updates of a window before it moves on, as for ``rollout``.
+        progress: called after each piece with the steps done and T (None where not known).
+        state_file: where to keep the state after each piece that has been taken. A stream that finds the file goes on
+            from there, with the same bits, whenever and however the earlier one ended; the piece that was being worked
+            on is handed out again, with the same ``start``. The inputs of the steps that are done are read again, once,
+            from the beginning: the file is refused unless they, ``init`` and the options are those that it was written
+            with, to the bit. What ``step`` computes cannot be compared; a file of another step is not noticed.
+
+    Returns:
+        An iterator of pieces: ``start``, ``states``, ``ys``, ``carry``, ``iterations``, arrays of numpy. Without a step
+        to take there is one piece, without rows and with ``init`` as its carry.
+
+    Raises:
+        TypeError: an argument of the wrong kind, or traced.
+        ValueError: an argument of the wrong shape, length or value, or that the solver has no use for; a state file of
+            another stream.
+        RolloutError: a window of which no step could be solved; names the step.
+
+    Source: sliding windows over the iterations, Shih et al. 2023 (ParaDiGMS).
+
+    Example:
+        >>> import numpy as np, jax.numpy as jnp, parascan as ps
+        >>> pieces = ps.stream(lambda s, x: jnp.tanh(0.5 * s + x), jnp.zeros(2), np.ones((1000, 2)), window=300)
+        >>> [len(piece.states) for piece in pieces]
+        [300, 300, 300, 100]
+    """
+    for name, value in (("window", window), ("length", length)):
+        if (name == "window" or value is not None) and (isinstance(value, bool) or not isinstance(value, int)):
+            raise TypeError(f"{name}: given {value!r}, expected an integer.")
+    if window < 1:
+        raise ValueError(f"window: given {window}, expected one or more.")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress: given {type(progress).__name__}, expected a callable (done, total) or None.")
+    arrays = init if isinstance(xs, Iterator) else (init, xs)
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
+        raise TypeError("init, xs: given traced values, expected arrays; stream runs outside jit, vmap and grad.")
+    options = resolve_options(None, solver, criterion, max_iterations, None, None, False, 1, False, None, None, 1)
+    source, row = _source(xs, length)
+    window = window if source.total is None else max(1, min(window, source.total))
+    sample = jax.tree.map(jnp.asarray, row)
+    signature = resolve(step, as_arrays("init", init), sample, None if jax.tree.leaves(row) else 1, scan_form=False)
+    carry, inflow = signature.init, Inflow(source)
+    path = None if state_file is None else Path(state_file)
+    settings = Settings(
+        step,
+        window,
+        options.solver.iterates,
+        {"solver": solver, "criterion": criterion, "max_iterations": max_iterations},
+        progress,
+        path,
+        {
+            "window": window,
+            "total": source.total,
+            "solver": repr((solver, criterion, max_iterations)),
+            "carry": describe(carry),
+            "init": fingerprint(carry),
+        },
+    )
+    mark = Mark(0, carry, _repeat(carry, window))
+    if path is not None:
+        inflow.seen = Seen()
+        mark, inputs = load_mark(path, mark, settings.identity) or (mark, inflow.seen.digest())
+        _pass_over(inflow, mark.position, inputs, path, window)
+    if mark.position == 0 and inflow.fill(window) == 0:
+        return iter([_empty(signature)])
+    return _pieces(settings, inflow, mark)
+
+
+def _pass_over(inflow: Inflow, done: int, inputs: str, path: Path, window: int) -> None:
+    """Go to where a state file stands, past inputs that have to be those it was written for.
+
+    Raises:
+        ValueError: there are fewer, or they are others.
+    """
+    left = done
+    while left and (rows := inflow.fill(min(window, left))):
+        inflow.drop(rows)
+        left -= rows
+    if left:
+        raise ValueError(f"state_file: {done} steps are done, but xs has fewer.")
+    if inflow.seen is not None and inflow.seen.digest() != inputs:
+        raise ValueError(
+            f"state_file: given {path}, written for other inputs: the first {done} rows of xs are not those that it "
+            "was written with. Give these, or remove the file to start anew."
+        )
+
+
+def _empty(signature: Signature) -> Piece:
+    """The only piece of a stream without a step, as ``jax.lax.scan`` gives it for no steps."""
+
+    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+        carry, y = signature.step(carry, x)
+        return carry, (carry, y)
+
+    none = jax.tree.map(lambda leaf: leaf[:0], signature.xs)
+    carry, (states, ys) = jax.lax.scan(keep, signature.init, none, length=0)
+    states, ys, carry = jax.tree.map(_on_host, (states, ys, carry))
+    return Piece(0, states, ys, carry, 0)
+
+
+def _source(xs: Any, length: int | None) -> tuple[AbstractSource, Tree]:
+    """Where rows come from, and one row or more to know their shapes by."""
+    if isinstance(xs, Iterator):
+        first = next(xs, None)
+        if first is None:
+            raise ValueError("xs: given an iterator without a chunk, expected one or more.")
+        leading(first)
+        return Chunks(itertools.chain([first], xs), length), jax.tree.map(lambda leaf: leaf[:1], first)
+    if not all(hasattr(leaf, "shape") for leaf in jax.tree.leaves(xs)):
+        raise TypeError(f"xs: given {type(xs).__name__}, expected arrays, an iterator of trees of arrays, or None.")
+    return Arrays(xs, resolve_length(xs, length)), jax.tree.map(lambda leaf: leaf[:1], xs)
+
+
+def _pieces(settings: Settings, inflow: Inflow, mark: Mark) -> Iterator[Piece]:
+    """Piece after piece; a mark is set when the next one is asked for."""
+    window = settings.window
+    while rows := inflow.fill(window):
+        guess = Given(mark.guess) if settings.iterative else None
+        inputs = inflow.padded(window)
+        length = window if inputs is None else None
+        solution = rollout(settings.step, mark.carry, inputs, length, guess=guess, throw=False, **settings.options)
+        count = _usable(solution, rows, mark.position)
+        carry, guess = _shift(solution.states, jnp.asarray(count, jnp.int32))
+        states, ys = _rows_on_host((solution.states, solution.ys), count)
+        iterations = int(solution.stats.iterations)
+        # What is not needed for the next window is let go before the caller has the piece.
+        del solution, inputs
+        yield Piece(mark.position, states, ys, jax.tree.map(_on_host, carry), iterations)
+        inflow.drop(count)
+        mark = Mark(mark.position + count, carry, guess)
+        if settings.path is not None:
+            inputs = "" if inflow.seen is None else inflow.seen.digest()
+            save_mark(settings.path, mark, {**settings.identity, "inputs": inputs})
+        if settings.progress is not None:
+            settings.progress(mark.position, inflow.source.total)
+
+
+def _usable(solution: Solution, rows: int, position: int) -> int:
+    """How many steps of a window are solved.
+
+    Raises:
+        RolloutError: none is, or the system itself leaves the finite numbers.
+    """
+    if bool(solution.result == Result.successful):
+        return rows
+    if bool(solution.result == Result.nonfinite):
+        count = rows if int(solution.stats.finite_prefix) >= rows else 0
+    else:
+        count = min(int(solution.stats.exact_prefix), rows)
+    if count == 0:
+        raise RolloutError(f"In the window that starts after step {position}: {explain_failure(solution)}", solution)
+    return count
+
+
+@jax.jit
+def _shift(states: Tree, count: jax.Array) -> tuple[Tree, Tree]:
+    """The carry after some steps of a window, and the guess for the window that starts there."""
+    window = len(jax.tree.leaves(states)[0])
+    carry = jax.tree.map(lambda leaf: leaf[count - 1], states)
+    ahead = jnp.arange(window) + count
+    known = ahead < window
+    for leaf in jax.tree.leaves(states):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            finite = jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+            known &= finite[jnp.minimum(ahead, window - 1)]
+
+    def move(leaf: jax.Array, last: jax.Array) -> jax.Array:
+        flags = known.reshape(-1, *[1] * (leaf.ndim - 1))
+        return jnp.where(flags, leaf[jnp.minimum(ahead, window - 1)], last[None])
+
+    return carry, jax.tree.map(move, states, carry)
+
+
+def _repeat(carry: Tree, window: int) -> Tree:
+    """A carry at every step of a window."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (window, *leaf.shape)), carry)
+
+
+def _rows_on_host(tree: Tree, count: int) -> Tree:
+    """The first rows of a tree, as numpy arrays."""
+    return jax.tree.map(lambda leaf: _on_host(leaf)[:count], tree)
+
+
+def _on_host(leaf: Any) -> Any:
+    """An array of numpy; keys stay what they are."""
+    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)

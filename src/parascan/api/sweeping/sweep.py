@@ -1,0 +1,140 @@
+"""The sweep itself: points, one after the other or by whoever maps them, stored as they come."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, ArrayLike, Key
+
+from ...programs.platform import on_its_platform
+from ...programs.rebind import Rebinder
+from ...solvers import AbstractIterativeSolver, Blocks, deer
+from ...solvers.criterion import Merit, StateError
+from .measure_point import Found, Measure
+from .parameter_values import Grid, Point
+from .sweep_record import Sweep
+from .sweep_store import Store
+
+
+class SweepProgress(NamedTuple):
+    """Where a sweep is; prints as a line.
+
+    Attributes:
+        done: points that are known.
+        total: points in all.
+        point: the one that was measured last, None before the first.
+        found: what was found there.
+    """
+
+    done: int
+    total: int
+    point: Point | None = None
+    found: Found | None = None
+
+    def __str__(self) -> str:
+        head = f"{self.done} of {self.total}"
+        if self.point is None or self.found is None:
+            return f"{head} points known"
+        if self.found.reason:
+            return f"{head}: {self.point}: {self.found.reason}"
+        updates = "" if np.isnan(self.found.updates) else f", {self.found.updates:.0f} updates"
+        return f"{head}: {self.point}: exponent {self.found.exponent.value:.4g}{updates}"
+
+
+@on_its_platform
+def sweep(
+    make: Callable[..., Any],
+    parameters: Mapping[str, ArrayLike],
+    length: int | None = None,
+    *,
+    key: Key[Array, ""],
+    solver: AbstractIterativeSolver | Blocks | None = None,
+    criterion: StateError | Merit | None = None,
+    max_iterations: int | None = None,
+    budget: int | None = None,
+    dt: float = 1.0,
+    map_points: Callable[[Callable[[Point], Found], Iterable[Point]], Iterable[Found]] = map,
+    store: str | Path | None = None,
+    progress: Callable[[SweepProgress], object] | None = None,
+) -> Sweep:
+    """Where a system stops being predictable: exponent, expected and counted updates over one or two parameters.
+
+    Each point costs what ``lyapunov_exponents`` costs over T steps, one rollout and one diagnosis. Steps that are trees
+    of arrays, or functions that close over arrays, of the same shapes at all points share their compiled programs: the
+    first point compiles, the others run. A point that fails is recorded with its reason, and the others go on.
+
+    Args:
+        make: function of the parameters that returns ``(step, init, xs)``, as the first arguments of ``rollout``. It
+            gets floating values as arrays without axes, which compute into arrays that programs can share, and integers
+            as they are; where that fails, as with a step that decides by a value in Python, all of them as numbers.
+        parameters: increasing values of one or two arguments of ``make``, by name.
+        length: T; the first inputs are taken where there are more. All inputs when None.
+        key: random key of directions, the same at every point.
+        solver: an iterative method whose updates are counted; ``deer()`` when None.
+        criterion: when it stops; ``StateError()`` when None.
+        max_iterations: most updates at a point; T when None.
+        budget: most steps of a diagnosis, as for ``diagnose``.
+        dt: time that one step stands for, in the user's unit of time.
+        map_points: how points are measured: like Python's ``map``, in any order. Results are stored and reported as
+            they come.
+        store: a file that holds all points measured so far. The same call, or one with other values of the parameters,
+            goes on from it; points that failed are tried again.
+        progress: called with a ``SweepProgress`` after every point, such as ``print``; an exception from it ends the
+            sweep, and what was stored stays.
+
+    Returns:
+        A ``Sweep``: arrays like the grid, ``threshold``, ``to_dict()``; ``print`` it for a table.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: parameters that do not increase, a number out of its range, or a store that belongs to another call.
+
+    Source: figure 2 of the paper, for any system.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, numpy as np, parascan as ps
+        >>> def make(gain):
+        ...     return lambda s, x: jnp.tanh(gain * s) + x, jnp.zeros(2), jnp.full((200, 2), 0.01)
+        >>> found = ps.sweep(make, {"gain": np.linspace(0.2, 0.8, 3)}, key=jax.random.key(0))
+        >>> found.exponent.value.shape, found.solved.all()
+        ((3,), np.True_)
+    """
+    grid = Grid.of(parameters)
+    solver = deer() if solver is None else solver
+    _check(make, length, key, solver, criterion, dt, {"max_iterations": max_iterations, "budget": budget})
+    measure = Measure(make, length, key, solver, criterion, max_iterations, budget, Rebinder())
+    points = list(grid)
+    kept = None if store is None else Store(Path(store), measure, list(grid.axes))
+    known = {} if kept is None else {each.index: found for each in points if (found := kept.known(each)) is not None}
+    report = progress if progress is not None else lambda _: None
+    report(SweepProgress(len(known), len(points)))
+    for found in map_points(measure, [each for each in points if each.index not in known]):
+        point = points[found.index]
+        known[found.index] = found
+        if kept is not None:
+            kept.keep(point, found)
+        report(SweepProgress(len(known), len(points), point, found))
+    return Sweep.of(grid, [known[each.index] for each in points], measure, float(dt))
+
+
+def _check(
+    make: Any, length: int | None, key: Any, solver: Any, criterion: Any, dt: float, counts: Mapping[str, int | None]
+) -> None:
+    """Refuse what no point could be measured with."""
+    if not callable(make):
+        raise TypeError(f"make: given {type(make).__name__}, expected a function that returns (step, init, xs).")
+    if not isinstance(key, jax.Array):
+        raise TypeError(f"key: given {type(key).__name__}, expected a random key such as jax.random.key(0).")
+    if not isinstance(solver, AbstractIterativeSolver | Blocks):
+        raise TypeError(f"solver: given {type(solver).__name__}, expected one that iterates, such as ps.deer().")
+    if criterion is not None and not isinstance(criterion, StateError | Merit):
+        raise TypeError(f"criterion: given {type(criterion).__name__}, expected StateError() or Merit().")
+    for name, value in {"length": length, **counts}.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer)):
+            raise TypeError(f"{name}: given {value!r}, expected an integer.")
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: given {value}, expected one or more.")
+    if not dt > 0:
+        raise ValueError(f"dt: given {dt}, expected a positive duration of one step.")

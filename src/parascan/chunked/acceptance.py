@@ -1,0 +1,134 @@
+"""When the answer of chunks is accepted: every jump between two of them is as small as rounding itself.
+
+A chunk runs its first H steps twice: once from an arbitrary state, and once from the end of the chunk before it. Its
+answer is the second run up to step H and what followed the first run from there. So the whole trajectory obeys the
+user's recurrence exactly, but for one jump in each chunk: the distance of the two runs at step H. It is accepted when
+on each of the last ``COMPARED`` steps before the junction, in every entry of every chunk, the two runs are no further
+apart than the larger of
+
+- ``UNITS`` units of rounding of the entry's own magnitude at that step, and
+- ``SPREAD_UNITS`` times what one unit of rounding in every entry of the state, of random sign, changes in this entry
+  within one step, to first order, in the window of ``WINDOW`` steps that holds it.
+
+Nothing is measured in the magnitude of another chunk or of another step, and another entry or leaf counts only as far
+as the step itself carries its rounding over: what is remembered beside a burst, an offset that comes and goes or a
+season is compared where it is small. The second part is needed because an entry that passes through zero is as
+inexact as the terms that it is a sum of. It is a derivative, not a difference, so a threshold that an entry sits on
+does not make it large. An entry whose program rounds nothing (it is held, selected, moved or counted by signs) has no
+rounding to be excused by, and must agree to the bit.
+"""
+
+from collections.abc import Callable
+from functools import partial, reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ..programs.batching import over_lanes
+from ..programs.unknown import unknown_is
+from ..programs.unrounded import Mask, exact_entries
+from ..solution import Tree
+from .patterns import mixed
+
+COMPARED = 8
+"""Steps on which the two runs of a chunk are compared, the last ones before the junction."""
+
+WINDOW = 4
+"""Steps over which the largest effect of rounding on an entry is taken; a divisor of ``COMPARED``.
+
+More than one, since random signs may cancel; fewer than all, so that one large value excuses one window only.
+"""
+
+UNITS, UNITS_OF_NARROW = 4.0, 2.0
+"""Units of rounding of an entry's own magnitude that count as agreement, in float32 or wider and in narrower dtypes."""
+
+SPREAD_UNITS, SPREAD_UNITS_OF_NARROW = 10.0, 5.0
+"""Times the one-step effect of rounding that count as agreement: errors of several steps add up, and a step rounds
+more than once. Networks and gated cells of 3 to 128 units agree within 9 on all of 32 or 64 chunks at once."""
+
+DIRECTIONS = 2
+"""Random directions in which the effect of rounding is taken."""
+
+NEARLY = 1e4
+"""Excess up to which a second run of the chunks may bring agreement; one that remembers its start is further off."""
+
+Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
+"""``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
+
+
+def excess(step: Step, before: Tree, runs: tuple[Tree, Tree], xs: Tree) -> Float[Array, ""]:
+    """Largest distance of two runs in units of what is accepted: at most one for an accepted junction, never NaN.
+
+    Args:
+        step: of one sequence.
+        before: states before each of the compared steps on the true run, leaves ``[R, P, ...]``.
+        runs: the states after them on the true run and on the run from an arbitrary state, leaves ``[R, P, ...]``.
+        xs: inputs of these steps, leaves ``[R, P, ...]``.
+    """
+    carry, x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), (before, xs))
+    exact = exact_entries(step, carry, x)
+    spread = _spread(step, exact, before, xs)
+    true, other = map(jax.tree.leaves, runs)
+    parts = [_excess(*each) for each in zip(true, other, jax.tree.leaves(spread), exact, strict=True)]
+    return reduce(jnp.maximum, parts, jnp.zeros((), jnp.float32))
+
+
+def _excess(true: Array, other: Array, spread: Array, exact: Mask) -> Float[Array, ""]:
+    """The same of one leaf ``[R, P, ...]``."""
+    info = jnp.finfo(true.dtype)
+    narrow = info.bits < 32
+    # Infinite entries that are the same on both runs have no distance.
+    apart = jnp.where(true == other, 0, jnp.abs(true - other))
+    own = (UNITS_OF_NARROW if narrow else UNITS) * float(info.eps) * jnp.abs(true)
+    # An infinite effect of rounding excuses nothing.
+    spread = jnp.where(jnp.isfinite(spread), spread, 0)
+    others = (SPREAD_UNITS_OF_NARROW if narrow else SPREAD_UNITS) * _largest(spread)
+    allowed = jnp.maximum(own, others)
+    ratio = jnp.where(apart == 0, 0, jnp.where(exact, jnp.inf, apart / allowed))
+    return jnp.max(jnp.where(jnp.isnan(ratio), jnp.inf, ratio), initial=0.0).astype(jnp.float32)
+
+
+def _largest(values: Array) -> Array:
+    """Largest value ``[R, P, ...]`` in the window of each row of ``[R, P, ...]``."""
+    return jnp.repeat(jnp.max(values.reshape(len(values) // WINDOW, WINDOW, *values.shape[1:]), axis=1), WINDOW, axis=0)
+
+
+@unknown_is(
+    lambda step, exact, states, xs: jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), states)
+)
+def _spread(step: Step, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
+    """Largest change of each entry by one step, for a unit of rounding in every entry that is rounded ``[R, P, ...]``.
+
+    Zero for a step that has no forward derivative: its entries are then judged by their own magnitude alone.
+    """
+    leaves, structure = jax.tree.flatten(states)
+    rows, chunks = leaves[0].shape[:2]
+    carry, x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), (states, xs))
+    # As a program of lanes, so that rules of the user's own (``jax.custom_jvp``) for its derivative do not count.
+    lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, carry, x)
+    given, inputs = ([_lanes_last(leaf) for leaf in tree] for tree in (leaves, jax.tree.leaves(xs)))
+    inputs = jax.tree.unflatten(jax.tree.structure(xs), inputs)
+
+    def advance(*state: Array) -> Tree:
+        return lanes(step, jax.tree.unflatten(structure, state), inputs)
+
+    def change(direction: Int[Array, ""]) -> Tree:
+        def rounding(leaf: Array, exact: Mask) -> Array:
+            eps = jnp.asarray(np.where(exact, 0.0, float(jnp.finfo(leaf.dtype).eps))[..., None], leaf.dtype)
+            entries, lane = jnp.indices((leaf.size // max(leaf.shape[-1], 1), leaf.shape[-1]), sparse=True)
+            below = mixed(entries, lane * DIRECTIONS + direction).reshape(leaf.shape) & 1
+            sign = (1 - 2 * below.astype(jnp.int32)).astype(jnp.finfo(leaf.dtype).dtype)
+            return jnp.where(jnp.isfinite(leaf), leaf, 0) * sign * eps
+
+        moved = [rounding(*each) for each in zip(given, exact, strict=True)]
+        return jax.tree.map(jnp.abs, jax.jvp(advance, tuple(given), tuple(moved))[1])
+
+    largest = jax.tree.map(partial(jnp.max, axis=0), jax.vmap(change)(jnp.arange(DIRECTIONS)))
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0).reshape(rows, chunks, *leaf.shape[:-1]), largest)
+
+
+def _lanes_last(leaf: Array) -> Array:
+    """Rows and chunks ``[R, P, ...]`` as lanes ``[..., R P]``."""
+    return jnp.moveaxis(leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), 0, -1)

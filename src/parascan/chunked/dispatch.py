@@ -1,0 +1,209 @@
+"""A scan run in blocks, or not: the choice for one sequence, for a batch of them under ``jax.vmap``, and on a mesh.
+
+Under ``jax.vmap`` a branch whose condition differs between batch elements runs both of its sides. So a batch is not
+left to JAX: its sequences become further lanes of one run, with one decision for all.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from ..programs.kind import Kind
+from ..programs.small_steps import EVERY_BATCH
+from ..solution import Tree
+from .acceptance import COMPARED
+from .batch import merged
+from .chunk_count import LONGEST_PART, Patience, choose_lanes, choose_patience
+from .engine import AbstractTally, State, Way, no_blocks, run_blocks, scan_steps
+from .grid import Grid
+from .warm_up import Step
+
+SHORTEST_BLOCK_AT_ALL = 4 * COMPARED
+"""Least steps of a block, whoever asks for it: those that are compared, and as many as a start may take to fade."""
+
+
+class Layout(eqx.Module):
+    """What is fixed about a run before it is traced.
+
+    Attributes:
+        length: T, steps.
+        size: D, entries of a state.
+        work: operations of a step.
+        reverse: whether time runs from the last row to the first.
+        mesh: devices to spread blocks over, a mesh of one axis; None for one device.
+        lanes: blocks of one sequence on each device; None to choose by the sizes.
+        batch: sequences that are known to run at once.
+        trial: steps after which a system that is not on its way to forget is given up; None for as many as take a small
+            part of the sequential time.
+        kind: of the step; by its work when None.
+        largest_batch: most sequences at once for which lanes are worth it on a CPU.
+        double: whether states are of double precision.
+        copy: as for ``choose_lanes``.
+    """
+
+    length: int = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+    work: float = eqx.field(static=True)
+    reverse: bool = eqx.field(static=True, default=False)
+    mesh: Mesh | None = eqx.field(static=True, default=None)
+    lanes: int | None = eqx.field(static=True, default=None)
+    batch: int = eqx.field(static=True, default=1)
+    trial: int | None = eqx.field(static=True, default=None)
+    kind: Kind | None = eqx.field(static=True, default=None)
+    largest_batch: int = eqx.field(static=True, default=EVERY_BATCH)
+    double: bool = eqx.field(static=True, default=False)
+    copy: float | None = eqx.field(static=True, default=None)
+
+    @property
+    def devices(self) -> int:
+        """Number of devices."""
+        return 1 if self.mesh is None else self.mesh.size
+
+    @property
+    def platform(self) -> str | None:
+        """That of the mesh, or None for the default one."""
+        return None if self.mesh is None else self.mesh.devices.flat[0].platform
+
+    @property
+    def uncut(self) -> str:
+        """Why there is no grid."""
+        if self.lanes is None:
+            return f"no cut of its {self.length} steps into blocks is foreseen to be faster by enough"
+        block = self.length // (self.lanes * self.devices)
+        return (
+            f"it is short: {self.length} steps in {self.lanes * self.devices} blocks make {block} a block, which needs "
+            f"{SHORTEST_BLOCK_AT_ALL}"
+        )
+
+    def grid(self, batch: int) -> Grid | None:
+        """How a batch of sequences is cut, or None for one step after the other."""
+        lanes = self.lanes
+        if lanes is None:
+            sizes = self.length, self.size, self.work, batch, self.devices
+            facts = self.platform, self.kind, self.largest_batch
+            lanes = choose_lanes(*sizes, *facts, double=self.double, copy=self.copy)
+        block = self.length // max(lanes * self.devices, 1)
+        if lanes == 0 or block < SHORTEST_BLOCK_AT_ALL:
+            return None
+        axis = None if self.mesh is None else self.mesh.axis_names[0]
+        rest = self.length - self.devices * lanes * block
+        return Grid(batch, lanes, block, self.reverse, axis, self.devices, rest)
+
+
+def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[Tree, Tree, Way]:
+    """Final carry and outputs, as ``jax.lax.scan`` returns them, and which way they came; not to be differentiated.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.
+        init: initial carry, floating leaves.
+        xs: inputs with leading axis T.
+        layout: sizes and choices.
+    """
+    (carry, ys, _), way = _of_one(step, init, xs, layout)
+    return carry, ys, way
+
+
+def tally_blocks(step: AbstractTally, init: Tree, xs: Tree, layout: Layout) -> State:
+    """Final carry, outputs, and totals over all steps of a step that has them; not to be differentiated.
+
+    Args:
+        step: adds to totals.
+        init: as for ``scan_blocks``.
+        xs: as for ``scan_blocks``.
+        layout: sizes and choices.
+    """
+    return _of_one(step, init, xs, layout)[0]
+
+
+def _of_one(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[State, Way]:
+    """Results of a single sequence, and which way they came."""
+    one = jax.tree.map(lambda leaf: leaf[None], (init, xs))
+    (carry, ys, totals), way = _batch(step, *one, layout=layout)
+    return (*jax.tree.map(lambda leaf: leaf[0], (carry, ys)), totals), way
+
+
+def _batch(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
+    """A batch of sequences, with a rule for a batch of batches; leaves of ``xs`` are ``[N or 1, T, ...]``."""
+    batch = jax.tree.leaves(init)[0].shape[0]
+    run = jax.custom_batching.custom_vmap(partial(_evaluate, layout=layout))
+
+    @run.def_vmap
+    def rule(count: int, mapped: list[Tree], step: Step, *args: Tree) -> tuple[tuple[State, Way], Tree]:
+        # Totals are those of one sequence, which lanes of several would mix.
+        if any(jax.tree.leaves(mapped[0])) or isinstance(step, AbstractTally):
+            axes = jax.tree.map(lambda flag: 0 if flag else None, mapped)
+            out = jax.vmap(partial(_one_by_one, layout=layout), in_axes=tuple(axes), axis_size=count)(step, *args)
+        else:
+            init, xs = (
+                jax.tree.map(partial(merged, count, batch, keep), part, flags)
+                for part, flags, keep in zip(args, mapped[1:], (False, True), strict=True)
+            )
+            (carry, ys, totals), way = _batch(step, init, xs, layout=layout)
+            carry, ys = jax.tree.map(lambda leaf: leaf.reshape(count, batch, *leaf.shape[1:]), (carry, ys))
+            totals, way = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), (totals, way))
+            out = (carry, ys, totals), way
+        return out, jax.tree.map(lambda _: True, out)
+
+    return run(step, init, xs)
+
+
+def _evaluate(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
+    """As ``_in_blocks``, with JAX's own rules for dtypes: the step is traced already, under those of its owner."""
+    with jax.numpy_dtype_promotion("standard"):
+        return _in_blocks(step, init, xs, layout=layout)
+
+
+def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
+    """A batch of sequences in blocks, and the steps that are left over one after the other."""
+    batch = jax.tree.leaves(init)[0].shape[0]
+    grid = layout.grid(batch)
+    if grid is None:
+        return _one_by_one(step, init, xs, layout=layout)
+    run: Callable[..., tuple[State, Way]] = partial(run_blocks, grid=grid, patience=patience_of(layout, grid))
+    if grid.axis is not None:
+        shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
+        run = jax.shard_map(
+            run,
+            mesh=layout.mesh,
+            in_specs=(shared, shared, spread),
+            out_specs=((shared, spread, shared), shared),
+            # Which values are alike on all devices is not tracked through the loops.
+            check_vma=False,
+        )
+    if grid.rest == 0:
+        return run(step, init, xs)
+
+    def finish(carry: Tree, ys: Tree, totals: Tree) -> State:
+        cut = (0, grid.rest) if layout.reverse else (grid.length, layout.length)
+        carry, more, others = scan_steps(step, carry, _rows(xs, *cut), grid.rest, reverse=layout.reverse)
+        parts = (more, ys) if layout.reverse else (ys, more)
+        ys = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
+        return carry, ys, jax.tree.map(jnp.add, totals, others)
+
+    if grid.axis is not None:
+        rows = _rows(xs, *((grid.rest, layout.length) if layout.reverse else (0, grid.length)))
+        state, way = run(step, init, rows)
+        return finish(*state), way
+    return run(step, init, xs, finish=finish)
+
+
+def patience_of(layout: Layout, grid: Grid) -> Patience:
+    """How long the system may take to forget its start."""
+    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.kind)
+    # Who names the number of blocks, or has measured, knows that they are a gain.
+    most = chosen.most if layout.lanes is None and layout.trial is None else grid.block // LONGEST_PART
+    return Patience(chosen.trial if layout.trial is None else layout.trial, most)
+
+
+def _rows(xs: Tree, first: int, end: int) -> Tree:
+    """Some rows of inputs ``[N or 1, T, ...]``."""
+    return jax.tree.map(lambda leaf: leaf[:, first:end], xs)
+
+
+def _one_by_one(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
+    """A batch of sequences one step after the other."""
+    return scan_steps(step, init, xs, layout.length, reverse=layout.reverse), no_blocks()

@@ -1,0 +1,225 @@
+"""A sequence run as blocks side by side when the system forgets its start, and step by step when it does not.
+
+All blocks start at once, all but the first from a foreign state. Some of them have a twin, and when the twins have
+come together, by row H, the foreign start is forgotten: what follows is right. The blocks run to their end from there,
+and the end of each is the true start of the next, from which the first H rows are then run. Where these meet row H, the
+two must agree to rounding, by the rule of ``acceptance``: that, and not the twins, judges the answer. If twins part or
+the judgment fails, the steps are taken one after the other, in the same program.
+"""
+
+import abc
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from ..programs.batching import over_lanes, with_known
+from ..solution import Tree
+from .chunk_count import Patience
+from .grid import Grid
+from .passes import Passes
+from .warm_up import Step, forget
+
+State: TypeAlias = tuple[Tree, Tree, Tree]
+"""Carry, outputs and totals."""
+
+
+class AbstractTally(eqx.Module):
+    """A step that also adds to totals over all steps."""
+
+    @abc.abstractmethod
+    def __call__(self, carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+        """``(carry, y)`` of a step."""
+
+    @abc.abstractmethod
+    def tally(self, carry: Tree, x: Tree) -> tuple[Tree, Tree, Tree]:
+        """The same, and what the step adds to the totals."""
+
+
+class Way(NamedTuple):
+    """Which way an answer came about.
+
+    Attributes:
+        chunks: blocks that it was put together from, over all devices; 0 where steps were taken one after the other.
+        warm_up: rows of every block until its start was forgotten, or until that was given up.
+        fell_back: whether blocks were tried and given up.
+    """
+
+    chunks: Int[Array, ""]
+    warm_up: Int[Array, ""]
+    fell_back: Bool[Array, ""]
+
+
+def no_blocks(*, fell_back: bool = False) -> Way:
+    """The way of steps that are taken one after the other from the start.
+
+    Args:
+        fell_back: whether blocks were asked for.
+    """
+    return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(fell_back))
+
+
+def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
+    """How to take a step and learn what it adds to totals; nothing unless it is made for that."""
+    if isinstance(step, AbstractTally):
+        return lambda step, carry, x: step.tally(carry, x)  # pyright: ignore[reportFunctionMemberAccess]  # a tally too
+    return lambda step, carry, x: (*step(carry, x), ())
+
+
+def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
+    """Totals over no step, for the shapes of a step's arguments."""
+    shapes = jax.eval_shape(tallying(step), step, carry, x)[2]
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def run_blocks(
+    step: Step,
+    init: Tree,
+    xs: Tree,
+    grid: Grid,
+    patience: Patience,
+    finish: Callable[[Tree, Tree, Tree], State] | None = None,
+) -> tuple[State, Way]:
+    """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
+
+    Totals are those of one sequence on one device. With a way to ``finish``, the results are those of all T steps.
+
+    Args:
+        step: the step of one sequence.
+        init: initial carries, floating leaves ``[N, ...]``.
+        xs: inputs, leaves ``[N or 1, T, ...]`` with T = P B or more; those of this device, when the grid goes over a
+            mesh axis.
+        grid: how the sequences are cut.
+        patience: how long a system may take to forget its start.
+        finish: takes the steps that the blocks leave over, from what these gave; None where they leave none, or on a
+            mesh axis. Where there is nothing to be gained from blocks, it has nothing to put together.
+    """
+    carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
+    y = jax.eval_shape(step, carry, x)[1]
+    example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
+    lanes = over_lanes(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
+    forward = with_known(lanes, step, *example)
+    zero = no_totals(step, carry, x)
+    # Inputs beyond the blocks make the cutting a copy, which is of no use to a system that does not forget.
+    take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
+    forgotten = forget(step, (carry, x), init, take, grid, patience)
+
+    def side_by_side() -> tuple[State, Way]:
+        last = Passes(step, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(y))
+        agreed = last.excess <= 1
+        carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
+        done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed)
+        way = Way(jnp.where(agreed, grid.lanes * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
+        return done if finish is None else finish(*done), way
+
+    def one_by_one() -> tuple[State, Way]:
+        way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True))
+        if grid.axis is None:
+            return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse), way
+        start = init, grid.joined(grid.room(y)), zero
+        return _device_by_device(partial(_scan_if, step, xs, grid), start, grid, jnp.asarray(True)), way
+
+    return jax.lax.cond(forgotten.met, side_by_side, one_by_one)
+
+
+def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree, Tree]:
+    """``jax.lax.scan`` of a batch of sequences, as ``jax.vmap`` batches it unless the batch is one; and totals."""
+    forward = tallying(step)
+
+    def scan(init: Tree, xs: Tree) -> tuple[Tree, Tree, Tree]:
+        def one(state: tuple[Tree, Tree], x: Tree) -> tuple[tuple[Tree, Tree], Tree]:
+            carry, y, share = forward(step, state[0], x)
+            return (carry, jax.tree.map(jnp.add, state[1], share)), y
+
+        x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+        (carry, totals), ys = jax.lax.scan(one, (init, no_totals(step, init, x)), xs, length, reverse=reverse)
+        return carry, ys, totals
+
+    batch = jax.tree.leaves(init)[0].shape[0]
+    if batch == 1:
+        carry, ys, totals = scan(*jax.tree.map(lambda leaf: leaf[0], (init, xs)))
+        return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
+    axes = jax.tree.map(lambda leaf: None if len(leaf) < batch else 0, xs)
+    xs = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < batch else leaf, xs)
+    return jax.vmap(scan, in_axes=(0, axes))(init, xs)
+
+
+def _select(first: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
+    """One of two trees."""
+    return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)
+
+
+def run_steps(
+    step: Step, init: Tree, xs: Tree, grid: Grid, ys: Tree, totals: Tree, wanted: Bool[Array, ""]
+) -> tuple[Tree, Tree, Tree]:
+    """The same one step after the other, if it is wanted, else ``init``, ``ys`` and ``totals`` as they are.
+
+    A loop of no turns instead of a branch, which would copy the outputs; a little slower than ``jax.lax.scan`` where it
+    does turn. On a mesh axis one device follows the other.
+    """
+    if grid.batch == 1:
+        # Without the axis of the batch, so that XLA compiles what it compiles for ``jax.lax.scan``.
+        init, xs, ys = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (init, xs, ys))
+        carry, ys, totals = _turns(partial(tallying(step), step), (init, ys, totals), xs, grid, wanted, time=0)
+        return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
+    shared = jax.tree.map(lambda leaf: None if len(leaf) < grid.batch else 0, xs)
+
+    def batched(carry: Tree, x: Tree) -> tuple[Tree, Tree, Tree]:
+        x = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < grid.batch else leaf, x)
+        return *jax.vmap(step, in_axes=(0, shared))(carry, x), ()
+
+    return _turns(batched, (init, ys, totals), xs, grid, wanted, time=1)
+
+
+def _turns(
+    step: Callable[[Tree, Tree], tuple[Tree, Tree, Tree]],
+    start: State,
+    xs: Tree,
+    grid: Grid,
+    wanted: Bool[Array, ""],
+    time: int,
+) -> State:
+    """The loop over the rows of each device."""
+    length = grid.lanes * grid.block
+
+    def one(index: Array, state: State) -> State:
+        row = length - 1 - index if grid.reverse else index
+        take = partial(jax.lax.dynamic_index_in_dim, index=row, axis=time, keepdims=False)
+        put = partial(jax.lax.dynamic_update_index_in_dim, index=row, axis=time)
+        carry, y, share = step(state[0], jax.tree.map(take, xs))
+        return carry, jax.tree.map(put, state[1], y), jax.tree.map(jnp.add, state[2], share)
+
+    def rows(wanted: Bool[Array, ""], state: State) -> State:
+        return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, state)
+
+    return rows(wanted, start) if grid.axis is None else _device_by_device(rows, start, grid, wanted)
+
+
+def _scan_if(step: Step, xs: Tree, grid: Grid, wanted: Bool[Array, ""], state: State) -> State:
+    """``jax.lax.scan`` over the rows of this device, if it is wanted; beside blocks a loop of no turns copies less."""
+
+    def scanned() -> State:
+        carry, ys, totals = scan_steps(step, state[0], xs, grid.lanes * grid.block, reverse=grid.reverse)
+        return carry, ys, jax.tree.map(jnp.add, state[2], totals)
+
+    return jax.lax.cond(wanted, scanned, lambda: state)
+
+
+def _device_by_device(
+    rows: Callable[[Bool[Array, ""], State], State], start: State, grid: Grid, wanted: Bool[Array, ""]
+) -> State:
+    """What takes the rows of a device if it is its turn, for one device after the other."""
+    axis = str(grid.axis)
+
+    def turn(index: Array, state: State) -> State:
+        mine = jax.lax.axis_index(axis) == (grid.devices - 1 - index if grid.reverse else index)
+        carry, ys, totals = rows(mine, state)
+        sent = jax.tree.map(lambda leaf: jax.lax.psum(jnp.where(mine, leaf, jnp.zeros_like(leaf)), axis), carry)
+        return sent, ys, totals
+
+    return jax.lax.fori_loop(0, jnp.where(wanted, grid.devices, 0), turn, start)

@@ -1,0 +1,153 @@
+"""Where each step of a long sequence lies when blocks of it run side by side: the only index arithmetic of lanes.
+
+A sequence of ``P B`` steps is P blocks of B; block p is run by lane p, and a batch of N sequences takes ``N P`` lanes.
+Inputs and outputs stay time-major, ``[N, P B, ...]``, and are never transposed as a whole: row i of every block is
+taken and put in one strided move. States carry the lanes as their last axis, ``[..., N P]``.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from ..solution import Tree
+
+
+class Grid(NamedTuple):
+    """A batch of sequences cut into blocks, on one device or on each device of a mesh axis.
+
+    Attributes:
+        batch: N, sequences.
+        lanes: P, blocks of a sequence on this device.
+        block: B, steps of a block.
+        reverse: whether time runs from the last row to the first.
+        axis: name of the mesh axis over which the sequence goes on, or None.
+        devices: length of that axis, 1 without one.
+        rest: steps of a sequence beyond the blocks, the last in time.
+    """
+
+    batch: int
+    lanes: int
+    block: int
+    reverse: bool = False
+    axis: str | None = None
+    devices: int = 1
+    rest: int = 0
+
+    @property
+    def length(self) -> int:
+        """Steps of a sequence, over all devices."""
+        return self.devices * self.lanes * self.block
+
+    def row(self, step: Int[Array, ""]) -> Int[Array, ""]:
+        """Row of a block that holds its step 0, 1, .. B - 1 in the order of time."""
+        return self.block - 1 - step if self.reverse else step
+
+    def own(self, xs: Tree) -> Tree:
+        """Inputs ``[N or 1, P B, ...]`` of the blocks, the first in time of ``[N or 1, T, ...]``."""
+        steps = self.lanes * self.block
+        return jax.tree.map(lambda leaf: leaf[:, leaf.shape[1] - steps :] if self.reverse else leaf[:, :steps], xs)
+
+    def picked(self, xs: Tree, step: Int[Array, ""]) -> Tree:
+        """As ``take``, from inputs ``[N or 1, T, ...]`` that are not cut: slower for a row, but no copy of them all."""
+        lanes = jnp.arange(self.lanes) * self.block + self.row(step)
+
+        def one(leaf: Array) -> Array:
+            first = leaf.shape[1] - self.lanes * self.block if self.reverse else 0
+            rows = leaf.at[:, first + lanes].get(mode="promise_in_bounds")
+            return self._gathered(rows.reshape(-1, *leaf.shape[2:]))
+
+        return jax.tree.map(one, xs)
+
+    def cut(self, xs: Tree) -> Tree:
+        """Inputs ``[N or 1, T, ...]`` in blocks, ``[N P or P, B, ...]``, but for what is beyond them.
+
+        Done outside of loops: inside, XLA would divide every element's index anew.
+        """
+
+        def one(leaf: Array) -> Array:
+            blocks = leaf.shape[0] * leaf.shape[1] // self.block
+            return leaf.reshape(blocks, self.block, *leaf.shape[2:])
+
+        return jax.tree.map(one, self.own(xs))
+
+    def take(self, blocks: Tree, step: Int[Array, ""]) -> Tree:
+        """The inputs ``[..., N P]`` of one step of every block."""
+        row = self.row(step)
+        return jax.tree.map(lambda leaf: self._gathered(_row(leaf, row)), blocks)
+
+    def room(self, y: Tree) -> Tree:
+        """Uninitialized outputs ``[N P, B, ...]`` for results of one step, ``[...]``."""
+        shape = (self.batch * self.lanes, self.block)
+        return jax.tree.map(lambda leaf: jax.lax.empty((*shape, *leaf.shape), leaf.dtype), y)
+
+    def put(self, ys: Tree, y: Tree, step: Int[Array, ""]) -> Tree:
+        """Outputs with the results ``[..., N P]`` of one step of every block in place."""
+
+        def one(room: Array, values: Array) -> Array:
+            return jax.lax.dynamic_update_index_in_dim(
+                room, jnp.moveaxis(values, -1, 0), self.row(step), 1, allow_negative_indices=False
+            )
+
+        return jax.tree.map(one, ys, y)
+
+    def joined(self, ys: Tree) -> Tree:
+        """Outputs ``[N, P B, ...]``."""
+        return jax.tree.map(lambda leaf: leaf.reshape(self.batch, self.lanes * self.block, *leaf.shape[2:]), ys)
+
+    def spread(self, init: Tree) -> Tree:
+        """Every lane's state when all start from the initial one, ``[N, ...]``."""
+        return jax.tree.map(lambda leaf: jnp.repeat(jnp.moveaxis(leaf, 0, -1), self.lanes, axis=-1), init)
+
+    def starts(self, ends: Tree, init: Tree) -> Tree:
+        """Where each lane starts if the lane before it ended there; the first starts from the initial state."""
+
+        def one(end: Array, first: Array) -> Array:
+            end = end.reshape(*end.shape[:-1], self.batch, self.lanes)
+            first = jnp.moveaxis(first, 0, -1)[..., None]
+            kept, sent = (end[..., 1:], end[..., :1]) if self.reverse else (end[..., :-1], end[..., -1:])
+            if self.axis is not None:
+                first = jnp.where(self._is_first(), first, self._passed_on(sent))
+            parts = (kept, first) if self.reverse else (first, kept)
+            return jnp.concatenate(parts, axis=-1).reshape(*end.shape[:-2], self.batch * self.lanes)
+
+        return jax.tree.map(one, ends, init)
+
+    def final(self, ends: Tree) -> Tree:
+        """The state ``[N, ...]`` after the whole sequence."""
+
+        def one(end: Array) -> Array:
+            end = end.reshape(*end.shape[:-1], self.batch, self.lanes)
+            last = jnp.moveaxis(end[..., 0 if self.reverse else -1], -1, 0)
+            if self.axis is None:
+                return last
+            mine = jax.lax.axis_index(self.axis) == (0 if self.reverse else self.devices - 1)
+            return jax.lax.psum(jnp.where(mine, last, jnp.zeros_like(last)), self.axis)
+
+        return jax.tree.map(one, ends)
+
+    def _gathered(self, rows: Array) -> Array:
+        """``[N P, ...]``, or ``[P, ...]`` for all sequences alike, with the lanes as the last axis, ``[..., N P]``."""
+        if len(rows) < self.batch * self.lanes:
+            rows = jnp.tile(rows, (self.batch, *(1 for _ in rows.shape[1:])))
+        return jnp.moveaxis(rows, 0, -1)
+
+    def _is_first(self) -> Array:
+        """Whether this device holds the beginning of the sequence."""
+        return jax.lax.axis_index(str(self.axis)) == (self.devices - 1 if self.reverse else 0)
+
+    def _passed_on(self, sent: Array) -> Array:
+        """What the device before this one in time sends."""
+        step = -1 if self.reverse else 1
+        pairs = [(source, source + step) for source in range(self.devices) if 0 <= source + step < self.devices]
+        return jax.lax.ppermute(sent, str(self.axis), pairs)
+
+
+def _row(blocks: Array, row: Int[Array, ""]) -> Array:
+    """One row of every block.
+
+    The index needs no check for being negative: one operation less in a loop of few, which XLA then runs without
+    handing them to other threads.
+    """
+    return jax.lax.dynamic_index_in_dim(blocks, row, 1, keepdims=False, allow_negative_indices=False)

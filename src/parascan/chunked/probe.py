@@ -1,0 +1,61 @@
+"""Parts of a run in blocks by themselves: how soon the start is forgotten, and the rows of all blocks."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from ..programs.batching import over_lanes, with_known
+from ..solution import Tree
+from .chunk_count import LONGEST_PART, Patience
+from .grid import Grid
+from .warm_up import Step, forget
+
+
+def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Bool[Array, ""], Int[Array, ""]]:
+    """Whether copies of one sequence from different starts meet within a third of a block, and after how many steps.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.
+        init: initial carry, floating leaves.
+        xs: inputs with leading axis T.
+        length: T.
+        blocks: number of blocks; steps that they leave over at the end are not looked at.
+    """
+    grid = Grid(1, blocks, length // blocks)
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+    init, rows = jax.tree.map(lambda leaf: leaf[None], (init, jax.tree.map(lambda leaf: leaf[: grid.length], xs)))
+    carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
+    patience = Patience(grid.block, grid.block // LONGEST_PART)
+    found = forget(step, (carry, x), init, partial(grid.take, grid.cut(rows)), grid, patience)
+    return found.met, found.row
+
+
+def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Tree, Tree]:
+    """All steps of all blocks side by side, each block from the initial state: the work of a run, not its answer.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.
+        init: initial carry, floating leaves.
+        xs: inputs with leading axis T.
+        length: T, a multiple of ``blocks``.
+        blocks: their number.
+
+    Returns:
+        The states after the last row of every block, and the outputs with leading axis T.
+    """
+    grid = Grid(1, blocks, length // blocks)
+    example = (init, jax.tree.map(lambda leaf: leaf[0], xs))
+    init, rows = jax.tree.map(lambda leaf: leaf[None], (init, xs))
+    cut, states = grid.cut(rows), grid.spread(init)
+    lanes = over_lanes(lambda step, carry, x: step(carry, x), (False, True, True), step, *example)
+    forward = with_known(lanes, step, states, jax.eval_shape(lambda: grid.take(cut, jnp.int32(0))))
+
+    def advance(row: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+        states, y = forward(state[0], grid.take(cut, row))
+        return states, grid.put(state[1], y, row)
+
+    room = grid.room(jax.eval_shape(step, *example)[1])
+    states, ys = jax.lax.fori_loop(0, grid.block, advance, (states, room))
+    return states, jax.tree.map(lambda leaf: leaf[0], grid.joined(ys))

@@ -1,0 +1,111 @@
+"""The rows in which blocks forget that they did not start where they should have, told by twins of some of them."""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from ..programs.batching import over_lanes, with_known
+from ..programs.unrounded import exact_entries
+from ..solution import Tree
+from .acceptance import COMPARED
+from .chunk_count import BETWEEN_CHECKS, Patience
+from .coupled_copies import Twins, goal
+from .grid import Grid
+
+MARGIN = 8
+"""One in so many rows is run on top of those in which twins met: they are some of the blocks, and others may forget a
+little later. Without it half of the networks were judged to be not quite there and run again; with it none of 69."""
+
+PUNCTUAL, NEARLY = 0.8, 0.85
+"""Part of the rows that are allowed in which twins have to have come nearly together, and what that is."""
+
+UNDER_WAY = 0.25
+"""Part of the way that twins must have come in half of the rows on the scale of their states of late: a system at rest
+whose states themselves decay takes its start along, however small both become."""
+
+Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
+"""``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
+
+
+class Forgotten(NamedTuple):
+    """What twins say of the blocks that they belong to.
+
+    Attributes:
+        met: whether they met.
+        row: where they did, or were given up.
+        horizon: H, some rows later, by which the others may be expected to have met theirs.
+        states: of all blocks at ``row`` ``[..., N P]``.
+    """
+
+    met: Bool[Array, ""]
+    row: Int[Array, ""]
+    horizon: Int[Array, ""]
+    states: Tree
+
+
+def forget(
+    step: Step,
+    example: tuple[Tree, Tree],
+    init: Tree,
+    take: Callable[[Array], Tree],
+    grid: Grid,
+    patience: Patience,
+) -> Forgotten:
+    """Whether twins meet within the rows that are allowed, and from where on all blocks have forgotten their starts.
+
+    Args:
+        step: the step of one sequence.
+        example: shapes of its carry and inputs.
+        init: initial carries, floating leaves ``[N, ...]``.
+        take: the inputs ``[..., N P]`` of one step of every block.
+        grid: how the sequences are cut.
+        patience: how long a system may take to forget its start.
+    """
+    most = max(patience.most - COMPARED, 1)
+    twins = Twins(grid.batch * grid.lanes, exact_entries(step, *example))
+    far = goal(init)
+    start = twins.start(grid.spread(init))
+    begun = twins.parted(start)
+    lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
+    advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(take(jnp.int32(0)))))
+
+    def going(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> Bool[Array, ""]:
+        row, apart, fallen, first, *_ = state
+        # Distances start at about one in units of the scale, so their logarithm starts near zero. Seven tenths of the
+        # pace that is needed will do at first, the whole of it from some rows on: what is given up late has cost most.
+        # But whoever is nearly there when the time for it has come is let go on.
+        part = row / max(PUNCTUAL * most, 1)
+        needed = jnp.minimum(part * jnp.minimum(0.7 + 2 * part, 1), NEARLY)
+        under_way = (2 * row < most) | (jnp.log(apart) <= jnp.log(first) + UNDER_WAY * far)
+        hopeful = (row < patience.trial) | ((fallen <= far * needed) & under_way)
+        return (row < most) & (apart > 1) & hopeful
+
+    def run(first: Array, end: Array, states: Tree) -> Tree:
+        return jax.lax.fori_loop(first, end, lambda i, states: advance(states, twins.join(take(i))), states)
+
+    def follow(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Array, Tree, Tree]:
+        row, _, _, begin, states, recent = state
+        end = jnp.minimum(row + BETWEEN_CHECKS, most)
+        states = run(row, end, states)
+        # Twins start far outside of where the states of a system at rest will be, and until they have come there their
+        # distance is as large as they are: the pace is measured in units of where they set out.
+        shares = [now / first for now, first in zip(twins.parted(states), begun, strict=True)]
+        fallen = jnp.log(reduce(jnp.maximum, shares).astype(far.dtype))
+        apart = twins.apart(states, recent)
+        return end, apart, fallen, jnp.where(row == 0, apart, begin), states, twins.magnitudes(states)
+
+    infinite = jnp.asarray(jnp.inf, jnp.float32)
+    before = (jnp.int32(0), infinite, jnp.zeros_like(far), infinite, start, twins.magnitudes(start))
+    row, apart, _, _, states, _ = jax.lax.while_loop(going, follow, before)
+    met = everywhere(apart <= 1, grid)
+    horizon = jnp.where(met, jnp.minimum(row + row // MARGIN, most) + COMPARED, row)
+    return Forgotten(met, row, horizon, twins.part(states))
+
+
+def everywhere(flag: Bool[Array, ""], grid: Grid) -> Bool[Array, ""]:
+    """Whether it holds on all devices."""
+    return flag if grid.axis is None else jax.lax.pmin(flag.astype(jnp.int32), grid.axis) > 0

@@ -1,0 +1,71 @@
+"""``parascan calibrate``: the cost model's numbers for this machine."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import typer
+
+from ..paper.harness.written_files import write_text
+from ..planning import Rates, cache_file, fingerprint, known_rates, platform_of
+from ..planning import calibrate as measured
+from . import report
+from ._errors import interruptible
+
+PRECISIONS = ("float32", "float64")
+
+
+def calibrate(
+    folder: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Where to keep them: the user's cache folder when left out."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Only print what is known, measured or built in.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+) -> None:
+    """Measure what elementary work costs on this machine, once, in some seconds.
+
+    `ps.plan` reads the numbers from then on, as long as processor, device and JAX stay the same. Nothing else does: a
+    call without a plan depends on nothing but its arguments.
+    """
+    platform = platform_of()
+    with interruptible("the same command starts again.") as check:
+        if not show:
+            _measure(platform, folder, check)
+        found = {dtype: known_rates(platform, dtype, folder) for dtype in PRECISIONS}
+        if as_json:
+            plain = {
+                dtype: {"origin": origin, **json.loads(rates.to_json())} for dtype, (rates, origin) in found.items()
+            }
+            typer.echo(json.dumps({"machine": dict(fingerprint()), "rates": plain}, indent=1))
+            return
+        console = report.console()
+        for dtype, (rates, origin) in found.items():
+            title = f"{origin} rates in seconds: {dtype}, {fingerprint()['processor']}, {platform}"
+            console.print(report.summary(title, _lines(rates)))
+            if not show:
+                console.print(f"stored in {cache_file(platform, dtype, folder)}", soft_wrap=True)
+
+
+def _measure(platform: str, folder: Path | None, check: Callable[[], None]) -> None:
+    """Measure and store the rates of both precisions."""
+    with report.progress() as bar, jax.enable_x64(True):
+        task = bar.add_task("", total=None)
+
+        def progress(line: str) -> None:
+            check()
+            bar.update(task, description=line)
+
+        for dtype in PRECISIONS:
+            write_text(cache_file(platform, dtype, folder), measured(dtype, progress).to_json())
+
+
+def _lines(rates: Rates) -> dict[str, str]:
+    """Rates by name, for a table."""
+    plain = {name: f"{value:.3g}" for name, value in vars(rates).items() if name != "links"}
+    for name, each in rates.links.items():
+        parts = ", ".join(f"{value:.3g} a {part}" for part, value in vars(each).items() if value)
+        plain[f"{name} recurrence"] = parts
+    return {name.replace("_", " "): value for name, value in plain.items()}

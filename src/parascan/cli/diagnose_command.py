@@ -1,0 +1,80 @@
+"""``parascan diagnose``: what is known of a system before it is rolled out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import typer
+
+import parascan as ps
+
+from ..diagnostics import Diagnosis, window_growth
+from ..paper.figures import style
+from ..paper.harness.written_files import to_json
+from . import plot, report
+from ._arguments import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ._errors import interruptible, wrong_usage
+from ._pictures import save_picture
+from ._subject import Subject, subject_of
+from .run_command import CriterionName, check_suffix, criterion_of
+
+
+def diagnose(
+    subject: SubjectArgument,
+    length: SubjectLength = None,
+    criterion: Annotated[
+        CriterionName, typer.Option(help="The stopping rule that the iterations are expected for.")
+    ] = CriterionName.state_error,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Of the stopping rule, as for `parascan run`; its default when left out.")
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Most steps that pilots take; 5 % of T or 2000 when left out.")
+    ] = None,
+    settle: Annotated[int, typer.Option(min=0, help="Leading steps known to be a transient, left out.")] = 0,
+    seed: SeedOption = 0,
+    dtype: DtypeOption = Precision.float64,
+    settings: SettingsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Draw exponents, growth and expected iterations to a png, pdf or svg file."),
+    ] = None,
+) -> None:
+    """Foretell whether parallel evaluation pays, before anything is rolled out.
+
+    Prints the verdict and its evidence, the largest exponent, conditioning, horizons, and the iterations that each
+    method is expected to take, with intervals. Exits with 0 whatever the verdict.
+    """
+    check_suffix("--plot", picture, style.SUFFIXES)
+    with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
+        with wrong_usage():
+            found = subject_of(subject, length, settings or [], jax.random.key(seed))
+        with report.progress() as bar:
+            bar.add_task(f"{found.name}: pilots", total=None)
+            with wrong_usage():
+                diagnosis = ps.diagnose(
+                    *found.call,
+                    key=jax.random.key(seed),
+                    criterion=criterion_of(criterion, tolerance),
+                    dt=found.dt or 1.0,
+                    budget=budget,
+                    settle=settle,
+                )
+        check()
+        _deliver(diagnosis, found, as_json, picture, jax.random.key(seed))
+
+
+def _deliver(diagnosis: Diagnosis, found: Subject, as_json: bool, picture: Path | None, key: jax.Array) -> None:
+    """Print the diagnosis, and draw it if asked to."""
+    title = f"{found.name}, T = {diagnosis.length}"
+    if as_json:
+        typer.echo(to_json(diagnosis.to_dict()), nl=False)
+    else:
+        console = report.console()
+        console.print(report.summary(f"{title}, D = {diagnosis.size}, {diagnosis.dtype}", diagnosis.lines()))
+        for sentence in diagnosis.evidence:
+            console.print(f"- {sentence}", markup=False)
+    if picture is not None:
+        figure = plot.diagnosis(diagnosis, window_growth(*found.call, key=key), title=title)
+        save_picture(figure, picture, tell=not as_json)

@@ -1,0 +1,138 @@
+"""``parascan exponents``: the spectrum, what follows from it, and what it is along the data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import typer
+
+import parascan as ps
+
+from ..diagnostics import Estimate, LyapunovEstimate, pesin_sum
+from ..diagnostics.diagnosis import scaled, span
+from ..paper.figures import style
+from ..paper.harness.written_files import to_json
+from . import plot, report
+from ._arguments import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ._errors import interruptible, wrong_usage
+from ._pictures import save_picture
+from ._subject import Subject, subject_of
+from .run_command import check_suffix
+
+MOST_BY_DEFAULT = 8
+"""Exponents that are measured where nothing is said, all of them where D is no larger."""
+
+
+def exponents(
+    subject: SubjectArgument,
+    length: SubjectLength = None,
+    k: Annotated[
+        int | None, typer.Option("--k", min=1, help="Exponents, from the largest: all, and at most 8, when left out.")
+    ] = None,
+    windows: Annotated[int, typer.Option(min=1, help="Windows along the data for finite-time exponents.")] = 20,
+    seed: SeedOption = 0,
+    dtype: DtypeOption = Precision.float64,
+    settings: SettingsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the spectrum and the windows to a png, pdf or svg file.")
+    ] = None,
+) -> None:
+    """Measure Lyapunov exponents: the spectrum, per step and per unit of time, with intervals.
+
+    Prints the exponents, the dimension by the formula of Kaplan and Yorke, the sum of the positive exponents (by
+    Pesin's formula the entropy, in nats), and the largest exponent in windows along the data.
+    """
+    check_suffix("--plot", picture, style.SUFFIXES)
+    with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
+        with wrong_usage():
+            found = subject_of(subject, length, settings or [], jax.random.key(seed))
+        with report.progress() as bar:
+            bar.add_task(f"{found.name}, T = {found.length}: exponents", total=None)
+            with wrong_usage():
+                estimate = ps.lyapunov_exponents(
+                    *found.call,
+                    key=jax.random.key(seed),
+                    k=min(_size(found), MOST_BY_DEFAULT) if k is None else k,
+                    dt=found.dt or 1.0,
+                    windows=min(windows, found.length),
+                )
+        check()
+        _deliver(estimate, found, as_json, picture)
+
+
+def _size(found: Subject) -> int:
+    """D, the number of floating entries of a state."""
+    leaves = [jax.numpy.asarray(leaf) for leaf in jax.tree.leaves(found.call[1])]
+    return max(1, sum(leaf.size for leaf in leaves if jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating)))
+
+
+def _deliver(estimate: LyapunovEstimate, found: Subject, as_json: bool, picture: Path | None) -> None:
+    """Print the exponents, and draw them if asked to."""
+    if as_json:
+        typer.echo(to_json(_record(estimate, found)), nl=False)
+    else:
+        title = f"{found.name}, T = {found.length}, D = {estimate.size}"
+        report.console().print(report.summary(title, _lines(estimate, found)))
+    if picture is not None:
+        title = f"{found.name}, T = {found.length}: {_dimensions(estimate)}"
+        figure = plot.exponents(estimate, length=found.length, title=title)
+        save_picture(figure, picture, tell=not as_json)
+
+
+def _record(estimate: LyapunovEstimate, found: Subject) -> Mapping[str, Any]:
+    """All that is known, for JSON."""
+    per_time = {} if found.dt is None else {"per_time": estimate.estimate_per_time.to_dict(), "dt": found.dt}
+    return {
+        "name": found.name,
+        "length": found.length,
+        "size": estimate.size,
+        "per_step": estimate.estimate.to_dict(),
+        **per_time,
+        "kaplan_yorke": estimate.kaplan_yorke.to_dict(),
+        "pesin_sum": pesin_sum(estimate).to_dict(),
+        "resolution": estimate.resolution,
+        "finite_time": np.asarray(estimate.finite_time, float).tolist(),
+    }
+
+
+def _lines(estimate: LyapunovEstimate, found: Subject) -> dict[str, str]:
+    """What is printed, by name."""
+    lines = {f"exponent {i + 1}": _both(each, found.dt) for i, each in enumerate(_each(estimate.estimate))}
+    windows = np.asarray(estimate.finite_time, float)
+    first = windows.reshape(len(windows), -1)[:, 0]
+    lines["in windows"] = (
+        f"the first is {np.min(first):.4g} to {np.max(first):.4g} per step in {len(first)} windows, "
+        f"positive in {np.mean(first > 0):.0%}"
+    )
+    lines["Kaplan-Yorke"] = _open(estimate.kaplan_yorke, "more exponents are needed: raise --k")
+    lines["Pesin sum"] = f"{_both(pesin_sum(estimate), found.dt)}, in nats"
+    lines["resolution"] = f"{estimate.resolution:.2g} per step is zero to this precision"
+    return lines
+
+
+def _each(estimate: Estimate) -> list[Estimate]:
+    """An estimate of several numbers as several of one."""
+    value, low, high = (np.atleast_1d(np.asarray(each)) for each in (estimate.value, estimate.low, estimate.high))
+    words = (estimate.method, estimate.unit, estimate.level, estimate.assumptions)
+    return [Estimate(*numbers, *words) for numbers in zip(value, low, high, strict=True)]
+
+
+def _both(estimate: Estimate, dt: float | None) -> str:
+    """A rate per step, and per unit of time where a step stands for some."""
+    per_time = "" if dt is None else f"; {span(scaled(estimate, 1 / dt, '1/time'))} per unit of time"
+    return f"{span(estimate)} per step{per_time}"
+
+
+def _open(estimate: Estimate, remedy: str) -> str:
+    """A number with its interval, or what it takes to know it."""
+    return remedy if np.isnan(float(estimate.value)) else span(estimate)
+
+
+def _dimensions(estimate: LyapunovEstimate) -> str:
+    """Dimension and entropy in a line."""
+    dimension, entropy = estimate.kaplan_yorke, pesin_sum(estimate)
+    known = "unknown" if np.isnan(float(dimension.value)) else f"{float(dimension.value):.4g}"
+    return f"Kaplan-Yorke dimension {known}, sum of positive exponents {float(entropy.value):.4g} per step"

@@ -1,0 +1,47 @@
+"""``parascan plan``: which method to run a system with, and why."""
+
+from typing import Annotated
+
+import jax
+import typer
+
+import parascan as ps
+
+from . import report
+from ._arguments import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ._errors import interruptible, wrong_usage
+from ._subject import subject_of
+
+
+def plan(
+    subject: SubjectArgument,
+    length: SubjectLength = None,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences that jax.vmap will run at once.")] = 1,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure/--no-measure", help="Time the step; otherwise its cost follows from its operations."),
+    ] = True,
+    seed: SeedOption = 0,
+    dtype: DtypeOption = Precision.float64,
+    settings: SettingsOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the plan as JSON, which Plan.from_json reads.")
+    ] = False,
+) -> None:
+    """Choose the method for a system: what each is expected to cost here, and why.
+
+    Diagnoses the system, times its step on its first steps, and compares one step after the other, blocks side by side
+    and Newton's methods. Exits with 0 whatever the choice.
+    """
+    with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
+        with wrong_usage():
+            found = subject_of(subject, length, settings or [], jax.random.key(seed))
+        with report.progress() as bar:
+            bar.add_task(f"{found.name}: pilots", total=None)
+            with wrong_usage():
+                made = ps.plan(*found.call, measure=measure, batch=batch, key=jax.random.key(seed))
+        check()
+        if as_json:
+            typer.echo(made.to_json())
+        else:
+            report.console().print(f"{found.name}: {made}", markup=False)

@@ -1,0 +1,169 @@
+"""``parascan reproduce``: tables and figures of the paper, with their claims checked."""
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ..paper.experiments import registry
+from ..paper.figures import style
+from ..paper.harness.claims import Claim
+from ..paper.harness.experiment import Experiment
+from ..paper.harness.page import write_page
+from ..paper.harness.run import Report, run, write_dataset
+from ..paper.harness.workforce import Workforce, workforce
+from ..paper.harness.written_files import write_atomically, write_json
+from . import report
+from ._errors import interruptible, wrong_usage
+
+ALL, PAGE = "all", "page"
+
+RESULTS = Path("results")
+
+
+class Size(StrEnum):
+    """How much of the paper's size to run."""
+
+    smoke = "smoke"
+    demo = "demo"
+    desk = "desk"
+    full = "full"
+
+
+def reproduce(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help=f"`all`, some of {', '.join(registry.EXPERIMENTS)}, or `page` to write the documentation's page from "
+            "what is stored.",
+            show_default=False,
+        ),
+    ],
+    size: Annotated[
+        Size,
+        typer.Option(
+            help="smoke: seconds; desk: all of it within an hour on two cores; full: the paper's sizes; demo: table 1 "
+            "in a minute, its chaotic flows over 8000 steps."
+        ),
+    ] = Size.desk,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for datasets, claims and pictures.")] = RESULTS,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine, a thread each.")] = os.cpu_count()
+    or 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler that measures in place of processes here.")
+    ] = None,
+    source: Annotated[Path, typer.Option("--from", file_okay=False, help="For `page`: folder of a run.")] = RESULTS,
+    to: Annotated[Path, typer.Option(file_okay=False, help="For `page`: folder of the documentation.")] = Path("docs"),
+) -> None:
+    """Reproduce tables and figures of the paper: measure, store, check the claims, draw.
+
+    Every point is stored as soon as it is measured and never measured again: after Ctrl-C or a kill the same command
+    goes on where it was, and ends with the same datasets. Each experiment leaves `NAME.nc` (the dataset with its
+    configuration, versions and hardware), `NAME.json` (the claims with their verdicts), `NAME.png` and `NAME.svg`.
+    Exits with 1 when a claim is missed and nothing explains it.
+    """
+    if names == [PAGE]:
+        with wrong_usage():
+            written = write_page(source, to, list(registry.EXPERIMENTS.values()))
+        report.console().print(f"page: {written}", soft_wrap=True)
+        return
+    chosen = _chosen(names, size)
+    options = [f"--size {size}", f"--out {out}", *([f"--scheduler {scheduler}"] if scheduler else [])]
+    again = f"parascan reproduce {' '.join(names)} {' '.join(options)}"
+    started, missed, failed = time.perf_counter(), list[str](), list[str]()
+    with interruptible(f"stored points are in {out / 'points'}; go on with: {again}") as check:
+        for experiment in chosen:
+            try:
+                with _hands(experiment, workers, scheduler) as hands:
+                    verdicts = _reproduce(experiment, size, out, hands, check)
+            except RuntimeError as error:
+                # The others can do without it, and what it stored stays.
+                report.console().print(f"{experiment.name}: {error}", markup=False)
+                failed.append(experiment.name)
+            else:
+                missed += [experiment.name] * (not all(claim.passed for claim in verdicts))
+    if len(chosen) > 1:
+        outcome = "every claim is met or explained" if not missed + failed else ""
+        outcome += f"claims missed in: {', '.join(missed)}. " if missed else ""
+        outcome += f"failed: {', '.join(failed)}" if failed else ""
+        seconds = time.perf_counter() - started
+        report.console().print(f"{len(chosen)} experiments in {seconds:.0f} seconds; {outcome}")
+    if missed or failed:
+        raise typer.Exit(1)
+
+
+def _chosen(names: Sequence[str], size: str) -> list[Experiment]:
+    """The experiments of some names; all that have the size for ``all``."""
+    if importlib.util.find_spec("xarray") is None:
+        raise typer.BadParameter("xarray is not installed, and datasets need it: pip install 'parascan[paper]'")
+    if names == [ALL]:
+        return [experiment for experiment in registry.EXPERIMENTS.values() if size in experiment.sizes]
+    with wrong_usage():
+        chosen = [registry.get(name) for name in dict.fromkeys(names)]
+    for experiment in chosen:
+        if size not in experiment.sizes:
+            expected = ", ".join(experiment.sizes)
+            raise typer.BadParameter(f"size: given {size}, expected one that {experiment.name} has: {expected}.")
+    return chosen
+
+
+@contextmanager
+def _hands(experiment: Experiment, workers: int, scheduler: str | None) -> Iterator[Workforce]:
+    """Those who measure an experiment; what measures time has the machine to itself."""
+    with ExitStack() as stack:
+        try:
+            found = workforce(0) if experiment.alone else workforce(workers, scheduler)
+            hands = stack.enter_context(found)
+        except (ImportError, OSError, ValueError) as error:
+            raise typer.BadParameter(f"scheduler: given {scheduler}: {error}") from error
+        yield hands
+
+
+def _reproduce(
+    experiment: Experiment, size: str, out: Path, hands: Workforce, check: Callable[[], None]
+) -> tuple[Claim, ...]:
+    """The claims of an experiment with their verdicts, and its files."""
+    console = report.console()
+    console.print(f"{experiment.name}, size {size}: {experiment.title}", style="bold")
+    console.print(f"configuration: {experiment.sizes[size]}", markup=False)
+    with report.reproduction() as bar:
+        task = bar.add_task(experiment.name, total=None)
+
+        def progress(at: Report) -> None:
+            report.show(bar, task, at)
+            check()
+
+        dataset = run(experiment, size, out / "points", hands, progress)
+    verdicts = experiment.claims(dataset)
+    write_dataset(dataset, out / f"{experiment.name}.nc")
+    listed = [{**asdict(claim), "verdict": claim.verdict} for claim in verdicts]
+    write_json(out / f"{experiment.name}.json", {"claims": listed, **dataset.attrs})
+    _draw(experiment, dataset, out, console)
+    if experiment.table is not None:
+        console.print(report.cells(experiment.table(dataset)))
+    console.print(report.claims(verdicts))
+    console.print(escape(experiment.note))
+    return verdicts
+
+
+def _draw(experiment: Experiment, dataset: Any, out: Path, console: Console) -> None:
+    """The picture in two formats; without matplotlib the data have to do."""
+    try:
+        figure = experiment.figure(dataset)
+    except ImportError as error:
+        console.print(f"no picture: {error}", markup=False)
+        return
+    paths = [out / f"{experiment.name}{suffix}" for suffix in (".png", ".svg")]
+    for path in paths:
+        write_atomically(path, lambda file, path=path: style.save(figure, file, path.suffix))
+    console.print(f"dataset: {out / experiment.name}.nc; picture: {', '.join(map(str, paths))}", soft_wrap=True)

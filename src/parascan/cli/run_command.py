@@ -1,0 +1,151 @@
+"""``parascan run``: one system rolled out beside its sequential evaluation."""
+
+from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import typer
+
+import parascan as ps
+
+from ..paper.figures import style
+from ..paper.harness.written_files import to_json, write_arrays
+from . import plot, report
+from ._arguments import DtypeOption, Precision, SettingsOption, SubjectArgument, SubjectLength
+from ._errors import interruptible, wrong_usage
+from ._pictures import save_picture
+from ._subject import subject_of
+from .single_run import Outcome, Request, perform
+
+
+class SolverName(StrEnum):
+    """Solvers by their published nicknames."""
+
+    deer = "deer"
+    quasi_deer = "quasi_deer"
+    picard = "picard"
+    jacobi = "jacobi"
+    sequential = "sequential"
+
+
+class CriterionName(StrEnum):
+    """Stopping rules."""
+
+    state_error = "state_error"
+    merit = "merit"
+
+
+SOLVERS: Mapping[SolverName, Callable[[], Any]] = MappingProxyType(
+    {
+        SolverName.deer: ps.deer,
+        SolverName.quasi_deer: ps.quasi_deer,
+        SolverName.picard: ps.picard,
+        SolverName.jacobi: ps.jacobi,
+        SolverName.sequential: ps.Sequential,
+    }
+)
+
+
+def run(
+    subject: SubjectArgument,
+    length: SubjectLength = None,
+    solver: Annotated[SolverName, typer.Option(help="How to evaluate.")] = SolverName.deer,
+    criterion: Annotated[
+        CriterionName,
+        typer.Option(
+            help="When to stop: estimated error of every state, or merit/T = |r|^2 / (2 T), the paper's rule."
+        ),
+    ] = CriterionName.state_error,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Of state_error relative to the largest state (as far as rounding allows when left out), of merit in "
+            "squared units of the state (1e-10 when left out)."
+        ),
+    ] = None,
+    max_iterations: Annotated[int | None, typer.Option(min=0, help="Most updates; T when left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of noise, random weights and start directions of the exponent.")] = 0,
+    dtype: DtypeOption = Precision.float64,
+    settings: SettingsOption = None,
+    picture: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the trajectory to a png, pdf or svg file.")
+    ] = None,
+    archive: Annotated[
+        Path | None, typer.Option("--save", help="Save states, inputs and summary to an npz file.")
+    ] = None,
+) -> None:
+    """Roll a system out and compare with sequential evaluation.
+
+    Prints why the rollout stopped, its iterations, residual and distance from the sequential trajectory (in units of
+    the state), the largest exponent (per step and per unit of time) and seconds, compilation included. Exits with 1
+    and a remedy when the rollout does not succeed.
+    """
+    check_suffix("--save", archive, {".npz"})
+    check_suffix("--plot", picture, style.SUFFIXES)
+    check_uses(solver, criterion, tolerance, max_iterations)
+    with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
+        with wrong_usage():
+            found = subject_of(subject, length, settings or [], jax.random.key(seed))
+            request = Request(
+                found, SOLVERS[solver](), criterion_of(criterion, tolerance), max_iterations, jax.random.key(seed)
+            )
+        with report.progress() as bar:
+            task = bar.add_task(f"{found.name}, T = {found.length}", total=None)
+
+            def show(text: str) -> None:
+                bar.update(task, description=text)
+                check()
+
+            with wrong_usage():
+                outcome = perform(request, show)
+        _deliver(outcome, f"{found.name}, T = {found.length}, {solver}, {dtype}", found.dt, archive, picture)
+    if outcome.message:
+        raise typer.Exit(1)
+
+
+def _deliver(outcome: Outcome, title: str, dt: float | None, archive: Path | None, picture: Path | None) -> None:
+    """Print the outcome, and write the files that were asked for."""
+    console = report.console()
+    console.print(report.summary(title, outcome.lines))
+    if archive is not None:
+        write_arrays(archive, {**outcome.arrays, "summary": np.array(to_json(outcome.lines))})
+        console.print(f"saved {archive}", soft_wrap=True)
+    if picture is not None:
+        figure = plot.trajectory(outcome.arrays["states"], outcome.arrays.get("error"), title=title, dt=dt)
+        save_picture(figure, picture)
+    if outcome.message:
+        console.print(outcome.message, style="bold red", markup=False)
+
+
+def check_uses(solver: SolverName, criterion: CriterionName, tolerance: float | None, most: int | None) -> None:
+    """Refuse options about iterations for a solver that has none."""
+    given = {"--tolerance": tolerance, "--max-iterations": most}
+    given["--criterion"] = None if criterion is CriterionName.state_error else criterion
+    for option, value in given.items():
+        if solver is SolverName.sequential and value is not None:
+            raise typer.BadParameter(
+                f"given {value} with --solver sequential, which does not iterate, expected another solver.",
+                param_hint=option,
+            )
+
+
+def criterion_of(name: CriterionName, tolerance: float | None) -> Any:
+    """The stopping rule, with its own default when no tolerance is given."""
+    if name == CriterionName.merit:
+        return ps.Merit() if tolerance is None else ps.Merit(tolerance)
+    return ps.StateError(rtol=tolerance)
+
+
+def check_suffix(option: str, path: Path | None, known: Collection[str]) -> None:
+    """Refuse a file that could not be written before time is spent on its content."""
+    if path is not None and path.suffix not in known:
+        raise typer.BadParameter(
+            f"given {path.name}, expected a name ending in {' or '.join(sorted(known))}.", param_hint=option
+        )
+    if path is not None and option == "--plot":
+        with wrong_usage():
+            style.require()

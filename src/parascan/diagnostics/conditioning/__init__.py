@@ -1,0 +1,1 @@
+"""How well conditioned the problem of a whole trajectory is."""

@@ -1,0 +1,1 @@
+"""How many updates a method will take, foretold from a diagnosis."""

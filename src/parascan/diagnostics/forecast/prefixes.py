@@ -1,0 +1,169 @@
+"""How many updates a causal method takes on every prefix of a trajectory, from one run over the longest prefix.
+
+An update leaves step t to the steps up to t alone, so the iterates of a short rollout are those of a long one cut
+short: one run tells the count of every length up to its own.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from ...problem.flat_recurrence import Recurrence
+from ...solution import Trajectory
+from ...solvers import AbstractIterativeSolver, deer
+from ...solvers.base import Iterate
+from ...solvers.criterion import AbstractCriterion, Progress
+from ...solvers.iterate import IMPROVEMENT
+from ...solvers.residuals import View
+
+UNMET = -1
+"""Count of a prefix that has not met its criterion within the updates that were allowed."""
+
+
+class Prefixes(NamedTuple):
+    """Prefixes of a run.
+
+    Attributes:
+        ends: their lengths, increasing; the last is the length of the run.
+    """
+
+    ends: tuple[int, ...]
+
+    @classmethod
+    def of(cls, length: int) -> "Prefixes":
+        """Every second length of a short run, then eight to every doubling.
+
+        Args:
+            length: of the run, one or more.
+        """
+        dense = range(1, min(length, 16) + 1)
+        sparse = (round(16 * 2 ** (k / 8)) for k in range(1, 8 * max(length.bit_length(), 1)))
+        return cls(tuple(sorted({*dense, *(end for end in sparse if end < length), length})))
+
+    @property
+    def segment_of_step(self) -> Int[np.ndarray, " T"]:
+        """The first prefix that each step belongs to."""
+        return np.searchsorted(np.asarray(self.ends), np.arange(1, self.ends[-1] + 1))
+
+
+class _Run(NamedTuple):
+    """The state of the loop over updates; leading axes are criteria and prefixes."""
+
+    updates: Int[Array, ""]
+    states: Trajectory
+    memory: Any
+    counts: Int[Array, "C K"]
+    best: Float[Array, "C K"]
+    stagnation: Int[Array, "C K"]
+
+
+def prefix_counts(
+    problem: Recurrence,
+    guess: Trajectory,
+    solver: AbstractIterativeSolver,
+    criteria: Sequence[AbstractCriterion],
+    prefixes: Prefixes,
+    most: int | Int[Array, ""],
+) -> Int[Array, "C K"]:
+    """Updates that every prefix takes until it meets each criterion; -1 where ``most`` are too few.
+
+    The updates, repairs and stopping rules are those of a rollout, so a count is the count that ``rollout`` reports
+    for that length. Work: as many steps and linearizations as updates times the length; memory that of one rollout.
+
+    Args:
+        problem: the recurrence, T steps.
+        guess: first trajectory ``[T D]``, and what overflow is put back to.
+        solver: a causal method.
+        criteria: C stopping rules, all judged along the same run.
+        prefixes: K lengths, the last one T.
+        most: updates after which to give up.
+    """
+    shape = (len(criteria), len(prefixes.ends))
+    start = _Run(
+        jnp.zeros((), jnp.int32),
+        guess,
+        solver.init(problem, guess),
+        jnp.full(shape, UNMET, jnp.int32),
+        jnp.full(shape, jnp.inf, problem.dtype),
+        jnp.zeros(shape, jnp.int32),
+    )
+
+    def body(run: _Run) -> _Run:
+        view = View.of(run.states, problem.images(run.states), guess, problem.steps)
+        iterate = Iterate(view.states, view.images)
+        proposal, memory = solver.step(problem, iterate, run.memory)
+        exact = proposal if solver.exact else deer().step(problem, iterate, run.updates)[0]
+        evidence = _evidence(view, exact, prefixes)
+        residual = _cumulative_largest(view, view.residual, prefixes)
+        judge = _judge(evidence, residual, solver.exact)
+        judged = [judge(rule, *of) for rule, *of in zip(criteria, run.best, run.stagnation, strict=True)]
+        stop, best, stagnation = (jnp.stack(column) for column in zip(*judged, strict=True))
+        following = view.keep_exact_prefix(proposal)
+        whole = jnp.all(jnp.isfinite(following), axis=1, keepdims=True)
+        counts = jnp.where((run.counts == UNMET) & stop, run.updates, run.counts)
+        return _Run(run.updates + 1, jnp.where(whole, following, guess), memory, counts, best, stagnation)
+
+    def going_on(run: _Run) -> Bool[Array, ""]:
+        return (run.updates <= most) & jnp.any(run.counts == UNMET)
+
+    return jax.lax.while_loop(going_on, body, start).counts
+
+
+def _judge(evidence: Progress, residual: Float[Array, "K D"], exact: bool) -> Any:
+    """A function that tells, for a criterion and what went before, which prefixes stop here."""
+
+    def judge(
+        criterion: AbstractCriterion, best: Float[Array, " K"], stagnation: Int[Array, " K"]
+    ) -> tuple[Bool[Array, " K"], Float[Array, " K"], Int[Array, " K"]]:
+        ratio = jax.vmap(criterion.ratio)
+        known = evidence
+        if criterion.corrected and not exact:
+            # As in a rollout: a method that cannot judge itself is judged once its residual would pass.
+            near = ratio(evidence.replace(correction=residual)) <= 1
+            known = evidence.replace(correction=jnp.where(near[:, None], evidence.correction, jnp.inf))
+            measured = ratio(evidence.replace(correction=jnp.where(near[:, None], evidence.correction, residual)))
+        else:
+            measured = ratio(known)
+        improved = measured < IMPROVEMENT * best
+        stagnation = jnp.where(improved, 0, stagnation + 1)
+        stop, _ = jax.vmap(criterion.verdict)(known.replace(stagnation=stagnation))
+        return stop, jnp.where(improved, measured, best), stagnation
+
+    return judge
+
+
+def _evidence(view: View, proposal: Trajectory, prefixes: Prefixes) -> Progress:
+    """What is known of an iterate on every prefix."""
+    ends = jnp.asarray(prefixes.ends)
+    squares = jnp.where(view.judged, 0.5 * jnp.sum(view.residual**2, axis=1), 0.0)
+    merit = jnp.cumsum(_by_segment(jax.ops.segment_sum, squares, prefixes)) / ends
+    size = 1 + jnp.max(jnp.abs(view.states), axis=1)
+    defect = jnp.where(view.judged, jnp.max(jnp.abs(view.residual), axis=1) / size, 0.0)
+    correction = jnp.where(view.exact[:, None], 0.0, proposal - view.states)
+    return Progress(
+        merit=merit,
+        initial_merit=merit,
+        correction=_cumulative_largest(view, correction, prefixes),
+        scale=_cumulative_largest(view, view.states, prefixes),
+        defect=jax.lax.cummax(_by_segment(jax.ops.segment_max, defect, prefixes)),
+        stagnation=jnp.zeros(ends.shape, jnp.int32),
+        all_finite=ends <= view.finite_prefix,
+        causal=True,
+    )
+
+
+def _cumulative_largest(view: View, values: Trajectory, prefixes: Prefixes) -> Float[Array, "K D"]:
+    """Largest magnitude over the judged steps of every prefix, NaN counting as infinite."""
+    magnitude = jnp.where(jnp.isnan(values), jnp.inf, jnp.abs(values))
+    judged = jnp.where(view.judged[:, None], magnitude, 0.0)
+    return jax.lax.cummax(_by_segment(jax.ops.segment_max, judged, prefixes), axis=0)
+
+
+def _by_segment(reduce: Any, values: Float[Array, "T ..."], prefixes: Prefixes) -> Float[Array, "K ..."]:
+    """A reduction of the steps between one end and the next."""
+    segments = jnp.asarray(prefixes.segment_of_step)
+    return reduce(values, segments, len(prefixes.ends), indices_are_sorted=True)

@@ -1,0 +1,176 @@
+"""Predictable or not: the decision, and the evidence in words."""
+
+import math
+from typing import Literal, NamedTuple
+
+from ..estimate import Estimate
+from ..growth.jumps import Coupling
+from .margins import DECISIVE
+
+Verdict = Literal["predictable", "marginal", "unpredictable", "undetermined"]
+
+LARGEST_SHARE = 0.25
+"""Part of T above which Newton's iterations are too many for a system to be called predictable."""
+
+DOUBT = 1.25
+"""Times the interval on either side of the exponent that must leave zero out: a verdict is to be wrong less often than
+an interval of 95 %."""
+
+NEUTRAL = 12.0
+"""Growth over the steps measured, as an exponent, up to which a mode is one that neither grows nor dies."""
+
+APART = 0.1
+"""Part of the pairs of copies that must stay apart for a step to be called one that does not forget."""
+
+FAMILIAR = 4.0
+"""Times the largest Jacobian norm that one step may move close copies apart without jumping."""
+
+
+class Seen(NamedTuple):
+    """What a verdict rests on, beside the exponent.
+
+    Attributes:
+        measured: steps that one direction has been followed for.
+        complete: whether those are all T steps.
+        coupling: what becomes of copies a finite distance apart.
+        norm: largest norm of a Jacobian, as far as it is known.
+        whole: leaves of the carry that are not floating, and so not perturbed.
+        finite: whether all states seen were finite.
+        false_slopes: whether the step's derivative cannot be that of its value.
+    """
+
+    measured: int
+    complete: bool
+    coupling: Coupling
+    norm: float
+    whole: int
+    finite: bool
+    false_slopes: bool = False
+
+
+class Ruling(NamedTuple):
+    """A verdict and why.
+
+    Attributes:
+        verdict: the verdict.
+        evidence: sentences.
+    """
+
+    verdict: Verdict
+    evidence: tuple[str, ...]
+
+
+def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Ruling:
+    """Decide.
+
+    *Predictable*: the exponent is negative beyond doubt, perturbations die out well within the length, copies a finite
+    distance apart come together, and Newton is expected to need at most a quarter of T, doubt included.
+    *Unpredictable*: positive beyond doubt, and perturbations grow within the length. *Undetermined*: the sign is open
+    and matters at this length. *Marginal*: everything else.
+
+    Args:
+        exponent: largest Lyapunov exponent, in 1/step.
+        seen: what else was seen.
+        newton: Newton's iterations.
+        length: T.
+    """
+    value, low, high = (float(each) for each in (exponent.value, exponent.low, exponent.high))
+    if seen.false_slopes:
+        return Ruling(
+            "undetermined",
+            (
+                "The derivative of the step is not that of its value, as after stop_gradient, a straight-through "
+                "estimator or a derivative rule of its own: what perturbations do cannot be told from it.",
+            ),
+        )
+    if not seen.finite or math.isnan(value):
+        return Ruling("undetermined", ("The pilots left the range of numbers: nothing can be said.",))
+    evidence = [_sign(value, low, high), f"Over {length} steps perturbations {_factor(value * length)}."]
+    if seen.complete:
+        evidence.append(f"All {length} steps were looked at, so that this is known and not expected.")
+        low = high = value
+    if math.isfinite(value):
+        low, high = (value + DOUBT * (end - value) for end in (low, high))
+    jumping = _jumps(value, high, seen)
+    share = float(newton.high) / length
+    evidence = [*evidence, *jumping, *_whole(seen.whole), _iterations(newton, length)]
+    if low > 0 and value * length >= DECISIVE:
+        return Ruling("unpredictable", tuple(evidence))
+    if high < 0 and -value * length >= DECISIVE and share <= LARGEST_SHARE and not jumping:
+        return Ruling("predictable", tuple(evidence))
+    if low <= 0 <= high and max(-low, high) * seen.measured <= NEUTRAL:
+        return Ruling("marginal", (*evidence, *_neutral(low, high, seen.measured)))
+    if low <= 0 <= high and max(-low, high) * length > DECISIVE:
+        advice = "A larger budget looks at more steps and may decide; settle= leaves out those of a known transient."
+        return Ruling("undetermined", (*evidence, advice))
+    if abs(value) * length < DECISIVE:
+        evidence.append("The exponent times the length is too small for its sign to decide.")
+    if share > LARGEST_SHARE:
+        evidence.append("Newton may need more than a quarter of T, whatever the exponent says.")
+    return Ruling("marginal", tuple(evidence))
+
+
+def _jumps(value: float, high: float, seen: Seen) -> list[str]:
+    """What copies a finite distance apart say where it is not what the exponent says."""
+    coupling, found = seen.coupling, []
+    rate, apart = float(coupling.rate.value), float(coupling.apart)
+    expected = -value * coupling.rows
+    if not (high < 0 and expected >= DECISIVE / 2 and apart >= APART):
+        return []
+    if float(coupling.jump) > FAMILIAR * max(seen.norm, 1.0):
+        found.append(
+            f"The step jumps: it took copies that were close apart by a factor of {float(coupling.jump):.2g}, and its "
+            f"Jacobians have norms of {seen.norm:.2g} at most."
+        )
+    found.append(
+        f"{apart:.0%} of the copies that start a finite distance apart have not come together in {coupling.rows} steps "
+        f"({rate:.2g} per step; the exponent is {value:.2g}): Newton and chunks start such a distance away and "
+        "feel that."
+    )
+    return found
+
+
+def _whole(leaves: int) -> list[str]:
+    """A word on leaves that no derivative knows."""
+    if not leaves:
+        return []
+    which = "One leaf of the carry is" if leaves == 1 else f"{leaves} leaves of the carry are"
+    return [f"{which} not floating: the exponent perturbs none of them, and chaos that they carry is not seen."]
+
+
+def _neutral(low: float, high: float, measured: int) -> tuple[str, ...]:
+    """What a mode that neither grows nor dies means."""
+    least, most = (f"10^{end * measured / math.log(10):.2g}" for end in (low, high))
+    return (
+        f"Over {measured} steps, as many as one direction was followed for, perturbations change by a factor between "
+        f"{least} and {most}: one direction neither grows nor dies, as a running sum, a clock, a phase or a conserved "
+        "quantity does, or does so too slowly to be seen.",
+        "Such a mode does not forget: chunks and Jacobi cannot skip it and fall back to all T steps, Newton carries "
+        "it exactly where it is linear, and the forecast above says what it takes.",
+    )
+
+
+def _sign(value: float, low: float, high: float) -> str:
+    """What is known of the exponent's sign."""
+    interval = f"{value:.4g} per step, interval [{low:.4g}, {high:.4g}]"
+    if high < 0:
+        return f"The largest exponent is negative: {interval}."
+    if low > 0:
+        return f"The largest exponent is positive: {interval}."
+    return f"The sign of the largest exponent is open: {interval}."
+
+
+def _factor(total: float) -> str:
+    """What a perturbation becomes."""
+    if not math.isfinite(total):
+        return "vanish at once" if total < 0 else "grow without limit"
+    word = "shrink" if total < 0 else "grow"
+    return f"{word} by a factor of about 10^{abs(total) / math.log(10):.2g}"
+
+
+def _iterations(newton: Estimate, length: int) -> str:
+    """Newton's iterations beside T."""
+    value, low, high = (int(each) for each in (newton.value, newton.low, newton.high))
+    share = f"{value / length:.2g} T" if length else ""
+    between = "measured" if low == high else f"{low} to {high}"
+    return f"Newton is expected to take {value} iterations ({between}), {share}."

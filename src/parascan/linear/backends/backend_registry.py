@@ -1,0 +1,54 @@
+"""The backends by name, with the structures that each supports."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ...solution import Trajectory
+from .._abstract import AbstractComposableTransition, AbstractTransition
+from ..scaled import ScaledTransition
+from . import associative_scan, blocked_scan, chunks_scan, sequential_scan
+
+
+class Backend(NamedTuple):
+    """One way to evaluate linear recurrences."""
+
+    run: Callable[..., Trajectory]
+    supports: type[AbstractTransition]
+
+
+def _overflow_safe(run: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
+    """A backend that forms products of many matrices, with each of these kept as a matrix times a power of two."""
+
+    def scaled(transition: AbstractComposableTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
+        return run(ScaledTransition.of(transition), b, transpose=transpose)
+
+    return scaled
+
+
+BACKENDS: Mapping[str, Backend] = MappingProxyType(
+    {
+        "sequential": Backend(sequential_scan.run, AbstractTransition),
+        "associative": Backend(_overflow_safe(associative_scan.run), AbstractComposableTransition),
+        "chunked": Backend(_overflow_safe(blocked_scan.run), AbstractComposableTransition),
+        "lanes": Backend(chunks_scan.run, AbstractTransition),
+    }
+)
+
+
+def find_backend(name: str, transition: AbstractTransition) -> Backend:
+    """The backend of that name, if it can handle the transition.
+
+    Raises:
+        ValueError: no backend has the name, or the one that has it does not support the structure.
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"backend: given {name!r}, expected 'auto' or one of {', '.join(map(repr, BACKENDS))}.")
+    if not isinstance(transition, BACKENDS[name].supports):
+        able = [other for other, backend in BACKENDS.items() if isinstance(transition, backend.supports)]
+        raise ValueError(
+            f"backend: given {name!r}, which multiplies matrices with each other and so cannot handle a "
+            f"{type(transition).__name__}, expected 'auto' or {' or '.join(map(repr, able))}, or a transition that "
+            "stores its matrices."
+        )
+    return BACKENDS[name]

@@ -1,0 +1,54 @@
+"""Blocks of the recurrence side by side, where its products forget what they started from.
+
+For matrices known by their products alone, which cannot be multiplied with each other. Depth T / P for P blocks, work
+that of T products and of those that are run twice; one step after the other where the products do not contract.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, PyTree
+
+from ...chunked import Layout, scan_blocks
+from ...programs.closure import Hoisted, hoist
+from ...programs.work import operations
+from ...solution import State, Trajectory
+from .._abstract import AbstractTransition
+
+
+class _Forward(eqx.Module):
+    """``s -> A_t s + b_t``; ``A_1`` joins nothing and is not used, so that an infinite entry in it does no harm."""
+
+    product: Hoisted
+
+    def __call__(self, state: State, x: tuple[PyTree[Array], State, Bool[Array, ""]]) -> tuple[State, State]:
+        """The next state, twice."""
+        row, b, first = x
+        state = jnp.where(first, 0, self.product(row, state)) + b
+        return state, state
+
+
+class _Backward(eqx.Module):
+    """``A_{t+1}^T y_{t+1} -> A_t^T y_t``, with ``y_t`` as output."""
+
+    product: Hoisted
+
+    def __call__(self, arriving: State, x: tuple[PyTree[Array], State]) -> tuple[State, State]:
+        """What arrives at the step before, and the solution here."""
+        row, b = x
+        y = arriving + b
+        return self.product(row, y), y
+
+
+def run(transition: AbstractTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
+    """Solution of the recurrence, or of the transposed one."""
+    multiply = transition.transposed_product if transpose else transition.product
+    row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), transition.slices)
+    product = hoist(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
+    init = jnp.zeros_like(b[0])
+    work = operations(product.closed)
+    layout = Layout(len(b), b.shape[1], work, reverse=transpose, double=b.dtype.itemsize == 8)
+    if transpose:
+        return scan_blocks(_Backward(product), init, (transition.slices, b), layout)[1]
+    first = jnp.arange(len(b)) == 0
+    return scan_blocks(_Forward(product), init, (transition.slices, b, first), layout)[1]

@@ -1,0 +1,1 @@
+"""How figures are drawn; matplotlib is imported when one is drawn and not before."""

@@ -1,0 +1,1 @@
+"""How experiments run: points, stores, workers, claims and the page of results."""

@@ -1,0 +1,274 @@
+"""The problem that every method solves: a recurrence on flat states, and the scan it came from.
+
+With ``s_t = f_t(s_{t-1})`` for t = 1..T and ``s_0`` fixed, the residual is ``r_t = s_t - f_t(s_{t-1})`` and the merit
+``1/2 ||r||^2`` (equations 2 and 3 of the paper); its only zero is the trajectory. Row k of every ``[T, ...]`` array
+belongs to step k + 1: row k of ``states`` is ``s_{k+1}``, row k of ``inputs`` drives the step that produces it. This
+convention, and the flip of time for ``reverse``, live here and nowhere else.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ..programs.closure import Hoisted, hoist
+from ..programs.narrow import comparing_rounded
+from ..programs.platform import platform_of
+from ..solution import State, Trajectory, Tree
+from .carry import CarryLayout
+from .dtypes import weak_as
+from .own_pullbacks import has_own_pullback, without_own_pullbacks
+from .signature import Signature, refuse_dependent_leaves
+
+PORTION = 64
+"""Steps of a portion."""
+
+
+class Recurrence(eqx.Module):
+    """``s_t = advance(s_{t-1}, inputs_t)`` on flat states, for t = 1..T."""
+
+    advance: Callable[[State, Tree], State]
+    initial: State
+    inputs: Tree
+    length: int = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """D, the number of entries of a state."""
+        return self.initial.shape[0]
+
+    @property
+    def dtype(self) -> Any:
+        """Dtype of the states."""
+        return self.initial.dtype
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps over which the merit is a mean."""
+        return self.length
+
+    @property
+    def entrance(self) -> tuple[Callable[[State, Tree], State], Tree]:
+        """The step that takes a state up, and shapes of its inputs: an entry that it does not read has no influence."""
+        return self.advance, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.inputs)
+
+    def previous(self, states: Trajectory) -> Trajectory:
+        """The state before each step."""
+        return jnp.concatenate([self.initial[None], states[:-1]])
+
+    def knowing(self, prefix: Int[Array, ""]) -> "Recurrence":
+        """The same recurrence, told that its first states are exact and need not be computed again."""
+        return self
+
+    def images(self, states: Trajectory) -> Trajectory:
+        """``f_t(s_{t-1})`` for all t in parallel; equal to ``states`` only at the solution."""
+        return jax.vmap(self.advance)(self.previous(states), self.inputs)
+
+    def pushforward(self, states: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V T D"]:
+        """Products of the Jacobians at ``states`` with a few vectors, for all t in parallel."""
+
+        def product(previous: State, inputs: Tree, vector: State) -> State:
+            return jax.jvp(lambda s: self.advance(s, inputs), (previous,), (vector,))[1]
+
+        of_steps = jax.vmap(product, in_axes=(0, 0, None))
+        return jax.vmap(of_steps, in_axes=(None, None, 0))(self.previous(states), self.inputs, vectors)
+
+    def images_in_portions(self, states: Trajectory) -> Trajectory:
+        """The same, in a form whose derivative keeps to the caches and stores nothing but its arguments."""
+        return in_portions(self.advance)(self.previous(states), self.inputs)
+
+    def trajectory(self) -> Trajectory:
+        """The exact states, one step after the other."""
+
+        def one(state: State, x: Tree) -> tuple[State, State]:
+            after = self.advance(state, x)
+            return after, after
+
+        return jax.lax.scan(one, self.initial, self.inputs, length=self.length)[1]
+
+    def residual(self, states: Trajectory) -> Trajectory:
+        """``r_t = s_t - f_t(s_{t-1})``."""
+        return states - self.images(states)
+
+    def merit(self, states: Trajectory) -> Float[Array, ""]:
+        """``1/2 ||r||^2``."""
+        return 0.5 * jnp.sum(self.residual(states) ** 2)
+
+
+def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
+    """A function of single steps for all steps, as ``jax.vmap`` gives it, with a reverse mode that recomputes.
+
+    On a CPU one portion of steps follows the other, each small enough that what lies between its operations stays in
+    the nearest cache: measured twice as fast forward and backward as all steps at once (GRU of 64 units).
+    """
+    mapped = jax.checkpoint(jax.vmap(function))
+
+    def run(*rows: Tree) -> Tree:
+        length = jax.tree.leaves(rows)[0].shape[0]
+        whole = length - length % PORTION
+        if platform_of(rows) != "cpu" or whole < 2 * PORTION:
+            return mapped(*rows)
+        portions = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // PORTION, PORTION, *leaf.shape[1:]), rows)
+        out = jax.lax.scan(lambda _, portion: (None, mapped(*portion)), None, portions)[1]
+        out = jax.tree.map(lambda leaf: leaf.reshape(whole, *leaf.shape[2:]), out)
+        if whole == length:
+            return out
+        rest = mapped(*jax.tree.map(lambda leaf: leaf[whole:], rows))
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), out, rest)
+
+    return run
+
+
+class FlatStep(eqx.Module):
+    """A scan's step seen as a map of flat states; the discrete leaves of the carry arrive as inputs."""
+
+    step: Callable[[Tree, Tree], tuple[Tree, Tree]]
+    layout: CarryLayout
+
+    def __call__(self, state: State, inputs: tuple[Tree, tuple[Array, ...]]) -> State:
+        """The next flat state."""
+        x, discrete = inputs
+        return self.layout.split(self.step(self.layout.join(state, discrete), x)[0])[0]
+
+
+class ScanProblem(eqx.Module):
+    """A whole scan: its recurrence, and the way back to carries, outputs and the user's direction of time."""
+
+    recurrence: Recurrence
+    step: Hoisted
+    layout: CarryLayout
+    final_discrete: tuple[Array, ...]
+    reverse: bool = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, signature: Signature, *, reverse: bool) -> "ScanProblem":
+        """The problem of a checked call.
+
+        Values that the step closes over become leaves of the problem, so that derivatives can reach them.
+
+        Raises:
+            ValueError: the carry has no floating leaf, or a discrete leaf of it depends on a floating one.
+        """
+        layout = signature.layout
+        if layout.size == 0:
+            raise ValueError(
+                "init: given a carry without floating entries, expected at least one; a parallel method has nothing "
+                "to iterate on. Use solver=Sequential()."
+            )
+        xs = _flip(signature.xs) if reverse else signature.xs
+        x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+        refuse_dependent_leaves(signature, x)
+        init = jax.eval_shape(lambda: signature.init)
+        step = comparing_rounded(hoist(signature.step, init, x), init, x)
+        initial, discrete = layout.split(signature.init)
+        solved = without_own_pullbacks(step, init, x)
+        before, final = _run_discrete(solved, layout, initial, discrete, xs, signature.length)
+        recurrence = Recurrence(FlatStep(solved, layout), initial, (xs, before), signature.length)
+        return cls(recurrence, step, layout, final, reverse)
+
+    @property
+    def has_own_pullback(self) -> bool:
+        """Whether the step has a derivative of the user's own that only reverse mode can take."""
+        return has_own_pullback(self.step.closed)
+
+    def stepping(self, step: Hoisted) -> "ScanProblem":
+        """The same problem with the step written otherwise.
+
+        Args:
+            step: equal to ``step`` but for outputs.
+        """
+        x, discrete = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.recurrence.inputs
+        )
+        carry = jax.eval_shape(self.layout.join, self.recurrence.initial, discrete)
+        advance = FlatStep(without_own_pullbacks(step, carry, x), self.layout)
+        recurrence = dataclasses.replace(self.recurrence, advance=advance)
+        return dataclasses.replace(self, recurrence=recurrence, step=step)
+
+    def discrete(self) -> tuple[Array, ...]:
+        """The discrete leaves before every step, with leading axis T in the user's direction of time."""
+        return self.outward(self.recurrence.inputs[1])
+
+    def outputs(self, states: Trajectory, computed: Tree = None) -> Tree:
+        """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry.
+
+        Args:
+            states: flat states ``[T D]``.
+            computed: what ``computed`` gave for them, where that is known.
+        """
+        ys = self.computed(states) if computed is None else computed
+        known, leaves = jax.tree.leaves(self._after(states)), jax.tree.leaves(ys)
+        alike = self.step.same_outputs()
+        place = len(self.layout.leaves)
+        leaves = [
+            known[first] if (first := alike[place + index]) < place else leaf for index, leaf in enumerate(leaves)
+        ]
+        return self.outward(jax.tree.unflatten(jax.tree.structure(ys), leaves))
+
+    def computed(self, states: Trajectory) -> Tree:
+        """``y_t`` of every step at the given states, all of them, in the order of computation."""
+        xs, discrete = self.recurrence.inputs
+        carries = jax.vmap(self.layout.join)(self.recurrence.previous(states), discrete)
+        return in_portions(self.step)(carries, xs)[1]
+
+    def carry(self, states: Trajectory) -> Tree:
+        """The carry after the last step."""
+        return self.layout.join(states[-1], self.final_discrete)
+
+    def carries(self, states: Trajectory) -> Tree:
+        """The carry after every step, with leading axis T."""
+        return self.typed(self.outward(self._after(states)), None)[0]
+
+    def typed(self, carry: Tree, ys: Tree) -> tuple[Tree, Tree]:
+        """Carry and outputs, weakly typed where the step's are.
+
+        Args:
+            carry: of any leading axes.
+            ys: outputs, or None.
+        """
+        kinds = self.step.closed.out_avals[: len(jax.tree.leaves((carry, ys)))]
+        return weak_as((carry, ys), kinds)
+
+    def _after(self, states: Trajectory) -> Tree:
+        """The carry after every step, in the order of computation."""
+        before = self.recurrence.inputs[1]
+        after = tuple(
+            jnp.concatenate([leaf[1:], last[None]]) for leaf, last in zip(before, self.final_discrete, strict=True)
+        )
+        return jax.vmap(self.layout.join)(states, after)
+
+    def flatten(self, carries: Tree) -> Trajectory:
+        """Flat states of carries given with leading axis T in the user's direction of time."""
+        return jax.vmap(lambda carry: self.layout.split(carry)[0])(self.outward(carries))
+
+    def outward(self, tree: Tree) -> Tree:
+        """From the order of computation to the user's order of time, or back: leaves have a leading axis T."""
+        return _flip(tree) if self.reverse else tree
+
+
+def _flip(tree: Tree) -> Tree:
+    """The tree with its leading axis reversed."""
+    return jax.tree.map(lambda leaf: leaf[::-1], tree)
+
+
+def _run_discrete(
+    step: Callable[[Tree, Tree], tuple[Tree, Tree]],
+    layout: CarryLayout,
+    initial: State,
+    discrete: tuple[Array, ...],
+    xs: Tree,
+    length: int,
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Discrete leaves before every step and after the last; floating leaves stay put, since none depends on them."""
+    if not discrete:
+        return (), ()
+
+    def advance(leaves: tuple[Array, ...], x: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        return layout.split(step(layout.join(initial, leaves), x)[0])[1], leaves
+
+    final, before = jax.lax.scan(advance, discrete, xs, length=length)
+    return before, final

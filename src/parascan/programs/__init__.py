@@ -1,0 +1,1 @@
+"""Traced programs: closed over, batched, counted, analyzed. Whatever knows a primitive's name is here."""

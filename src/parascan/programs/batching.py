@@ -1,0 +1,282 @@
+"""One program run for many lanes at once, with the lanes as the last axis of every value.
+
+``jax.vmap`` leaves the place of the mapped axis to each primitive: an unmapped bias or weight moves it to the front,
+and a matrix product then becomes a product with a short inner axis. Here it stays last, so that products are
+``W [m n] @ s [n lanes]`` and everything else is one contiguous loop over lanes. What joins parts only to have them
+multiplied again is not written out (``lazy``).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.extend.core import ClosedJaxpr, Literal
+from jaxtyping import Array
+
+from ..solution import Tree
+from . import indexing
+from .dependence import marks_after_one
+from .inside import INLINED, as_closed, bind, expanded, interpreted
+from .lazy import Pieces, Product, sum_over_lanes
+from .unknown import unknown_is
+
+ELEMENTWISE = frozenset(
+    {"abs", "acos", "acosh", "add", "add_any", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil"}
+    | {"clamp", "complex", "cos", "cosh", "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge"}
+    | {"gt", "imag", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p", "log2", "logistic", "lt", "max"}
+    | {"min", "mul", "ne", "neg", "nextafter", "not", "or", "pow", "real", "rem", "round", "rsqrt", "select_n", "sign"}
+    | {"sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "xor", "convert_element_type"}
+)
+"""Primitives that act entry by entry on operands of one shape."""
+
+MOVES: dict[str, Callable[[Any, int], dict[str, Any]]] = {
+    "broadcast_in_dim": lambda params, lanes: {
+        "shape": (*params["shape"], lanes),
+        "broadcast_dimensions": (*params["broadcast_dimensions"], len(params["shape"])),
+    },
+    "reshape": lambda params, lanes: {"new_sizes": (*params["new_sizes"], lanes)},
+    "split": lambda params, lanes: {},
+    "squeeze": lambda params, lanes: {},
+    "transpose": lambda params, lanes: {"permutation": (*params["permutation"], len(params["permutation"]))},
+}
+"""Primitives that only move entries, and their parameters when a last axis of lanes comes along.
+
+Their rules under ``jax.vmap`` put that axis first, and everything after them.
+"""
+
+FEW_ENTRIES, FEW_TERMS = 16, 4
+"""Entries and columns of a weight up to which its product is a sum here: XLA joins that with what surrounds it."""
+
+
+def over_lanes(
+    function: Callable[..., Tree], in_lanes: Sequence[Tree], *example: Tree, summed: Tree = False
+) -> Callable[..., Tree]:
+    """The function for many lanes at once, the last axis of what varies from lane to lane and of its results.
+
+    Args:
+        function: what to run in each lane, from trees of arrays to a tree of arrays.
+        in_lanes: for each argument, a prefix tree of booleans: whether it differs from lane to lane.
+        example: arguments of one lane, as arrays or ``ShapeDtypeStruct``.
+        summed: prefix tree of booleans for the results: which are summed over lanes. Those come as an array, or as
+            ``Pieces`` of one, for ``add_into``.
+    """
+    closed, shape = jax.make_jaxpr(function, return_shape=True)(*example)
+    structure = jax.tree.structure(shape)
+    mapped = [flag for flags, tree in zip(in_lanes, example, strict=True) for flag in _flags(flags, tree)]
+    sums = _flags(summed, shape)
+
+    def run(*args: Tree) -> Tree:
+        leaves = jax.tree.leaves(args)
+        lanes = next(leaf.shape[-1] for leaf, flag in zip(leaves, mapped, strict=True) if flag)
+        results = _run(closed, list(zip(leaves, mapped, strict=True)), lanes)
+        outs = [
+            sum_over_lanes(_spread(value, flag, lanes) if not flag else value)
+            if total
+            else _spread(_whole(value), flag, lanes)
+            for (value, flag), total in zip(results, sums, strict=True)
+        ]
+        return jax.tree.unflatten(structure, outs)
+
+    return run
+
+
+def with_known(function: Callable[..., Tree], known: Tree, *example: Tree) -> Callable[..., Tree]:
+    """The function of its other arguments, with all that depends on the first alone computed here and now.
+
+    Made before a loop, it leaves to the loop what changes in it: weights are cut and turned once.
+
+    Args:
+        function: of ``known`` and of trees like the example's.
+        known: its first argument.
+        example: the others, as arrays or ``ShapeDtypeStruct``.
+    """
+    closed, shape = jax.make_jaxpr(function, return_shape=True)(known, *example)
+    jaxpr, leaves = closed.jaxpr, jax.tree.leaves(known)
+    values: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
+    values.update(zip(jaxpr.invars[: len(leaves)], leaves, strict=True))
+    later = []
+    for eqn in jaxpr.eqns:
+        if all(isinstance(atom, Literal) or atom in values for atom in eqn.invars):
+            values.update(zip(eqn.outvars, bind(eqn, eqn.params, _read(eqn.invars, values)), strict=True))
+        else:
+            later.append(eqn)
+
+    def run(*rest: Tree) -> Tree:
+        inner = {**values, **dict(zip(jaxpr.invars[len(leaves) :], jax.tree.leaves(rest), strict=True))}
+        for eqn in later:
+            inner.update(zip(eqn.outvars, bind(eqn, eqn.params, _read(eqn.invars, inner)), strict=True))
+        return jax.tree.unflatten(jax.tree.structure(shape), _read(jaxpr.outvars, inner))
+
+    return run
+
+
+Value = tuple[Any, bool]
+"""An array, or what is not written out yet, and whether its last axis is the lanes."""
+
+
+def _flags(flags: Tree, tree: Tree) -> list[bool]:
+    """One boolean for each leaf of a tree, from a prefix tree of them."""
+    spread = jax.tree.map(lambda flag, part: [flag] * len(jax.tree.leaves(part)), flags, tree)
+    return jax.tree.leaves(spread)
+
+
+def _read(atoms: Sequence[Any], values: dict[Any, Any]) -> list[Any]:
+    """Values of the atoms of a program."""
+    return [atom.val if isinstance(atom, Literal) else values[atom] for atom in atoms]
+
+
+def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
+    """Results of a program whose arguments may have lanes."""
+    return interpreted(
+        closed, args, lambda eqn, operands: _apply(eqn, operands, lanes), constant=lambda value: (value, False)
+    )
+
+
+def _all_by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+    """Results of one operation by its own rule for a further axis, which all of them get."""
+    axes = [-1 if flag else None for _, flag in operands]
+    run = jax.vmap(lambda *args: bind(eqn, eqn.params, args), in_axes=axes, out_axes=-1)
+    return [(value, True) for value in run(*(_whole(value) for value, _ in operands))]
+
+
+@unknown_is(_all_by_vmap)
+def _by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+    """The same, but what is alike in all lanes stays so: a counter of a loop, or the condition that ends it."""
+    differ = [bool(mark) for mark in marks_after_one(eqn, [int(flag) for _, flag in operands])]
+    axes, out_axes = ([-1 if flag else None for flag in flags] for flags in ((flag for _, flag in operands), differ))
+    run = jax.vmap(lambda *args: bind(eqn, eqn.params, args), in_axes=axes, out_axes=out_axes)
+    return list(zip(run(*(_whole(value) for value, _ in operands)), differ, strict=True))
+
+
+@unknown_is(_by_vmap)
+def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+    """Results of one operation by what is known of it here."""
+    name = eqn.primitive.name
+    inner = eqn.params[INLINED[name]] if name in INLINED else expanded(eqn)
+    if inner is not None:
+        return _run(as_closed(inner), operands, lanes)
+    mapped = [flag for _, flag in operands]
+    if any(mapped) and (lazy := _lazily(eqn, operands, lanes)) is not None:
+        return [(lazy, True)]
+    values = [_whole(value) for value, _ in operands]
+    if not any(mapped):
+        return [(value, False) for value in bind(eqn, eqn.params, values)]
+    if name == "dot_general" and sum(mapped) == 1:
+        return [(_product(eqn, *values, state=mapped.index(True)), True)]
+    if name in ELEMENTWISE and len({jnp.ndim(value) - flag for value, flag in zip(values, mapped, strict=True)}) == 1:
+        values = [value if flag else _last(value) for value, flag in zip(values, mapped, strict=True)]
+        return [(value, True) for value in bind(eqn, eqn.params, jnp.broadcast_arrays(*values))]
+    if name in MOVES:
+        values = [_spread(value, flag, lanes) for value, flag in zip(values, mapped, strict=True)]
+        return [(value, True) for value in bind(eqn, {**eqn.params, **MOVES[name](eqn.params, lanes)}, values)]
+    if indexing.applies(name, mapped):
+        arrays = (indexing.is_array(name, place) for place in range(len(values)))
+        pairs = zip(values, mapped, arrays, strict=True)
+        spread = [_spread(value, flag, lanes) if array else value for value, flag, array in pairs]
+        return [(value, True) for value in bind(eqn, *indexing.with_lanes(eqn, spread, lanes))]
+    return _by_vmap(eqn, operands, lanes)
+
+
+def _lazily(eqn: Any, operands: list[Value], lanes: int) -> Any:
+    """The result not written out, where that helps what may come after; None elsewhere."""
+    name, params = eqn.primitive.name, eqn.params
+    (first, mapped), *others = operands
+    if name == "concatenate":
+        parts = tuple(_spread(_whole(value), flag, lanes) for value, flag in operands)
+        axis = int(params["dimension"])
+        sizes = [part.shape[axis] for part in parts]
+        starts = tuple(sum(sizes[:index]) for index in range(len(sizes)))
+        return Pieces(parts, starts, axis, sum(sizes))
+    if name == "pad" and mapped and _is_zero(others[0][0]):
+        moved = [axis for axis, amounts in enumerate(params["padding_config"]) if any(amounts)]
+        low, high, inside = params["padding_config"][moved[0]] if len(moved) == 1 else (-1, 0, 0)
+        if min(low, high) >= 0 and inside == 0:
+            part = _whole(first)
+            return Pieces((part,), (int(low),), moved[0], int(low + part.shape[moved[0]] + high))
+    if name in ("add", "add_any") and isinstance(first, Pieces) and isinstance(others[0][0], Pieces):
+        return first.plus(others[0][0])
+    if name == "transpose" and isinstance(first, Product):
+        return first.transposed(params["permutation"])
+    if name != "dot_general":
+        return None
+    dimensions, (second, also_mapped) = params["dimension_numbers"], others[0]
+    if mapped and also_mapped:
+        (contracted, _), (batch, _) = dimensions
+        left = first if isinstance(first, Pieces) and first.axis not in (*contracted, *batch) else _whole(first)
+        options = tuple((key, value) for key, value in params.items() if key != "dimension_numbers")
+        axes = tuple(range(eqn.outvars[0].aval.ndim))
+        return Product(left, _whole(second), dimensions, axes, options)
+    state, weight = (first, second) if mapped else (second, first)
+    place = 0 if mapped else 1
+    if isinstance(state, Pieces) and tuple(dimensions[0][place]) == (state.axis,) and not dimensions[1][place]:
+        shares = state.along(jnp.asarray(weight), dimensions[0][1 - place][0])
+        pairs = zip(state.parts, shares, strict=True)
+        ordered = ((part, share) if mapped else (share, part) for part, share in pairs)
+        return sum(_product(eqn, *pair, state=place) for pair in ordered)
+    return None
+
+
+def _product(eqn: Any, first: Any, second: Any, state: int) -> Array:
+    """A product of a state with lanes and a weight without, as ``weight . state``, so that the lanes stay last.
+
+    The weight's own contracted axis comes last as well, the order that XLA's fast products on a CPU want.
+    """
+    sides = eqn.params["dimension_numbers"]
+    of_state, of_weight = ([side[place] for side in sides] for place in (state, 1 - state))
+    lanes, weight = (first, second) if state == 0 else (second, first)
+    if not of_weight[1]:
+        weight = jnp.moveaxis(weight, of_weight[0], range(-len(of_weight[0]), 0))
+        of_weight[0] = range(weight.ndim - len(of_weight[0]), weight.ndim)
+    if small_product(eqn) and min(weight.shape) > 1:
+        # Single rows and columns XLA joins by itself, and better.
+        terms = [weight[..., index, None] * lanes[index] for index in range(weight.shape[-1])]
+        return reduce(jnp.add, terms)
+    turned = {**eqn.params, "dimension_numbers": ((of_weight[0], of_state[0]), (of_weight[1], of_state[1]))}
+    (out,) = bind(eqn, turned, (weight, lanes))
+    if state == 1:
+        return out
+    # Free axes come in the order of the operands: those of the state belong before those of the weight.
+    batch = len(of_weight[1])
+    free = weight.ndim - len(of_weight[0]) - batch
+    return jnp.moveaxis(out, range(batch, batch + free), range(out.ndim - 1 - free, out.ndim - 1))
+
+
+def small_product(eqn: Any) -> bool:
+    """Whether a product is one of a vector with a vector or small matrix, all of one dtype.
+
+    Args:
+        eqn: a ``dot_general``.
+    """
+    avals = [var.aval for var in (*eqn.invars, *eqn.outvars)]
+    (contracted, _), (batch, _) = eqn.params["dimension_numbers"]
+    shapes = sorted((aval.shape for aval in avals[:2]), key=len)
+    few = len(shapes[0]) == len(contracted) == 1 and len(shapes[1]) <= 2 and not batch
+    few = few and shapes[0][0] <= FEW_TERMS and math.prod(shapes[1]) <= FEW_ENTRIES
+    return few and len({aval.dtype for aval in avals}) == 1
+
+
+def _whole(value: Any) -> Any:
+    """The value written out."""
+    return value.whole() if isinstance(value, Pieces | Product) else value
+
+
+def _is_zero(value: Any) -> bool:
+    """Whether a value is known to be zero."""
+    return not isinstance(value, Tracer) and jnp.ndim(value) == 0 and not np.any(np.asarray(value))
+
+
+def _last(value: Any) -> Array:
+    """An array with a last axis of one lane."""
+    return jnp.asarray(value)[..., None]
+
+
+def _spread(value: Any, has_lanes: bool, lanes: int) -> Array:
+    """An array that has the lanes as its last axis."""
+    if has_lanes:
+        return value
+    return jnp.broadcast_to(_last(value), (*jnp.shape(value), lanes))

@@ -1,0 +1,129 @@
+"""Functions traced once, with every array they close over made visible as a leaf.
+
+Derivatives can then reach what a user's step closes over, and compiled programs take it as an argument. equinox offers
+the same (``filter_closure_convert``) but refuses arguments whose sharding differs from the example's, which happens
+under a mesh.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
+from jax.interpreters.partial_eval import dce_jaxpr
+from jaxtyping import Array
+
+from ..solution import Tree
+from .inline import Values, writable, written
+
+
+class Program:
+    """A traced function without its arrays; known by identity, as it is a static part of a tree.
+
+    Attributes:
+        jaxpr: what was traced.
+        outputs: structure of its results.
+        constants: results that are no arrays.
+        known: for each array that the function closes over, its values, or None for one that is a leaf of the tree.
+    """
+
+    def __init__(self, jaxpr: Jaxpr, outputs: Any, constants: Tree, known: list[Values | None]) -> None:
+        self.jaxpr = jaxpr
+        self.outputs = outputs
+        self.constants = constants
+        self.known = known
+
+    def assembled(self, arrays: list[Array]) -> Any:
+        """The function's value from its arrays."""
+        return eqx.combine(jax.tree.unflatten(self.outputs, arrays), self.constants)
+
+
+class Hoisted(eqx.Module):
+    """A traced function: callable with arrays of the example's shapes and dtypes."""
+
+    closed_over: list[Array]
+    program: Program = eqx.field(static=True)
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's value; arguments that are no arrays are those of the example."""
+        return self.program.assembled(self.flat(*args))
+
+    def flat(self, *args: Any) -> list[Array]:
+        """The arrays of the function's value."""
+        results = jaxpr_as_fun(self.closed)(*jax.tree.leaves(eqx.filter(args, eqx.is_array)))
+        # A result that is a literal of the program comes back as a number.
+        return [each if isinstance(each, jax.Array) else jnp.asarray(each) for each in results]
+
+    @property
+    def closed(self) -> ClosedJaxpr:
+        """The program with its arrays."""
+        leaves = iter(self.closed_over)
+        return ClosedJaxpr(
+            self.program.jaxpr, [next(leaves) if known is None else written(known) for known in self.program.known]
+        )
+
+    def with_values(self) -> "Hoisted":
+        """The same with small arrays whose values are given, and not traced, as part of the program.
+
+        Inside a compiled program only: there nothing differentiates them, and XLA computes with them beforehand, as it
+        does for ``jax.lax.scan`` (steps of a GRU of four units take 1.5 times as long without).
+        """
+        arrays = self.closed.consts
+        known = [Values(each) if writable(each) else None for each in arrays]
+        leaves = [each for each, value in zip(arrays, known, strict=True) if value is None]
+        program = self.program
+        return Hoisted(leaves, Program(program.jaxpr, program.outputs, program.constants, known))
+
+    def unread(self, carried: int, ignored: int) -> list[int]:
+        """Of the first arguments, which come back as the first results, those that reach no other result in the end.
+
+        Where there is no other result, those that none of the others reads.
+
+        Args:
+            carried: how many leaves these are.
+            ignored: how many of the last results do not count.
+        """
+        jaxpr = self.program.jaxpr
+        results = len(jaxpr.outvars)
+        wanted = [carried <= index < results - ignored for index in range(results)]
+        if not any(wanted):
+            of_each = [dce_jaxpr(jaxpr, [index == own for index in range(results)])[1] for own in range(carried)]
+            read = [any(of_each[other][own] for other in range(carried) if other != own) for own in range(carried)]
+            return [index for index, each in enumerate(read) if not each]
+        while True:
+            _, used = dce_jaxpr(jaxpr, wanted)
+            read = [old or new for old, new in zip(wanted[:carried], used[:carried], strict=True)]
+            if read == wanted[:carried]:
+                return [index for index, each in enumerate(read) if not each]
+            wanted[:carried] = read
+
+    def same_outputs(self) -> list[int]:
+        """For each output array, the index of the first one that is the very same value."""
+        variables = self.program.jaxpr.outvars
+        return [next(i for i, other in enumerate(variables) if other is variable) for variable in variables]
+
+
+def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
+    """The function as a tree whose leaves are the arrays that it closes over.
+
+    Args:
+        function: what to trace.
+        example: its arguments, arrays given by value or as ``ShapeDtypeStruct``.
+    """
+    arrays, rest = eqx.partition(example, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct))
+    leaves, treedef = jax.tree.flatten(arrays)
+    traced: list[tuple[Any, Tree]] = []
+
+    def flat(*leaves: Array) -> list[Array]:
+        value = function(*eqx.combine(jax.tree.unflatten(treedef, leaves), rest))
+        outputs, constants = eqx.partition(value, eqx.is_array)
+        outputs, structure = jax.tree.flatten(outputs)
+        traced.append((structure, constants))
+        return outputs
+
+    closed = jax.make_jaxpr(flat)(*leaves)
+    structure, constants = traced[-1]
+    arrays = list(closed.consts)
+    return Hoisted(arrays, Program(closed.jaxpr, structure, constants, [None] * len(arrays)))

@@ -1,0 +1,80 @@
+"""Steps in bfloat16 whose comparisons see rounded numbers.
+
+XLA computes in float32 what is written in bfloat16, and may leave out the rounding between operations. A derivative
+that asks which of two numbers was the larger one compares a rounded number with one that is not then, finds neither,
+and is zero: so ``jnp.clip`` under ``jax.vmap(jax.jacfwd(step))``. Float16 is left alone: no such slope was seen in it,
+and rounding to it by ``jax.lax.reduce_precision`` would make zeros of its subnormal numbers, which bfloat16 has no more
+of than float32.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+
+from ..solution import Tree
+from .closure import Hoisted, hoist
+from .inside import INLINED, as_closed, bind, interpreted, opened
+
+COMPARING = frozenset({"max", "min", "clamp", "reduce_max", "reduce_min", "eq", "ne", "lt", "le", "gt", "ge", "sort"})
+"""Operations whose results or derivatives depend on which of their operands is the larger one."""
+
+CALLS = ("jit", "pjit", "closed_call")
+"""Operations that are looked into: nothing but calls."""
+
+
+def comparing_rounded(step: Hoisted, carry: Tree, x: Tree) -> Hoisted:
+    """The step with narrow operands of comparisons rounded beforehand; itself where there are none.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``.
+        carry: shapes of its carry.
+        x: shapes of its inputs.
+    """
+    if not _compares_narrow(step.closed.jaxpr):
+        return step
+
+    def rounded(carry: Tree, x: Tree) -> Tree:
+        return step.program.assembled(_run(step.closed, jax.tree.leaves((carry, x))))
+
+    return hoist(rounded, carry, x)
+
+
+def _compares_narrow(program: Jaxpr) -> bool:
+    """Whether there is a comparison of narrow numbers that this module can reach."""
+    return any(
+        _compares_narrow(opened(eqn.params[INLINED[eqn.primitive.name]])[0])
+        if eqn.primitive.name in CALLS
+        else eqn.primitive.name in COMPARING and any(_is_narrow(atom.aval) for atom in eqn.invars)
+        for eqn in program.eqns
+    )
+
+
+def _run(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
+    """Results of a program."""
+    return interpreted(closed, args, _apply)
+
+
+def _apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+    """Results of an operation."""
+    name = eqn.primitive.name
+    if name in CALLS:
+        return _run(as_closed(eqn.params[INLINED[name]]), operands)
+    return bind(eqn, eqn.params, [_rounded(each) for each in operands] if name in COMPARING else operands)
+
+
+def _rounded(value: Any) -> Any:
+    """A number of bfloat16 that has its own digits and no more."""
+    if not _is_narrow(value):
+        return value
+    # In its own dtype it would be no operation, which XLA leaves out as well.
+    info = jnp.finfo(jnp.bfloat16)
+    wide = jax.lax.reduce_precision(jax.lax.convert_element_type(value, jnp.float32), info.nexp, info.nmant)
+    return jax.lax.convert_element_type(wide, jnp.bfloat16)
+
+
+def _is_narrow(value: Any) -> bool:
+    """Whether something is of bfloat16."""
+    return getattr(value, "dtype", None) == jnp.bfloat16

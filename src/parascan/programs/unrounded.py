@@ -1,0 +1,169 @@
+"""Which entries of a carry a step never rounds: held, selected, moved or quantized, they keep whatever they remember.
+
+Two copies of such an entry either agree to the bit or remember something else. A value is of one of three kinds: it
+depends on the state only through decisions (a comparison, a sign), and so has few values whatever is computed from it;
+or it is held, an entry of the state as it was; or it is rounded. Judged by the program alone, without running it: an
+operation that is not known counts as one that rounds, and a program that cannot be followed as one that holds.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr, Literal
+from jaxtyping import Bool, Int8
+
+from ..solution import Tree
+from .batching import ELEMENTWISE
+from .inside import INLINED, opened
+from .unknown import unknown_is
+from .work import MOVING
+
+KEEPING = (MOVING - {"convert_element_type"}) | frozenset(
+    {"abs", "clamp", "complex", "conj", "cummax", "cummin", "imag", "max", "min", "neg", "real", "reduce_max"}
+    | {"reduce_min", "rem", "scatter", "select_n", "sort"}
+)
+"""Operations whose results are entries of their operands, or exact to the last bit."""
+
+QUANTIZING = frozenset({"ceil", "floor", "round", "sign"})
+"""Operations whose results are few, whatever rounding their operands have seen."""
+
+SHAPING = frozenset(
+    {"broadcast_in_dim", "concatenate", "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "pad"}
+    | {"reshape", "rev", "scatter", "slice", "split", "squeeze", "stack", "transpose"}
+)
+"""Operations that put entries elsewhere, by indices that may be known."""
+
+WHOLE = frozenset({"cummax", "cummin", "reduce_max", "reduce_min", "sort"})
+"""Operations of which every result may come from any entry."""
+
+ROUNDED, HELD, DECIDED = 0, 1, 2
+"""Kinds of values, in ascending order of what is known of them."""
+
+Kinds: TypeAlias = Int8[np.ndarray, "..."]
+"""The kind of each entry of an array."""
+
+Mask: TypeAlias = Bool[np.ndarray, "..."]
+"""For each entry of an array whether it is exact."""
+
+
+@unknown_is(lambda step, carry, x: [np.ones(np.shape(leaf), bool) for leaf in jax.tree.leaves(carry)])
+def exact_entries(step: Any, carry: Tree, x: Tree) -> list[Mask]:
+    """For each entry of the carry whether a step makes its value without rounding from entries of which this holds.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``.
+        carry: its carry, as arrays or ``ShapeDtypeStruct``.
+        x: its inputs, likewise.
+    """
+    program = jax.make_jaxpr(lambda carry, x: step(carry, x)[0])(carry, x).jaxpr
+    inputs = [_full(leaf.shape, DECIDED) for leaf in jax.tree.leaves(x)]
+    kinds = [_full(leaf.shape, HELD) for leaf in jax.tree.leaves(carry)]
+    while True:
+        found = _results(program, kinds + inputs)
+        # What is rounded once stays so; what decisions lead to may be raised once.
+        found = [np.where(old == ROUNDED, old, new).astype(np.int8) for old, new in zip(kinds, found, strict=True)]
+        if all(np.array_equal(*each) for each in zip(found, kinds, strict=True)):
+            return [each != ROUNDED for each in kinds]
+        kinds = found
+
+
+def _full(shape: tuple[int, ...], kind: int) -> Kinds:
+    """An array of one kind."""
+    return np.full(shape, kind, np.int8)
+
+
+def _results(program: Jaxpr, given: list[Kinds], known: Sequence[Any] = ()) -> list[Kinds]:
+    """Kinds of the results of a program for kinds of its arguments, of which some that are no floats are known."""
+    values: dict[Any, Kinds] = dict(zip(program.invars, given, strict=True))
+    indices: dict[Any, Any] = dict(zip(program.invars, known, strict=False))
+
+    def read(atom: Any) -> Kinds:
+        fresh = _full(getattr(atom.aval, "shape", ()), DECIDED)
+        return fresh if isinstance(atom, Literal) or not _floating(atom) else values.get(atom, fresh)
+
+    def index(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Literal) else indices.get(atom)
+
+    for eqn in program.eqns:
+        known = [None if _floating(atom) else index(atom) for atom in eqn.invars]
+        values.update(zip(eqn.outvars, _after(eqn, [read(atom) for atom in eqn.invars], known), strict=True))
+        if len(eqn.outvars) == 1 and not _floating(eqn.outvars[0]) and all(each is not None for each in known):
+            indices[eqn.outvars[0]] = _known(eqn, known)
+    return [read(atom) for atom in program.outvars]
+
+
+@unknown_is(lambda eqn, known: None)
+def _known(eqn: Any, known: list[Any]) -> Any:
+    """The result of an operation on values that are known, None where it cannot be computed here."""
+    with jax.ensure_compile_time_eval():
+        return eqn.primitive.bind(*known, **eqn.primitive.get_bind_params(eqn.params))
+
+
+def _after(eqn: Any, given: list[Kinds], known: list[Any]) -> list[Kinds]:
+    """The same of one operation, of whose operands that are no floats some are known."""
+    name, shapes = eqn.primitive.name, [getattr(atom.aval, "shape", ()) for atom in eqn.outvars]
+    if name in INLINED:
+        return _results(opened(eqn.params[INLINED[name]])[0], given, known)
+    if name == "cond":
+        branches = [_results(opened(branch)[0], given[1:]) for branch in eqn.params["branches"]]
+        return [reduce(np.minimum, kinds) for kinds in zip(*branches, strict=True)]
+    if name in QUANTIZING or all(np.all(kinds == DECIDED) for kinds in given):
+        return [_full(shape, DECIDED) for shape in shapes]
+    if name == "convert_element_type":
+        return [np.where((given[0] == HELD) & _narrows(eqn), ROUNDED, given[0]).astype(np.int8)]
+    if name == "select_n" and known[0] is not None:
+        return [np.choose(np.asarray(known[0]).astype(int), given[1:])]
+    if name in SHAPING:
+        return _moved(eqn, given, known)
+    if name in WHOLE:
+        return _all_or_none(eqn, given, known)
+    if name in KEEPING:
+        return [_together(given, shape) for shape in shapes]
+    if name in ELEMENTWISE:
+        return [np.where(_together(given, shape) == DECIDED, DECIDED, ROUNDED).astype(np.int8) for shape in shapes]
+    return [_full(shape, ROUNDED) for shape in shapes]
+
+
+@unknown_is(lambda given, shape: _full(shape, min(int(kinds.min(initial=DECIDED)) for kinds in given)))
+def _together(given: list[Kinds], shape: tuple[int, ...]) -> Kinds:
+    """The least of the kinds of all operands in the same place."""
+    return np.broadcast_to(reduce(np.minimum, given, _full((), DECIDED)), shape)
+
+
+def _all_or_none(eqn: Any, given: list[Kinds], known: list[Any]) -> list[Kinds]:
+    """Kinds of entries that may have come from anywhere."""
+    least = min((int(kinds.min(initial=DECIDED)) for kinds in given), default=DECIDED)
+    return [_full(getattr(atom.aval, "shape", ()), least) for atom in eqn.outvars]
+
+
+@unknown_is(_all_or_none)
+def _moved(eqn: Any, given: list[Kinds], known: list[Any]) -> list[Kinds]:
+    """Kinds moved as the entries are, where it is known to which places."""
+    pairs = zip(eqn.invars, given, known, strict=True)
+    operands = [kinds if _floating(atom) else value for atom, kinds, value in pairs]
+    if any(operand is None for operand in operands):
+        return _all_or_none(eqn, given, known)
+    with jax.ensure_compile_time_eval():
+        arrays = [jnp.asarray(operand) for operand in operands]
+        # A place outside of an array holds a number that is given: as exact as any.
+        params = {**eqn.params, "fill_value": DECIDED} if eqn.primitive.name == "gather" else eqn.params
+        out = eqn.primitive.bind(*arrays, **eqn.primitive.get_bind_params(params))
+    return [np.asarray(each) for each in (out if eqn.primitive.multiple_results else [out])]
+
+
+def _narrows(eqn: Any) -> bool:
+    """Whether a conversion drops digits of a floating operand."""
+    before, after = eqn.invars[0], eqn.outvars[0]
+    if not (_floating(before) and _floating(after)):
+        return False
+    return float(jnp.finfo(after.aval.dtype).eps) > float(jnp.finfo(before.aval.dtype).eps)
+
+
+def _floating(atom: Any) -> bool:
+    """Whether an operand's values can be rounded at all."""
+    dtype = getattr(atom.aval, "dtype", None)
+    return dtype is None or jnp.issubdtype(dtype, jnp.inexact)

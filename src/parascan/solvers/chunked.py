@@ -1,0 +1,70 @@
+"""Blocks of steps side by side for systems that forget their start, with the sequential loop for all others."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jax.sharding import Mesh
+
+from ..problem.signature import as_integer
+from .base import AbstractSolver
+
+
+def automatic(mesh: Any) -> Any:
+    """The mesh without explicit axes: how arrays are spread is decided here, not carried in their types."""
+    return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
+
+
+class Forgetting(AbstractSolver):
+    """The default: blocks of steps run side by side where the system forgets its start, one step at a time elsewhere.
+
+    All blocks start at once, from foreign states that a predictable system forgets; the few steps that this takes are
+    measured as the call runs, by twins of some blocks, and run again from the true state. Where the two do not agree
+    to rounding of each entry there (``docs/acceptance.md`` has the rule) the steps are taken one after the other in the
+    same program: the answer is that of ``jax.lax.scan`` either way, up to rounding. No Jacobian, no
+    iteration, no history: work T plus the steps that are run twice, memory that of the outputs. Derivatives are those
+    of the trajectory, by one linear recurrence that is run in the same way.
+
+    Short sequences, tiny steps, large batches, and steps that must not be run from arbitrary states (with side effects,
+    callbacks, checks, loops that end by the state) are run one step at a time from the start.
+
+    Args:
+        blocks: how many blocks to cut the sequence into, on each device; None to choose by its length, the size of
+            its state, the batch and the platform. A call that cannot be cut is refused then, with the reason, but one
+            whose carry holds a decision (a counter that depends on the state) falls back; without a number either runs
+            one step at a time, which ``ps.explain`` foretells and ``solution.solver`` says.
+        mesh: devices to spread the blocks over, a mesh of one axis; None for one device.
+        trial: steps of all blocks that may be spent before a system that is not on its way to forget is given up; None
+            for as many as take 2 % of the sequential time. For systems known to forget that hesitate at first.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: ``blocks`` or ``trial`` is less than one, or the mesh has several axes.
+
+    Source: windows with burn-in are waveform relaxation with overlap, Lelarasmee et al. 1982; the coupling of copies
+    that measures the burn-in, Propp and Wilson 1996.
+
+    Example:
+        >>> import jax.numpy as jnp, parascan as ps
+        >>> step = lambda s, x: jnp.tanh(0.5 * s + x)
+        >>> solution = ps.rollout(step, jnp.zeros(3), jnp.ones((5000, 3)), solver=ps.Forgetting(blocks=16))
+        >>> solution.states.shape
+        (5000, 3)
+    """
+
+    blocks: int | None = eqx.field(static=True, default=None, converter=as_integer)
+    mesh: Mesh | None = eqx.field(static=True, default=None, converter=automatic)
+    trial: int | None = eqx.field(static=True, default=None, converter=as_integer)
+    references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
+    iterates: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        for name, value in (("blocks", self.blocks), ("trial", self.trial)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise TypeError(f"{name}: given {value!r}, expected an integer or None.")
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: given {value}, expected one or more.")
+        if self.mesh is not None:
+            if not isinstance(self.mesh, Mesh):
+                raise TypeError(f"mesh: given {type(self.mesh).__name__}, expected a jax.sharding.Mesh or None.")
+            if len(self.mesh.axis_names) != 1:
+                raise ValueError(f"mesh: given axes {self.mesh.axis_names}, expected one axis, that of the blocks.")

@@ -1,0 +1,202 @@
+"""When to stop, and why: decided from numbers about an iterate, never from the iterate itself."""
+
+import abc
+import dataclasses
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from ..solution import Result
+
+FLOOR_PATIENCE = 3
+"""Iterations without improvement, with the error near rounding, after which rounding is taken to be the limit."""
+
+DESCENT_PATIENCE = 100
+"""Iterations without improvement after which a method with no guarantee to end is called stalled."""
+
+RUNAWAY = 1e8
+"""Growth of the merit over its first value after which a method with no guarantee to end is called diverged."""
+
+RUNAWAY_DEFECT = 1e3
+"""Defect, in units of the tolerance, above which an iterate cannot be near a trajectory whatever its scale."""
+
+
+def rounding_units(eps: float) -> int:
+    """How many units of rounding an answer may be off for want of digits, by the unit of its dtype."""
+    return 512 if eps < 1e-12 else 16 if eps < 1e-4 else 4
+
+
+class Progress(eqx.Module):
+    """What is known of one iterate.
+
+    All norms are over the steps before the first non-finite one. ``correction`` and ``scale`` are maxima over time,
+    one for each state entry, so that entries of different size are judged by their own size. ``defect`` is the
+    largest residual of a step over one plus the size of its own state: it unmasks an iterate that has run away, whose
+    huge ``scale`` would excuse any error. ``unit`` is the unit of rounding that each entry is computed in, that of the
+    states' dtype when None; it is larger where a step rounds to a narrower dtype on its way.
+    """
+
+    merit: Float[Array, ""]
+    initial_merit: Float[Array, ""]
+    correction: Float[Array, " D"]
+    scale: Float[Array, " D"]
+    defect: Float[Array, ""]
+    stagnation: Int[Array, ""]
+    all_finite: Bool[Array, ""]
+    causal: bool = eqx.field(static=True)
+    unit: np.ndarray | None = None
+
+    @property
+    def own(self) -> float:
+        """Unit of rounding of the states' dtype."""
+        return float(jnp.finfo(self.scale.dtype).eps)
+
+    @property
+    def units(self) -> np.ndarray:
+        """Unit of rounding of each entry ``[D]``."""
+        return np.full(self.scale.shape, self.own) if self.unit is None else self.unit
+
+    def replace(self, **changes: Array) -> "Progress":
+        """The same evidence with some of it changed."""
+        return dataclasses.replace(self, **changes)
+
+
+class AbstractCriterion(eqx.Module):
+    """A stopping rule: a ratio that is at most one when the iterate is good enough."""
+
+    corrected: ClassVar[bool]
+
+    @abc.abstractmethod
+    def ratio(self, progress: Progress) -> Float[Array, ""]:
+        """Measured over allowed error; at most one means accepted."""
+
+    @abc.abstractmethod
+    def at_floor(self, progress: Progress) -> Bool[Array, ""]:
+        """Whether the iterate is so good that a lack of improvement must come from rounding."""
+
+    @property
+    @abc.abstractmethod
+    def accepts_floor(self) -> bool:
+        """Whether the rounding floor counts as success."""
+
+    def met(self, progress: Progress) -> Bool[Array, ""]:
+        """Whether the iterate is good enough."""
+        return self.ratio(progress) <= 1
+
+    def verdict(self, progress: Progress) -> tuple[Bool[Array, ""], Result]:
+        """Whether to stop at this iterate, and the result if so."""
+        met = self.met(progress)
+        floor = self.at_floor(progress) & (progress.stagnation >= FLOOR_PATIENCE)
+        good = met | floor if self.accepts_floor else met
+        stalled, diverged = floor & ~good, jnp.asarray(False)
+        if not progress.causal:
+            stalled |= ~good & (progress.stagnation >= DESCENT_PATIENCE)
+            diverged = ~progress.all_finite | (progress.merit > RUNAWAY * (1 + progress.initial_merit))
+        result = Result.where(progress.all_finite, Result.successful, Result.nonfinite)
+        result = Result.where(stalled, Result.stalled, result)
+        result = Result.where(diverged, Result.diverged, result)
+        return good | stalled | diverged, result
+
+
+class StateError(AbstractCriterion):
+    """Stop when the estimated error of every state is within ``atol + rtol |s|``.
+
+    The error is estimated by the next Newton correction with the exact Jacobian, whatever method produced the
+    iterate, so a method that merely takes small steps is not mistaken for one that has converged. ``|s|`` is each
+    state entry's largest magnitude over time.
+
+    With both tolerances left out the answer is taken as far as the dtype allows: 512 (float64), 16 (float32) or 4
+    (bfloat16, float16) units of rounding, and where rounding forbids even that, as far as it goes provided the
+    estimated error is below the square root of one unit. A tolerance given by the user is met or the rollout does not
+    succeed.
+
+    The units are those of the coarsest floating dtype that an entry is computed in, as the program of the step tells: a
+    float32 state whose step multiplies in bfloat16 is known to bfloat16's digits. Such an answer is still taken as far
+    as it goes, until an iteration brings nothing more.
+
+    Args:
+        rtol: relative tolerance, dimensionless, zero or more; None for the default above.
+        atol: absolute tolerance in units of the state, zero or more; None for ``rtol``.
+
+    Raises:
+        ValueError: a tolerance is negative, or both are zero.
+    """
+
+    rtol: float | None = None
+    atol: float | None = None
+    corrected: ClassVar[bool] = True
+
+    def __check_init__(self) -> None:
+        for name, value in (("rtol", self.rtol), ("atol", self.atol)):
+            if value is not None and not value >= 0:
+                raise ValueError(f"criterion.{name}: given {value}, expected zero or more.")
+        if self.rtol == 0 and self.atol in (0, None):
+            raise ValueError("criterion: given rtol=0 and atol=0, expected one of them positive.")
+
+    @property
+    def accepts_floor(self) -> bool:
+        """Only the default tolerance means 'as far as rounding allows'."""
+        return self.rtol is None and self.atol is None
+
+    def ratio(self, progress: Progress) -> Float[Array, ""]:
+        """Largest estimated error over its tolerance."""
+        return self._ratio(progress, progress.units)
+
+    def met(self, progress: Progress) -> Bool[Array, ""]:
+        """Whether the error is within tolerance; where that is wider than the states' own dtype asks, and no less."""
+        met = super().met(progress)
+        if not self.accepts_floor or np.all(progress.units <= progress.own):
+            return met
+        finest = np.full(progress.scale.shape, progress.own)
+        return met & ((self._ratio(progress, finest) <= 1) | (progress.stagnation >= FLOOR_PATIENCE))
+
+    def at_floor(self, progress: Progress) -> Bool[Array, ""]:
+        """Whether the estimated error is below the square root of one unit of rounding."""
+        units = progress.units if self.accepts_floor else np.full(progress.scale.shape, progress.own)
+        root = jnp.asarray(units**0.5, progress.scale.dtype)
+        return jnp.all(progress.correction <= root * (1 + progress.scale)) & (progress.defect <= jnp.max(root))
+
+    def _ratio(self, progress: Progress, units: np.ndarray) -> Float[Array, ""]:
+        """Largest estimated error over its tolerance, where one left out is that of such units."""
+        default = np.array([rounding_units(unit) * unit for unit in units.tolist()], progress.scale.dtype)
+        rtol = self.rtol if self.rtol is not None else default if self.atol is None else 0.0
+        atol = self.atol if self.atol is not None else rtol
+        error = jnp.max(progress.correction / (atol + rtol * progress.scale))
+        return jnp.maximum(error, progress.defect / (RUNAWAY_DEFECT * jnp.max(jnp.asarray(atol + rtol))))
+
+
+class Merit(AbstractCriterion):
+    """Stop when the merit per step, ``||r||^2 / (2 T)``, is at most ``tol``: the paper's rule.
+
+    A small merit bounds the error of the states only up to the conditioning of the problem; on an unpredictable
+    system it says nothing about the trajectory (figure 5 of the paper).
+
+    Args:
+        tol: bound on the merit per step, in squared units of the state, positive.
+
+    Raises:
+        ValueError: ``tol`` is not positive.
+    """
+
+    tol: float = 1e-10
+    corrected: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        if not self.tol > 0:
+            raise ValueError(f"criterion.tol: given {self.tol}, expected a positive number.")
+
+    @property
+    def accepts_floor(self) -> bool:
+        """A tolerance on the merit is met or it is not."""
+        return False
+
+    def ratio(self, progress: Progress) -> Float[Array, ""]:
+        """Merit per step over its tolerance."""
+        return progress.merit / self.tol
+
+    def at_floor(self, progress: Progress) -> Bool[Array, ""]:
+        """Whether every residual is within a few units of rounding of its state."""
+        return progress.defect <= 16 * float(jnp.finfo(progress.scale.dtype).eps)

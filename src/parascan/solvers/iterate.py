@@ -1,0 +1,286 @@
+"""The one loop over solver iterations: budget, exact prefix, repair of non-finite states, history.
+
+The loop tests an iterate before it moves on, so the iterate that is returned is the one that was tested, and an
+iterate that is already good costs no update. It knows no tolerance (``_criterion``) and no derivative (``_adjoint``).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from ..problem.flat_recurrence import Recurrence
+from ..solution import History, Result, Stats, Trajectory, Tree
+from .base import AbstractIterativeSolver, Iterate
+from .criterion import AbstractCriterion, Progress
+from .residuals import View
+
+IMPROVEMENT = 0.999
+"""Share of the best ratio so far that counts as an improvement on it."""
+
+FEW_STEPS, SLOW_SHARE = 100, 4
+"""Steps from which it matters how many iterations there are, and the part of the steps (one in so many) beyond which
+they are too many: no method takes less than a few steps' time for one of them."""
+
+Loop: TypeAlias = Callable[[Callable[[Any], Bool[Array, ""]], Callable[[Any], Any], Any, int], Any]
+"""``(condition, body, initial value, most repetitions) -> final value``; the adjoint chooses which."""
+
+
+class LoopState(eqx.Module):
+    """All that one iteration hands to the next."""
+
+    states: Trajectory
+    solver_state: Tree
+    result: Result
+    running: Bool[Array, ""]
+    stats: Stats
+    best_ratio: Float[Array, ""]
+    stagnation: Int[Array, ""]
+    initial_merit: Float[Array, ""]
+    best: tuple[Trajectory, Stats] | None
+    history: History | None
+
+
+class Plan(NamedTuple):
+    """What stays the same from one iteration to the next.
+
+    Attributes:
+        solver: makes one update.
+        checker: makes one exact Newton update; estimates the error of iterates that ``solver`` cannot judge itself.
+        criterion: when to stop, and why.
+        repair: what non-finite states are put back to ``[T D]``.
+        budget: the most updates.
+        record: whether to keep a history.
+        images: what the step makes of the first iterate ``[T D]``, where that is known already.
+        unit: unit of rounding of each entry ``[D]``; that of the states' dtype when None.
+    """
+
+    solver: AbstractIterativeSolver
+    checker: AbstractIterativeSolver
+    criterion: AbstractCriterion
+    repair: Trajectory
+    budget: int
+    record: bool
+    images: Trajectory | None = None
+    unit: np.ndarray | None = None
+
+
+def iterate(problem: Recurrence, start: Trajectory, plan: Plan, loop: Loop) -> LoopState:
+    """Improve ``start`` until the criterion or the budget stops it.
+
+    Args:
+        problem: the recurrence.
+        start: first iterate ``[T D]``.
+        plan: solver, criterion and budget.
+        loop: how to repeat.
+    """
+
+    def body(state: LoopState) -> LoopState:
+        return _advance(problem, plan, state)
+
+    last = loop(lambda state: state.running, body, _first_state(problem, start, plan), plan.budget + 1)
+    return _judged(_with_best(last), problem.length)
+
+
+def _judged(last: LoopState, length: int) -> LoopState:
+    """The outcome, told whether it took so many iterations that nothing was gained by them."""
+    many = (length > FEW_STEPS) & (SLOW_SHARE * last.stats.iterations > length)
+    return dataclasses.replace(last, stats=dataclasses.replace(last.stats, slow=many))
+
+
+def _with_best(last: LoopState) -> LoopState:
+    """The outcome with its best iterate where the iterations failed; a causal method's last one is its best."""
+    if last.best is None:
+        return last
+    failed = (last.result != Result.successful) & (last.result != Result.nonfinite)
+    states, stats = last.best
+    stats = dataclasses.replace(stats, iterations=last.stats.iterations, repairs=last.stats.repairs)
+    states, stats = jax.tree.map(
+        lambda best, current: jnp.where(failed, best, current), (states, stats), (last.states, last.stats)
+    )
+    return dataclasses.replace(last, states=states, stats=stats)
+
+
+def _first_state(problem: Recurrence, start: Trajectory, plan: Plan) -> LoopState:
+    """The state of a loop that has tested nothing yet."""
+    real, integer = jnp.zeros((), problem.dtype), jnp.zeros((), jnp.int32)
+    infinite = jnp.asarray(jnp.inf, problem.dtype)
+    history = None
+    if plan.record:
+        unknown = jnp.full((plan.budget + 1,), jnp.nan, problem.dtype)
+        history = History(unknown, unknown, jnp.full((plan.budget + 1,), -1, jnp.int32))
+    stats = Stats(integer, real, real, real, integer, integer, integer, integer, integer, jnp.asarray(False))
+    return LoopState(
+        states=start,
+        solver_state=plan.solver.init(problem, start),
+        result=Result.max_iterations_reached,
+        running=jnp.asarray(True),
+        stats=stats,
+        best_ratio=infinite,
+        stagnation=integer,
+        initial_merit=infinite,
+        best=None if plan.solver.causal else (start, stats),
+        history=history,
+    )
+
+
+def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
+    """Test the current iterate and, unless it ends the loop, replace it by the next."""
+    if plan.solver.causal:
+        problem = problem.knowing(state.stats.exact_prefix)
+    view = View.of(state.states, _images(problem, plan, state), plan.repair, problem.steps, plan.unit)
+    merit = view.merit()
+    initial_merit = jnp.where(state.stats.iterations == 0, merit, state.initial_merit)
+    unknown = jnp.full((problem.size,), jnp.nan, problem.dtype)
+    evidence = Progress(
+        merit=merit,
+        initial_merit=initial_merit,
+        correction=unknown,
+        scale=view.largest(view.states),
+        defect=view.defect(),
+        stagnation=state.stagnation,
+        all_finite=jnp.all(view.finite),
+        causal=plan.solver.causal,
+        unit=plan.unit,
+    )
+    proposal = _propose(problem, plan, state, view, evidence)
+    ratio = plan.criterion.ratio(evidence.replace(correction=proposal.measured))
+    improved = ratio < IMPROVEMENT * state.best_ratio
+    stagnation = jnp.where(improved, 0, state.stagnation + 1)
+    stop, result = plan.criterion.verdict(evidence.replace(correction=proposal.correction, stagnation=stagnation))
+    running = ~(stop | (state.stats.iterations >= plan.budget))
+    best = improved | (state.stats.iterations == 0)
+    following, repairs = _follow(problem, plan, state, view, proposal, running)
+    stats = Stats(
+        iterations=state.stats.iterations + running.astype(jnp.int32),
+        residual_norm=jnp.max(view.largest(view.residual), initial=0.0),
+        merit=merit,
+        error_estimate=jnp.max(proposal.correction, initial=0.0) if plan.criterion.corrected else -jnp.ones_like(merit),
+        exact_prefix=view.exact_prefix,
+        finite_prefix=view.finite_prefix,
+        repairs=state.stats.repairs + repairs,
+        settled_prefix=view.settled_prefix,
+        improved_at=jnp.where(best, state.stats.iterations, state.stats.improved_at),
+        fell_back=state.stats.fell_back,
+    )
+    step = view.largest(following.states - view.states)
+    return LoopState(
+        states=following.states,
+        solver_state=following.solver_state,
+        result=Result.where(stop, result, Result.max_iterations_reached),
+        running=running,
+        stats=stats,
+        best_ratio=jnp.where(improved, ratio, state.best_ratio),
+        stagnation=stagnation,
+        initial_merit=initial_merit,
+        best=_better(state.best, best, (view.states, stats)),
+        history=_record(state.history, state.stats.iterations, merit, step, repairs),
+    )
+
+
+def _images(problem: Recurrence, plan: Plan, state: LoopState) -> Trajectory:
+    """What the step makes of the current iterate."""
+    if plan.images is None:
+        return problem.images(state.states)
+    known = plan.images
+    return jax.lax.cond(state.stats.iterations == 0, lambda: known, lambda: problem.images(state.states))
+
+
+def _better(
+    best: tuple[Trajectory, Stats] | None, replace: Bool[Array, ""], current: tuple[Trajectory, Stats]
+) -> tuple[Trajectory, Stats] | None:
+    """The best iterate so far with its statistics; none is kept for causal methods."""
+    if best is None:
+        return None
+    return jax.tree.map(lambda new, old: jnp.where(replace, new, old), current, best)
+
+
+class Proposal(NamedTuple):
+    """What may follow an iterate, and what that says about the iterate itself.
+
+    Attributes:
+        states: the next trajectory; None when it is better made after the verdict.
+        solver_state: the solver's memory that goes with it.
+        correction: estimated error of the current iterate, one for each state entry; NaN where not asked for,
+            infinite where not known yet.
+        measured: the same, with the residual in place of what is not known: the measure of improvement.
+    """
+
+    states: Trajectory | None
+    solver_state: Tree
+    correction: Float[Array, " D"]
+    measured: Float[Array, " D"]
+
+
+def _propose(problem: Recurrence, plan: Plan, state: LoopState, view: View, evidence: Progress) -> Proposal:
+    """The next trajectory as far as the criterion needs it to judge the current one."""
+
+    def update() -> tuple[Trajectory, Tree]:
+        return _update(problem, plan, state, view)
+
+    def check() -> tuple[Trajectory, Tree]:
+        memory = plan.checker.init(problem, view.states)
+        return plan.checker.step(problem, Iterate(view.states, view.images), memory)[0], state.solver_state
+
+    if not plan.criterion.corrected:
+        return Proposal(None, state.solver_state, evidence.correction, evidence.correction)
+    if plan.solver.exact:
+        states, solver_state = update()
+        error = view.error(states)
+        return Proposal(states, solver_state, error, error)
+    residual = view.largest(view.residual)
+    near = plan.criterion.ratio(evidence.replace(correction=residual)) <= 1
+    states, solver_state = jax.lax.cond(near, check, update)
+    error = view.error(states)
+    return Proposal(states, solver_state, jnp.where(near, error, jnp.inf), jnp.where(near, error, residual))
+
+
+def _update(problem: Recurrence, plan: Plan, state: LoopState, view: View) -> tuple[Trajectory, Tree]:
+    """The solver's next trajectory and memory."""
+    return plan.solver.step(problem, Iterate(view.states, view.images), state.solver_state)
+
+
+class Following(NamedTuple):
+    """The trajectory and memory that the next iteration starts from."""
+
+    states: Trajectory
+    solver_state: Tree
+
+
+def _follow(
+    problem: Recurrence, plan: Plan, state: LoopState, view: View, proposal: Proposal, running: Bool[Array, ""]
+) -> tuple[Following, Int[Array, ""]]:
+    """The next trajectory with overflow put back, or the current one when the loop ends; and how much was put back."""
+    states, solver_state = proposal.states, proposal.solver_state
+    if states is None:
+        unchanged = (view.states, state.solver_state)
+        states, solver_state = jax.lax.cond(running, lambda: _update(problem, plan, state, view), lambda: unchanged)
+    if plan.solver.causal:
+        states = view.keep_exact_prefix(states)
+    broken = ~jnp.all(jnp.isfinite(states), axis=1)
+    repaired = jnp.where(broken[:, None], plan.repair, states)
+    kept = jax.tree.map(lambda new, old: jnp.where(running, new, old), solver_state, state.solver_state)
+    repairs = jnp.where(running, jnp.sum(~view.finite | broken, dtype=jnp.int32), 0)
+    return Following(jnp.where(running, repaired, view.states), kept), repairs
+
+
+def _record(
+    history: History | None,
+    row: Int[Array, ""],
+    merit: Float[Array, ""],
+    step: Float[Array, " D"],
+    nonfinite: Int[Array, ""],
+) -> History | None:
+    """The history with one more row."""
+    if history is None:
+        return None
+    return History(
+        merit=history.merit.at[row].set(merit),
+        step_norm=history.step_norm.at[row].set(jnp.max(step, initial=0.0)),
+        nonfinite=history.nonfinite.at[row].set(nonfinite),
+    )
