@@ -35,7 +35,7 @@ def pytest_configure(config):
 
 
 def keep_programs(config):
-    """Compiled programs are shared by workers, by modules, and by later runs. JAX knows them by all that they depend on."""
+    """Workers, modules and later runs share compiled programs, which JAX knows by all that they depend on."""
     folder = config.cache.mkdir("programs")
     is_worker = hasattr(config, "workerinput")
     if not is_worker and sum(path.stat().st_size for path in folder.iterdir()) > MOST_BYTES_OF_PROGRAMS:

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from combinations import pairwise, product
 
 import parascan as ps
+from combinations import pairwise, product
 from parascan.solvers import AbstractLinearization, AbstractSolver
 
 from .members import CAUSAL, DIRECT, PROBLEMS, SOLVERS
@@ -45,7 +45,9 @@ def assert_close(tree, reference, dtype):
 
 
 @pytest.mark.parametrize(
-    ("solver", "problem", "dtype"), pairwise(product(SOLVERS, ["rnn", "tree"], ["float32", "float64"])), indirect=["dtype"]
+    ("solver", "problem", "dtype"),
+    pairwise(product(SOLVERS, ["rnn", "tree"], ["float32", "float64"])),
+    indirect=["dtype"],
 )
 def test_states_are_the_sequential_ones_and_starting_there_takes_no_iteration(solver, problem, dtype, getkey):
     step, init, xs = posed(problem, solver, getkey(), dtype)

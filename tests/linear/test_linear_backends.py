@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import linear_members as members
 import numpy as np
 import pytest
-from combinations import pairwise
 
+from combinations import pairwise
 from parascan.linear import Bidiagonal, linear_recurrence
 
 pairs = pytest.mark.parametrize(("name", "backend"), members.PAIRS)
