@@ -28,6 +28,17 @@ def pairwise(cases: Sequence[tuple]) -> list:
     ]
 
 
+def crossed(rows: Sequence, columns: Sequence, whole_rows: Sequence, whole_columns: Sequence) -> list:
+    """Every pair of a row and a column, as parameters; by default those run that lie in a row or column to run whole.
+
+    For two values, of which every two meet in the full product alone. Others are marked ``exhaustive``.
+    """
+    return [
+        pytest.param(row, column, marks=() if row in whole_rows or column in whole_columns else pytest.mark.exhaustive)
+        for row, column in itertools.product(rows, columns)
+    ]
+
+
 def product(*values: Sequence) -> list[tuple]:
     """Every combination of one value of each."""
     return list(itertools.product(*values))

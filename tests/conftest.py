@@ -26,6 +26,9 @@ def pytest_configure(config):
     if not config.getoption("optimized"):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_XLA_FLAGS}".strip()
         jax.config.update("jax_disable_most_optimizations", True)
+        # Where an operation was called from is of use in a profile alone.
+        jax.config.update("jax_include_full_tracebacks_in_locations", False)
+        jax.config.update("jax_traceback_in_locations_limit", 0)
     if hasattr(config, "cache"):
         keep_programs(config)
     # The number of devices is fixed from the first array on. A device for every core, where there are more, for
