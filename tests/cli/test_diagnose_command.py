@@ -68,6 +68,7 @@ def test_json_is_the_record_of_a_registered_system(invoke):
     assert record["iterations"]["newton"]["value"] > 50
 
 
+@pytest.mark.slow
 def test_steps_of_a_known_transient_are_left_out(invoke):
     costs = [
         json.loads(invoke("logistic", "--length", 300, "--budget", 100, "--settle", settle, "--json").output)["cost"]

@@ -64,12 +64,14 @@ def test_a_loop_is_diagnosed(getkey):
     assert np.isfinite(float(found.lipschitz.value))
 
 
+@pytest.mark.slow
 def test_a_step_with_a_pullback_of_its_own_is_planned(getkey):
     xs = jax.random.normal(getkey(), (400, 2))
     plan = ps.plan(lambda s, x: 0.5 * with_pullback(s) + x, jnp.zeros(2), xs, key=getkey())
     assert len(plan.candidates) > 1
 
 
+@pytest.mark.slow
 def test_a_linear_solve_inside_the_step_is_certified(getkey):
     def step(s, x):
         return jnp.linalg.inv(jnp.asarray(MATRIX)) @ jnp.tanh(s) + x

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from combinations import pairwise
 from parascan.linear import (
     BlockTransition,
     DenseTransition,
@@ -112,6 +113,9 @@ PAIRS = [
 ]
 """Every structure with every backend that supports it."""
 
+WAYS = pairwise([(*pair, transpose) for pair in PAIRS for transpose in (False, True)])
+"""Every pair in one of both directions by default, and in the other one in the exhaustive run."""
+
 SHAPES = [(T, D, np.float64) for T in (1, 2, 7) for D in (1, 2, 5)]
 SHAPES += [(0, 2, np.float64), (64, 5, np.float64), (1000, 2, np.float64)]
 SHAPES += [(7, 2, np.float32), (16, 1, np.float32), (1000, 5, np.float32)]
@@ -120,7 +124,7 @@ SHAPES += [(7, 2, np.float32), (16, 1, np.float32), (1000, 5, np.float32)]
 SLOW_TO_COMPILE = ("associative", "chunked")
 STAND_FOR_ALL = {"dense": np.float64, "reordered_blocks": np.float32}
 CASES = [
-    (name, backend, (T, D, dtype))
+    (name, backend, T, D, dtype)
     for name, backend in PAIRS
     for T, D, dtype in SHAPES
     if T < 1000 or backend not in SLOW_TO_COMPILE or STAND_FOR_ALL.get(name) is dtype
