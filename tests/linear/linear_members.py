@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from combinations import pairwise
 from parascan.linear import (
@@ -113,8 +114,21 @@ PAIRS = [
 ]
 """Every structure with every backend that supports it."""
 
-WAYS = pairwise([(*pair, transpose) for pair in PAIRS for transpose in (False, True)])
-"""Every pair in one of both directions by default, and in the other one in the exhaustive run."""
+CORE = [pair for pair in PAIRS if pair[0] in ("dense", "reordered_blocks") or pair[1] == "sequential"]
+"""Pairs in which every structure and every backend occurs; more of them differ in nothing that is not tested apart."""
+
+
+def exhaustive(cases):
+    """Parameters that only the exhaustive run tries."""
+    return [pytest.param(*case, marks=pytest.mark.exhaustive) for case in cases]
+
+
+CORE_PAIRS = [*CORE, *exhaustive(pair for pair in PAIRS if pair not in CORE)]
+WAYS = [
+    *pairwise([(*pair, transpose) for pair in CORE for transpose in (False, True)]),
+    *exhaustive((*pair, transpose) for pair in PAIRS if pair not in CORE for transpose in (False, True)),
+]
+"""Pairs in both directions; by default those of the core, in one direction each."""
 
 SHAPES = [(T, D, np.float64) for T in (1, 2, 7) for D in (1, 2, 5)]
 SHAPES += [(0, 2, np.float64), (64, 5, np.float64), (1000, 2, np.float64)]
