@@ -13,7 +13,7 @@ from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, pati
 from ..problem.carry import CarryLayout
 from ..problem.dtypes import as_bits, from_bits
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.own_pullbacks import only_step_by_step
+from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, dependent_leaves
 from ..programs.closure import Hoisted, hoist
 from ..programs.kind import kind_of

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.own_pullbacks import only_step_by_step
+from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature
 from ..programs.closure import hoist
 from ..solution import Tree

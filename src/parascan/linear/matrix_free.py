@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from ..programs.inside import holds
+from ..programs.inside import names_in
+from ..programs.primitives import BRANCHES
 from ..programs.unknown import unknown_is
 from ..solution import State, Trajectory
 from ._abstract import AbstractTransition, require_count
@@ -174,7 +175,7 @@ class _RowByRow(MatrixFreeTransition):
 @unknown_is(lambda product, *example: True)
 def _branches(product: Callable[..., State], *example: Any) -> bool:
     """Whether a product holds a branch."""
-    return holds(jax.make_jaxpr(product)(*example).jaxpr, "cond")
+    return bool(BRANCHES & names_in(jax.make_jaxpr(product)(*example).jaxpr))
 
 
 def _floating_dtype(leaves: list[Array]) -> Any:

@@ -17,11 +17,11 @@ from jaxtyping import Array, Float, Int
 
 from ..programs.closure import Hoisted, hoist
 from ..programs.narrow import comparing_rounded
+from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
 from ..programs.platform import platform_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
 from .dtypes import weak_as
-from .own_pullbacks import has_own_pullback, without_own_pullbacks
 from .signature import Signature, refuse_dependent_leaves
 
 PORTION = 64
