@@ -20,6 +20,7 @@ from jaxtyping import Array
 
 from ..solution import Tree
 from . import indexing
+from .closure import Hoisted
 from .dependence import marks_after_one
 from .inside import bind, called, expanded, interpreted
 from .lazy import Pieces, Product, sum_over_lanes
@@ -63,18 +64,45 @@ def over_lanes(
     sums = _flags(summed, shape)
 
     def run(*args: Tree) -> Tree:
-        leaves = jax.tree.leaves(args)
-        lanes = next(leaf.shape[-1] for leaf, flag in zip(leaves, mapped, strict=True) if flag)
-        results = _run(closed, list(zip(leaves, mapped, strict=True)), lanes)
-        outs = [
-            sum_over_lanes(_spread(value, flag, lanes) if not flag else value)
-            if total
-            else _spread(_whole(value), flag, lanes)
-            for (value, flag), total in zip(results, sums, strict=True)
-        ]
-        return jax.tree.unflatten(structure, outs)
+        return jax.tree.unflatten(structure, side_by_side(closed, jax.tree.leaves(args), mapped, sums))
 
     return run
+
+
+def closed_over_lanes(step: Hoisted, carry: Tree, x: Tree) -> Tree:
+    """The value of a step for many lanes at once, of arguments that all have the lanes as their last axis.
+
+    Args:
+        step: what to run in each lane, ``(carry, x) -> (carry, y)``.
+        carry: its carry.
+        x: its inputs.
+    """
+    return step.program.assembled(side_by_side(step.closed, jax.tree.leaves((carry, x))))
+
+
+def side_by_side(
+    closed: ClosedJaxpr,
+    leaves: Sequence[Any],
+    mapped: Sequence[bool] | None = None,
+    summed: Sequence[bool] | None = None,
+) -> list[Any]:
+    """Results of a program for many lanes at once.
+
+    Args:
+        closed: the program of one lane.
+        leaves: its arguments.
+        mapped: which of them have the lanes as their last axis; all when None.
+        summed: which results are summed over lanes; none when None.
+    """
+    mapped = [True] * len(leaves) if mapped is None else mapped
+    lanes = next(leaf.shape[-1] for leaf, flag in zip(leaves, mapped, strict=True) if flag)
+    results = _run(closed, list(zip(leaves, mapped, strict=True)), lanes)
+    return [
+        sum_over_lanes(_spread(value, flag, lanes) if not flag else value)
+        if total
+        else _spread(_whole(value), flag, lanes)
+        for (value, flag), total in zip(results, [False] * len(results) if summed is None else summed, strict=True)
+    ]
 
 
 def with_known(function: Callable[..., Tree], known: Tree, *example: Tree) -> Callable[..., Tree]:

@@ -92,7 +92,7 @@ def expanded(eqn: JaxprEqn) -> ClosedJaxpr | None:
         return jax.tree.leaves(operation.expand(*operation.in_tree.unflatten(leaves)))
 
     try:
-        return jax.make_jaxpr(written_out)(*(_like(atom.aval) for atom in eqn.invars))
+        return jax.make_jaxpr(written_out)(*(shape_like(atom.aval) for atom in eqn.invars))
     except Exception:
         # Whatever keeps an operation from being written out, it is then one of which nothing is known.
         return None
@@ -140,8 +140,12 @@ def _rank(atom: Any) -> int:
     return len(getattr(atom.aval, "shape", ()))
 
 
-def _like(aval: Any) -> jax.ShapeDtypeStruct:
-    """What tracing needs to know of an operand."""
+def shape_like(aval: Any) -> jax.ShapeDtypeStruct:
+    """Shape, dtype and weak type of a value in a program.
+
+    Args:
+        aval: its type.
+    """
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 

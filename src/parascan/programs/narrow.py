@@ -14,27 +14,18 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from ..solution import Tree
-from .closure import Hoisted, hoist
+from .closure import Hoisted
 from .inside import bind, called, interpreted
 from .primitives import COMPARING, PLAIN_CALLS
 
 
-def comparing_rounded(step: Hoisted, carry: Tree, x: Tree) -> Hoisted:
+def comparing_rounded(step: Hoisted) -> Hoisted:
     """The step with narrow operands of comparisons rounded beforehand; itself where there are none.
 
     Args:
         step: ``(carry, x) -> (carry, y)``.
-        carry: shapes of its carry.
-        x: shapes of its inputs.
     """
-    if not _compares_narrow(step.closed.jaxpr):
-        return step
-
-    def rounded(carry: Tree, x: Tree) -> Tree:
-        return step.program.assembled(_run(step.closed, jax.tree.leaves((carry, x))))
-
-    return hoist(rounded, carry, x)
+    return step.rewritten(_run) if _compares_narrow(step.program.jaxpr) else step
 
 
 def _compares_narrow(program: Jaxpr) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from .closure import Hoisted, hoist
-from .inside import as_closed, bind, interpreted, opened, programs_in
+from .closure import Hoisted
+from .inside import as_closed, bind, interpreted, opened, programs_in, shape_like
 from .primitives import OWN_PULLBACKS
 
 
@@ -19,16 +19,13 @@ def has_own_pullback(closed: ClosedJaxpr) -> bool:
     return _has_rule(closed.jaxpr)
 
 
-def without_own_pullbacks(step: Hoisted, *example: Any) -> Hoisted:
+def without_own_pullbacks(step: Hoisted) -> Hoisted:
     """The step with every function in the place of its own pullback; not to be differentiated for its answer.
 
     Args:
         step: the step.
-        example: shapes of its arguments.
     """
-    if not has_own_pullback(step.closed):
-        return step
-    return hoist(lambda *args: step.program.assembled(_evaluated(step.closed, jax.tree.leaves(args))), *example)
+    return step.rewritten(_evaluated) if has_own_pullback(step.closed) else step
 
 
 def _has_rule(program: Jaxpr) -> bool:
@@ -61,6 +58,6 @@ def _rewritten(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(_rewritten, value))
     closed = as_closed(value)
-    shapes = [jax.ShapeDtypeStruct(variable.aval.shape, variable.aval.dtype) for variable in closed.jaxpr.invars]
+    shapes = [shape_like(variable.aval) for variable in closed.jaxpr.invars]
     plain = jax.make_jaxpr(lambda *args: _evaluated(closed, args))(*shapes)
     return plain if hasattr(value, "consts") else plain.jaxpr

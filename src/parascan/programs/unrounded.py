@@ -17,6 +17,7 @@ from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Bool, Int8
 
 from ..solution import Tree
+from .closure import hoist
 from .inside import called, opened
 from .primitives import BRANCHES, ELEMENTWISE, KEEPING, ORDERING, PLACED, QUANTIZING
 from .unknown import unknown_is
@@ -40,11 +41,16 @@ def exact_entries(step: Any, carry: Tree, x: Tree) -> list[Mask]:
         carry: its carry, as arrays or ``ShapeDtypeStruct``.
         x: its inputs, likewise.
     """
-    program = jax.make_jaxpr(lambda carry, x: step(carry, x)[0])(carry, x).jaxpr
+    program = hoist(step, carry, x).program
+    return program.fact("exact entries", lambda: _exact(program.jaxpr, carry, x))
+
+
+def _exact(program: Jaxpr, carry: Tree, x: Tree) -> list[Mask]:
+    """The same of a program."""
     inputs = [_full(leaf.shape, DECIDED) for leaf in jax.tree.leaves(x)]
     kinds = [_full(leaf.shape, HELD) for leaf in jax.tree.leaves(carry)]
     while True:
-        found = _results(program, kinds + inputs)
+        found = _results(program, kinds + inputs)[: len(kinds)]
         # What is rounded once stays so; what decisions lead to may be raised once.
         found = [np.where(old == ROUNDED, old, new).astype(np.int8) for old, new in zip(kinds, found, strict=True)]
         if all(np.array_equal(*each) for each in zip(found, kinds, strict=True)):
