@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from ..programs.closure import hoist
 from ..programs.kind import Kind
 from ..programs.small_steps import EVERY_BATCH
 from ..solution import Tree
@@ -121,6 +122,10 @@ def tally_blocks(step: AbstractTally, init: Tree, xs: Tree, layout: Layout) -> S
 
 def _of_one(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[State, Way]:
     """Results of a single sequence, and which way they came."""
+    if not isinstance(step, AbstractTally):
+        with jax.numpy_dtype_promotion("standard"):
+            x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+            step = hoist(step, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), init), x)
     one = jax.tree.map(lambda leaf: leaf[None], (init, xs))
     (carry, ys, totals), way = _batch(step, *one, layout=layout)
     return (*jax.tree.map(lambda leaf: leaf[0], (carry, ys)), totals), way

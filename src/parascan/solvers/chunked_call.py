@@ -15,9 +15,9 @@ from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, pati
 from ..problem.carry import CarryLayout
 from ..problem.dtypes import as_bits, from_bits
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.own_pullbacks import only_step_by_step
+from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, dependent_leaves, keeping
-from ..programs.closure import Hoisted, hoist
+from ..programs.closure import Function, Hoisted, hoist
 from ..programs.kind import kind_of
 from ..programs.small_steps import largest_batch
 from ..programs.suitability import copy_share, unrewarding, unsuited
@@ -145,7 +145,7 @@ def _layout(signature: Signature, wanted: Wanted, closed: ClosedJaxpr, batch: in
     return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length), double, copy)
 
 
-class _LaneStep(eqx.Module):
+class _LaneStep(Function):
     """A scan's step on the floating leaves of its carry, its outputs as bits; the discrete leaves arrive as inputs."""
 
     step: Hoisted
