@@ -39,7 +39,7 @@ LEAST_VECTOR = 16
 @functools.cache
 def detected() -> Mapping[str, int]:
     """Sizes of this processor by name, as far as they are known: asked for once in a process."""
-    found = _from_files() | _from_library()
+    found = _from_library() | _from_files()
     believed = {name: value for name, value in found.items() if PLAUSIBLE[name][0] <= value <= PLAUSIBLE[name][1]}
     width = _vector_bytes()
     return MappingProxyType(believed | ({"vector_bytes": width} if width else {}) | {"cores": _cores()})
