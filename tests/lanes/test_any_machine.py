@@ -13,8 +13,9 @@ from parascan.chunked import choose_lanes
 from parascan.programs import built_in
 from parascan.programs.machine import NUMBERS
 
-T = 16_000
-LARGEST_FACTOR = 100
+T = 40_000
+LARGEST_FACTOR = 10
+"""By which a number may be off, and calls may be cheaper: else most machines would leave so short a sequence alone."""
 UNITS = 16
 """Units of rounding of the largest entry: two to four times what is accepted where two chunks meet."""
 
@@ -31,9 +32,10 @@ def random_machine(seed):
         "few": int(10 ** rng.uniform(1, 5)),
     }
     others = [name for name in NUMBERS if name not in sizes and name != "cores"]
-    factors = LARGEST_FACTOR ** rng.uniform(-1, 1, len(others))
-    times = {name: max(getattr(known, name) * factor, 1e-15) for name, factor in zip(others, factors, strict=True)}
-    times["gain"], times["gain_near"] = rng.uniform(0.5, 20, 2).tolist()
+    factors = (LARGEST_FACTOR ** rng.uniform(-1, 1, len(others))).tolist()
+    times = {name: getattr(known, name) * factor for name, factor in zip(others, factors, strict=True)}
+    times["call"] /= LARGEST_FACTOR
+    times["gain"], times["gain_near"] = rng.uniform(1, 10, 2).tolist()
     return dataclasses.replace(known, **sizes, **times)
 
 
@@ -56,7 +58,7 @@ def chaotic():
 
 
 MACHINES = [random_machine(seed) for seed in range(12)]
-CALLS = {"small": (2, 0.5), "large": (12, 0.4), "slow": (3, 0.9)}
+CALLS = {"small": (2, 0.5), "large": (64, 0.3)}
 
 
 @pytest.fixture
@@ -69,8 +71,8 @@ def on(monkeypatch):
     return move
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_answers_are_the_same_on_every_machine(on, name):
+@pytest.mark.parametrize(("name", "call"), [("small", ps.rollout), ("large", ps.scan)])
+def test_answers_are_the_same_on_every_machine(on, name, call):
     """Other chunks, or none: the chosen way differs, and what comes back agrees with ``jax.lax.scan``."""
     step, init, xs = forgetting(*CALLS[name])
     expected = jax.lax.scan(step, init, xs)
@@ -78,28 +80,30 @@ def test_answers_are_the_same_on_every_machine(on, name):
     for machine in MACHINES:
         on(machine)
         # Another function, so that it is traced anew.
-        found = ps.rollout(lambda s, x: step(s, x), init, xs)
-        assert bool(found.result == ps.Result.successful)
-        close((found.carry, found.ys), expected, "float32", UNITS)
-        close(ps.scan(lambda s, x: step(s, x), init, xs), expected, "float32", UNITS)
-        ways.add(int(found.stats.chunks))
-    assert len(ways) >= 3
+        found = call(lambda s, x: step(s, x), init, xs)
+        foreseen = ps.explain(step, init, xs)
+        if isinstance(found, ps.Solution):
+            assert int(found.stats.chunks) == foreseen.chunks
+            found = found.carry, found.ys
+        close(found, expected, "float32", UNITS)
+        ways.add(foreseen.chunks)
+    assert len(ways) >= 4
 
 
 def test_a_chaotic_system_is_never_accepted_on_any_machine(on):
     step, init, xs = chaotic()
     expected = jax.lax.scan(step, init, xs)
-    for machine in MACHINES:
+    for machine in MACHINES[::2]:
         on(machine)
         found = ps.scan(lambda s, x: step(s, x), init, xs)
         assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
 
 
 def test_gradients_are_the_same_on_every_machine(on):
-    step, init, xs = forgetting(*CALLS["large"])
+    step, init, xs = forgetting(*CALLS["small"])
 
     def loss(scan, init):
-        return jnp.sum(scan(lambda s, x: step(s, x), init, xs)[1] ** 2)
+        return jnp.sum(scan(lambda s, x: step(s, x), init, xs)[1][:100] ** 2)
 
     expected = jax.grad(lambda init: loss(jax.lax.scan, init))(init)
     for machine in MACHINES[:3]:

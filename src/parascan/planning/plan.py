@@ -129,19 +129,9 @@ def plan(
     forbidden = why_not(signature, Forgetting(1, mesh))
     # What is measured need not be foretold from the step's operations, as the default has to.
     ranked = _ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Forgetting(mesh=mesh)))
-    return Plan(
-        candidates=ranked,
-        reasons=reasons_for(ranked[0], setting, seen.memory),
-        verdict=diagnosis.verdict,
-        length=recurrence.length,
-        size=recurrence.size,
-        dtype=str(recurrence.dtype),
-        platform=platform,
-        batch=batch,
-        devices=devices,
-        rates="measured" if measure else origin,
-        machine=origin,
-    )
+    why, of_call = reasons_for(ranked[0], setting, seen.memory), (platform, batch, devices)
+    sizes = recurrence.length, recurrence.size, str(recurrence.dtype)
+    return Plan(ranked, why, diagnosis.verdict, *sizes, *of_call, "measured" if measure else origin, origin)
 
 
 class _Seen(NamedTuple):
