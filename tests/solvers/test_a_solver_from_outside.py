@@ -46,7 +46,7 @@ def test_it_is_explained():
 
 def test_the_command_line_runs_it(monkeypatch):
     monkeypatch.chdir(Path(__file__).parent)
-    found = CliRunner().invoke(app, ["run", "henon", "--length", "30", "--solver", "outside:made"])
+    found = CliRunner().invoke(app, ["run", "lorenz_observer", "--length", "30", "--solver", "outside:made"])
     assert found.exit_code == 0, found.output
     assert "successful" in found.output
 
