@@ -62,10 +62,6 @@ class Hoisted(eqx.Module):
     closed_over: list[Array]
     program: Program = eqx.field(static=True)
 
-    # As other functions, one is known by identity: loops of JAX look up by it what they have traced.
-    __hash__ = object.__hash__
-    __eq__ = object.__eq__
-
     def __call__(self, *args: Any) -> Any:
         """The function's value; arguments that are no arrays are those of the example."""
         return self.program.assembled(self.flat(*args))
@@ -148,6 +144,21 @@ class Hoisted(eqx.Module):
         return [next(i for i, other in enumerate(variables) if other is variable) for variable in variables]
 
 
+class Known:
+    """A traced function that is known by identity, as loops of JAX ask of theirs, and not taken apart as a tree.
+
+    Attributes:
+        traced: the function.
+    """
+
+    def __init__(self, traced: Hoisted) -> None:
+        self.traced = traced
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's value."""
+        return self.traced(*args)
+
+
 def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
     """The function as a tree whose leaves are the arrays that it closes over, traced once.
 
@@ -157,8 +168,9 @@ def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
         function: what to trace.
         example: its arguments, arrays given by value or as ``ShapeDtypeStruct``.
     """
-    if isinstance(function, Hoisted) and function.takes(*example):
-        return function
+    known = function.traced if isinstance(function, Known) else function
+    if isinstance(known, Hoisted) and known.takes(*example):
+        return known
     arrays, rest = eqx.partition(example, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct))
     leaves, treedef = jax.tree.flatten(arrays)
     traced: list[tuple[Any, Tree]] = []
@@ -186,5 +198,6 @@ def _alike(leaf: Any, variable: Any) -> bool:
 def _as_array(number: Any, atom: Any) -> Array:
     """A number that is written in a program as an array, weakly typed where it was."""
     array = jnp.asarray(number)
-    weak = jnp.asarray(array.item()) if getattr(atom.aval, "weak_type", False) and array.ndim == 0 else array
-    return weak if weak.dtype == array.dtype else array
+    weak = getattr(atom.aval, "weak_type", False) and array.ndim == 0
+    written = jnp.asarray(np.asarray(number).item()) if weak else array
+    return written if written.dtype == array.dtype else array
