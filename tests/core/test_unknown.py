@@ -9,10 +9,9 @@ from jax.interpreters import ad, batching, mlir
 
 import parascan as ps
 from combinations import some
-from parascan.diagnostics.certificate import rounding
 from parascan.problem.signature import resolve
 from parascan.programs import batching as program
-from parascan.programs import work
+from parascan.programs import noisy, work
 from parascan.programs.sparsity import Program
 from parascan.programs.structure import classify, dependency_pattern
 from parascan.programs.unknown import unknown_is
@@ -60,7 +59,7 @@ def broken(request, monkeypatch):
         "dependency": (Program, "follow"),
         "work": (work, "programs_of"),
         "rules": (program, "_lazily"),
-        "rounding": (rounding._Noisy, "run"),
+        "rounding": (noisy.Noisy, "run"),
     }[request.param]
     monkeypatch.setattr(owner, name, failing)
     return request.param

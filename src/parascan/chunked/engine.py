@@ -10,14 +10,15 @@ the judgment fails, the steps are taken one after the other, in the same program
 import abc
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from ..programs.batching import over_lanes, with_known
+from ..programs.batching import closed_over_lanes, over_lanes, with_known
+from ..programs.closure import Hoisted, hoist
 from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
@@ -70,8 +71,17 @@ def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]
     return lambda step, carry, x: (*step(carry, x), ())
 
 
+def _over_lanes(step: Step, carry: Tree, x: Tree) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
+    """How to take a step in many lanes at once, and learn the sum of what it adds to totals."""
+    if isinstance(step, Hoisted):
+        return lambda step, carry, x: (*closed_over_lanes(cast(Hoisted, step), carry, x), ())
+    return over_lanes(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
+
+
 def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
     """Totals over no step, for the shapes of a step's arguments."""
+    if not isinstance(step, AbstractTally):
+        return ()
     shapes = jax.eval_shape(tallying(step), step, carry, x)[2]
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
@@ -100,17 +110,16 @@ def run_blocks(
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
-    y = jax.eval_shape(step, carry, x)[1]
+    closed = hoist(step, carry, x)
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
-    lanes = over_lanes(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
-    forward = with_known(lanes, step, *example)
+    forward = with_known(_over_lanes(step, carry, x), step, *example)
     zero = no_totals(step, carry, x)
     # Inputs beyond the blocks make the cutting a copy, which is of no use to a system that does not forget.
     take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
-    forgotten = forget(step, (carry, x), init, take, grid, patience)
+    forgotten = forget(closed, (carry, x), init, take, grid, patience)
 
     def side_by_side() -> tuple[State, Way]:
-        last = Passes(step, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(y))
+        last = Passes(closed, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(closed.shapes[1]))
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
         done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed)
@@ -121,7 +130,7 @@ def run_blocks(
         way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True))
         if grid.axis is None:
             return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse), way
-        start = init, grid.joined(grid.room(y)), zero
+        start = init, grid.joined(grid.room(closed.shapes[1])), zero
         return _device_by_device(partial(_scan_if, step, xs, grid), start, grid, jnp.asarray(True)), way
 
     return jax.lax.cond(forgotten.met, side_by_side, one_by_one)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from ..programs.batching import over_lanes, with_known
+from ..programs.batching import closed_over_lanes, with_known
+from ..programs.closure import hoist
 from ..solution import Tree
 from .chunk_count import LONGEST_PART, Patience
 from .grid import Grid
@@ -49,13 +50,13 @@ def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tup
     example = (init, jax.tree.map(lambda leaf: leaf[0], xs))
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, xs))
     cut, states = grid.cut(rows), grid.spread(init)
-    lanes = over_lanes(lambda step, carry, x: step(carry, x), (False, True, True), step, *example)
-    forward = with_known(lanes, step, states, jax.eval_shape(lambda: grid.take(cut, jnp.int32(0))))
+    closed = hoist(step, *jax.eval_shape(lambda: example))
+    forward = with_known(closed_over_lanes, closed, states, jax.eval_shape(lambda: grid.take(cut, jnp.int32(0))))
 
     def advance(row: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         states, y = forward(state[0], grid.take(cut, row))
         return states, grid.put(state[1], y, row)
 
-    room = grid.room(jax.eval_shape(step, *example)[1])
+    room = grid.room(closed.shapes[1])
     states, ys = jax.lax.fori_loop(0, grid.block, advance, (states, room))
     return states, jax.tree.map(lambda leaf: leaf[0], grid.joined(ys))

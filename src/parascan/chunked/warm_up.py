@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from ..programs.batching import over_lanes, with_known
+from ..programs.batching import closed_over_lanes, with_known
+from ..programs.closure import hoist
 from ..programs.unrounded import exact_entries
 from ..solution import Tree
 from .acceptance import COMPARED
@@ -66,12 +67,17 @@ def forget(
         patience: how long a system may take to forget its start.
     """
     most = max(patience.most - COMPARED, 1)
-    twins = Twins(grid.batch * grid.lanes, exact_entries(step, *example))
+    closed = hoist(step, *example)
+    twins = Twins(grid.batch * grid.lanes, exact_entries(closed, *example))
     far = goal(init)
     start = twins.start(grid.spread(init))
     begun = twins.parted(start)
-    lanes = over_lanes(lambda step, carry, x: step(carry, x)[0], (False, True, True), step, *example)
-    advance = with_known(lanes, step, start, jax.eval_shape(lambda: twins.join(take(jnp.int32(0)))))
+    advance = with_known(
+        lambda step, carry, x: closed_over_lanes(step, carry, x)[0],
+        closed,
+        start,
+        jax.eval_shape(lambda: twins.join(take(jnp.int32(0)))),
+    )
 
     def going(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> Bool[Array, ""]:
         row, apart, fallen, first, *_ = state

@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from ..programs.inside import holds
+from ..programs.closure import Function
+from ..programs.inside import names_in
+from ..programs.primitives import BRANCHES
 from ..programs.unknown import unknown_is
 from ..solution import State, Trajectory
 from ._abstract import AbstractTransition, require_count
 from .transitions import DenseTransition
 
 
-class _Scaled(eqx.Module):
+class _Scaled(Function):
     """A product followed by a multiplication with one number."""
 
     apply_one: Callable[[PyTree[Array], State], State]
@@ -26,7 +28,7 @@ class _Scaled(eqx.Module):
         return self.apply_one(row, v) * jnp.asarray(self.factor, v.dtype)
 
 
-class _Guarded(eqx.Module):
+class _Guarded(Function):
     """A product that is zero where the row's mask says that the matrix is not finite."""
 
     apply_one: Callable[[PyTree[Array], State], State]
@@ -174,7 +176,7 @@ class _RowByRow(MatrixFreeTransition):
 @unknown_is(lambda product, *example: True)
 def _branches(product: Callable[..., State], *example: Any) -> bool:
     """Whether a product holds a branch."""
-    return holds(jax.make_jaxpr(product)(*example).jaxpr, "cond")
+    return bool(BRANCHES & names_in(jax.make_jaxpr(product)(*example).jaxpr))
 
 
 def _floating_dtype(leaves: list[Array]) -> Any:

@@ -15,14 +15,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..programs.closure import Hoisted, hoist
+from ..programs.closure import Function, Hoisted, hoist
 from ..programs.narrow import comparing_rounded
+from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
 from ..programs.platform import platform_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
 from .dtypes import weak_as
-from .own_pullbacks import has_own_pullback, without_own_pullbacks
-from .signature import Signature, refuse_dependent_leaves
+from .signature import Signature, refuse_dependent_leaves, shapes_of
 
 PORTION = 64
 """Steps of a portion."""
@@ -123,7 +123,7 @@ def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
     return run
 
 
-class FlatStep(eqx.Module):
+class FlatStep(Function):
     """A scan's step seen as a map of flat states; the discrete leaves of the carry arrive as inputs."""
 
     step: Callable[[Tree, Tree], tuple[Tree, Tree]]
@@ -162,10 +162,9 @@ class ScanProblem(eqx.Module):
         xs = _flip(signature.xs) if reverse else signature.xs
         x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
         refuse_dependent_leaves(signature, x)
-        init = jax.eval_shape(lambda: signature.init)
-        step = comparing_rounded(hoist(signature.step, init, x), init, x)
+        step = comparing_rounded(hoist(signature.step, shapes_of(signature.init), x))
         initial, discrete = layout.split(signature.init)
-        solved = without_own_pullbacks(step, init, x)
+        solved = without_own_pullbacks(step)
         before, final = _run_discrete(solved, layout, initial, discrete, xs, signature.length)
         recurrence = Recurrence(FlatStep(solved, layout), initial, (xs, before), signature.length)
         return cls(recurrence, step, layout, final, reverse)
@@ -181,11 +180,7 @@ class ScanProblem(eqx.Module):
         Args:
             step: equal to ``step`` but for outputs.
         """
-        x, discrete = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.recurrence.inputs
-        )
-        carry = jax.eval_shape(self.layout.join, self.recurrence.initial, discrete)
-        advance = FlatStep(without_own_pullbacks(step, carry, x), self.layout)
+        advance = FlatStep(without_own_pullbacks(step), self.layout)
         recurrence = dataclasses.replace(self.recurrence, advance=advance)
         return dataclasses.replace(self, recurrence=recurrence, step=step)
 

@@ -9,9 +9,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
+from jax.core import ShapedArray, Tracer
 from jaxtyping import Array
 
+from ..programs.closure import Hoisted, Known, hoist
 from ..solution import State, StepFunction, Tree
 from .carry import CarryLayout
 
@@ -176,37 +177,44 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
     steps = resolve_length(xs, length)
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
-    carry = _structs(init)
-    canonical = as_canonical(step, carry, x, scan_form=scan_form)
-    after = jax.eval_shape(canonical, carry, x)[0]
-    promoted = _promote_weak(init, after)
+    canonical = _canonical(step, scan_form=scan_form)
+    closed = hoist(canonical, shapes_of(init), x)
+    promoted = _promote_weak(init, closed.shapes[0])
     if any(new is not old for new, old in zip(jax.tree.leaves(promoted), jax.tree.leaves(init), strict=True)):
-        after = jax.eval_shape(canonical, _structs(promoted), x)[0]
-    _check_unchanged(promoted, after)
-    return Signature(canonical, promoted, xs, steps, CarryLayout.of(promoted))
+        closed = hoist(canonical, shapes_of(promoted), x)
+    _check_unchanged(promoted, closed.shapes[0])
+    # Types that say where an array lies are part of a program: that of other ones is traced where it is run.
+    plain = all(map(_is_plain, jax.tree.leaves((promoted, xs))))
+    return Signature(Known(closed) if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
 
 
-def as_canonical(
-    step: StepFunction, carry: Tree, x: Tree, *, scan_form: bool = False
-) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
-    """The step as ``(carry, x) -> (carry, y)``, given the shapes of its arguments.
+def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Hoisted:
+    """The step as ``(carry, x) -> (carry, y)``, traced for the shapes of its arguments.
+
+    Args:
+        step: the user's, of either form.
+        carry: shapes of a carry.
+        x: shapes of the inputs of a step.
 
     Raises:
         TypeError: the step returns neither form.
     """
-    returns_pair = _returns_pair(step, carry, x, scan_form)
+    return hoist(_canonical(step, scan_form=False), carry, x)
+
+
+def _canonical(step: StepFunction, *, scan_form: bool) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
+    """The step as ``(carry, x) -> (carry, y)``; it raises ``TypeError`` where it turns out to return neither form."""
 
     def canonical(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
         # Python's numbers are arrays from here on, as in ``jax.lax.scan``.
         out = as_arrays("step", step(carry, x))
-        return out if returns_pair else (out, None)
+        return out if _is_pair(out, carry, scan_form) else (out, None)
 
     return canonical
 
 
-def _returns_pair(step: StepFunction, carry: Tree, x: Tree, scan_form: bool) -> bool:
-    """Whether the step is in scan's form; the two forms cannot be confused, since a tree never contains itself."""
-    out = jax.eval_shape(step, carry, x)
+def _is_pair(out: Tree, carry: Tree, scan_form: bool) -> bool:
+    """Whether a step returns scan's form; the two forms cannot be confused, since a tree never contains itself."""
     form = jax.tree.structure(carry)
     if isinstance(out, tuple) and len(out) == 2 and jax.tree.structure(out[0]) == form:
         return True
@@ -219,14 +227,23 @@ def _returns_pair(step: StepFunction, carry: Tree, x: Tree, scan_form: bool) -> 
     )
 
 
-def _structs(tree: Tree) -> Tree:
-    """Shapes, dtypes and weak types of a tree of arrays, with no value."""
+def shapes_of(tree: Tree) -> Tree:
+    """Shapes, dtypes and weak types of a tree of arrays, with no value.
+
+    Args:
+        tree: the arrays.
+    """
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, weak_type=_is_weak(leaf)), tree)
 
 
 def _is_weak(leaf: Any) -> bool:
     """Whether a leaf came from a Python scalar; key arrays have no such notion."""
     return getattr(leaf, "weak_type", False)
+
+
+def _is_plain(leaf: Any) -> bool:
+    """Whether an array's type says no more than its shape and dtype: nothing about a mesh."""
+    return jax.typeof(leaf) == ShapedArray(leaf.shape, leaf.dtype, weak_type=_is_weak(leaf))
 
 
 def _promote_weak(init: Tree, after: Tree) -> Tree:

@@ -20,19 +20,12 @@ from jaxtyping import Array
 
 from ..solution import Tree
 from . import indexing
+from .closure import Hoisted
 from .dependence import marks_after_one
-from .inside import INLINED, as_closed, bind, expanded, interpreted
+from .inside import bind, called, expanded, interpreted
 from .lazy import Pieces, Product, sum_over_lanes
+from .primitives import ADDITIONS, ELEMENTWISE
 from .unknown import unknown_is
-
-ELEMENTWISE = frozenset(
-    {"abs", "acos", "acosh", "add", "add_any", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil"}
-    | {"clamp", "complex", "cos", "cosh", "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "ge"}
-    | {"gt", "imag", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p", "log2", "logistic", "lt", "max"}
-    | {"min", "mul", "ne", "neg", "nextafter", "not", "or", "pow", "real", "rem", "round", "rsqrt", "select_n", "sign"}
-    | {"sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "xor", "convert_element_type"}
-)
-"""Primitives that act entry by entry on operands of one shape."""
 
 MOVES: dict[str, Callable[[Any, int], dict[str, Any]]] = {
     "broadcast_in_dim": lambda params, lanes: {
@@ -71,18 +64,45 @@ def over_lanes(
     sums = _flags(summed, shape)
 
     def run(*args: Tree) -> Tree:
-        leaves = jax.tree.leaves(args)
-        lanes = next(leaf.shape[-1] for leaf, flag in zip(leaves, mapped, strict=True) if flag)
-        results = _run(closed, list(zip(leaves, mapped, strict=True)), lanes)
-        outs = [
-            sum_over_lanes(_spread(value, flag, lanes) if not flag else value)
-            if total
-            else _spread(_whole(value), flag, lanes)
-            for (value, flag), total in zip(results, sums, strict=True)
-        ]
-        return jax.tree.unflatten(structure, outs)
+        return jax.tree.unflatten(structure, side_by_side(closed, jax.tree.leaves(args), mapped, sums))
 
     return run
+
+
+def closed_over_lanes(step: Hoisted, carry: Tree, x: Tree) -> Tree:
+    """The value of a step for many lanes at once, of arguments that all have the lanes as their last axis.
+
+    Args:
+        step: what to run in each lane, ``(carry, x) -> (carry, y)``.
+        carry: its carry.
+        x: its inputs.
+    """
+    return step.program.assembled(side_by_side(step.closed, jax.tree.leaves((carry, x))))
+
+
+def side_by_side(
+    closed: ClosedJaxpr,
+    leaves: Sequence[Any],
+    mapped: Sequence[bool] | None = None,
+    summed: Sequence[bool] | None = None,
+) -> list[Any]:
+    """Results of a program for many lanes at once.
+
+    Args:
+        closed: the program of one lane.
+        leaves: its arguments.
+        mapped: which of them have the lanes as their last axis; all when None.
+        summed: which results are summed over lanes; none when None.
+    """
+    mapped = [True] * len(leaves) if mapped is None else mapped
+    lanes = next(leaf.shape[-1] for leaf, flag in zip(leaves, mapped, strict=True) if flag)
+    results = _run(closed, list(zip(leaves, mapped, strict=True)), lanes)
+    return [
+        sum_over_lanes(_spread(value, flag, lanes) if not flag else value)
+        if total
+        else _spread(_whole(value), flag, lanes)
+        for (value, flag), total in zip(results, [False] * len(results) if summed is None else summed, strict=True)
+    ]
 
 
 def with_known(function: Callable[..., Tree], known: Tree, *example: Tree) -> Callable[..., Tree]:
@@ -133,7 +153,7 @@ def _read(atoms: Sequence[Any], values: dict[Any, Any]) -> list[Any]:
 def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
     """Results of a program whose arguments may have lanes."""
     return interpreted(
-        closed, args, lambda eqn, operands: _apply(eqn, operands, lanes), constant=lambda value: (value, False)
+        closed, args, lambda eqn, operands: _apply(eqn, operands, lanes), constant=lambda atom, value: (value, False)
     )
 
 
@@ -157,9 +177,8 @@ def _by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
 def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
     """Results of one operation by what is known of it here."""
     name = eqn.primitive.name
-    inner = eqn.params[INLINED[name]] if name in INLINED else expanded(eqn)
-    if inner is not None:
-        return _run(as_closed(inner), operands, lanes)
+    if (inner := called(eqn) or expanded(eqn)) is not None:
+        return _run(inner, operands, lanes)
     mapped = [flag for _, flag in operands]
     if any(mapped) and (lazy := _lazily(eqn, operands, lanes)) is not None:
         return [(lazy, True)]
@@ -198,7 +217,7 @@ def _lazily(eqn: Any, operands: list[Value], lanes: int) -> Any:
         if min(low, high) >= 0 and inside == 0:
             part = _whole(first)
             return Pieces((part,), (int(low),), moved[0], int(low + part.shape[moved[0]] + high))
-    if name in ("add", "add_any") and isinstance(first, Pieces) and isinstance(others[0][0], Pieces):
+    if name in ADDITIONS and isinstance(first, Pieces) and isinstance(others[0][0], Pieces):
         return first.plus(others[0][0])
     if name == "transpose" and isinstance(first, Product):
         return first.transposed(params["permutation"])

@@ -11,12 +11,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array
 
 from ..solution import Tree
 from .inline import Values, writable, written
+from .inside import shape_like
 
 
 class Program:
@@ -24,23 +26,44 @@ class Program:
 
     Attributes:
         jaxpr: what was traced.
+        inputs: structure of its arguments that are arrays.
         outputs: structure of its results.
         constants: results that are no arrays.
         known: for each array that the function closes over, its values, or None for one that is a leaf of the tree.
     """
 
-    def __init__(self, jaxpr: Jaxpr, outputs: Any, constants: Tree, known: list[Values | None]) -> None:
+    def __init__(self, jaxpr: Jaxpr, inputs: Any, outputs: Any, constants: Tree, known: list[Values | None]) -> None:
         self.jaxpr = jaxpr
+        self.inputs = inputs
         self.outputs = outputs
         self.constants = constants
         self.known = known
+        self._facts: dict[str, Any] = {}
 
-    def assembled(self, arrays: list[Array]) -> Any:
+    def fact(self, name: str, found: Callable[[], Any]) -> Any:
+        """What an analysis has found of the program, or finds now.
+
+        Args:
+            name: of the analysis.
+            found: its answer, by the program alone.
+        """
+        if name not in self._facts:
+            self._facts[name] = found()
+        return self._facts[name]
+
+    def assembled(self, arrays: list[Any]) -> Any:
         """The function's value from its arrays."""
         return eqx.combine(jax.tree.unflatten(self.outputs, arrays), self.constants)
 
 
-class Hoisted(eqx.Module):
+class Function(eqx.Module):
+    """A function that holds arrays, known by identity as other functions are: JAX looks up by it what it has traced."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+class Hoisted(Function):
     """A traced function: callable with arrays of the example's shapes and dtypes."""
 
     closed_over: list[Array]
@@ -54,7 +77,8 @@ class Hoisted(eqx.Module):
         """The arrays of the function's value."""
         results = jaxpr_as_fun(self.closed)(*jax.tree.leaves(eqx.filter(args, eqx.is_array)))
         # A result that is a literal of the program comes back as a number.
-        return [each if isinstance(each, jax.Array) else jnp.asarray(each) for each in results]
+        pairs = zip(results, self.program.jaxpr.outvars, strict=True)
+        return [each if isinstance(each, jax.Array) else _as_array(each, atom) for each, atom in pairs]
 
     @property
     def closed(self) -> ClosedJaxpr:
@@ -63,6 +87,28 @@ class Hoisted(eqx.Module):
         return ClosedJaxpr(
             self.program.jaxpr, [next(leaves) if known is None else written(known) for known in self.program.known]
         )
+
+    @property
+    def shapes(self) -> Tree:
+        """The function's value, with shapes and dtypes in the place of arrays."""
+        return self.program.assembled([shape_like(atom.aval) for atom in self.program.jaxpr.outvars])
+
+    def takes(self, *args: Any) -> bool:
+        """Whether the function has been traced for arguments of these structures, shapes, dtypes and weak types."""
+        leaves, structure = jax.tree.flatten(args)
+        variables = self.program.jaxpr.invars
+        return structure == self.program.inputs and all(map(_alike, leaves, variables))
+
+    def rewritten(self, run: Callable[[ClosedJaxpr, list[Array]], list[Array]]) -> "Hoisted":
+        """The function with its operations done otherwise.
+
+        Args:
+            run: results of a program for its arguments.
+        """
+        shapes = [shape_like(atom.aval) for atom in self.program.jaxpr.invars]
+        closed = jax.make_jaxpr(lambda *leaves: run(self.closed, list(leaves)))(*shapes)
+        arrays, own = list(closed.consts), self.program
+        return Hoisted(arrays, Program(closed.jaxpr, own.inputs, own.outputs, own.constants, [None] * len(arrays)))
 
     def with_values(self) -> "Hoisted":
         """The same with small arrays whose values are given, and not traced, as part of the program.
@@ -73,8 +119,8 @@ class Hoisted(eqx.Module):
         arrays = self.closed.consts
         known = [Values(each) if writable(each) else None for each in arrays]
         leaves = [each for each, value in zip(arrays, known, strict=True) if value is None]
-        program = self.program
-        return Hoisted(leaves, Program(program.jaxpr, program.outputs, program.constants, known))
+        own = self.program
+        return Hoisted(leaves, Program(own.jaxpr, own.inputs, own.outputs, own.constants, known))
 
     def unread(self, carried: int, ignored: int) -> list[int]:
         """Of the first arguments, which come back as the first results, those that reach no other result in the end.
@@ -105,13 +151,33 @@ class Hoisted(eqx.Module):
         return [next(i for i, other in enumerate(variables) if other is variable) for variable in variables]
 
 
+class Known:
+    """A traced function that is known by identity, as loops of JAX ask of theirs, and not taken apart as a tree.
+
+    Attributes:
+        traced: the function.
+    """
+
+    def __init__(self, traced: Hoisted) -> None:
+        self.traced = traced
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's value."""
+        return self.traced(*args)
+
+
 def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
-    """The function as a tree whose leaves are the arrays that it closes over.
+    """The function as a tree whose leaves are the arrays that it closes over, traced once.
+
+    A function that is one already, for such arguments, is returned as it is.
 
     Args:
         function: what to trace.
         example: its arguments, arrays given by value or as ``ShapeDtypeStruct``.
     """
+    known = function.traced if isinstance(function, Known) else function
+    if isinstance(known, Hoisted) and known.takes(*example):
+        return known
     arrays, rest = eqx.partition(example, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct))
     leaves, treedef = jax.tree.flatten(arrays)
     traced: list[tuple[Any, Tree]] = []
@@ -126,4 +192,19 @@ def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
     closed = jax.make_jaxpr(flat)(*leaves)
     structure, constants = traced[-1]
     arrays = list(closed.consts)
-    return Hoisted(arrays, Program(closed.jaxpr, structure, constants, [None] * len(arrays)))
+    return Hoisted(arrays, Program(closed.jaxpr, treedef, structure, constants, [None] * len(arrays)))
+
+
+def _alike(leaf: Any, variable: Any) -> bool:
+    """Whether an argument is of the type that a program was traced for."""
+    kind = variable.aval
+    weak = getattr(leaf, "weak_type", False)
+    return (np.shape(leaf), getattr(leaf, "dtype", None), weak) == (kind.shape, kind.dtype, kind.weak_type)
+
+
+def _as_array(number: Any, atom: Any) -> Array:
+    """A number that is written in a program as an array, weakly typed where it was."""
+    array = jnp.asarray(number)
+    weak = getattr(atom.aval, "weak_type", False) and array.ndim == 0
+    written = jnp.asarray(np.asarray(number).item()) if weak else array
+    return written if written.dtype == array.dtype else array

@@ -1,11 +1,10 @@
 """What the values of a program depend on, followed through calls, branches and loops."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from jax.extend.core import Jaxpr, JaxprEqn, Literal
+from jax.extend.core import Jaxpr, JaxprEqn
 
-from .inside import INLINED, opened, programs_of, scan_parts
+from .inside import called, interpreted, opened, programs_of, scan_parts, while_parts
 
 Mark = int
 """A set of sources as bits; zero for a value that depends on none of them."""
@@ -22,17 +21,13 @@ def marks_after(program: Jaxpr, given: Sequence[Mark], visit: Visitor | None = N
         given: what its arguments depend on.
         visit: called for every operation, inner ones included; more than once for those in loops.
     """
-    values: dict[Any, Mark] = dict(zip(program.invars, given, strict=True))
 
-    def read(atom: Any) -> Mark:
-        return 0 if isinstance(atom, Literal) else values.get(atom, 0)
-
-    for eqn in program.eqns:
-        operands = [read(atom) for atom in eqn.invars]
+    def after_one(eqn: JaxprEqn, operands: list[Mark]) -> list[Mark]:
         if visit is not None:
             visit(eqn, operands)
-        values.update(zip(eqn.outvars, marks_after_one(eqn, operands, visit), strict=True))
-    return [read(atom) for atom in program.outvars]
+        return marks_after_one(eqn, operands, visit)
+
+    return interpreted(program, given, after_one, lambda atom, value: 0)
 
 
 def marks_after_one(eqn: JaxprEqn, operands: Sequence[Mark], visit: Visitor | None = None) -> list[Mark]:
@@ -44,8 +39,8 @@ def marks_after_one(eqn: JaxprEqn, operands: Sequence[Mark], visit: Visitor | No
         visit: as for ``marks_after``, for the operations inside it.
     """
     name = eqn.primitive.name
-    if name in INLINED:
-        return marks_after(opened(eqn.params[INLINED[name]])[0], operands, visit)
+    if (inner := called(eqn)) is not None:
+        return marks_after(inner.jaxpr, operands, visit)
     if name == "cond":
         chosen, *rest = operands
         branches = [marks_after(opened(each)[0], rest, visit) for each in eqn.params["branches"]]
@@ -76,8 +71,7 @@ def ends_by(eqn: JaxprEqn, operands: Sequence[Mark]) -> Mark:
 def _of_loop(eqn: JaxprEqn, operands: Sequence[Mark], visit: Visitor | None) -> tuple[list[Mark], Mark]:
     """What a ``while`` loop carries depends on, and what decides when it ends."""
     condition, body = (opened(eqn.params[name])[0] for name in ("cond_jaxpr", "body_jaxpr"))
-    carried = len(eqn.outvars)
-    kept, fixed = len(condition.invars) - carried, len(body.invars) - carried
+    kept, fixed = while_parts(eqn)
     repeated = _repeated(lambda marks: marks_after(body, marks, visit), operands[kept:], fixed, None)
     return repeated, _union(marks_after(condition, [*operands[:kept], *repeated], visit))
 

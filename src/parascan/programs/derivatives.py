@@ -6,9 +6,8 @@ from typing import Any, Protocol
 import jax
 
 from ..solution import State, Tree
-
-CALLBACKS = ("pure_callback", "io_callback")
-"""Operations that call Python, of which JAX knows no derivative."""
+from .inside import names_in
+from .primitives import CALLBACKS
 
 
 class _Steps(Protocol):
@@ -67,6 +66,5 @@ def refuse_without_derivative(advance: Callable[[State, Tree], State], state: An
 
 def _reason(advance: Callable[[State, Tree], State], state: Any, inputs: Tree) -> str:
     """What keeps a step from being differentiated, in a few words."""
-    text = str(jax.make_jaxpr(advance)(state, inputs))
-    called = [name for name in CALLBACKS if name in text]
-    return f"that calls Python by jax.{called[0]}" if called else "with an operation that has no derivative rule"
+    called = sorted(CALLBACKS & names_in(jax.make_jaxpr(advance)(state, inputs).jaxpr))
+    return f"that calls Python by jax.{called[-1]}" if called else "with an operation that has no derivative rule"

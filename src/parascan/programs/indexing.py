@@ -8,6 +8,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from .primitives import TAKES
+
 INDEXED = {"dynamic_slice": 1, "gather": 1, "dynamic_update_slice": 2, "scatter": 1, "scatter-add": 1}
 """How many of the leading operands are arrays; all others but the updates of a scatter are indices."""
 
@@ -31,7 +33,7 @@ def with_lanes(eqn: Any, values: Sequence[Any], lanes: int) -> tuple[dict[str, A
     name, params, values = eqn.primitive.name, dict(eqn.params), list(values)
     if name.startswith("dynamic"):
         values.append(jnp.zeros((), jnp.asarray(values[-1]).dtype))
-    if name in ("dynamic_slice", "gather"):
+    if name in TAKES:
         params["slice_sizes"] = (*params["slice_sizes"], lanes)
     if name == "gather":
         numbers, last = params["dimension_numbers"], eqn.outvars[0].aval.ndim

@@ -11,6 +11,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 INLINED = {
+    "call": "call_jaxpr",
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "closed_call": "call_jaxpr",
@@ -43,28 +44,35 @@ def as_closed(program: Any) -> ClosedJaxpr:
     return ClosedJaxpr(*opened(program))
 
 
+def programs_in(parameter: Any) -> list[Any]:
+    """The programs in a parameter of an operation, closed or open as they are.
+
+    Args:
+        parameter: a value of any kind, or a sequence of such.
+    """
+    parts = parameter if isinstance(parameter, list | tuple) else [parameter]
+    return [part for part in parts if hasattr(part, "eqns") or hasattr(part, "jaxpr")]
+
+
 def programs_of(eqn: JaxprEqn) -> list[Jaxpr]:
     """All programs inside an operation, those included that it can be written out as.
 
     Args:
         eqn: the operation.
     """
-    values = (part for value in eqn.params.values() for part in (value if isinstance(value, list | tuple) else [value]))
-    found = [opened(value)[0] for value in values if hasattr(value, "eqns") or hasattr(value, "jaxpr")]
+    found = [opened(part)[0] for value in eqn.params.values() for part in programs_in(value)]
     expansion = None if found else expanded(eqn)
     return found if expansion is None else [expansion.jaxpr]
 
 
-def holds(program: Jaxpr, name: str) -> bool:
-    """Whether an operation of that name is in a program, or in one inside it.
+def names_in(program: Jaxpr) -> set[str]:
+    """Names of all primitives in a program, and in those inside it.
 
     Args:
         program: where to look.
-        name: of the operation.
     """
-    return any(
-        eqn.primitive.name == name or any(holds(part, name) for part in programs_of(eqn)) for eqn in program.eqns
-    )
+    found = {eqn.primitive.name for eqn in program.eqns}
+    return found.union(*(names_in(part) for eqn in program.eqns for part in programs_of(eqn)))
 
 
 def expanded(eqn: JaxprEqn) -> ClosedJaxpr | None:
@@ -84,10 +92,30 @@ def expanded(eqn: JaxprEqn) -> ClosedJaxpr | None:
         return jax.tree.leaves(operation.expand(*operation.in_tree.unflatten(leaves)))
 
     try:
-        return jax.make_jaxpr(written_out)(*(_like(atom.aval) for atom in eqn.invars))
+        return jax.make_jaxpr(written_out)(*(shape_like(atom.aval) for atom in eqn.invars))
     except Exception:
         # Whatever keeps an operation from being written out, it is then one of which nothing is known.
         return None
+
+
+def called(eqn: JaxprEqn) -> ClosedJaxpr | None:
+    """The program that an operation only runs, or None where it does anything else.
+
+    Args:
+        eqn: the operation.
+    """
+    inner = eqn.params.get(INLINED.get(eqn.primitive.name, ""))
+    return None if inner is None else as_closed(inner)
+
+
+def while_parts(eqn: JaxprEqn) -> tuple[int, int]:
+    """How many of a ``while`` loop's first operands its condition alone reads, and how many after them its body alone.
+
+    Args:
+        eqn: the loop.
+    """
+    condition, body = (opened(eqn.params[name])[0] for name in ("cond_jaxpr", "body_jaxpr"))
+    return len(condition.invars) - len(eqn.outvars), len(body.invars) - len(eqn.outvars)
 
 
 def scan_parts(eqn: JaxprEqn) -> tuple[int, int]:
@@ -112,8 +140,12 @@ def _rank(atom: Any) -> int:
     return len(getattr(atom.aval, "shape", ()))
 
 
-def _like(aval: Any) -> jax.ShapeDtypeStruct:
-    """What tracing needs to know of an operand."""
+def shape_like(aval: Any) -> jax.ShapeDtypeStruct:
+    """Shape, dtype and weak type of a value in a program.
+
+    Args:
+        aval: its type.
+    """
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 
@@ -130,25 +162,27 @@ def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:
 
 
 def interpreted(
-    closed: ClosedJaxpr,
+    program: ClosedJaxpr | Jaxpr,
     args: Sequence[Any],
     apply: Callable[[JaxprEqn, list[Any]], Sequence[Any]],
-    constant: Callable[[Any], Any] = lambda value: value,
+    constant: Callable[[Any, Any], Any] = lambda atom, value: value,
 ) -> list[Any]:
-    """Results of a program whose operations are done otherwise.
+    """Results of a program whose operations are done otherwise, or of an analysis that follows its values.
 
     Args:
-        closed: the program.
-        args: its arguments.
+        program: the program.
+        args: its arguments, or what is known of them.
         apply: results of an operation, by itself and its operands.
-        constant: what stands for an array that the program holds, or a number that is written in it.
+        constant: what stands for an array that the program holds, or a number that is written in it, by the place that
+            it has in the program and its value; None is the value of an array that an open program does not hold.
     """
-    jaxpr = closed.jaxpr
-    values = dict(zip(jaxpr.constvars, map(constant, closed.consts), strict=True))
+    jaxpr, consts = opened(program)
+    held = zip(jaxpr.constvars, consts or [None] * len(jaxpr.constvars), strict=True)
+    values = {atom: constant(atom, value) for atom, value in held}
     values.update(zip(jaxpr.invars, args, strict=True))
 
     def read(atoms: Sequence[Any]) -> list[Any]:
-        return [constant(atom.val) if isinstance(atom, Literal) else values[atom] for atom in atoms]
+        return [constant(atom, atom.val) if isinstance(atom, Literal) else values[atom] for atom in atoms]
 
     for eqn in jaxpr.eqns:
         values.update(zip(eqn.outvars, apply(eqn, read(eqn.invars)), strict=True))

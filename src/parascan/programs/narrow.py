@@ -14,39 +14,25 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from ..solution import Tree
-from .closure import Hoisted, hoist
-from .inside import INLINED, as_closed, bind, interpreted, opened
-
-COMPARING = frozenset({"max", "min", "clamp", "reduce_max", "reduce_min", "eq", "ne", "lt", "le", "gt", "ge", "sort"})
-"""Operations whose results or derivatives depend on which of their operands is the larger one."""
-
-CALLS = ("jit", "pjit", "closed_call")
-"""Operations that are looked into: nothing but calls."""
+from .closure import Hoisted
+from .inside import bind, called, interpreted
+from .primitives import COMPARING, PLAIN_CALLS
 
 
-def comparing_rounded(step: Hoisted, carry: Tree, x: Tree) -> Hoisted:
+def comparing_rounded(step: Hoisted) -> Hoisted:
     """The step with narrow operands of comparisons rounded beforehand; itself where there are none.
 
     Args:
         step: ``(carry, x) -> (carry, y)``.
-        carry: shapes of its carry.
-        x: shapes of its inputs.
     """
-    if not _compares_narrow(step.closed.jaxpr):
-        return step
-
-    def rounded(carry: Tree, x: Tree) -> Tree:
-        return step.program.assembled(_run(step.closed, jax.tree.leaves((carry, x))))
-
-    return hoist(rounded, carry, x)
+    return step.rewritten(_run) if _compares_narrow(step.program.jaxpr) else step
 
 
 def _compares_narrow(program: Jaxpr) -> bool:
     """Whether there is a comparison of narrow numbers that this module can reach."""
     return any(
-        _compares_narrow(opened(eqn.params[INLINED[eqn.primitive.name]])[0])
-        if eqn.primitive.name in CALLS
+        _compares_narrow(inner.jaxpr)
+        if (inner := _plainly_called(eqn)) is not None
         else eqn.primitive.name in COMPARING and any(_is_narrow(atom.aval) for atom in eqn.invars)
         for eqn in program.eqns
     )
@@ -59,10 +45,15 @@ def _run(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
 
 def _apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
     """Results of an operation."""
-    name = eqn.primitive.name
-    if name in CALLS:
-        return _run(as_closed(eqn.params[INLINED[name]]), operands)
-    return bind(eqn, eqn.params, [_rounded(each) for each in operands] if name in COMPARING else operands)
+    if (inner := _plainly_called(eqn)) is not None:
+        return _run(inner, operands)
+    comparing = eqn.primitive.name in COMPARING
+    return bind(eqn, eqn.params, [_rounded(each) for each in operands] if comparing else operands)
+
+
+def _plainly_called(eqn: JaxprEqn) -> ClosedJaxpr | None:
+    """The program of an operation that is nothing but a call; others are not looked into."""
+    return called(eqn) if eqn.primitive.name in PLAIN_CALLS else None
 
 
 def _rounded(value: Any) -> Any:

@@ -11,6 +11,7 @@ from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Bool, Float, Int
 
 from ..solution import State, Tree
+from .primitives import OWN_TANGENTS
 from .sparsity import Program
 from .unknown import unknown_is
 
@@ -163,7 +164,7 @@ def _derivative_pattern(fn: Callable[..., Any], state: Any, values: Tree, output
     def pullback(cotangent: Any, point: Any, values: Tree) -> Any:
         return jax.vjp(lambda s: fn(s, values), point)[1](cotangent)[0]
 
-    if custom <= {"custom_jvp_call", "call_hi_primitive"}:
+    if custom <= OWN_TANGENTS:
         return _followed(jax.make_jaxpr(pushforward)(state, state, values))[0]
     out = jax.eval_shape(fn, state, values)
     return _followed(jax.make_jaxpr(pullback)(out, state, values))[0].T

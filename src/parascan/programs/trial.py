@@ -1,11 +1,9 @@
 """Whether a step can be run for many lanes at once at all, found out by trying on shapes."""
 
-from typing import Any
-
 import jax
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr
 
-from .batching import over_lanes
+from .batching import side_by_side
 from .unknown import unknown_is
 
 LANES = 2
@@ -19,12 +17,6 @@ def runs_over_lanes(closed: ClosedJaxpr) -> bool:
     Args:
         closed: the step.
     """
-    example = [_with_shape(aval, aval.shape) for aval in closed.in_avals]
-    lanes = over_lanes(jaxpr_as_fun(closed), [True] * len(example), *example)
-    jax.eval_shape(lanes, *(_with_shape(each, (*each.shape, LANES)) for each in example))
+    example = [jax.ShapeDtypeStruct((*aval.shape, LANES), aval.dtype) for aval in closed.in_avals]
+    jax.eval_shape(lambda *leaves: side_by_side(closed, leaves), *example)
     return True
-
-
-def _with_shape(like: Any, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-    """An array of the same dtype."""
-    return jax.ShapeDtypeStruct(shape, like.dtype)

@@ -17,28 +17,10 @@ from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Bool, Int8
 
 from ..solution import Tree
-from .batching import ELEMENTWISE
-from .inside import INLINED, opened
+from .closure import hoist
+from .inside import called, opened
+from .primitives import BRANCHES, ELEMENTWISE, KEEPING, ORDERING, PLACED, QUANTIZING
 from .unknown import unknown_is
-from .work import MOVING
-
-KEEPING = (MOVING - {"convert_element_type"}) | frozenset(
-    {"abs", "clamp", "complex", "conj", "cummax", "cummin", "imag", "max", "min", "neg", "real", "reduce_max"}
-    | {"reduce_min", "rem", "scatter", "select_n", "sort"}
-)
-"""Operations whose results are entries of their operands, or exact to the last bit."""
-
-QUANTIZING = frozenset({"ceil", "floor", "round", "sign"})
-"""Operations whose results are few, whatever rounding their operands have seen."""
-
-SHAPING = frozenset(
-    {"broadcast_in_dim", "concatenate", "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "pad"}
-    | {"reshape", "rev", "scatter", "slice", "split", "squeeze", "stack", "transpose"}
-)
-"""Operations that put entries elsewhere, by indices that may be known."""
-
-WHOLE = frozenset({"cummax", "cummin", "reduce_max", "reduce_min", "sort"})
-"""Operations of which every result may come from any entry."""
 
 ROUNDED, HELD, DECIDED = 0, 1, 2
 """Kinds of values, in ascending order of what is known of them."""
@@ -59,11 +41,16 @@ def exact_entries(step: Any, carry: Tree, x: Tree) -> list[Mask]:
         carry: its carry, as arrays or ``ShapeDtypeStruct``.
         x: its inputs, likewise.
     """
-    program = jax.make_jaxpr(lambda carry, x: step(carry, x)[0])(carry, x).jaxpr
+    program = hoist(step, carry, x).program
+    return program.fact("exact entries", lambda: _exact(program.jaxpr, carry, x))
+
+
+def _exact(program: Jaxpr, carry: Tree, x: Tree) -> list[Mask]:
+    """The same of a program."""
     inputs = [_full(leaf.shape, DECIDED) for leaf in jax.tree.leaves(x)]
     kinds = [_full(leaf.shape, HELD) for leaf in jax.tree.leaves(carry)]
     while True:
-        found = _results(program, kinds + inputs)
+        found = _results(program, kinds + inputs)[: len(kinds)]
         # What is rounded once stays so; what decisions lead to may be raised once.
         found = [np.where(old == ROUNDED, old, new).astype(np.int8) for old, new in zip(kinds, found, strict=True)]
         if all(np.array_equal(*each) for each in zip(found, kinds, strict=True)):
@@ -106,9 +93,9 @@ def _known(eqn: Any, known: list[Any]) -> Any:
 def _after(eqn: Any, given: list[Kinds], known: list[Any]) -> list[Kinds]:
     """The same of one operation, of whose operands that are no floats some are known."""
     name, shapes = eqn.primitive.name, [getattr(atom.aval, "shape", ()) for atom in eqn.outvars]
-    if name in INLINED:
-        return _results(opened(eqn.params[INLINED[name]])[0], given, known)
-    if name == "cond":
+    if (inner := called(eqn)) is not None:
+        return _results(inner.jaxpr, given, known)
+    if name in BRANCHES:
         branches = [_results(opened(branch)[0], given[1:]) for branch in eqn.params["branches"]]
         return [reduce(np.minimum, kinds) for kinds in zip(*branches, strict=True)]
     if name in QUANTIZING or all(np.all(kinds == DECIDED) for kinds in given):
@@ -117,9 +104,9 @@ def _after(eqn: Any, given: list[Kinds], known: list[Any]) -> list[Kinds]:
         return [np.where((given[0] == HELD) & _narrows(eqn), ROUNDED, given[0]).astype(np.int8)]
     if name == "select_n" and known[0] is not None:
         return [np.choose(np.asarray(known[0]).astype(int), given[1:])]
-    if name in SHAPING:
+    if name in PLACED:
         return _moved(eqn, given, known)
-    if name in WHOLE:
+    if name in ORDERING:
         return _all_or_none(eqn, given, known)
     if name in KEEPING:
         return [_together(given, shape) for shape in shapes]

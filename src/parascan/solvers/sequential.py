@@ -10,7 +10,7 @@ from ..adjoint.axes import batch_first
 from ..adjoint.implicit import Implicit, attach
 from ..chunked import Way, no_blocks
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.own_pullbacks import only_step_by_step
+from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, keeping
 from ..programs.closure import hoist
 from ..solution import Tree

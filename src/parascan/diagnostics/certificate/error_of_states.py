@@ -18,9 +18,8 @@ from ...linear import AbstractTransition, Bidiagonal
 from ...problem.flat_recurrence import Recurrence
 from ...problem.jacobian import full
 from ...solution import State, Trajectory, Tree
-from .rounding import rounding_of_steps
+from .rounding import images_with_errors, rounding_of_steps
 from .sensitivity import brought_to_range, coherent_spread, independent_spread
-from .signed_rounding import images_with_errors
 from .slopes import UNITS, slopes_are_wrong
 
 CORRECTIONS = 2

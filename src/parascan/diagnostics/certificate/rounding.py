@@ -1,13 +1,11 @@
-"""How far rounding moves the result of a step: its program is run with a random error in every operation.
+"""How far rounding moves the result of a step: at random, and with its sign as far as it can be had.
 
-Each operation's result is multiplied by ``1 + c u`` times a random sign, with u the unit of rounding of its dtype and c
-its accuracy in such units, and the effect on the step's result is read off by forward differentiation. So the numbers
-account for cancellation inside the step and for the precision of each operation, without any other precision at hand.
+A step's program is run with a random error in every operation, and the effect on the step's result is read off by
+forward differentiation. So the numbers account for cancellation inside the step and for the precision of each
+operation, without any other precision at hand. It is run once more with the exact errors of its operations.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,41 +13,19 @@ from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Key
 
 from ...problem.flat_recurrence import Recurrence
-from ...programs.inside import INLINED, as_closed, bind, interpreted
-from ...programs.platform import platform_of
+from ...programs.measured import Measured, measured
+from ...programs.noisy import UNITS_OF_PROGRAMS, Noisy
 from ...programs.unknown import unknown_is
-from ...programs.work import COSTLY, MOVING
 from ...solution import State, Trajectory, Tree
 
 DRAWS = 4
 """Runs with random errors that the root mean square is taken over."""
 
-UNITS_OF_COSTLY = 4.0
-"""Error of an elementary function in units of rounding; vectorized ones are no better than that in float32."""
-
-UNITS_OF_PROGRAMS = 8.0
-"""Error of a loop, a branch or a function with a derivative rule of its own, which is not looked into."""
-
-EXACT = MOVING | frozenset(
-    {"abs", "and", "argmax", "argmin", "ceil", "clamp", "complex", "conj", "eq", "floor", "ge", "gt", "imag"}
-    | {"is_finite", "le", "lt", "max", "min", "ne", "neg", "not", "or", "real", "reduce_max", "reduce_min", "rem"}
-    | {"random_bits", "random_unwrap", "random_wrap", "round", "scatter", "select_n", "shift_left", "sign", "sort"}
-    | {"shift_right_arithmetic", "shift_right_logical", "xor", "threefry2x32", "bitcast_convert_type"}
-)
-"""Operations that round nothing."""
-
-SUMS = frozenset({"cumsum", "reduce_sum"})
-
-OPAQUE = frozenset({"custom_jvp_call", "cond", "scan", "while"})
-
-PRODUCTS_IN_PASSES = {"gpu": 2.0**-11, "cuda": 2.0**-11, "rocm": 2.0**-11, "tpu": 2.0**-9}
-"""Unit of rounding of float32 matrix products in the default precision of accelerators."""
-
 
 def _as_a_whole(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -> Trajectory:
     """The same with errors of whole steps, in what they take and what they give, where operations are not known."""
 
-    def run(noisy: "_Noisy", previous: State, x: Tree) -> State:
+    def run(noisy: Noisy, previous: State, x: Tree) -> State:
         previous, x = jax.tree.map(lambda leaf: noisy.err(leaf, UNITS_OF_PROGRAMS), (previous, x))
         return noisy.err(problem.advance(previous, x), UNITS_OF_PROGRAMS)
 
@@ -68,24 +44,22 @@ def rounding_of_steps(problem: Recurrence, states: Trajectory, key: Key[Array, "
         states: trajectory ``[T D]`` whose steps are evaluated.
         key: random key of the errors.
     """
-    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.inputs)
-    state = jax.ShapeDtypeStruct((problem.size,), problem.dtype)
-    program = jax.make_jaxpr(problem.advance)(state, inputs)
+    program = _program(problem)
 
-    def run(noisy: "_Noisy", previous: State, x: Tree) -> State:
+    def run(noisy: Noisy, previous: State, x: Tree) -> State:
         return noisy.run(program, jax.tree.leaves((previous, x)))[0]
 
     return _spread(problem, states, key, run)
 
 
 def _spread(
-    problem: Recurrence, states: Trajectory, key: Key[Array, ""], run: Callable[["_Noisy", State, Tree], State]
+    problem: Recurrence, states: Trajectory, key: Key[Array, ""], run: Callable[[Noisy, State, Tree], State]
 ) -> Trajectory:
     """How far the results of every step move when it is run with errors."""
 
     def moved(previous: State, x: Tree, key: Array) -> tuple[State, State]:
         start = jnp.zeros((), problem.dtype)
-        return jax.jvp(lambda size: run(_Noisy(key, size), previous, x), (start,), (jnp.ones_like(start),))
+        return jax.jvp(lambda size: run(Noisy(key, size), previous, x), (start,), (jnp.ones_like(start),))
 
     def square(previous: State, x: Tree, key: Array) -> State:
         images, errors = jax.vmap(lambda key: moved(previous, x, key))(jax.random.split(key, DRAWS))
@@ -96,70 +70,33 @@ def _spread(
     return jax.vmap(square)(problem.previous(states), problem.inputs, keys)
 
 
-class _Noisy:
-    """One run of a program in which every operation errs at random; knows how many have."""
-
-    def __init__(self, key: Array, size: Array) -> None:
-        self.key = key
-        self.size = size
-        self.count = 0
-
-    def run(self, closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
-        """Results of a program."""
-        return interpreted(closed, args, self._apply)
-
-    def _apply(self, eqn: Any, operands: list[Any]) -> list[Any]:
-        """Results of one operation with its error."""
-        name = eqn.primitive.name
-        inner = None if name in OPAQUE else eqn.params.get(INLINED.get(name, ""))
-        if inner is not None:
-            return self.run(as_closed(inner), operands)
-        if name == "convert_element_type":
-            return [self._converted(eqn, operands)]
-        if name in EXACT:
-            return bind(eqn, eqn.params, operands)
-        if name in SUMS or name == "dot_general":
-            # Each term errs, so that cancellation between terms leaves what they leave.
-            operands = [self.err(operands[0], *_accuracy_of_sum(eqn)), *operands[1:]]
-            return bind(eqn, eqn.params, operands)
-        if name in OPAQUE:
-            operands = [self.err(operand, UNITS_OF_PROGRAMS) for operand in operands]
-        units = {True: UNITS_OF_PROGRAMS, False: UNITS_OF_COSTLY if name in COSTLY else 1.0}[name in OPAQUE]
-        return [self.err(out, units) for out in bind(eqn, eqn.params, operands)]
-
-    def _converted(self, eqn: Any, operands: list[Any]) -> Any:
-        """A conversion, which rounds only where it narrows."""
-        before, after = operands[0].dtype, eqn.outvars[0].aval.dtype
-        out = bind(eqn, eqn.params, operands)[0]
-        floating = jnp.issubdtype(before, jnp.inexact) and jnp.issubdtype(after, jnp.inexact)
-        narrows = floating and float(jnp.finfo(after).eps) > float(jnp.finfo(before).eps)
-        return self.err(out, 1.0) if narrows else out
-
-    def err(self, value: Any, units: float, unit: float | None = None) -> Any:
-        """The value with an error of so many units of rounding in a random direction."""
-        value = jnp.asarray(value)
-        if not jnp.issubdtype(value.dtype, jnp.inexact):
-            return value
-        self.count += 1
-        sign = jax.random.rademacher(jax.random.fold_in(self.key, self.count), value.shape, value.real.dtype)
-        scale = units * (0.5 * float(jnp.finfo(value.dtype).eps) if unit is None else unit)
-        return value * (1 + (scale * sign * self.size).astype(value.real.dtype))
+def _without_errors(problem: Recurrence, states: Trajectory) -> tuple[Trajectory, Trajectory]:
+    """Results alone, where a program is not understood."""
+    return problem.images(states), jnp.zeros_like(states)
 
 
-def _accuracy_of_sum(eqn: Any) -> tuple[float, float | None]:
-    """Error of each term of a sum in units of rounding, and the unit where it is not that of the dtype.
+@unknown_is(_without_errors)
+def images_with_errors(problem: Recurrence, states: Trajectory) -> tuple[Trajectory, Trajectory]:
+    """Every step's result, and what it lacks to the exact one to first order, with its sign ``[T D]`` each.
 
-    Partial sums grow like the root of their number, so do their errors in units of one term.
+    Errors that keep their sign add up. A clock ``s + 0.1`` loses the same part of 0.1 at every step, so that its errors
+    grow like the number of steps, not like its root.
+
+    Args:
+        problem: the recurrence.
+        states: trajectory ``[T D]`` whose steps are evaluated.
     """
-    operand = eqn.invars[0].aval
-    if eqn.primitive.name != "dot_general":
-        axes = eqn.params.get("axes", (eqn.params.get("axis"),))
-        terms = math.prod(operand.shape[axis] for axis in axes)
-        return max(1.0, 0.5 * math.sqrt(terms)), None
-    (contracted, _), _ = eqn.params["dimension_numbers"]
-    terms = math.prod(operand.shape[axis] for axis in contracted)
-    units, precision = max(1.0, 0.5 * math.sqrt(terms)), eqn.params.get("precision")
-    passes = PRODUCTS_IN_PASSES.get(platform_of())
-    if passes is None or operand.dtype != jnp.float32 or "HIGHEST" in str(precision).upper():
-        return units, None
-    return units, passes
+    program = _program(problem)
+
+    def one(previous: State, x: Tree) -> tuple[State, State]:
+        leaves = [Measured(leaf, None) for leaf in jax.tree.leaves((previous, x))]
+        value, error = measured(program, leaves)[0]
+        return value, jnp.zeros_like(value) if error is None else error
+
+    return jax.vmap(one)(problem.previous(states), problem.inputs)
+
+
+def _program(problem: Recurrence) -> ClosedJaxpr:
+    """The program of a step, of a flat state and the leaves of its inputs."""
+    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.inputs)
+    return jax.make_jaxpr(problem.advance)(jax.ShapeDtypeStruct((problem.size,), problem.dtype), inputs)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax.extend.core import JaxprEqn
 
+from ..primitives import HANDED_ON, SCATTERS
 from .facts import (
     Fact,
     Ids,
@@ -193,8 +194,8 @@ def _scatter(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
 
 MOVES: dict[str, Rule] = {
     **dict.fromkeys(_PLACES, _moving),
-    **dict.fromkeys(("scatter", "scatter-add", "scatter-max", "scatter-min", "scatter-mul", "scatter-sub"), _scatter),
-    **dict.fromkeys(("device_put", "optimization_barrier", "sharding_constraint"), _unchanged),
+    **dict.fromkeys(SCATTERS, _scatter),
+    **dict.fromkeys(HANDED_ON, _unchanged),
     "gather": _gather,
     "select_n": _select,
     "split": _split,

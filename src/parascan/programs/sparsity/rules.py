@@ -7,54 +7,12 @@ from typing import Any
 import numpy as np
 from jax.extend.core import JaxprEqn
 
+from ..primitives import CUMULATIVE, ELEMENTWISE, REDUCTIONS, ZERO_AT_ZERO
 from .facts import Fact, Mask, Rule, any_along, opaque, shape_of, union, union_support, width_of, within
 from .moves import MOVES
 
 PRODUCT_LIMIT = 1 << 30
 """Most multiplications spent on the zero pattern of one matrix product; beyond it the product counts as dense."""
-
-# fmt: off
-_ZERO_AT_ZERO = frozenset(
-    {
-        "abs", "add", "add_any", "asin", "asinh", "atan", "atanh", "cbrt", "ceil", "conj",
-        "convert_element_type", "copy", "erf", "expm1", "floor", "imag", "log1p", "max", "min",
-        "name", "neg", "real", "reduce_precision", "round", "sign", "sin", "sinh", "sqrt", "square",
-        "stop_gradient", "sub", "tan", "tanh",
-    }
-)
-"""Elementwise primitives that give zero where all their operands are zero."""
-
-_ELEMENTWISE = _ZERO_AT_ZERO | frozenset(
-    {
-        "acos", "acosh", "and", "atan2", "bessel_i0e", "bessel_i1e", "clamp", "clz", "complex", "cos", "cosh",
-        "digamma", "div", "eq", "eq_to", "erf_inv", "erfc", "exp", "exp2", "ge", "gt", "igamma", "igamma_grad_a",
-        "igammac", "integer_pow", "is_finite", "le", "le_to", "lgamma", "log", "log2", "logistic", "lt", "lt_to",
-        "mul", "mulhi", "ne", "nextafter", "not", "one_minus_square", "or", "polygamma", "polynomial",
-        "population_count", "pow",
-        "regularized_incomplete_beta", "rem", "rsqrt", "shift_left", "shift_right_arithmetic",
-        "shift_right_logical", "xor", "zeta",
-    }
-)
-"""Primitives whose result at an entry comes from that entry of each operand, or from a scalar."""
-# fmt: on
-
-_REDUCTIONS = frozenset(
-    {
-        "argmax",
-        "argmin",
-        "reduce_and",
-        "reduce_max",
-        "reduce_min",
-        "reduce_or",
-        "reduce_prod",
-        "reduce_sum",
-        "reduce_xor",
-    }
-)
-"""Primitives that combine the entries along `axes`."""
-
-_CUMULATIVE = frozenset({"cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum"})
-"""Primitives that combine the entries before an entry along `axis`."""
 
 _DISCRETE: dict[str, Callable[..., Any]] = {
     "add": np.add,
@@ -103,7 +61,7 @@ def _constant(eqn: JaxprEqn, operands: Sequence[Fact]) -> np.ndarray | None:
 def _elementwise_support(eqn: JaxprEqn, operands: Sequence[Fact], shape: tuple[int, ...]) -> Mask | None:
     """Where the result of an elementwise equation may differ from zero, in arithmetic without infinities."""
     name = eqn.primitive.name
-    if name in _ZERO_AT_ZERO or (name == "integer_pow" and eqn.params["y"] > 0):
+    if name in ZERO_AT_ZERO or (name == "integer_pow" and eqn.params["y"] > 0):
         return union_support(operands, shape)
     # Integers divided by zero are not zero, so there only the product of integers is surely zero.
     if name != "mul" and (name != "div" or is_discrete(eqn.outvars[0])):
@@ -208,10 +166,10 @@ def _dot_general(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
 
 
 RULES: dict[str, Rule] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    **dict.fromkeys(REDUCTIONS, _reduce),
+    **dict.fromkeys(CUMULATIVE, _accumulate),
     **MOVES,
-    **dict.fromkeys(_ELEMENTWISE, _elementwise),
-    **dict.fromkeys(_REDUCTIONS, _reduce),
-    **dict.fromkeys(_CUMULATIVE, _accumulate),
     "bitcast_convert_type": _bitcast,
     "dot_general": _dot_general,
     "iota": _iota,

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from ..inside import expanded, opened, scan_parts
+from ..inside import as_closed, called, expanded, interpreted, scan_parts, while_parts
+from ..primitives import OWN_PULLBACKS, OWN_TANGENTS, PRINTS
 from .facts import (
     ENTRY_LIMIT,
     Fact,
@@ -28,26 +29,6 @@ from .facts import (
     width_of,
 )
 from .rules import RULES, is_discrete
-
-_CALLS = frozenset(
-    {
-        "call",
-        "closed_call",
-        "core_call",
-        "custom_jvp_call",
-        "custom_vjp_call",
-        "eval_jaxpr",
-        "jit",
-        "pjit",
-        "checkpoint",
-        "remat",
-        "remat2",
-    }
-)
-"""Primitives that run one inner program on their operands."""
-
-_HARMLESS = frozenset({"debug_callback", "debug_print"})
-"""Primitives whose side effect cannot come back into the program."""
 
 _WORK_LIMIT = 1 << 28
 """Most mask entries built in one analysis."""
@@ -83,65 +64,57 @@ class Program:
     Loops multiply the work: `repeats` counts how often the loops around this program have it followed.
     """
 
-    jaxpr: Jaxpr
-    consts: tuple[Any, ...]
+    closed: ClosedJaxpr
     budget: Budget
     repeats: int = 1
 
     @classmethod
     def of(cls, traced: ClosedJaxpr) -> "Program":
         """Return a traced program with a fresh budget."""
-        return cls(traced.jaxpr, tuple(traced.consts), Budget())
+        return cls(traced, Budget())
 
     def inner(self, traced: ClosedJaxpr | Jaxpr, repeats: int = 1) -> "Program":
         """Return a program inside this one, which shares its budget."""
-        jaxpr, consts = opened(traced)
-        return replace(self, jaxpr=jaxpr, consts=consts, repeats=self.repeats * repeats)
+        return replace(self, closed=as_closed(traced), repeats=self.repeats * repeats)
 
     def reads_of_first(self) -> Mask:
         """Return the mask [E, D] of which entries of the only result read which of the first argument."""
-        first, *rest = (shape_of(var) for var in self.jaxpr.invars)
+        first, *rest = (shape_of(var) for var in self.closed.jaxpr.invars)
         width = math.prod(first)
         (result,) = self.follow([Fact(first, np.eye(width, dtype=bool)), *map(Fact, rest)])
         return np.zeros((*result.shape, width), bool) if result.reads is None else np.array(result.reads)
 
     def follow(self, arguments: Sequence[Fact]) -> list[Fact]:
         """Return what is known of the results, given what is known of the arguments."""
-        known = dict(zip(self.jaxpr.invars, arguments, strict=True))
-        known |= dict(zip(self.jaxpr.constvars, map(_constant, self.jaxpr.constvars, self.consts), strict=True))
 
-        def look_up(atom: Any) -> Fact:
-            return _constant(atom, atom.val) if isinstance(atom, Literal) else known[atom]
-
-        for eqn in self.jaxpr.eqns:
-            results = self._step(eqn, [look_up(atom) for atom in eqn.invars])
+        def after_one(eqn: JaxprEqn, operands: list[Fact]) -> list[Fact]:
+            results = self._step(eqn, operands)
             self.budget.spend(results)
-            known.update(zip(eqn.outvars, results, strict=True))
-        return [look_up(atom) for atom in self.jaxpr.outvars]
+            return results
+
+        return interpreted(self.closed, arguments, after_one, _constant)
 
     def _step(self, eqn: JaxprEqn, operands: list[Fact]) -> list[Fact]:
         """Return what is known of the results of one equation."""
         name = eqn.primitive.name
         control = {"cond": self._cond, "scan": self._scan, "while": self._while}
-        if name in _CALLS:
-            return self._call(eqn, operands)
+        if (inner := called(eqn)) is not None:
+            return self._call(eqn, inner, operands)
         if name in control:
             return control[name](eqn, operands) if width_of(operands) is not None else opaque(eqn, operands)
         if name not in RULES and (program := expanded(eqn)) is not None:
             return self._written_out(eqn, program, operands)
-        if eqn.effects and name not in _HARMLESS:
+        if eqn.effects and name not in PRINTS:
             # Mutable arrays carry values past the equations.
             raise UndecidedError
         if width_of(operands) is None and sum(map(_size, (*eqn.invars, *eqn.outvars))) > ENTRY_LIMIT:
             return opaque(eqn, operands)
         return RULES.get(name, opaque)(eqn, operands)
 
-    def _call(self, eqn: JaxprEqn, operands: list[Fact]) -> list[Fact]:
+    def _call(self, eqn: JaxprEqn, inner: ClosedJaxpr, operands: list[Fact]) -> list[Fact]:
         """Follow the one program inside a call."""
-        name = eqn.primitive.name
-        if name.startswith("custom_") and width_of(operands) is not None:
-            self.budget.custom.add(name)
-        inner = next(eqn.params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in eqn.params)
+        if eqn.primitive.name in OWN_TANGENTS | OWN_PULLBACKS and width_of(operands) is not None:
+            self.budget.custom.add(eqn.primitive.name)
         return self.inner(inner).follow(operands)
 
     def _written_out(self, eqn: JaxprEqn, program: ClosedJaxpr, operands: list[Fact]) -> list[Fact]:
@@ -158,7 +131,7 @@ class Program:
 
     def _while(self, eqn: JaxprEqn, operands: list[Fact]) -> list[Fact]:
         """Any number of rounds may have run, and every result depends on how many."""
-        head, body = (eqn.params[key] for key in ("cond_nconsts", "body_nconsts"))
+        head, body = while_parts(eqn)
         test_consts, body_consts, carry = operands[:head], operands[head : head + body], operands[head + body :]
         test, round_ = (self.inner(eqn.params[key]) for key in ("cond_jaxpr", "body_jaxpr"))
 

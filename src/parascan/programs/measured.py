@@ -1,9 +1,7 @@
-"""The rounding error of a step with its sign, as far as it can be had: errors that keep their sign add up.
+"""A program run with the error of every operation beside its result, carried on by forward differentiation.
 
-A clock ``s + 0.1`` loses the same part of 0.1 at every step, so that its errors grow like the number of steps, not like
-its root. The step's program is run once more with the exact error of every sum, product, quotient and root beside its
-result, carried on to the step's result by forward differentiation. What elementary functions round has no sign here;
-only what they make of errors before them counts.
+What sums, products, quotients and roots lose is known with its sign (``error_free``). What elementary functions round
+has no sign here; only what they make of errors before them counts.
 
 Source: Langlois 2001, automatic linear correction of rounding errors.
 """
@@ -16,65 +14,44 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
-from ...problem.flat_recurrence import Recurrence
-from ...programs.inside import INLINED, as_closed, bind, interpreted, scan_parts
-from ...programs.unknown import unknown_is
-from ...solution import State, Trajectory, Tree
 from .error_free import lost_by
+from .inside import as_closed, bind, called, interpreted, scan_parts, while_parts
+from .primitives import ARITHMETIC, FUNCTIONS
 
 NARROW = frozenset({"float16", "bfloat16"})
 """Types whose operations are done in float32 to see their error."""
 
-ALIKE_IN_FLOAT32 = frozenset(
-    {"add", "add_any", "sub", "mul", "div", "sqrt", "rsqrt", "square", "integer_pow", "pow", "exp", "log", "tanh"}
-    | {"logistic", "sin", "cos", "tan", "exp2", "log1p", "expm1", "atan2"}
-)
+ALIKE_IN_FLOAT32 = ARITHMETIC | FUNCTIONS
 """Operations that take float32 in place of a narrow type without a change of parameters."""
 
 
-class _Measured(NamedTuple):
-    """A value of the program and what it lacks to the exact one, None where it lacks nothing."""
+class Measured(NamedTuple):
+    """A value of a program and what it lacks to the exact one, None where it lacks nothing.
+
+    Attributes:
+        value: the value.
+        error: what it lacks, to first order.
+    """
 
     value: Any
     error: Any
 
 
-def _without_errors(problem: Recurrence, states: Trajectory) -> tuple[Trajectory, Trajectory]:
-    """Results alone, where a program is not understood."""
-    return problem.images(states), jnp.zeros_like(states)
-
-
-@unknown_is(_without_errors)
-def images_with_errors(problem: Recurrence, states: Trajectory) -> tuple[Trajectory, Trajectory]:
-    """Every step's result, and what it lacks to the exact one to first order, with its sign ``[T D]`` each.
+def measured(closed: ClosedJaxpr, args: Sequence[Measured]) -> list[Measured]:
+    """Results of a program with their errors.
 
     Args:
-        problem: the recurrence.
-        states: trajectory ``[T D]`` whose steps are evaluated.
+        closed: the program.
+        args: its arguments with theirs.
     """
-    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.inputs)
-    state = jax.ShapeDtypeStruct((problem.size,), problem.dtype)
-    program = jax.make_jaxpr(problem.advance)(state, inputs)
-
-    def one(previous: State, x: Tree) -> tuple[State, State]:
-        leaves = [_Measured(leaf, None) for leaf in jax.tree.leaves((previous, x))]
-        value, error = _run(program, leaves)[0]
-        return value, jnp.zeros_like(value) if error is None else error
-
-    return jax.vmap(one)(problem.previous(states), problem.inputs)
+    return interpreted(closed, args, _apply, lambda atom, value: Measured(value, None))
 
 
-def _run(closed: ClosedJaxpr, args: Sequence[_Measured]) -> list[_Measured]:
-    """Results of a program."""
-    return interpreted(closed, args, _apply, lambda value: _Measured(value, None))
-
-
-def _apply(eqn: Any, operands: list[_Measured]) -> list[_Measured]:
+def _apply(eqn: Any, operands: list[Measured]) -> list[Measured]:
     """Results of one operation."""
     name = eqn.primitive.name
-    inner = eqn.params.get(INLINED.get(name, ""))
-    if inner is not None:
-        return _run(as_closed(inner), operands)
+    if (inner := called(eqn)) is not None:
+        return measured(inner, operands)
     if name in CONTROL:
         return CONTROL[name](eqn, operands)
     values = [operand.value for operand in operands]
@@ -83,13 +60,13 @@ def _apply(eqn: Any, operands: list[_Measured]) -> list[_Measured]:
     (out,) = _carried_on(eqn, operands)
     if _is_narrowed(eqn, values):
         value, own = _in_float32(eqn, values, out.value.dtype)
-        out = _Measured(value, out.error)
+        out = Measured(value, out.error)
     else:
         own = lost_by(eqn, values, out.value)
     if own is None:
         return [out]
     own = jnp.where(jnp.isfinite(own), own, 0).astype(out.value.dtype)
-    return [_Measured(out.value, own if out.error is None else out.error + own)]
+    return [Measured(out.value, own if out.error is None else out.error + own)]
 
 
 def _is_real(aval: Any) -> bool:
@@ -97,12 +74,12 @@ def _is_real(aval: Any) -> bool:
     return jnp.issubdtype(aval.dtype, jnp.floating)
 
 
-def _carried_on(eqn: Any, operands: list[_Measured]) -> list[_Measured]:
+def _carried_on(eqn: Any, operands: list[Measured]) -> list[Measured]:
     """The operation's results, with errors of its operands alone."""
     values = [operand.value for operand in operands]
     moving = [place for place, operand in enumerate(operands) if operand.error is not None]
     if not moving:
-        return [_Measured(out, None) for out in bind(eqn, eqn.params, values)]
+        return [Measured(out, None) for out in bind(eqn, eqn.params, values)]
 
     def run(*given: Any) -> tuple[list[Any], list[Any]]:
         filled = list(values)
@@ -113,8 +90,8 @@ def _carried_on(eqn: Any, operands: list[_Measured]) -> list[_Measured]:
 
     given, errors = [values[place] for place in moving], [operands[place].error for place in moving]
     outs, changes, others = jax.jvp(run, given, errors, has_aux=True)
-    measured = iter([_Measured(*pair) for pair in zip(outs, changes, strict=True)])
-    return [next(measured) if other is None else _Measured(other, None) for other in others]
+    measured = iter([Measured(*pair) for pair in zip(outs, changes, strict=True)])
+    return [next(measured) if other is None else Measured(other, None) for other in others]
 
 
 def _is_narrowed(eqn: Any, values: list[Any]) -> bool:
@@ -135,22 +112,22 @@ def _in_float32(eqn: Any, values: list[Any], dtype: Any) -> tuple[Array, Array]:
     return rounded.astype(dtype), exact - rounded
 
 
-def _filled(measured: Sequence[_Measured]) -> list[_Measured]:
+def _filled(measured: Sequence[Measured]) -> list[Measured]:
     """The same with an error of zero where a real value has none, so that all turns and branches look alike."""
     return [
-        _Measured(value, jnp.zeros_like(value) if error is None and _is_real(jnp.asarray(value)) else error)
+        Measured(value, jnp.zeros_like(value) if error is None and _is_real(jnp.asarray(value)) else error)
         for value, error in measured
     ]
 
 
-def _of_scan(eqn: Any, operands: list[_Measured]) -> list[_Measured]:
+def _of_scan(eqn: Any, operands: list[Measured]) -> list[Measured]:
     """A loop with as many turns as are known beforehand."""
     fixed, carried = scan_parts(eqn)
     body = as_closed(eqn.params["jaxpr"])
     constants, start, rows = operands[:fixed], operands[fixed : fixed + carried], operands[fixed + carried :]
 
-    def turn(carry: list[_Measured], row: list[_Measured]) -> tuple[list[_Measured], list[_Measured]]:
-        outs = _filled(_run(body, [*constants, *carry, *row]))
+    def turn(carry: list[Measured], row: list[Measured]) -> tuple[list[Measured], list[Measured]]:
+        outs = _filled(measured(body, [*constants, *carry, *row]))
         return outs[:carried], outs[carried:]
 
     length, reverse = eqn.params["length"], eqn.params["reverse"]
@@ -158,27 +135,27 @@ def _of_scan(eqn: Any, operands: list[_Measured]) -> list[_Measured]:
     return [*last, *outs]
 
 
-def _of_while(eqn: Any, operands: list[_Measured]) -> list[_Measured]:
+def _of_while(eqn: Any, operands: list[Measured]) -> list[Measured]:
     """A loop until something happens."""
-    asked, done = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    asked, done = while_parts(eqn)
     condition, body = as_closed(eqn.params["cond_jaxpr"]), as_closed(eqn.params["body_jaxpr"])
     of_condition, of_body, start = operands[:asked], operands[asked : asked + done], operands[asked + done :]
     return jax.lax.while_loop(
-        lambda carry: _run(condition, [*of_condition, *carry])[0].value,
-        lambda carry: _filled(_run(body, [*of_body, *carry])),
+        lambda carry: measured(condition, [*of_condition, *carry])[0].value,
+        lambda carry: _filled(measured(body, [*of_body, *carry])),
         _filled(start),
     )
 
 
-def _of_branches(eqn: Any, operands: list[_Measured]) -> list[_Measured]:
+def _of_branches(eqn: Any, operands: list[Measured]) -> list[Measured]:
     """One of several programs."""
     index, *rest = operands
     branches = [as_closed(branch) for branch in eqn.params["branches"]]
-    runs = [lambda given, branch=branch: _filled(_run(branch, given)) for branch in branches]
+    runs = [lambda given, branch=branch: _filled(measured(branch, given)) for branch in branches]
     return jax.lax.switch(index.value.astype(jnp.int32), runs, rest)
 
 
-CONTROL: dict[str, Callable[[Any, list[_Measured]], list[_Measured]]] = {
+CONTROL: dict[str, Callable[[Any, list[Measured]], list[Measured]]] = {
     "scan": _of_scan,
     "while": _of_while,
     "cond": _of_branches,

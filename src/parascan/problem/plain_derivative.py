@@ -1,0 +1,30 @@
+"""Which steps have their derivative taken as JAX takes it, through the plain loop."""
+
+from ..programs.closure import Hoisted
+from ..programs.own_pullbacks import has_own_pullback
+from .carry import CarryLayout
+
+
+def only_step_by_step(step: Hoisted, layout: CarryLayout, *, kept: bool) -> bool:
+    """Whether a step's derivative has to be taken as JAX takes it, through the plain loop.
+
+    That is so for a pullback of the user's own, and where a floating carry leaf reaches no output and no other leaf:
+    JAX leaves such a leaf out of the derivative of what is asked for, and with it what is NaN there; in one system with
+    all others it would make them NaN. A single floating leaf is what is asked for.
+
+    Args:
+        step: the step, ``(carry, x) -> (carry, y)``.
+        layout: of its carry.
+        kept: whether the last of its outputs are the new carry once more.
+    """
+    if has_own_pullback(step.closed):
+        return True
+    count = len(layout.leaves)
+    if sum(leaf.continuous for leaf in layout.leaves) < 2:
+        return False
+    try:
+        unread = step.unread(count, ignored=count if kept else 0)
+    except Exception:
+        # What the analysis does not understand is read.
+        return False
+    return any(layout.leaves[index].continuous for index in unread)

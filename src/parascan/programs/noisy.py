@@ -1,0 +1,109 @@
+"""A program run with a random error in every operation, so that what rounding moves can be read off.
+
+Each operation's result is multiplied by ``1 + c u`` times a random sign, with u the unit of rounding of its dtype and c
+its accuracy in such units.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr
+from jaxtyping import Array
+
+from .inside import bind, called, interpreted
+from .platform import platform_of
+from .primitives import CONTROL, COSTLY, EXACT, OWN_TANGENTS, PRODUCTS, SUMS
+
+UNITS_OF_COSTLY = 4.0
+"""Error of an elementary function in units of rounding; vectorized ones are no better than that in float32."""
+
+UNITS_OF_PROGRAMS = 8.0
+"""Error of a loop, a branch or a function with a derivative rule of its own, which is not looked into."""
+
+OPAQUE = CONTROL | OWN_TANGENTS
+"""Operations that err as a whole, with the error of ``UNITS_OF_PROGRAMS``."""
+
+PRODUCTS_IN_PASSES = {"gpu": 2.0**-11, "cuda": 2.0**-11, "rocm": 2.0**-11, "tpu": 2.0**-9}
+"""Unit of rounding of float32 matrix products in the default precision of accelerators."""
+
+
+class Noisy:
+    """One run of a program in which every operation errs at random; knows how many have."""
+
+    def __init__(self, key: Array, size: Array) -> None:
+        self.key = key
+        self.size = size
+        self.count = 0
+
+    def run(self, closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
+        """Results of a program.
+
+        Args:
+            closed: the program.
+            args: its arguments.
+        """
+        return interpreted(closed, args, self._apply)
+
+    def _apply(self, eqn: Any, operands: list[Any]) -> list[Any]:
+        """Results of one operation with its error."""
+        name = eqn.primitive.name
+        if name not in OPAQUE and (inner := called(eqn)) is not None:
+            return self.run(inner, operands)
+        if name == "convert_element_type":
+            return [self._converted(eqn, operands)]
+        if name in EXACT:
+            return bind(eqn, eqn.params, operands)
+        if name in SUMS | PRODUCTS:
+            # Each term errs, so that cancellation between terms leaves what they leave.
+            operands = [self.err(operands[0], *_accuracy_of_sum(eqn)), *operands[1:]]
+            return bind(eqn, eqn.params, operands)
+        if name in OPAQUE:
+            operands = [self.err(operand, UNITS_OF_PROGRAMS) for operand in operands]
+        units = {True: UNITS_OF_PROGRAMS, False: UNITS_OF_COSTLY if name in COSTLY else 1.0}[name in OPAQUE]
+        return [self.err(out, units) for out in bind(eqn, eqn.params, operands)]
+
+    def _converted(self, eqn: Any, operands: list[Any]) -> Any:
+        """A conversion, which rounds only where it narrows."""
+        before, after = operands[0].dtype, eqn.outvars[0].aval.dtype
+        out = bind(eqn, eqn.params, operands)[0]
+        floating = jnp.issubdtype(before, jnp.inexact) and jnp.issubdtype(after, jnp.inexact)
+        narrows = floating and float(jnp.finfo(after).eps) > float(jnp.finfo(before).eps)
+        return self.err(out, 1.0) if narrows else out
+
+    def err(self, value: Any, units: float, unit: float | None = None) -> Any:
+        """The value with an error of so many units of rounding in a random direction.
+
+        Args:
+            value: an array; one that is not floating stays as it is.
+            units: how many.
+            unit: of rounding; that of the dtype when None.
+        """
+        value = jnp.asarray(value)
+        if not jnp.issubdtype(value.dtype, jnp.inexact):
+            return value
+        self.count += 1
+        sign = jax.random.rademacher(jax.random.fold_in(self.key, self.count), value.shape, value.real.dtype)
+        scale = units * (0.5 * float(jnp.finfo(value.dtype).eps) if unit is None else unit)
+        return value * (1 + (scale * sign * self.size).astype(value.real.dtype))
+
+
+def _accuracy_of_sum(eqn: Any) -> tuple[float, float | None]:
+    """Error of each term of a sum in units of rounding, and the unit where it is not that of the dtype.
+
+    Partial sums grow like the root of their number, so do their errors in units of one term.
+    """
+    operand = eqn.invars[0].aval
+    if eqn.primitive.name not in PRODUCTS:
+        axes = eqn.params.get("axes", (eqn.params.get("axis"),))
+        terms = math.prod(operand.shape[axis] for axis in axes)
+        return max(1.0, 0.5 * math.sqrt(terms)), None
+    (contracted, _), _ = eqn.params["dimension_numbers"]
+    terms = math.prod(operand.shape[axis] for axis in contracted)
+    units, precision = max(1.0, 0.5 * math.sqrt(terms)), eqn.params.get("precision")
+    passes = PRODUCTS_IN_PASSES.get(platform_of())
+    if passes is None or operand.dtype != jnp.float32 or "HIGHEST" in str(precision).upper():
+        return units, None
+    return units, passes
