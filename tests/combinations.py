@@ -11,6 +11,11 @@ def pairs(case: tuple) -> set[tuple]:
     return set(itertools.combinations(enumerate(map(str, case)), 2))
 
 
+def exhaustive(cases: Iterable[tuple]) -> list:
+    """Combinations that `make test-all` alone runs, as parameters of a test."""
+    return [pytest.param(*case, marks=pytest.mark.exhaustive) for case in cases]
+
+
 def pairwise(cases: Sequence[tuple]) -> list:
     """All combinations, as parameters of a test; by default run so many that every two values meet that meet anywhere.
 

@@ -59,6 +59,7 @@ def test_a_function_is_diagnosed_printed_and_drawn(invoke, tmp_path):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_json_is_the_record_of_a_registered_system(invoke):
     found = invoke("logistic", "--length", 200, "--set", "r=3.9", "--budget", 100, "--criterion", "merit", "--json")
     assert found.exit_code == 0, found.output

@@ -157,6 +157,7 @@ def step(state, x):
     return jnp.tanh(0.5 * state + x)
 
 
+@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
 def test_a_wrong_trajectory_is_never_certified(dtype):
     xs = jnp.ones((50, 2), dtype)
     states = ps.rollout(step, jnp.zeros(2, dtype), xs).states.at[20].add(0.1)

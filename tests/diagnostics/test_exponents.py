@@ -119,6 +119,7 @@ def test_windows_without_a_burn_in_run_until_their_directions_have_turned(getkey
         np.testing.assert_allclose(found.per_step, np.log(0.9), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_long_trajectories_in_segments_are_as_short_ones_in_one(getkey, monkeypatch):
     from parascan.diagnostics.growth import spectrum
 

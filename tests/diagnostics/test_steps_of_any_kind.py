@@ -43,6 +43,7 @@ def calling(s, x):
     return 0.5 * jax.pure_callback(np.sin, jax.ShapeDtypeStruct(s.shape, s.dtype), s, vmap_method="expand_dims") + x
 
 
+@pytest.mark.slow
 def test_what_reverse_mode_would_find_is_found_forwards(getkey):
     states, key = jax.random.normal(getkey(), (3, 5)), getkey()
     x, vectors = jax.random.normal(getkey(), (3, 5)), jax.random.normal(getkey(), (3, 5))
@@ -58,6 +59,7 @@ def test_what_reverse_mode_would_find_is_found_forwards(getkey):
     np.testing.assert_allclose(*found, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_loop_is_diagnosed(getkey):
     found = diagnose(looped, jnp.zeros(2), 0.1 * jax.random.normal(getkey(), (400, 2)), key=getkey())
     assert float(found.exponent.high) < 0

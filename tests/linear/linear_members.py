@@ -6,9 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from combinations import pairwise
+from combinations import exhaustive, pairwise
 from parascan.linear import (
     BlockTransition,
     DenseTransition,
@@ -116,11 +115,6 @@ PAIRS = [
 
 CORE = [pair for pair in PAIRS if pair[0] in ("dense", "reordered_blocks") or pair[1] == "sequential"]
 """Pairs in which every structure and every backend occurs; more of them differ in nothing that is not tested apart."""
-
-
-def exhaustive(cases):
-    """Parameters that only the exhaustive run tries."""
-    return [pytest.param(*case, marks=pytest.mark.exhaustive) for case in cases]
 
 
 CORE_PAIRS = [*CORE, *exhaustive(pair for pair in PAIRS if pair not in CORE)]
