@@ -111,6 +111,20 @@ def of_methods():
     yield "class attribute", lambda owner=owner: owner().step, replace(owner)
 
 
+def rebinding(before, after, apply):
+    """A step that closes over a variable, and what gives the variable another object of the same kind."""
+    held = before
+
+    def step(carry, x):
+        return apply(held, carry) + x, carry
+
+    def change():
+        nonlocal held
+        held = after
+
+    return step, change
+
+
 def of_closures():
     mapping, listed, owner, space = {"weight": OLD}, [OLD], Plain(), types.SimpleNamespace(weight=OLD)
     change = functools.partial(mapping.update, weight=NEW)
@@ -150,5 +164,7 @@ def of_closures():
         weight = NEW
 
     yield "rebound", cell, rebind
+    yield "rebound array", *rebinding(jnp.asarray(OLD), jnp.asarray(NEW), lambda weight, carry: weight * carry)
+    yield "rebound function", *rebinding(lambda s: OLD * s, lambda s: NEW * s, lambda function, carry: function(carry))
     inner = closing_over(deep := {"weight": OLD}, lambda m: m["weight"])
     yield "another function", (lambda c, x: inner(c, x)), functools.partial(deep.update, weight=NEW)
