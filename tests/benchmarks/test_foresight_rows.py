@@ -6,12 +6,9 @@ from benchmarks.foresight.answers import answer
 from benchmarks.foresight.judge import judge
 from benchmarks.foresight.systems import ROWS, systems
 
-QUICK = ("sir 0",)
 
-
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
 def test_no_diagnosis_is_sure_and_wrong(name):
     with jax.enable_x64(True):
         (system,) = systems(only=name)

@@ -67,6 +67,7 @@ def test_nothing_imports_an_optional_package_before_it_is_needed():
     assert found.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_all_writes_data_pictures_and_verdicts_and_shares_points(invoke, tiny, tmp_path):
     found = invoke("reproduce", "all", "--size", "smoke", "--out", tmp_path)
     # Exponents over 200 steps are far from the published ones: a claim fails, and the exit code says so.

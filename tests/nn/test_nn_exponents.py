@@ -166,6 +166,7 @@ def test_a_stack_has_the_exponents_of_all_its_recurrences(getkey):
         ps.nn.finite_time_exponents(stacked, xs, key=key, count=7)
 
 
+@pytest.mark.slow
 def test_both_directions_and_stacks_of_them_have_exponents(getkey):
     made = ps.nn.stack(ps.nn.GRUCell, INPUTS, HIDDEN, layers=2, bidirectional=True, key=getkey())
     xs, key = jax.random.normal(getkey(), (LENGTH, INPUTS)), getkey()
