@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from parascan.cli import plot
 from parascan.paper.experiments import registry
+from parascan.paper.figures import style
 from parascan.paper.harness.claims import Verdict
 
 SEEN = ("fig1", "fig2", "fig4", "fig5", "fig6", "fig8", "table1")
@@ -26,7 +26,7 @@ def test_claims_hold_and_the_picture_is_drawn(smoke, name):
     assert all((claim.quantity and claim.ours) or "certificate" in claim.quantity for claim in claims)
     for suffix, start in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
         file = io.BytesIO()
-        plot.save(experiment.figure(dataset), file, suffix)
+        style.save(experiment.figure(dataset), file, suffix)
         assert file.getvalue().startswith(start)
 
 
