@@ -17,11 +17,13 @@ FLOWS := $(VENV)/.flows
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NEWEST_PIP := $(NEWEST)/bin/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test test-newest fuzz demo paper paper-page train-demo bench lint types lock clean
+.PHONY: help setup test test-all test-newest mutants fuzz demo paper paper-page train-demo bench lint types lock clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make test    run the tests (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
+	@echo "make test    run the tests, in under six minutes on two cores (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
+	@echo "make test-all  run all tests, as programs are compiled for users: the slow and the exhaustive ones too"
+	@echo "make mutants  break the package on purpose, line by line, and see whether the tests notice"
 	@echo "make test-newest  run some tests with the newest JAX, under the newest Python that is there"
 	@echo "make fuzz    solve 10000 random and 10000 adversarial problems and check every answer (FUZZ=10000)"
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
@@ -37,7 +39,16 @@ help:
 setup: $(INSTALLED)
 
 test: setup
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@started=$$(date +%s); $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS); status=$$?; \
+		echo "The tests took $$(($$(date +%s) - started)) s. All of them are to take less than 360 s on two idle cores."; exit $$status
+
+test-all: setup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --optimized -m "" $(PYTEST_ARGS)
+
+# Those whose description holds the words of MUTANTS, or all.
+MUTANTS ?=
+mutants: setup
+	@WORKERS=$(WORKERS) $(BIN)/python tests/mutation/mutants.py $(MUTANTS)
 
 # The newest JAX needs a newer Python than the oldest one of this package. pyenv has those too that it does not show.
 FIND_NEWEST := for minor in 13 12; do \
@@ -51,11 +62,11 @@ test-newest:
 		echo "Neither Python 3.13 nor 3.12 is there, one of which the newest JAX needs: nothing is tested with it."; exit 0; fi; \
 		$(MAKE) --no-print-directory $(NEWEST_INSTALLED) NEWEST_PYTHON="$$python" && \
 		$(NEWEST)/bin/python -c "import platform, jax; print('JAX', jax.__version__, 'under Python', platform.python_version())" && \
-		$(NEWEST)/bin/python -m pytest -p no:cacheprovider -n $(WORKERS) --dist worksteal $(VERSIONS) $(PYTEST_ARGS)
+		$(NEWEST)/bin/python -m pytest -p no:cacheprovider --optimized -n $(WORKERS) --dist worksteal $(VERSIONS) $(PYTEST_ARGS)
 
 FUZZ ?= 10000
 fuzz: setup
-	@FUZZ=$(FUZZ) $(BIN)/python -m pytest -n $(WORKERS) tests/fuzz $(PYTEST_ARGS)
+	@FUZZ=$(FUZZ) $(BIN)/python -m pytest -n $(WORKERS) --optimized tests/fuzz $(PYTEST_ARGS)
 	@$(BIN)/python tests/fuzz/attack.py $(FUZZ)
 
 demo: setup

@@ -1,17 +1,51 @@
-"""What every test may use: at least four devices, both precisions, fresh keys."""
+"""What every test may use: at least four devices, both precisions, fresh keys, a compiler that is quick."""
 
 import itertools
 import os
+import shutil
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-# Before any array exists, since the number of devices is fixed from then on. A device for every core, where there are
-# more, for examples that ask for all of them.
-jax.config.update("jax_num_cpu_devices", max(4, os.cpu_count() or 1))
-# Here and now, or an example that asks for every core would set another number where it happens to be run first.
-jax.devices("cpu")
+# Compiling takes most of the time of the tests. These flags make it four times as fast, and what is compiled slower.
+QUICK_XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+MOST_BYTES_OF_PROGRAMS = 2**30
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--optimized",
+        action="store_true",
+        help="compile programs as users do, with all optimizations; needed where JAX does not know the quick flags",
+    )
+
+
+def pytest_configure(config):
+    """Settings that JAX reads once, before any array exists."""
+    if not config.getoption("optimized"):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_XLA_FLAGS}".strip()
+        jax.config.update("jax_disable_most_optimizations", True)
+        # Where an operation was called from is of use in a profile alone.
+        jax.config.update("jax_include_full_tracebacks_in_locations", False)
+        jax.config.update("jax_traceback_in_locations_limit", 0)
+    if hasattr(config, "cache"):
+        keep_programs(config)
+    # The number of devices is fixed from the first array on. A device for every core, where there are more, for
+    # examples that ask for all of them: another number would be set where such an example happens to be run first.
+    jax.config.update("jax_num_cpu_devices", max(4, os.cpu_count() or 1))
+    jax.devices("cpu")
+
+
+def keep_programs(config):
+    """Workers, modules and later runs share compiled programs, which JAX knows by all that they depend on."""
+    folder = config.cache.mkdir("programs")
+    is_worker = hasattr(config, "workerinput")
+    if not is_worker and sum(path.stat().st_size for path in folder.iterdir()) > MOST_BYTES_OF_PROGRAMS:
+        shutil.rmtree(folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import pairwise, product
 from parascan.solvers import AbstractLinearization, AbstractSolver
 
 from .members import CAUSAL, DIRECT, PROBLEMS, SOLVERS
@@ -43,8 +44,11 @@ def assert_close(tree, reference, dtype):
         np.testing.assert_allclose(leaf, expected, rtol=0, atol=tolerance(dtype) * scale)
 
 
-@pytest.mark.parametrize("problem", ["rnn", "tree"])
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("solver", "problem", "dtype"),
+    pairwise(product(SOLVERS, ["rnn", "tree"], ["float32", "float64"])),
+    indirect=["dtype"],
+)
 def test_states_are_the_sequential_ones_and_starting_there_takes_no_iteration(solver, problem, dtype, getkey):
     step, init, xs = posed(problem, solver, getkey(), dtype)
     reference = lax_states(step, init, xs)

@@ -7,7 +7,6 @@ import pytest
 import parascan as ps
 from parascan.problem.flat_recurrence import ScanProblem
 from parascan.problem.signature import resolve
-from parascan.solvers.memory import peak_bytes
 
 T, D = 2000, 16
 W = 0.4 * jax.random.normal(jax.random.key(0), (D, D)) / 4
@@ -39,7 +38,7 @@ def test_the_estimate_is_near_what_the_compiler_allocates(name):
     analysis = program.memory_analysis()
     allocated = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
     problem = ScanProblem.of(resolve(step, jnp.zeros(D), XS, None, scan_form=False), reverse=False)
-    assert 0.5 < peak_bytes(problem.recurrence, solver) / allocated < 2.5
+    assert 0.5 < solver.peak_bytes(problem.recurrence) / allocated < 2.5
 
 
 def test_a_limit_names_a_block_length_that_fits():

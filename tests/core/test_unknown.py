@@ -8,7 +8,6 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 import parascan as ps
-from parascan.adjoint import of_chunks as _forgetting
 from parascan.problem.signature import resolve
 from parascan.programs import batching as program
 from parascan.programs import noisy, work
@@ -16,6 +15,7 @@ from parascan.programs.sparsity import Program
 from parascan.programs.structure import classify, dependency_pattern
 from parascan.programs.unknown import unknown_is
 from parascan.programs.work import operations
+from parascan.solvers import chunked_call
 
 LENGTH = 16384
 BLOCKS = ps.Forgetting(blocks=16)
@@ -84,7 +84,7 @@ def test_an_operation_of_the_users_own_is_run_by_default(operation):
 
 
 def test_an_operation_that_cannot_be_batched_is_run_step_by_step_and_says_why():
-    reason = _forgetting.why_not(resolve(stepping(ALONE), jnp.zeros(3), XS, None, scan_form=True), BLOCKS)
+    reason = chunked_call.why_not(resolve(stepping(ALONE), jnp.zeros(3), XS, None, scan_form=True), BLOCKS.wanted)
     assert "cannot be run for several blocks" in reason
 
 

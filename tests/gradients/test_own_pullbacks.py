@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import crossed
 
 SIZE = 4
 
@@ -105,8 +106,11 @@ def agree(given, expected, tolerance=1e-7):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(
+    ("name", "step"),
+    crossed(SOLVERS, STEPS, ["default", "chunks"], [clipping]),
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_gradients_are_those_of_the_plain_loop(name, step, x64, getkey):
     args = problem(getkey, LENGTHS.get(name, 64))
     if step is spiking and name == "elk":

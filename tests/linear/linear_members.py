@@ -120,7 +120,7 @@ SHAPES += [(7, 2, np.float32), (16, 1, np.float32), (1000, 5, np.float32)]
 SLOW_TO_COMPILE = ("associative", "chunked")
 STAND_FOR_ALL = {"dense": np.float64, "reordered_blocks": np.float32}
 CASES = [
-    (name, backend, T, D, dtype)
+    (name, backend, (T, D, dtype))
     for name, backend in PAIRS
     for T, D, dtype in SHAPES
     if T < 1000 or backend not in SLOW_TO_COMPILE or STAND_FOR_ALL.get(name) is dtype

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from test_linear_numerics import equations
 
+from combinations import pairwise
 from parascan.linear import DenseTransition, MatrixFreeTransition, linear_recurrence
 
 T, D = 6, 4
 members_and_ways = pytest.mark.parametrize(
     ("name", "backend", "transpose"),
-    [(*pair, transpose) for pair in members.PAIRS for transpose in (False, True)],
+    pairwise([(*pair, transpose) for pair in members.PAIRS for transpose in (False, True)]),
 )
 
 

@@ -1,7 +1,7 @@
 """Where the project's files are, and what the meta tests ask of them more than once."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,6 +39,12 @@ def module_name(path: Path) -> str:
 def parse(path: Path) -> ast.Module:
     """The file's syntax tree."""
     return ast.parse(path.read_text(), filename=str(path))
+
+
+def offenders(rule: Callable[[ast.Module], list[str]], paths: Sequence[Path]) -> dict[str, list[str]]:
+    """What a rule finds in each file that breaks it, by the file's name."""
+    found = {name(path): rule(parse(path)) for path in paths}
+    return {label: breaches for label, breaches in found.items() if breaches}
 
 
 def definitions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.ClassDef | Function]]:

@@ -18,22 +18,13 @@ from ..linear import AbstractTransition, choose_backend, linear_recurrence
 from ..problem.flat_recurrence import Recurrence
 from ..problem.jacobian import full
 from ..solution import Trajectory
-from ..solvers import AbstractIterativeSolver
-from ..solvers.iterate import Loop, LoopState
 from .cotangents import Pullback
 
+Loop: TypeAlias = Callable[[Callable[[Any], Bool[Array, ""]], Callable[[Any], Any], Any, int], Any]
+"""``(condition, body, initial value, most repetitions) -> final value``; the adjoint chooses which."""
 
-class Setup(eqx.Module):
-    """What a solve starts from beside the problem; none of it decides the answer."""
-
-    solver: AbstractIterativeSolver
-    start: Trajectory
-    repair: Trajectory
-    batch: int = eqx.field(static=True, default=1)
-
-
-Run: TypeAlias = Callable[[Recurrence, Setup, Loop], LoopState]
-"""Iterates to the answer of a problem from a setup, with a way to repeat."""
+Solve: TypeAlias = Callable[[Recurrence, Any, Loop], Any]
+"""``(problem, request, loop) -> outcome``: iterates to the states of a problem, with a way to repeat."""
 
 
 class AbstractAdjoint(eqx.Module):
@@ -42,8 +33,14 @@ class AbstractAdjoint(eqx.Module):
     needs_budget: ClassVar[bool]
 
     @abc.abstractmethod
-    def apply(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
-        """Run the solve so that derivatives of its states with respect to the problem are defined."""
+    def apply(self, problem: Recurrence, request: Any, solve: Solve) -> Any:
+        """Solve so that derivatives of the states with respect to the problem are defined.
+
+        Args:
+            problem: the recurrence.
+            request: what the call asks for, with ``batch``, the sequences that are known to run at once.
+            solve: the solver.
+        """
 
 
 class Implicit(AbstractAdjoint):
@@ -57,15 +54,15 @@ class Implicit(AbstractAdjoint):
 
     needs_budget: ClassVar[bool] = False
 
-    def apply(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
+    def apply(self, problem: Recurrence, request: Any, solve: Solve) -> Any:
         """Iterate on constants, then attach the derivative."""
-        outcome = self.find(problem, setup, run)
-        states = attach(problem, jax.lax.stop_gradient(outcome.states), setup.batch)
+        outcome = self.find(problem, request, solve)
+        states = attach(problem, jax.lax.stop_gradient(outcome.states), request.batch)
         return eqx.tree_at(lambda state: state.states, outcome, states)
 
-    def find(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
+    def find(self, problem: Recurrence, request: Any, solve: Solve) -> Any:
         """The same without a derivative."""
-        return run(_constant(problem), _constant(setup), _while)
+        return solve(_constant(problem), request.with_constants(_constant), _while)
 
 
 class Unrolled(AbstractAdjoint):
@@ -77,9 +74,9 @@ class Unrolled(AbstractAdjoint):
 
     needs_budget: ClassVar[bool] = True
 
-    def apply(self, problem: Recurrence, setup: Setup, run: Run) -> LoopState:
+    def apply(self, problem: Recurrence, request: Any, solve: Solve) -> Any:
         """Iterate under autodiff."""
-        return run(problem, setup, _bounded)
+        return solve(problem, request, _bounded)
 
 
 def _while(condition: Callable[[Any], Bool[Array, ""]], body: Callable[[Any], Any], init: Any, most: int) -> Any:

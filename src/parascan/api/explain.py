@@ -9,17 +9,18 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint
-from ..adjoint.of_chunks import foreseen, keeping, why_not
 from ..chunked import TRIAL_SHARE
 from ..planning import Plan
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, as_arrays, resolve
 from ..solution import StepFunction, Tree
-from ..solvers import AbstractDirectSolver, AbstractSolver, Blocks, Forgetting, Guarded
+from ..solvers import AbstractDirectSolver, AbstractSolver, AbstractTrajectorySolver, Forgetting
+from ..solvers.chunked_call import foreseen, why_not
 from ..solvers.criterion import AbstractCriterion
-from ..solvers.memory import peak_bytes, readable, room_bytes
-from .evaluate import Iterative, budget_of, solver_for
-from .options import Options, resolve_options, unrolls
+from ..solvers.memory import readable
+from ..solvers.request import Request
+from .evaluate import solver_for
+from .options import resolve_options
 
 
 class Explanation(eqx.Module):
@@ -144,21 +145,21 @@ def explain(
     if batch < 1:
         raise ValueError(f"batch: given {batch}, expected one or more.")
     numbers = (max_iterations, guess, adjoint, reverse, unroll, False, mesh, memory_limit, int(batch))
-    options = resolve_options(length, solver, criterion, *numbers)
+    request = resolve_options(length, solver, criterion, *numbers)
     signature = resolve(f, as_arrays("init", init), as_arrays("xs", xs), length, scan_form=False)
-    chosen = solver_for(signature, options)
-    if isinstance(chosen, Iterative):
-        return _of_iterations(signature, options, chosen)
-    memory = _room(signature, chosen)
-    known: dict[str, Any] = {"length": signature.length, "size": signature.layout.size, "batch": options.batch}
-    plain = Explanation(PLAIN, _why_plain(signature, options), chosen, memory=memory, **known)
+    chosen = solver_for(signature, request)
+    if isinstance(chosen, AbstractTrajectorySolver):
+        return _of_iterations(signature, request, chosen)
+    memory = _room(signature, chosen) if isinstance(chosen, AbstractDirectSolver) else 0
+    known: dict[str, Any] = {"length": signature.length, "size": signature.layout.size, "batch": request.batch}
+    plain = Explanation(PLAIN, _why_plain(signature, request), chosen, memory=memory, **known)
     if not isinstance(chosen, Forgetting):
         return plain
-    found = foreseen(signature, chosen, options.batch, reverse=options.reverse)
+    found = foreseen(signature, chosen.wanted, request.batch, reverse=request.reverse)
     if found is None:
-        return dataclasses.replace(plain, reason=f"a batch of {options.batch} is parallel work that is there already")
+        return dataclasses.replace(plain, reason=f"a batch of {request.batch} is parallel work that is there already")
     grid, patience = found
-    usual = foreseen(signature, dataclasses.replace(chosen, trial=None), options.batch, reverse=options.reverse)
+    usual = foreseen(signature, chosen.wanted._replace(trial=None), request.batch, reverse=request.reverse)
     share = TRIAL_SHARE * patience.trial / usual[1].trial if usual else TRIAL_SHARE
     why = "it may forget its start, which is found out on the way" if chosen.blocks is None else "asked for"
     return Explanation(
@@ -176,43 +177,35 @@ def explain(
     )
 
 
-def _room(signature: Signature, solver: AbstractDirectSolver | Forgetting) -> int:
+def _room(signature: Signature, solver: AbstractDirectSolver) -> int:
     """Bytes that ``scan`` holds for its outputs, or ``rollout`` for the states where a step has no outputs."""
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
-    if not jax.tree.leaves(jax.eval_shape(signature.step, signature.init, x)[1]):
-        signature = dataclasses.replace(signature, step=keeping(signature.step))
-    return room_bytes(signature, solver)
+    with_outputs = jax.tree.leaves(signature.shapes_of_step()[1])
+    return solver.peak_bytes(signature if with_outputs else signature.keeping_states())
 
 
-def _why_plain(signature: Signature, options: Options) -> str:
+def _why_plain(signature: Signature, request: Request) -> str:
     """Why a call takes one step after the other."""
     if signature.length == 0:
         return "there is no step to take"
-    if isinstance(options.solver, Forgetting):
-        if unrolls(options.unroll):
-            return f"unroll={options.unroll} asks for the plain loop"
-        return why_not(signature, options.solver, options.batch) or ""
+    if isinstance(request.solver, Forgetting):
+        if request.unrolls:
+            return f"unroll={request.unroll} asks for the plain loop"
+        return why_not(signature, request.solver.wanted, request.batch) or ""
     return "asked for"
 
 
-def _of_iterations(signature: Signature, options: Options, solver: Iterative) -> Explanation:
+def _of_iterations(signature: Signature, request: Request, solver: AbstractTrajectorySolver) -> Explanation:
     """Of a call by a method that iterates; shapes are all that is computed with."""
-    first = solver.first if isinstance(solver, Guarded) else solver
     found: list[tuple[int, int]] = []
 
     def measure(init: Tree, xs: Tree) -> None:
-        problem = ScanProblem.of(dataclasses.replace(signature, init=init, xs=xs), reverse=options.reverse)
-        found.append((budget_of(solver, options, problem.recurrence), peak_bytes(problem.recurrence, first)))
+        problem = ScanProblem.of(dataclasses.replace(signature, init=init, xs=xs), reverse=request.reverse).recurrence
+        found.append((solver.most_updates(problem, request), solver.peak_bytes(problem)))
 
     jax.eval_shape(measure, signature.init, signature.xs)
     budget, memory = found[-1]
-    method = type(first.outer if isinstance(first, Blocks) else first).__name__
-    if isinstance(first, Blocks):
-        method += f" on the boundaries of chunks of {first.length} steps"
-    if isinstance(solver, Guarded):
-        method += ", or else one step after the other,"
-    why = "chosen by the plan" if options.made_for else "asked for"
-    length, size, batch = signature.length, signature.layout.size, options.batch
-    words = str(options.criterion).replace("\n", "").replace(" ", "").replace(",", ", ")
+    why = "chosen by the plan" if request.made_for else "asked for"
+    length, size, batch = signature.length, signature.layout.size, request.batch
+    words = str(request.criterion).replace("\n", "").replace(" ", "").replace(",", ", ")
     known = Explanation(ITERATIONS, why, solver, length, size, batch, budget=budget, memory=memory)
-    return dataclasses.replace(known, method=method, criterion=words)
+    return dataclasses.replace(known, method=solver.described, criterion=words)

@@ -16,9 +16,9 @@ from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion
 from .devices import placed
-from .evaluate import Iterative, evaluate_rollout, evaluate_scan
+from .evaluate import evaluate_rollout, evaluate_scan
 from .failure import explain_failure
-from .options import mesh_of, resolve_options
+from .options import resolve_options
 from .success import successful_or_raise
 
 
@@ -101,7 +101,7 @@ def scan(
         >>> before.shape
         (5,)
     """
-    options = resolve_options(
+    request = resolve_options(
         length,
         solver,
         criterion,
@@ -116,16 +116,16 @@ def scan(
         batch_size((init, xs)),
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
-    if isinstance(options.solver, Iterative):
+    if request.solver.iterates:
         refuse_nan(init)
-    with running_on(f, init, xs, mesh=mesh_of(options)) as platform:
-        carry, ys, outcome = _scan_programs(f, init, xs, options._replace(platform=platform))
+    with running_on(f, init, xs, mesh=request.solver.devices()) as platform:
+        carry, ys, outcome = _scan_programs(f, init, xs, request._replace(platform=platform))
     if outcome is None or not throw:
         return carry, ys
     answer = _raise_unless_successful((carry, ys), outcome)
     if not isinstance(outcome.stats.slow, Tracer) and bool(outcome.stats.slow):
         warnings.warn(
-            f"{type(options.solver).__name__} took {int(outcome.stats.iterations)} iterations, too many to gain "
+            f"{type(request.solver).__name__} took {int(outcome.stats.iterations)} iterations, too many to gain "
             "anything over solver=None or Sequential(); ps.rollout says more.",
             RuntimeWarning,
             stacklevel=2,
@@ -197,7 +197,7 @@ def rollout(
         >>> solution.states.shape
         (100, 3)
     """
-    options = resolve_options(
+    request = resolve_options(
         length,
         solver,
         criterion,
@@ -213,10 +213,10 @@ def rollout(
         certify,
     )
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
-    if isinstance(options.solver, Iterative):
+    if request.solver.iterates:
         refuse_nan(init)
-    with running_on(step, init, xs, mesh=mesh_of(options)) as platform:
-        solution = _rollout_programs(step, init, xs, options._replace(platform=platform))
+    with running_on(step, init, xs, mesh=request.solver.devices()) as platform:
+        solution = _rollout_programs(step, init, xs, request._replace(platform=platform))
     return _raise_unless_successful(solution, solution) if throw else solution
 
 

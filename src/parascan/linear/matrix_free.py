@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from ..programs.closure import Function
 from ..programs.inside import names_in
 from ..programs.primitives import BRANCHES
 from ..programs.unknown import unknown_is
@@ -16,7 +17,7 @@ from ._abstract import AbstractTransition, require_count
 from .transitions import DenseTransition
 
 
-class _Scaled(eqx.Module):
+class _Scaled(Function):
     """A product followed by a multiplication with one number."""
 
     apply_one: Callable[[PyTree[Array], State], State]
@@ -27,7 +28,7 @@ class _Scaled(eqx.Module):
         return self.apply_one(row, v) * jnp.asarray(self.factor, v.dtype)
 
 
-class _Guarded(eqx.Module):
+class _Guarded(Function):
     """A product that is zero where the row's mask says that the matrix is not finite."""
 
     apply_one: Callable[[PyTree[Array], State], State]

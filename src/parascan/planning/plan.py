@@ -11,7 +11,6 @@ from jax.core import Tracer
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
-from ..adjoint.of_chunks import why_not, why_not_elsewhere
 from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
 from ..problem.flat_recurrence import Recurrence, ScanProblem
@@ -20,6 +19,7 @@ from ..programs.platform import on_its_platform, platform_of
 from ..programs.unknown import unknown_is
 from ..solution import StepFunction, Tree
 from ..solvers import Forgetting, Sequential
+from ..solvers.chunked_call import Wanted, why_not, why_not_elsewhere
 from ..solvers.criterion import Merit, StateError
 from .calibrate import known_rates
 from .candidate import Candidate
@@ -123,9 +123,9 @@ def plan(
     cost = measure_step(recurrence, found) if measure else step_cost(workload, found)
     setting = Setting(recurrence, workload, cost, found, diagnosis, budget, memory_limit)
     seen = _Seen(measure, measure_memory(recurrence) if measure and recurrence.length > ROWS else None)
-    forbidden = why_not(signature, Forgetting(1, mesh))
+    forbidden = why_not(signature, Wanted(1, mesh))
     # What is measured need not be foretold from the step's operations, as the default has to.
-    ranked = _ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Forgetting(mesh=mesh)))
+    ranked = _ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Wanted(mesh=mesh)))
     return Plan(
         candidates=ranked,
         reasons=reasons_for(ranked[0], setting, seen.memory),

@@ -20,7 +20,6 @@ from ..solvers import (
     picard,
     quasi_deer,
 )
-from ..solvers.memory import peak_bytes
 from .candidate import Candidate, Standing, digits
 from .cost import StepCost, Workload, forgetting_seconds, iterative_seconds, sequential_seconds, update_seconds
 from .machine import Rates
@@ -152,7 +151,7 @@ def iterative(
         # Given up there, the steps follow one after the other.
         high = max(value, rest + affordable * each + setting.sequential)
     seconds = setting.seconds(value, low, high, "updates forecast")
-    held = peak_bytes(setting.recurrence, first)
+    held = first.peak_bytes(setting.recurrence)
     standing, reason = _worth(seconds, setting)
     if setting.memory_limit is not None and held > setting.memory_limit:
         standing, reason = (

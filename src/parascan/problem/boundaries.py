@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..chunked import lanes_at_once
 from ..programs.batching import over_lanes, with_known
+from ..programs.closure import Function
 from ..programs.linearize import Linearize, in_two_stages
 from ..programs.work import costly
 from ..solution import State, Trajectory, Tree
@@ -27,7 +28,7 @@ FEW_VECTORS = 8
 """Vectors up to which each is pushed on its own: together, XLA reorders the axes at every step."""
 
 
-class BlockMap(eqx.Module):
+class BlockMap(Function):
     """The steps of one block, one after the other; rows marked as padding leave the state as it is."""
 
     advance: Callable[[State, Tree], State]

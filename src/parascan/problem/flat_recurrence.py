@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..programs.closure import Hoisted, hoist
+from ..programs.closure import Function, Hoisted, hoist
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
 from ..programs.platform import platform_of
@@ -123,7 +123,7 @@ def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
     return run
 
 
-class FlatStep(eqx.Module):
+class FlatStep(Function):
     """A scan's step seen as a map of flat states; the discrete leaves of the carry arrive as inputs."""
 
     step: Callable[[Tree, Tree], tuple[Tree, Tree]]

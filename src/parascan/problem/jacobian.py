@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +14,7 @@ from ..linear import (
     MatrixFreeTransition,
     ZeroTransition,
 )
+from ..programs.closure import Function
 from ..programs.derivatives import refuse_steps_without_derivative
 from ..programs.platform import platform_of
 from ..programs.structure import Structure, classify, dependency_pattern, diagonal_colors
@@ -33,7 +33,7 @@ DENSE_BYTES = 2**32
 """Most memory that ``auto`` spends on stored Jacobians."""
 
 
-class JacobianProduct(eqx.Module):
+class JacobianProduct(Function):
     """``J_t v`` for one step, by forward mode."""
 
     advance: Callable[[State, Tree], State]

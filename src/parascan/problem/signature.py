@@ -1,5 +1,6 @@
 """What a user's step and arguments mean: their form, their length, and every refusal that needs no compilation."""
 
+import dataclasses
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from jax.core import ShapedArray, Tracer
 from jaxtyping import Array
 
-from ..programs.closure import Hoisted, Known, hoist
+from ..programs.closure import Hoisted, hoist
 from ..solution import State, StepFunction, Tree
 from .carry import CarryLayout
 
@@ -34,6 +35,33 @@ class Signature(eqx.Module):
     length: int = eqx.field(static=True)
     layout: CarryLayout = eqx.field(static=True)
     kept: bool = eqx.field(static=True, default=False)
+
+    @property
+    def row(self) -> Tree:
+        """Shapes of the inputs of one step."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.xs)
+
+    def shapes_of_step(self) -> tuple[Tree, Tree]:
+        """Shapes of the carry after a step and of its outputs."""
+        return jax.eval_shape(self.step, self.init, self.row)
+
+    def keeping_states(self) -> "Signature":
+        """The call whose step puts out its new carry after its own outputs."""
+        return dataclasses.replace(self, step=keeping(self.step), kept=True)
+
+
+def keeping(step: StepFunction) -> StepFunction:
+    """A step with its new carry among the outputs.
+
+    Args:
+        step: ``(carry, x) -> (carry, y)``.
+    """
+
+    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
+        carry, y = step(carry, x)
+        return carry, (y, carry)
+
+    return keep
 
 
 def describe(tree: Tree) -> str:
@@ -157,7 +185,7 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
     _check_unchanged(promoted, closed.shapes[0])
     # Types that say where an array lies are part of a program: that of other ones is traced where it is run.
     plain = all(map(_is_plain, jax.tree.leaves((promoted, xs))))
-    return Signature(Known(closed) if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
+    return Signature(closed if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
 
 
 def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Hoisted:

@@ -3,12 +3,11 @@
 from .base import AbstractDirectSolver as AbstractDirectSolver
 from .base import AbstractIterativeSolver as AbstractIterativeSolver
 from .base import AbstractSolver as AbstractSolver
-from .base import Iterate as Iterate
-from .base import Solver as Solver
+from .base import AbstractTrajectorySolver as AbstractTrajectorySolver
 from .chunked import Forgetting as Forgetting
-from .combinators import Blocks as Blocks
 from .gradient import GradientDescent as GradientDescent
 from .hybrid import Hybrid as Hybrid
+from .iterate import Iterate as Iterate
 from .levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from .levenberg_marquardt import elk as elk
 from .levenberg_marquardt import quasi_elk as quasi_elk
@@ -20,6 +19,7 @@ from .linearizations import Identity as Identity
 from .linearizations import StochasticDiagonal as StochasticDiagonal
 from .linearizations import Surrogate as Surrogate
 from .linearizations import Zero as Zero
+from .multiple_shooting import Blocks as Blocks
 from .newton import Newton as Newton
 from .newton import deer as deer
 from .newton import jacobi as jacobi

@@ -1,19 +1,27 @@
-"""What a solver is: one update of a trajectory, or a direct evaluation."""
+"""What a solver is, and how each kind runs itself: evaluating a scan at once, or improving a whole trajectory."""
 
 import abc
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import equinox as eqx
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Int
 
+from ..adjoint.implicit import Loop
+from ..chunked import Way
 from ..problem.flat_recurrence import Recurrence
-from ..solution import StepFunction, Trajectory, Tree
+from ..problem.signature import Signature
+from ..solution import Result, Solution, Stats, Trajectory, Tree
+from .finite import all_finite, finite_prefix
+from .iterate import Iterate, LoopState, iterate
+from .linearizations import UpdateWork
+from .memory import TRAJECTORIES, bytes_of, readable, states_bytes
+from .request import Request
+from .trajectory import solve_call
 
-
-class Iterate(eqx.Module):
-    """A trajectory and its images ``f_t(s_{t-1})``, computed once for everybody."""
-
-    states: Trajectory
-    images: Trajectory
+DESCENT_BUDGET = 10_000
+"""Default number of updates for methods that no theorem bounds."""
 
 
 class AbstractSolver(eqx.Module):
@@ -22,13 +30,176 @@ class AbstractSolver(eqx.Module):
     Attributes:
         references: keys of the publications that the method comes from.
         iterates: whether it improves a trajectory until a criterion is met; others evaluate at once.
+        implicit: whether its derivatives may be asked for by ``adjoint=Implicit()``.
     """
 
     references: ClassVar[tuple[str, ...]]
     iterates: ClassVar[bool] = True
+    implicit: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def run(self, signature: Signature, request: Request) -> Solution:
+        """The solution of a checked call.
+
+        Args:
+            signature: the step, carry and inputs.
+            request: everything else about the call.
+        """
+
+    def chosen(self, signature: Signature, request: Request) -> "AbstractSolver":
+        """The solver that is to run: this one, or another where this one has no place.
+
+        Args:
+            signature: the step, carry and inputs.
+            request: everything else about the call.
+        """
+        return self
+
+    def promised(self, request: Request) -> bool:
+        """Whether the plain loop in its place counts as having fallen back.
+
+        Args:
+            request: everything about the call but its step, carry and inputs.
+        """
+        return False
+
+    def check(self, request: Request, name: str) -> None:
+        """Refuse arguments of a call that make no sense with this solver.
+
+        Args:
+            request: everything about the call but its step, carry and inputs.
+            name: what to call the solver.
+        """
+
+    def spread(self, mesh: Mesh) -> "AbstractSolver":
+        """The solver with its work spread over devices.
+
+        Args:
+            mesh: the devices.
+
+        Raises:
+            ValueError: it runs on one device.
+        """
+        raise ValueError(
+            f"mesh: given together with solver={type(self).__name__}, expected solver=None or Forgetting()."
+        )
+
+    def devices(self) -> Mesh | None:
+        """The devices that it is spread over; None for one."""
+        return None
 
 
-class AbstractIterativeSolver(AbstractSolver):
+class AbstractDirectSolver(AbstractSolver):
+    """A solver that evaluates a scan at once and exactly, with nothing to iterate."""
+
+    iterates: ClassVar[bool] = False
+    implicit: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def outcome(self, signature: Signature, request: Request) -> tuple[Tree, Tree, Way]:
+        """Final carry and outputs as ``jax.lax.scan`` gives them, and which way they came.
+
+        Args:
+            signature: the step, carry and inputs.
+            request: everything else about the call.
+        """
+
+    def run(self, signature: Signature, request: Request) -> Solution:
+        """The solution; its states are None where they are not wanted."""
+        if request.keep_states:
+            signature = signature.keeping_states()
+        if request.memory_limit is not None:
+            self._refuse_memory(signature, int(request.memory_limit))
+        carry, ys, way = self.outcome(signature, request)
+        whole, prefix, states = jnp.asarray(True), jnp.asarray(signature.length, jnp.int32), None
+        if request.keep_states:
+            ys, states = ys
+            prefix = finite_prefix(states, signature.length, reverse=request.reverse)
+            # In an initial carry that has infinite entries or NaN they are values like others.
+            whole = (prefix == signature.length) | ~all_finite(signature.init)
+        result = Result.where(whole, Result.successful, Result.nonfinite)
+        return Solution(states, carry, ys, result, _direct_stats(signature, prefix, way), None, self)
+
+    def peak_bytes(self, signature: Signature) -> int:
+        """Bytes held at the peak beside the inputs: what is returned.
+
+        Args:
+            signature: the step, carry and inputs.
+        """
+        carry, y = signature.shapes_of_step()
+        return bytes_of(carry) + self.copies_of_outputs * signature.length * bytes_of(y)
+
+    @property
+    def copies_of_outputs(self) -> int:
+        """Arrays like the outputs that are held at once."""
+        return 1
+
+    def _refuse_memory(self, signature: Signature, limit: int) -> None:
+        """Refuse a call whose answer alone would take more than a limit, before anything is allocated."""
+        needed = self.peak_bytes(signature)
+        if needed > limit:
+            raise ValueError(
+                f"memory_limit: given {readable(limit)}, but {type(self).__name__} on {signature.length} steps holds "
+                f"about {readable(needed)}, expected a larger limit, or ps.stream, which hands out a window at a time."
+            )
+
+
+class AbstractTrajectorySolver(AbstractSolver):
+    """A solver for all states of a flat recurrence at once."""
+
+    @abc.abstractmethod
+    def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
+        """The states, with how they were found.
+
+        Args:
+            problem: the recurrence.
+            request: of the call, with ``start``, ``repair``, ``unit`` and ``budget`` filled in.
+            loop: how to repeat.
+        """
+
+    @abc.abstractmethod
+    def most_updates(self, problem: Recurrence, request: Request) -> int:
+        """The most updates of a call.
+
+        Args:
+            problem: the recurrence.
+            request: of the call.
+        """
+
+    @abc.abstractmethod
+    def peak_bytes(self, problem: Recurrence) -> int:
+        """Bytes held at the peak beside the inputs: iterates, stored Jacobians, the states that are returned.
+
+        Args:
+            problem: the recurrence.
+        """
+
+    @property
+    @abc.abstractmethod
+    def method(self) -> "AbstractIterativeSolver":
+        """What makes the updates."""
+
+    @property
+    def tried(self) -> "AbstractTrajectorySolver":
+        """What runs first; whatever follows takes less memory."""
+        return self
+
+    @property
+    def chunk(self) -> int:
+        """Steps between two states that are iterated on."""
+        return 1
+
+    @property
+    def described(self) -> str:
+        """The method in words."""
+        return type(self.method).__name__
+
+    def run(self, signature: Signature, request: Request) -> Solution:
+        """The solution; its states are None where they are not wanted."""
+        return solve_call(self, signature, request)
+
+
+class AbstractIterativeSolver(AbstractTrajectorySolver):
     """A solver that owns one update; repeating, testing and differentiating belong to others.
 
     Attributes:
@@ -50,18 +221,42 @@ class AbstractIterativeSolver(AbstractSolver):
     def step(self, problem: Recurrence, iterate: Iterate, state: Any) -> tuple[Trajectory, Tree]:
         """The next trajectory and memory."""
 
+    def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
+        """Updates until the criterion or the budget stops them."""
+        return iterate(problem, self, request, loop)
 
-class AbstractDirectSolver(AbstractSolver):
-    """A solver that evaluates a scan at once and exactly, with nothing to iterate."""
+    def most_updates(self, problem: Recurrence, request: Request) -> int:
+        """T for a causal method, a fixed number for others, or what the call gives."""
+        if request.max_iterations is not None:
+            return int(request.max_iterations)
+        return problem.length if self.causal else DESCENT_BUDGET
 
-    iterates: ClassVar[bool] = False
+    def update_bytes(self, recurrence: Recurrence) -> int:
+        """Bytes of one update.
 
-    @abc.abstractmethod
-    def evaluate(
-        self, step: StepFunction, init: Tree, xs: Tree, length: int, *, reverse: bool, unroll: int | bool
-    ) -> tuple[Tree, Tree]:
-        """Final carry and outputs of a step in scan's form, as ``jax.lax.scan`` gives them."""
+        Args:
+            recurrence: what is solved.
+        """
+        return TRAJECTORIES * states_bytes(recurrence)
+
+    def peak_bytes(self, problem: Recurrence) -> int:
+        """Bytes of an update and of the states."""
+        return self.update_bytes(problem) + states_bytes(problem)
+
+    def update_work(self) -> UpdateWork:
+        """What one update takes; a whole Jacobian and one linear recurrence where a method does not say."""
+        return UpdateWork(None, False)
+
+    @property
+    def method(self) -> "AbstractIterativeSolver":
+        """The solver itself."""
+        return self
 
 
-Solver: TypeAlias = AbstractDirectSolver | AbstractIterativeSolver
-"""What ``scan`` and ``rollout`` take."""
+def _direct_stats(signature: Signature, prefix: Int[Array, ""], way: Way) -> Stats:
+    """Statistics of an answer that took no iteration."""
+    dtype = signature.layout.dtype if signature.layout.size else jnp.result_type(float)
+    none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
+    length = jnp.asarray(signature.length, jnp.int32)
+    reached = none, zero, zero, zero, length, prefix, none, prefix, none
+    return Stats(*reached, way.fell_back, way.chunks, way.warm_up)

@@ -5,8 +5,13 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jax.sharding import Mesh
 
-from ..problem.signature import as_integer
-from .base import AbstractSolver
+from ..chunked import Way
+from ..problem.signature import Signature, as_integer
+from ..solution import Tree
+from .base import AbstractDirectSolver, AbstractSolver
+from .chunked_call import Wanted, decides, evaluate_in_chunks, why_not
+from .request import Request
+from .sequential import Sequential
 
 
 def automatic(mesh: Any) -> Any:
@@ -14,7 +19,7 @@ def automatic(mesh: Any) -> Any:
     return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
 
 
-class Forgetting(AbstractSolver):
+class Forgetting(AbstractDirectSolver):
     """The default: blocks of steps run side by side where the system forgets its start, one step at a time elsewhere.
 
     All blocks start at once, from foreign states that a predictable system forgets; the few steps that this takes are
@@ -55,7 +60,7 @@ class Forgetting(AbstractSolver):
     mesh: Mesh | None = eqx.field(static=True, default=None, converter=automatic)
     trial: int | None = eqx.field(static=True, default=None, converter=as_integer)
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
-    iterates: ClassVar[bool] = False
+    implicit: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         for name, value in (("blocks", self.blocks), ("trial", self.trial)):
@@ -68,3 +73,59 @@ class Forgetting(AbstractSolver):
                 raise TypeError(f"mesh: given {type(self.mesh).__name__}, expected a jax.sharding.Mesh or None.")
             if len(self.mesh.axis_names) != 1:
                 raise ValueError(f"mesh: given axes {self.mesh.axis_names}, expected one axis, that of the blocks.")
+
+    @property
+    def wanted(self) -> Wanted:
+        """How chunks are asked for."""
+        return Wanted(self.blocks, self.mesh, self.trial)
+
+    def outcome(self, signature: Signature, request: Request) -> tuple[Tree, Tree, Way]:
+        """Final carry, outputs, and which way they came."""
+        return evaluate_in_chunks(signature, self.wanted, request.batch, reverse=request.reverse)
+
+    def chosen(self, signature: Signature, request: Request) -> AbstractSolver:
+        """The plain loop where it is asked for or chunks cannot be tried.
+
+        Raises:
+            ValueError: a number of chunks was given for a call that cannot be cut.
+        """
+        if request.unrolls:
+            return Sequential()
+        reason = why_not(signature, self.wanted, request.batch)
+        if reason and self.blocks is not None and signature.length > 0 and not decides(signature):
+            raise ValueError(
+                f"solver: given Forgetting(blocks={self.blocks}), but {reason}, expected a call that can be cut, or "
+                "solver=None, which takes one step after the other where it cannot."
+            )
+        return Sequential() if reason else self
+
+    def promised(self, request: Request) -> bool:
+        """Chunks whose number was given."""
+        return self.blocks is not None and not request.unrolls
+
+    def check(self, request: Request, name: str) -> None:
+        """Refuse to unroll a loop over steps that chunks do not have."""
+        if self.blocks is not None and request.unrolls:
+            raise ValueError(
+                f"unroll: given {request.unroll} together with {name} of so many blocks, expected 1, or solver=None or "
+                "Sequential(), whose loop over steps is unrolled."
+            )
+
+    def spread(self, mesh: Mesh) -> AbstractSolver:
+        """The same over a mesh.
+
+        Raises:
+            ValueError: it has another mesh already.
+        """
+        if self.mesh not in (None, mesh, automatic(mesh)):
+            raise ValueError("mesh: given together with a Forgetting of another mesh, expected one of the two.")
+        return Forgetting(self.blocks, mesh, self.trial)
+
+    def devices(self) -> Mesh | None:
+        """The mesh."""
+        return self.mesh
+
+    @property
+    def copies_of_outputs(self) -> int:
+        """Outputs of the chunks, and what is returned."""
+        return 2

@@ -8,7 +8,9 @@ from jaxtyping import Array, Float
 
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory, Tree
-from .base import AbstractIterativeSolver, Iterate
+from .base import AbstractIterativeSolver
+from .iterate import Iterate
+from .memory import states_bytes
 
 
 class GradientTransformation(Protocol):
@@ -82,6 +84,11 @@ class GradientDescent(AbstractIterativeSolver):
         update = optax.with_extra_args_support(cast(optax.GradientTransformation, self.optimizer)).update
         change, state = update(gradient, state, iterate.states, value=value, grad=gradient, value_fn=problem.merit)
         return jnp.asarray(optax.apply_updates(iterate.states, change)), state
+
+    def update_bytes(self, recurrence: Recurrence) -> int:
+        """Bytes of one update, with the trajectories that are tried side by side."""
+        tried = 2 * len(RATES) if self.optimizer is None else 0
+        return super().update_bytes(recurrence) + tried * states_bytes(recurrence)
 
 
 def _searched(problem: Recurrence, states: Trajectory, rate: Float[Array, ""]) -> tuple[Trajectory, Float[Array, ""]]:

@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory, Tree
-from .base import AbstractIterativeSolver, Iterate
+from .base import AbstractIterativeSolver
+from .iterate import Iterate
 
 
 class Phase(eqx.Module):
@@ -104,6 +105,10 @@ class Hybrid(AbstractIterativeSolver):
             return jax.lax.cond(after <= self.contraction * before, lambda: proposal, lambda: slow(failed))
 
         return jax.lax.cond(state.fast | (state.since >= self.every), tried, slow, state)
+
+    def update_bytes(self, recurrence: Recurrence) -> int:
+        """Bytes of the larger of the two."""
+        return max(part.update_bytes(recurrence) for part in (self.first, self.then))
 
 
 def _norm(residual: Trajectory) -> Float[Array, ""]:

@@ -1,23 +1,24 @@
 """The one loop over solver iterations: budget, exact prefix, repair of non-finite states, history.
 
 The loop tests an iterate before it moves on, so the iterate that is returned is the one that was tested, and an
-iterate that is already good costs no update. It knows no tolerance (``_criterion``) and no derivative (``_adjoint``).
+iterate that is already good costs no update. It knows no tolerance and no derivative.
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from ..adjoint.implicit import Loop
+from ..linear import AbstractTransition, linear_recurrence
 from ..problem.flat_recurrence import Recurrence
+from ..problem.jacobian import full
 from ..solution import History, Result, Stats, Trajectory, Tree
-from .base import AbstractIterativeSolver, Iterate
-from .criterion import AbstractCriterion, Progress
+from .criterion import Progress
+from .request import Request
 from .residuals import View
 
 IMPROVEMENT = 0.999
@@ -27,8 +28,23 @@ FEW_STEPS, SLOW_SHARE = 100, 4
 """Steps from which it matters how many iterations there are, and the part of the steps (one in so many) beyond which
 they are too many: no method takes less than a few steps' time for one of them."""
 
-Loop: TypeAlias = Callable[[Callable[[Any], Bool[Array, ""]], Callable[[Any], Any], Any, int], Any]
-"""``(condition, body, initial value, most repetitions) -> final value``; the adjoint chooses which."""
+
+class Iterate(eqx.Module):
+    """A trajectory and its one-step predictions ``f_t(s_{t-1})``, computed once for everybody."""
+
+    states: Trajectory
+    images: Trajectory
+
+
+def newton_update(transition: AbstractTransition, iterate: Iterate) -> Trajectory:
+    """The solution of the recurrence that is linearized at a trajectory.
+
+    Args:
+        transition: the linearization.
+        iterate: the trajectory.
+    """
+    residual = iterate.states - iterate.images
+    return iterate.images + (linear_recurrence(transition, -residual) + residual)
 
 
 class LoopState(eqx.Module):
@@ -46,44 +62,47 @@ class LoopState(eqx.Module):
     history: History | None
 
 
+class Method(Protocol):
+    """What makes one update."""
+
+    causal: ClassVar[bool]
+
+    @property
+    def exact(self) -> bool:
+        """Whether an update is the exact Newton correction."""
+        ...
+
+    def init(self, problem: Recurrence, states: Trajectory) -> Tree:
+        """What it remembers between updates."""
+        ...
+
+    def step(self, problem: Recurrence, iterate: Iterate, state: Any) -> tuple[Trajectory, Tree]:
+        """The next trajectory and memory."""
+        ...
+
+
 class Plan(NamedTuple):
-    """What stays the same from one iteration to the next.
+    """What stays the same from one iteration to the next: the method, and what the call asks of it."""
 
-    Attributes:
-        solver: makes one update.
-        checker: makes one exact Newton update; estimates the error of iterates that ``solver`` cannot judge itself.
-        criterion: when to stop, and why.
-        repair: what non-finite states are put back to ``[T D]``.
-        budget: the most updates.
-        record: whether to keep a history.
-        images: what the step makes of the first iterate ``[T D]``, where that is known already.
-        unit: unit of rounding of each entry ``[D]``; that of the states' dtype when None.
-    """
-
-    solver: AbstractIterativeSolver
-    checker: AbstractIterativeSolver
-    criterion: AbstractCriterion
-    repair: Trajectory
-    budget: int
-    record: bool
-    images: Trajectory | None = None
-    unit: np.ndarray | None = None
+    solver: Method
+    request: Request
 
 
-def iterate(problem: Recurrence, start: Trajectory, plan: Plan, loop: Loop) -> LoopState:
-    """Improve ``start`` until the criterion or the budget stops it.
+def iterate(problem: Recurrence, solver: Method, request: Request, loop: Loop) -> LoopState:
+    """Improve the first trajectory until the criterion or the budget stops it.
 
     Args:
         problem: the recurrence.
-        start: first iterate ``[T D]``.
-        plan: solver, criterion and budget.
+        solver: makes one update.
+        request: of the call, with first trajectory, repair, unit and budget.
         loop: how to repeat.
     """
+    plan = Plan(solver, request)
 
     def body(state: LoopState) -> LoopState:
         return _advance(problem, plan, state)
 
-    last = loop(lambda state: state.running, body, _first_state(problem, start, plan), plan.budget + 1)
+    last = loop(lambda state: state.running, body, _first_state(problem, plan), request.budget + 1)
     return _judged(_with_best(last), problem.length)
 
 
@@ -106,14 +125,15 @@ def _with_best(last: LoopState) -> LoopState:
     return dataclasses.replace(last, states=states, stats=stats)
 
 
-def _first_state(problem: Recurrence, start: Trajectory, plan: Plan) -> LoopState:
+def _first_state(problem: Recurrence, plan: Plan) -> LoopState:
     """The state of a loop that has tested nothing yet."""
+    start = plan.request.start
     real, integer = jnp.zeros((), problem.dtype), jnp.zeros((), jnp.int32)
     infinite = jnp.asarray(jnp.inf, problem.dtype)
     history = None
-    if plan.record:
-        unknown = jnp.full((plan.budget + 1,), jnp.nan, problem.dtype)
-        history = History(unknown, unknown, jnp.full((plan.budget + 1,), -1, jnp.int32))
+    if plan.request.history:
+        unknown = jnp.full((plan.request.budget + 1,), jnp.nan, problem.dtype)
+        history = History(unknown, unknown, jnp.full((plan.request.budget + 1,), -1, jnp.int32))
     stats = Stats(integer, real, real, real, integer, integer, integer, integer, integer, jnp.asarray(False))
     return LoopState(
         states=start,
@@ -133,7 +153,7 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
     """Test the current iterate and, unless it ends the loop, replace it by the next."""
     if plan.solver.causal:
         problem = problem.knowing(state.stats.exact_prefix)
-    view = View.of(state.states, _images(problem, plan, state), plan.repair, problem.steps, plan.unit)
+    view = View.of(state.states, _images(problem, plan, state), plan.request.repair, problem.steps, plan.request.unit)
     merit = view.merit()
     initial_merit = jnp.where(state.stats.iterations == 0, merit, state.initial_merit)
     unknown = jnp.full((problem.size,), jnp.nan, problem.dtype)
@@ -146,21 +166,25 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
         stagnation=state.stagnation,
         all_finite=jnp.all(view.finite),
         causal=plan.solver.causal,
-        unit=plan.unit,
+        unit=plan.request.unit,
     )
     proposal = _propose(problem, plan, state, view, evidence)
-    ratio = plan.criterion.ratio(evidence.replace(correction=proposal.measured))
+    ratio = plan.request.criterion.ratio(evidence.replace(correction=proposal.measured))
     improved = ratio < IMPROVEMENT * state.best_ratio
     stagnation = jnp.where(improved, 0, state.stagnation + 1)
-    stop, result = plan.criterion.verdict(evidence.replace(correction=proposal.correction, stagnation=stagnation))
-    running = ~(stop | (state.stats.iterations >= plan.budget))
+    stop, result = plan.request.criterion.verdict(
+        evidence.replace(correction=proposal.correction, stagnation=stagnation)
+    )
+    running = ~(stop | (state.stats.iterations >= plan.request.budget))
     best = improved | (state.stats.iterations == 0)
     following, repairs = _follow(problem, plan, state, view, proposal, running)
     stats = Stats(
         iterations=state.stats.iterations + running.astype(jnp.int32),
         residual_norm=jnp.max(view.largest(view.residual), initial=0.0),
         merit=merit,
-        error_estimate=jnp.max(proposal.correction, initial=0.0) if plan.criterion.corrected else -jnp.ones_like(merit),
+        error_estimate=jnp.max(proposal.correction, initial=0.0)
+        if plan.request.criterion.corrected
+        else -jnp.ones_like(merit),
         exact_prefix=view.exact_prefix,
         finite_prefix=view.finite_prefix,
         repairs=state.stats.repairs + repairs,
@@ -185,9 +209,9 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
 
 def _images(problem: Recurrence, plan: Plan, state: LoopState) -> Trajectory:
     """What the step makes of the current iterate."""
-    if plan.images is None:
+    if plan.request.images is None:
         return problem.images(state.states)
-    known = plan.images
+    known = plan.request.images
     return jax.lax.cond(state.stats.iterations == 0, lambda: known, lambda: problem.images(state.states))
 
 
@@ -224,17 +248,17 @@ def _propose(problem: Recurrence, plan: Plan, state: LoopState, view: View, evid
         return _update(problem, plan, state, view)
 
     def check() -> tuple[Trajectory, Tree]:
-        memory = plan.checker.init(problem, view.states)
-        return plan.checker.step(problem, Iterate(view.states, view.images), memory)[0], state.solver_state
+        transition = full(problem, view.states).guarded()
+        return newton_update(transition, Iterate(view.states, view.images)), state.solver_state
 
-    if not plan.criterion.corrected:
+    if not plan.request.criterion.corrected:
         return Proposal(None, state.solver_state, evidence.correction, evidence.correction)
     if plan.solver.exact:
         states, solver_state = update()
         error = view.error(states)
         return Proposal(states, solver_state, error, error)
     residual = view.largest(view.residual)
-    near = plan.criterion.ratio(evidence.replace(correction=residual)) <= 1
+    near = plan.request.criterion.ratio(evidence.replace(correction=residual)) <= 1
     states, solver_state = jax.lax.cond(near, check, update)
     error = view.error(states)
     return Proposal(states, solver_state, jnp.where(near, error, jnp.inf), jnp.where(near, error, residual))
@@ -263,7 +287,7 @@ def _follow(
     if plan.solver.causal:
         states = view.keep_exact_prefix(states)
     broken = ~jnp.all(jnp.isfinite(states), axis=1)
-    repaired = jnp.where(broken[:, None], plan.repair, states)
+    repaired = jnp.where(broken[:, None], plan.request.repair, states)
     kept = jax.tree.map(lambda new, old: jnp.where(running, new, old), solver_state, state.solver_state)
     repairs = jnp.where(running, jnp.sum(~view.finite | broken, dtype=jnp.int32), 0)
     return Following(jnp.where(running, repaired, view.states), kept), repairs

@@ -9,8 +9,10 @@ from jaxtyping import Array, Bool, Float, Int
 from ..linear import AbstractTransition, Bidiagonal, damped_solve
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory
-from .base import AbstractIterativeSolver, Iterate
-from .linearizations import AbstractLinearization, Diagonal, Full
+from .base import AbstractIterativeSolver
+from .iterate import Iterate
+from .linearizations import AbstractLinearization, Diagonal, Full, UpdateWork
+from .memory import TRANSITIONS, states_bytes
 from .prefix import Settled
 
 GOOD, POOR, LEAST = 0.75, 0.25, 1e-3
@@ -19,6 +21,12 @@ the step is not taken."""
 
 FALL, GROWTH = 0.1, 5.0
 """Factors on the damping."""
+
+COVARIANCES = 6
+"""Arrays like the stored Jacobians that the smoother holds beside them."""
+
+SMOOTHER = 12
+"""Times that a step of the smoother costs a step of the linear recurrence."""
 
 
 class Trust(eqx.Module):
@@ -97,6 +105,15 @@ class LevenbergMarquardt(AbstractIterativeSolver):
         factor = jnp.where(jnp.isfinite(ratio), factor, jnp.asarray(GROWTH, problem.dtype))
         damping = self._limited(state.damping * factor)
         return jnp.where(taken, trial, settled.states), Trust(state.updates + 1, damping)
+
+    def update_bytes(self, recurrence: Recurrence) -> int:
+        """Bytes of one update, with the stored Jacobians and what the smoother holds beside them."""
+        width = 1 if self.update_work().diagonal else recurrence.size
+        return super().update_bytes(recurrence) + (TRANSITIONS + COVARIANCES) * width * states_bytes(recurrence)
+
+    def update_work(self) -> UpdateWork:
+        """That of the linearization, with the passes of the smoother."""
+        return self.linearization.update_work()._replace(passes=SMOOTHER)
 
     def _limited(self, damping: Float[Array, ""]) -> Float[Array, ""]:
         """The damping within its limits."""

@@ -9,7 +9,9 @@ from jaxtyping import Array, Float
 
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory, Tree
-from .base import AbstractIterativeSolver, Iterate
+from .base import AbstractIterativeSolver
+from .iterate import Iterate
+from .memory import states_bytes
 
 
 class LineSearch(AbstractIterativeSolver):
@@ -84,6 +86,10 @@ class LineSearch(AbstractIterativeSolver):
         index = jnp.where(jnp.any(enough), jnp.argmax(enough), jnp.argmin(merits))
         lower = merits[index] <= merit
         return jnp.where(lower, points[index], iterate.states), state
+
+    def update_bytes(self, recurrence: Recurrence) -> int:
+        """Bytes of the inner solver's update, with the trajectories that are tried side by side."""
+        return self.inner.update_bytes(recurrence) + 2 * self.trials * states_bytes(recurrence)
 
 
 def _finite(merits: Array) -> Array:

@@ -5,6 +5,7 @@ exactly where the residual is zero, whatever ``A_t`` is.
 """
 
 import abc
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,6 +20,22 @@ from ..programs.closure import hoist
 from ..solution import StepFunction, Trajectory
 
 
+class UpdateWork(NamedTuple):
+    """What one update of a method takes, for the cost function.
+
+    Attributes:
+        columns: Jacobian-vector products at every step; None for as many as give all that is stored.
+        diagonal: whether the matrices of the linear recurrence are diagonal.
+        linear: whether there is a linear recurrence at all.
+        passes: how many of them, in units of the cost of one.
+    """
+
+    columns: int | None = None
+    diagonal: bool = False
+    linear: bool = True
+    passes: int = 1
+
+
 class AbstractLinearization(eqx.Module):
     """A rule that gives a transition ``A_t`` for every step at the current states."""
 
@@ -30,6 +47,10 @@ class AbstractLinearization(eqx.Module):
     @abc.abstractmethod
     def transition(self, problem: Recurrence, states: Trajectory, iteration: Int[Array, ""]) -> AbstractTransition:
         """``A_t`` at ``states`` for all t."""
+
+    def update_work(self) -> UpdateWork:
+        """What an update with it takes; that of whole Jacobians where a linearization does not say."""
+        return UpdateWork()
 
 
 class Full(AbstractLinearization):
@@ -80,6 +101,10 @@ class Diagonal(AbstractLinearization):
         """The diagonal of every step's Jacobian."""
         return DiagonalTransition(diagonal(problem, states))
 
+    def update_work(self) -> UpdateWork:
+        """As many products as give the diagonal."""
+        return UpdateWork(diagonal=True)
+
 
 class StochasticDiagonal(AbstractLinearization):
     """A random estimate of the Jacobian's diagonal, ``mean of v * (J v)`` over random signs v.
@@ -125,6 +150,10 @@ class StochasticDiagonal(AbstractLinearization):
         total, _ = jax.lax.scan(add, jnp.zeros_like(states), signs)
         return DiagonalTransition(total / self.probes)
 
+    def update_work(self) -> UpdateWork:
+        """A product for each probe."""
+        return UpdateWork(self.probes, diagonal=True)
+
 
 class Identity(AbstractLinearization):
     """The identity: Picard iteration, no derivative of the step at all.
@@ -141,6 +170,10 @@ class Identity(AbstractLinearization):
         """The identity at every step."""
         return ScalarTransition(jnp.ones((problem.length,), problem.dtype), problem.size)
 
+    def update_work(self) -> UpdateWork:
+        """No derivative, and a cumulative sum."""
+        return UpdateWork(0, diagonal=True)
+
 
 class Zero(AbstractLinearization):
     """Zero: Jacobi iteration, each step from the previous iterate alone.
@@ -156,6 +189,10 @@ class Zero(AbstractLinearization):
     def transition(self, problem: Recurrence, states: Trajectory, iteration: Int[Array, ""]) -> AbstractTransition:
         """Zero at every step."""
         return ZeroTransition(problem.length, problem.size, problem.dtype)
+
+    def update_work(self) -> UpdateWork:
+        """Nothing but the step itself."""
+        return UpdateWork(0, diagonal=True, linear=False)
 
 
 class Surrogate(AbstractLinearization):
@@ -196,3 +233,7 @@ class Surrogate(AbstractLinearization):
         frozen = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, step)
         surrogate = Recurrence(FlatStep(frozen, flat.layout), problem.initial, problem.inputs, problem.length)
         return self.linearization.transition(surrogate, states, iteration)
+
+    def update_work(self) -> UpdateWork:
+        """That of its linearization."""
+        return self.linearization.update_work()

@@ -7,14 +7,16 @@ last bit, because a zero residual gives a zero correction.
 
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..linear import linear_recurrence
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory
-from .base import AbstractIterativeSolver, Iterate
+from .base import AbstractIterativeSolver, UpdateWork
+from .iterate import Iterate, newton_update
 from .linearizations import AbstractLinearization, Diagonal, Full, Identity, Zero
+from .memory import TRANSITIONS, bytes_of
 
 
 class Newton(AbstractIterativeSolver):
@@ -74,9 +76,26 @@ class Newton(AbstractIterativeSolver):
             transition = transition.clip(self.clip)
         if not (isinstance(self.damping, int | float) and self.damping == 0):
             transition = transition.scale(1 - jnp.asarray(self.damping, problem.dtype))
-        residual = iterate.states - iterate.images
-        correction = linear_recurrence(transition, -residual)
-        return iterate.images + (correction + residual), state + 1
+        return newton_update(transition, iterate), state + 1
+
+    def update_bytes(self, recurrence: Recurrence) -> int:
+        """Bytes of one update, with what is stored of the Jacobians."""
+        states = jax.ShapeDtypeStruct((recurrence.length, recurrence.size), recurrence.dtype)
+        stored = jax.eval_shape(
+            lambda recurrence, states: jax.tree.leaves(
+                self.linearization.transition(recurrence, states, jnp.zeros((), jnp.int32)).slices
+            ),
+            recurrence,
+            states,
+        )
+        known = {(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(recurrence.inputs)}
+        # What a matrix-free transition keeps of the inputs are the inputs themselves.
+        stored = [leaf for leaf in stored if (leaf.shape, leaf.dtype) not in known]
+        return super().update_bytes(recurrence) + TRANSITIONS * bytes_of(stored)
+
+    def update_work(self) -> UpdateWork:
+        """That of the linearization."""
+        return self.linearization.update_work()
 
 
 def deer() -> Newton:

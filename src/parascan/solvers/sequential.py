@@ -1,11 +1,21 @@
 """Sequential evaluation, the yardstick and the fallback."""
 
-from typing import ClassVar
+import dataclasses
+from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 
-from ..solution import StepFunction, Tree
+from ..adjoint.axes import batch_first
+from ..adjoint.implicit import Implicit, attach
+from ..chunked import Way, no_blocks
+from ..problem.flat_recurrence import ScanProblem
+from ..problem.plain_derivative import only_step_by_step
+from ..problem.signature import Signature, keeping
+from ..programs.closure import hoist
+from ..solution import Tree
 from .base import AbstractDirectSolver
+from .request import Request
 
 
 class Sequential(AbstractDirectSolver):
@@ -21,9 +31,75 @@ class Sequential(AbstractDirectSolver):
     """
 
     references: ClassVar[tuple[str, ...]] = ()
+    implicit: ClassVar[bool] = True
 
-    def evaluate(
-        self, step: StepFunction, init: Tree, xs: Tree, length: int, *, reverse: bool, unroll: int | bool
-    ) -> tuple[Tree, Tree]:
+    def outcome(self, signature: Signature, request: Request) -> tuple[Tree, Tree, Way]:
         """Final carry and outputs."""
-        return jax.lax.scan(step, init, xs, length=length, reverse=reverse, unroll=unroll)
+        asked = request.adjoint_given and isinstance(request.adjoint, Implicit)
+        found = (_with_parallel_backward if asked else _plainly)(signature, request)
+        return *found, no_blocks(fell_back=request.solver.promised(request) and signature.length > 0)
+
+
+class _Call(eqx.Module):
+    """A problem together with the carry and inputs that it was made from."""
+
+    problem: ScanProblem
+    init: Tree
+    xs: Tree
+    length: int = eqx.field(static=True)
+    unroll: int | bool = eqx.field(static=True)
+    batch: int = eqx.field(static=True)
+
+
+def _with_parallel_backward(signature: Signature, request: Request) -> tuple[Tree, Tree]:
+    """Final carry and outputs by the plain loop, their derivative by a linear recurrence.
+
+    Nothing has to converge, so it is safe for every system; and the reverse pass stores the states alone, not the
+    residuals of every step.
+
+    Raises:
+        ValueError: a discrete carry leaf depends on a floating one, or there is no floating one.
+    """
+    problem = ScanProblem.of(signature, reverse=request.reverse)
+    if only_step_by_step(problem.step, problem.layout, kept=signature.kept):
+        return _plainly(signature, request)
+    return _evaluate(_Call(problem, signature.init, signature.xs, signature.length, request.unroll, request.batch))
+
+
+def _plainly(signature: Signature, request: Request) -> tuple[Tree, Tree]:
+    """Final carry and outputs, differentiated as JAX differentiates its loop."""
+    call = signature.step, signature.init, signature.xs, signature.length
+    return jax.lax.scan(*call, reverse=request.reverse, unroll=request.unroll)
+
+
+def _loop(call: _Call) -> tuple[Tree, Tree]:
+    """Final carry and outputs by ``jax.lax.scan``."""
+
+    def step(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+        return call.problem.step(carry, x)
+
+    reverse = call.problem.reverse
+    return jax.lax.scan(step, call.init, call.xs, call.length, reverse=reverse, unroll=call.unroll)
+
+
+@eqx.filter_custom_jvp
+def _evaluate(call: _Call) -> tuple[Tree, Tree]:
+    """Final carry and outputs."""
+    return batch_first(_loop(call))
+
+
+@_evaluate.def_jvp
+def _evaluate_jvp(primals: tuple[_Call], tangents: tuple[Any]) -> tuple[Any, Any]:
+    """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs."""
+    (call,), problem = primals, primals[0].problem
+    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
+    keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
+    kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
+    carry, (ys, states) = _loop(kept)
+    answer = jax.lax.stop_gradient(problem.flatten(states))
+
+    def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
+        states = attach(problem.recurrence, answer, call.batch)
+        return batch_first((problem.carry(states), problem.outputs(states)))
+
+    return batch_first((carry, ys)), eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1]

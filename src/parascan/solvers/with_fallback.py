@@ -1,15 +1,26 @@
 """A method that may be wrong about a system, with the plain loop behind it."""
 
+import dataclasses
+from functools import partial
 from typing import ClassVar
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
-from .base import AbstractIterativeSolver, AbstractSolver
-from .combinators import Blocks
+from ..adjoint.implicit import Loop
+from ..chunked import merged
+from ..problem.flat_recurrence import Recurrence
+from ..solution import Result, Tree
+from .base import AbstractIterativeSolver, AbstractTrajectorySolver
+from .iterate import LoopState
+from .multiple_shooting import Blocks
+from .request import Request
 from .sequential import Sequential
 
 
-class Guarded(AbstractSolver):
+class Guarded(AbstractTrajectorySolver):
     """``first`` within a budget, and where it has not met its criterion by then, sequential evaluation.
 
     For methods chosen by a forecast: a wrong one costs at most the budget, never the answer. Whether it fell back is in
@@ -55,3 +66,104 @@ class Guarded(AbstractSolver):
             raise ValueError(
                 f"budget: given {self.budget}, expected a number of updates, zero or more, or a positive part."
             )
+
+    @property
+    def tried(self) -> AbstractTrajectorySolver:
+        """What runs first."""
+        return self.first
+
+    @property
+    def method(self) -> AbstractIterativeSolver:
+        """What makes the updates of what runs first."""
+        return self.first.method
+
+    @property
+    def chunk(self) -> int:
+        """Steps between two states that are iterated on."""
+        return self.first.chunk
+
+    @property
+    def described(self) -> str:
+        """The method in words."""
+        return f"{self.first.described}, or else one step after the other,"
+
+    def most_updates(self, problem: Recurrence, request: Request) -> int:
+        """What the first method may take, but no more than it would without a fallback."""
+        bought = (
+            self.budget if isinstance(self.budget, int) else request.updates_within(self.budget, problem, self.first)
+        )
+        return min(self.first.most_updates(problem, request), bought)
+
+    def peak_bytes(self, problem: Recurrence) -> int:
+        """Bytes of the first method; the loop holds less."""
+        return self.first.peak_bytes(problem)
+
+    def check(self, request: Request, name: str) -> None:
+        """Refuse to unroll a method whose fallback has no iterations."""
+        if request.adjoint.needs_budget:
+            raise ValueError("adjoint: given Unrolled() with Guarded, whose fallback has no iterations to unroll.")
+
+    def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
+        """The first method, and the plain loop where it has not met its criterion within its budget."""
+        return fall_back(self.first.solve(problem, request, loop), problem)
+
+
+def fall_back(outcome: LoopState, recurrence: Recurrence) -> LoopState:
+    """The outcome of a method, or the sequential trajectory where it had not met its criterion in time.
+
+    A system that leaves the finite numbers does so whatever the method, and is not run again.
+
+    Args:
+        outcome: of the first method.
+        recurrence: what it solved, every step of it.
+    """
+    failed = (outcome.result != Result.successful) & (outcome.result != Result.nonfinite)
+    states = _where_needed(failed[None], *jax.tree.map(lambda leaf: leaf[None], (recurrence, outcome.states)))[0]
+    finite = jnp.all(jnp.isfinite(states), axis=1)
+    prefix = jnp.where(jnp.all(finite), len(finite), jnp.argmin(finite)).astype(jnp.int32)
+    result = Result.where(prefix == len(finite), Result.successful, Result.nonfinite)
+    zero = jnp.zeros_like(outcome.stats.merit)
+    stats = dataclasses.replace(
+        outcome.stats,
+        residual_norm=zero,
+        merit=zero,
+        error_estimate=zero,
+        exact_prefix=prefix,
+        finite_prefix=prefix,
+        settled_prefix=prefix,
+        fell_back=failed,
+    )
+    stats = jax.tree.map(partial(jnp.where, failed), stats, outcome.stats)
+    return dataclasses.replace(outcome, states=states, result=Result.where(failed, result, outcome.result), stats=stats)
+
+
+def _where_needed(
+    failed: Bool[Array, " N"], recurrence: Recurrence, states: Float[Array, "N T D"]
+) -> Float[Array, "N T D"]:
+    """The states of a batch of recurrences, computed anew for those that failed, if any did.
+
+    Decided once for the whole batch: a branch that ``jax.vmap`` turns into both of its sides would always run the loop.
+    """
+    size = len(failed)
+    run = jax.custom_batching.custom_vmap(_computed)
+
+    @run.def_vmap
+    def rule(count: int, mapped: list[Tree], *args: Tree) -> tuple[Array, bool]:
+        join = partial(merged, count, size, False)
+        found = _where_needed(*(jax.tree.map(join, part, flags) for part, flags in zip(args, mapped, strict=True)))
+        return found.reshape(count, -1, *found.shape[1:]), True
+
+    return run(failed, recurrence, states)
+
+
+def _computed(
+    failed: Bool[Array, " N"], recurrence: Recurrence, states: Float[Array, "N T D"]
+) -> Float[Array, "N T D"]:
+    """The same without a rule for batches."""
+
+    def again() -> Array:
+        if len(failed) == 1:
+            return jax.tree.map(lambda leaf: leaf[0], recurrence).trajectory()[None]
+        return jnp.where(failed[:, None, None], jax.vmap(Recurrence.trajectory)(recurrence), states)
+
+    return jax.lax.cond(jnp.any(failed), again, lambda: states)

@@ -15,9 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 from ...problem.flat_recurrence import Recurrence
 from ...solution import Trajectory
 from ...solvers import AbstractIterativeSolver, deer
-from ...solvers.base import Iterate
 from ...solvers.criterion import AbstractCriterion, Progress
-from ...solvers.iterate import IMPROVEMENT
+from ...solvers.iterate import IMPROVEMENT, Iterate
 from ...solvers.residuals import View
 
 UNMET = -1

@@ -1,11 +1,21 @@
-"""Solvers made from solvers."""
+"""A method on the boundaries of chunks of steps: multiple shooting."""
 
+import dataclasses
 import math
 from typing import ClassVar
 
 import equinox as eqx
+import jax.numpy as jnp
 
-from .base import AbstractIterativeSolver, AbstractSolver
+from ..adjoint.implicit import Loop
+from ..problem.boundaries import Blocked
+from ..problem.flat_recurrence import Recurrence
+from ..solution import Result
+from .base import AbstractIterativeSolver, AbstractTrajectorySolver
+from .finite import finite_prefix
+from .iterate import LoopState
+from .memory import bytes_on_boundaries
+from .request import Request
 
 FEWEST_BLOCKS = 16
 """Blocks below which they do not fill the vectors of a machine, whatever they forget."""
@@ -17,7 +27,7 @@ ROUNDED_UP = 1.25
 """How much longer a block may be to divide the steps evenly: padding would be computed too."""
 
 
-class Blocks(AbstractSolver):
+class Blocks(AbstractTrajectorySolver):
     """A method applied to the boundaries of blocks of steps instead of to every step.
 
     The states inside a block follow from the one before it and are computed once, at the end, all blocks in parallel.
@@ -103,3 +113,64 @@ class Blocks(AbstractSolver):
             raise ValueError(f"length: given {self.length}, expected one or more.")
         if not 0 <= self.burn_in <= self.length:
             raise ValueError(f"burn_in: given {self.burn_in}, expected 0 to length={self.length}.")
+
+    @property
+    def method(self) -> AbstractIterativeSolver:
+        """What makes the updates of the boundaries."""
+        return self.outer
+
+    @property
+    def chunk(self) -> int:
+        """Steps between two states that are iterated on."""
+        return self.length
+
+    @property
+    def described(self) -> str:
+        """The method in words."""
+        return f"{self.outer.described} on the boundaries of chunks of {self.length} steps"
+
+    def most_updates(self, problem: Recurrence, request: Request) -> int:
+        """As many updates as there are chunks, for a causal method."""
+        if self.outer.causal and request.max_iterations is None:
+            return -(-problem.length // self.length)
+        return self.outer.most_updates(problem, request)
+
+    def peak_bytes(self, problem: Recurrence) -> int:
+        """Bytes of the method on the boundaries and of all states."""
+        return bytes_on_boundaries(problem, self.outer, self.length)
+
+    def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
+        """Solve for the boundaries, fill the chunks, and report in steps of the recurrence itself.
+
+        Where a burn-in may have done already, chunks are filled before the first test: the test needs the last of these
+        states in any case. An adjoint that unrolls the loop has no way through that.
+        """
+        blocked = Blocked.of(problem, self.length)
+        start, repair = blocked.boundaries(request.start), blocked.boundaries(request.repair)
+        filled = images = None
+        if self.burn_in:
+            start = blocked.burn_in(request.start, self.burn_in)
+            if not request.adjoint.needs_budget:
+                filled = blocked.fill(start)
+                images = blocked.boundaries(filled)
+                # No chunk starts from the last boundary, and a last chunk that is short has not forgotten its start.
+                start = start.at[-1].set(jnp.where(jnp.isfinite(images[-1]), images[-1], start[-1]))
+        asked = request._replace(start=start, repair=repair, images=images)
+        outcome = self.outer.solve(blocked.coarse, asked, loop)
+        known = None if filled is None else (filled, outcome.stats.iterations == 0)
+        states = blocked.fill(outcome.states, known)
+        stats, length = outcome.stats, problem.length
+        reached = jnp.minimum((stats.finite_prefix + 1) * blocked.block, length)
+        finite = jnp.minimum(finite_prefix(states, length, reverse=False), reached)
+        broken = (outcome.result == Result.successful) & (finite < length)
+        return dataclasses.replace(
+            outcome,
+            states=states,
+            result=Result.where(broken, Result.nonfinite, outcome.result),
+            stats=dataclasses.replace(
+                stats,
+                exact_prefix=jnp.minimum(stats.exact_prefix * blocked.block, length),
+                finite_prefix=finite,
+                settled_prefix=jnp.minimum(stats.settled_prefix * blocked.block, finite),
+            ),
+        )

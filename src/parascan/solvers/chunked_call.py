@@ -1,21 +1,23 @@
-"""Evaluation in blocks side by side: what of a scan can be run so, its carry as lanes want it, and its derivative."""
+"""A call in chunks side by side: what of a scan can be run so, its carry as chunks want it, and its derivative."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 from jax.extend.core import ClosedJaxpr
+from jax.sharding import Mesh
 from jaxtyping import Array
 
+from ..adjoint.axes import batch_first
+from ..adjoint.implicit import attach
 from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, patience_of, scan_blocks
 from ..problem.carry import CarryLayout
 from ..problem.dtypes import as_bits, from_bits
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.plain_derivative import only_step_by_step
-from ..problem.signature import Signature, dependent_leaves
-from ..programs.closure import Hoisted, hoist
+from ..problem.signature import Signature, dependent_leaves, keeping
+from ..programs.closure import Function, Hoisted, hoist
 from ..programs.kind import kind_of
 from ..programs.small_steps import largest_batch
 from ..programs.suitability import copy_share, unrewarding, unsuited
@@ -24,32 +26,44 @@ from ..programs.trial import runs_over_lanes
 from ..programs.unknown import unknown_is
 from ..programs.work import operations
 from ..solution import Tree
-from ..solvers import Forgetting
-from .axes import batch_first
-from .implicit import attach
+
+
+class Wanted(NamedTuple):
+    """How chunks are asked for.
+
+    Attributes:
+        blocks: their number on each device; None to choose.
+        mesh: devices to spread them over, or None.
+        trial: steps after which chunks that are not on their way to meet are given up; None to choose.
+    """
+
+    blocks: int | None = None
+    mesh: Mesh | None = None
+    trial: int | None = None
+
 
 STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents of what has none
 """No tangent for any part of the way."""
 
 
-def _not_understood(signature: Signature, solver: Forgetting, batch: int = 1) -> str | None:
+def _not_understood(signature: Signature, wanted: Wanted, batch: int = 1) -> str | None:
     """Why a call is run one step after the other where nothing is known of its step."""
     return "its program could not be analyzed"
 
 
 @unknown_is(_not_understood)
-def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | None:
+def why_not(signature: Signature, wanted: Wanted, batch: int = 1) -> str | None:
     """Why a checked call is better, or only, run one step after the other; None where blocks can be tried.
 
     Args:
         signature: the call.
-        solver: what is asked for.
+        wanted: what is asked for.
         batch: sequences that are known to run at once; a few blocks of each may do where one alone would need many.
     """
     if signature.layout.size == 0:
         return "its carry has no floating leaf"
     closed = _traced(signature)
-    if guilty := dependent_leaves(signature, _row(signature)):
+    if guilty := dependent_leaves(signature, signature.row):
         return (
             f"its discrete carry leaf {guilty} depends on floating leaves: what is decided by rounding once would stay "
             "decided, in this leaf, for all steps after it"
@@ -59,9 +73,9 @@ def why_not(signature: Signature, solver: Forgetting, batch: int = 1) -> str | N
         return reason
     if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
         return reason
-    if solver.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
+    if wanted.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
         return reason
-    layout = _layout(signature, solver, closed, batch, reverse=False)
+    layout = _layout(signature, wanted, closed, batch, reverse=False)
     if layout.grid(1) is None and layout.grid(batch) is None:
         return layout.uncut
     return None if runs_over_lanes(closed) else "it holds an operation that cannot be run for several blocks at once"
@@ -75,7 +89,7 @@ def decides(signature: Signature) -> bool:
     Args:
         signature: the call.
     """
-    return bool(signature.layout.size) and bool(dependent_leaves(signature, _row(signature)))
+    return bool(signature.layout.size) and bool(dependent_leaves(signature, signature.row))
 
 
 def why_not_elsewhere(signature: Signature) -> str | None:
@@ -87,58 +101,51 @@ def why_not_elsewhere(signature: Signature) -> str | None:
     return partial_reason(_traced(signature), len(jax.tree.leaves(signature.init)))
 
 
-def _row(signature: Signature) -> Tree:
-    """Shapes of the inputs of one step."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), signature.xs)
-
-
 def _traced(signature: Signature) -> ClosedJaxpr:
     """The program of a step."""
-    return jax.make_jaxpr(signature.step)(signature.init, _row(signature))
+    return jax.make_jaxpr(signature.step)(signature.init, signature.row)
 
 
-def evaluate_forgetting(
-    signature: Signature, solver: Forgetting, batch: int, *, reverse: bool
-) -> tuple[Tree, Tree, Way]:
+def evaluate_in_chunks(signature: Signature, wanted: Wanted, batch: int, *, reverse: bool) -> tuple[Tree, Tree, Way]:
     """Final carry and outputs of a checked call, with derivatives of every order, and which way they came.
 
     Args:
         signature: the call.
-        solver: what is asked for.
+        wanted: what is asked for.
         batch: sequences that are known to run at once.
         reverse: direction of time.
     """
     problem = ScanProblem.of(signature, reverse=reverse)
-    layout = _layout(signature, solver, problem.step.closed, batch, reverse=reverse)
+    layout = _layout(signature, wanted, problem.step.closed, batch, reverse=reverse)
     plain = only_step_by_step(problem.step, problem.layout, kept=signature.kept)
     problem = problem.stepping(problem.step.with_values())
     return _evaluate(_Call(problem, signature.init, signature.xs, plain), layout)
 
 
-def foreseen(signature: Signature, solver: Forgetting, batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
+def foreseen(signature: Signature, wanted: Wanted, batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
     """How a checked call would be cut, and how long it may take to forget its start; None for one step after the other.
 
     Args:
         signature: the call, for which chunks can be tried.
-        solver: what is asked for.
+        wanted: what is asked for.
         batch: sequences at once.
         reverse: direction of time.
     """
-    layout = _layout(signature, solver, _traced(signature), batch, reverse=reverse)
+    layout = _layout(signature, wanted, _traced(signature), batch, reverse=reverse)
     grid = layout.grid(batch)
     return None if grid is None else (grid, patience_of(layout, grid))
 
 
-def _layout(signature: Signature, solver: Forgetting, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
+def _layout(signature: Signature, wanted: Wanted, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
     """What is fixed about a run of a step."""
     length, size = signature.length, signature.layout.size
-    facts = operations(closed), reverse, solver.mesh, solver.blocks, batch, solver.trial
+    facts = operations(closed), reverse, wanted.mesh, wanted.blocks, batch, wanted.trial
     double = signature.layout.dtype.itemsize == 8
     copy = copy_share(closed, length, size, len(jax.tree.leaves(signature.init)))
     return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length), double, copy)
 
 
-class _LaneStep(eqx.Module):
+class _LaneStep(Function):
     """A scan's step on the floating leaves of its carry, its outputs as bits; the discrete leaves arrive as inputs."""
 
     step: Hoisted
@@ -149,16 +156,6 @@ class _LaneStep(eqx.Module):
         x, discrete = inputs
         carry, y = self.step(self.layout.whole(floating, discrete), x)
         return self.layout.part(carry)[0], as_bits(y)
-
-
-def keeping(step: Callable[[Tree, Tree], tuple[Tree, Tree]]) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
-    """A step with its new carry among the outputs."""
-
-    def keep(carry: Tree, x: Tree) -> tuple[Tree, tuple[Tree, Tree]]:
-        carry, y = step(carry, x)
-        return carry, (y, carry)
-
-    return keep
 
 
 class _Call(eqx.Module):

@@ -1,0 +1,78 @@
+"""What a call asks of a solver, beside the problem itself."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..adjoint.implicit import AbstractAdjoint, Implicit
+from ..solution import Trajectory
+from .criterion import AbstractCriterion, StateError
+from .guesses import AbstractGuess, RepeatInitial
+
+
+class Request(NamedTuple):
+    """Everything about a call but its step, carry and inputs. What one solver asks of another is a changed copy.
+
+    The platform is where the call runs; a program that was traced for another one is not used again.
+
+    Attributes:
+        solver: the one asked for.
+        criterion: when iterations stop.
+        guess: rule of the first trajectory.
+        adjoint: how derivatives are taken.
+        length: T, None where the inputs tell.
+        max_iterations: most updates, None for the solver's own bound.
+        reverse: whether time runs from the last input to the first.
+        unroll: steps per turn of a loop over steps.
+        history: whether to keep a record of every iterate.
+        memory_limit: most bytes to hold beside the inputs, or None.
+        batch: sequences that are known to run at once.
+        certify: whether to bound the error of the states, or the tolerance of that bound.
+        adjoint_given: whether ``adjoint`` was given rather than the default.
+        made_for: T, D and dtype of the plan that chose the solver, or None.
+        platform: where the call runs.
+        keep_states: whether the states are wanted, beside the carry and the outputs.
+        updates_within: ``(part, recurrence, solver) -> updates`` that take a part of the sequential time.
+        start: first trajectory ``[T D]``; filled in by the solver, as are all that follow.
+        repair: what states that are not finite are put back to ``[T D]``.
+        images: one-step predictions of the first trajectory ``[T D]`` where they are known.
+        unit: unit of rounding of each entry ``[D]``; that of the states' dtype when None.
+        budget: the most updates.
+    """
+
+    solver: Any
+    criterion: AbstractCriterion = StateError()
+    guess: AbstractGuess = RepeatInitial()
+    adjoint: AbstractAdjoint = Implicit()
+    length: int | None = None
+    max_iterations: int | None = None
+    reverse: bool = False
+    unroll: int | bool = 1
+    history: bool = False
+    memory_limit: int | None = None
+    batch: int = 1
+    certify: bool | float = False
+    adjoint_given: bool = False
+    made_for: tuple[int, int, str] | None = None
+    platform: str | None = None
+    keep_states: bool = True
+    updates_within: Any = None
+    start: Any = None
+    repair: Any = None
+    images: Trajectory | None = None
+    unit: np.ndarray | None = None
+    budget: int = 0
+
+    def with_constants(self, constant: Callable[[Any], Any]) -> "Request":
+        """The request with all that a derivative could flow through changed.
+
+        Args:
+            constant: takes the solver, the first trajectory or the repair, and gives it back as a constant.
+        """
+        return self._replace(**{name: constant(getattr(self, name)) for name in ("solver", "start", "repair")})
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether ``unroll`` asks for more than the plain loop; True is the whole of it, and equal to 1 in Python."""
+        return self.unroll is not False and (self.unroll is True or self.unroll != 1)

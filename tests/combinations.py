@@ -1,0 +1,44 @@
+"""Combinations that run by default, and those that only `make test-all` runs."""
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+
+def pairs(case: tuple) -> set[tuple]:
+    """Every two values of a combination, with their places; values are told apart by what they print as."""
+    return set(itertools.combinations(enumerate(map(str, case)), 2))
+
+
+def pairwise(cases: Sequence[tuple]) -> list:
+    """All combinations, as parameters of a test; by default run so many that every two values meet that meet anywhere.
+
+    The next one is always that with most pairs which those before have not, so few are enough. Others are marked
+    ``exhaustive``.
+    """
+    missing = set().union(*map(pairs, cases))
+    waiting, chosen = {index: pairs(case) for index, case in enumerate(cases)}, set()
+    while missing:
+        best = max(waiting, key=lambda index: len(waiting[index] & missing))
+        chosen.add(best)
+        missing -= waiting.pop(best)
+    return [
+        pytest.param(*case, marks=() if index in chosen else pytest.mark.exhaustive) for index, case in enumerate(cases)
+    ]
+
+
+def crossed(rows: Sequence, columns: Sequence, whole_rows: Sequence, whole_columns: Sequence) -> list:
+    """Every pair of a row and a column, as parameters; by default those run that lie in a row or column to run whole.
+
+    For two values, of which every two meet in the full product alone. Others are marked ``exhaustive``.
+    """
+    return [
+        pytest.param(row, column, marks=() if row in whole_rows or column in whole_columns else pytest.mark.exhaustive)
+        for row, column in itertools.product(rows, columns)
+    ]
+
+
+def product(*values: Sequence) -> list[tuple]:
+    """Every combination of one value of each."""
+    return list(itertools.product(*values))
