@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 import parascan as ps
 from parascan.cli import app
-from parascan.planning import Plan, built_in
+from parascan.planning import Plan
+from parascan.programs.built_in import here
 
 
 def invoke(*arguments):
@@ -38,15 +39,16 @@ def test_known_rates_are_shown_without_measuring(tmp_path):
     found = invoke("calibrate", "--show", "--json", "--folder", tmp_path)
     assert found.exit_code == 0, found.output
     told = json.loads(found.output)
-    assert {entry["origin"] for entry in told["rates"].values()} == {"built-in"}
-    assert told["rates"]["float32"]["turn"] == built_in("cpu", "float32").turn
+    assert {entry["origin"] for entry in told["rates"].values()} == {here("cpu").origin}
+    assert told["rates"]["float32"]["turn"] == here("cpu").turn
+    assert told["rates"]["float64"]["sources"] == dict(here("cpu", double=True).sources)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_calibration_is_stored_and_shown(tmp_path, monkeypatch):
     def measured(dtype, progress):
         progress(dtype)
-        return built_in("cpu", dtype)
+        return here("cpu", double=dtype == "float64").known("calibrated", {"call": 1e-6})
 
     monkeypatch.setattr("parascan.cli.calibrate_command.measured", measured)
     found = invoke("calibrate", "--folder", tmp_path)

@@ -6,12 +6,21 @@ import pytest
 
 from parascan.chunked import choose_lanes
 from parascan.chunked.chunk_count import choose_patience
-from parascan.programs.kind import Kind, kind_of
-from parascan.programs.small_steps import largest_batch
+from parascan.programs import built_in
+from parascan.programs.cost import Kind, kind_of, largest_batch
 from parascan.programs.suitability import unrewarding
 from parascan.programs.work import operations
 
 STEP = 2000.0
+
+
+@pytest.fixture(autouse=True)
+def this_machine(monkeypatch):
+    """What the default knows of the machine, whichever one this is: what comes with the library."""
+    monkeypatch.setattr(built_in, "detected", dict)
+    built_in.of_platform.cache_clear()
+    yield
+    built_in.of_platform.cache_clear()
 
 
 def chosen(length, size, batch=1, work=STEP):

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
-from parascan.planning import Rates, built_in, cache_file, calibrate, known_rates
-from parascan.planning import calibrate as calibration
-from parascan.planning.cost import (
+from parascan.planning import Machine, built_in, cache_file, calibrate, calibration, known_machine
+from parascan.planning.evaluation_cost import (
     CALLS,
     StepCost,
     forgetting_seconds,
@@ -24,6 +23,9 @@ from parascan.planning.measure import measure_memory, measure_row, measure_step,
 from parascan.planning.timing import seconds_of
 from parascan.problem.flat_recurrence import ScanProblem
 from parascan.problem.signature import resolve
+from parascan.programs.built_in import here
+from parascan.programs.cost import row_seconds, step_seconds
+from parascan.programs.machine import Link
 
 
 def recurrence(size=4, length=4096):
@@ -40,14 +42,14 @@ def workload(size=4, length=4096, **others):
     return workload_of(recurrence(size, length), "cpu")._replace(**others)
 
 
-RATES = built_in("cpu", "float32")
+RATES = built_in("cpu")
 STEP = StepCost(alone=1e-8, row=1e-7, lane=2e-9, product=1e-9)
 
 
 def test_sizes_are_read_off_the_step():
     found = workload(4)
     assert (found.length, found.size, found.columns, found.diagonal_columns) == (4096, 4, 4, 4)
-    assert workload(16).work > found.work
+    assert workload(16).work.operations > found.work.operations
     diagonal = ScanProblem.of(
         resolve(lambda s, x: 0.5 * jnp.tanh(s) + x, jnp.zeros(8), jnp.zeros((50, 8)), None, scan_form=False),
         reverse=False,
@@ -61,7 +63,7 @@ def test_times_follow_from_their_parts():
     # 64 rows of 64 lanes, and ten with the eight lanes that find out.
     expected = CALLS * RATES.call + 10 * (1e-7 + 72 * 2e-9) + 64 * (1e-7 + 64 * 2e-9)
     assert forgetting_seconds(w, STEP, RATES, 64, 10) == pytest.approx(expected)
-    links = RATES.links["sequential"].seconds(4096, 4, 16)
+    links = RATES.links.sequential.seconds(4096, 4, 16)
     assert links == pytest.approx(4096 * (4.9e-9 + 16 * 2e-10))
     update = (1e-7 + 4096 * 2e-9) + 1e-7 + 4 * 1e-9 * 4096 + links
     assert update_seconds(w, STEP, RATES, ps.deer()) == pytest.approx(update)
@@ -126,31 +128,45 @@ def test_the_least_of_several_runs_counts():
 
 
 def test_rates_survive_json_and_refuse_nonsense():
-    assert Rates.from_json(RATES.to_json()) == RATES
-    for text in ("", "[]", '{"call": 1}'):
-        with pytest.raises(ValueError, match="rates: given no JSON"):
-            Rates.from_json(text)
+    for record in (RATES, here("cpu", double=True), RATES.known("calibrated", {"turn": 1e-8})):
+        assert Machine.from_json(record.to_json()) == record
+    assert hash(RATES) == hash(Machine.from_json(RATES.to_json()))
+    for text in ("", "[]", '{"form": 3, "call": 1}'):
+        with pytest.raises(ValueError, match="machine: given no JSON"):
+            Machine.from_json(text)
+    for text in ('{"call": 1}', RATES.to_json().replace('"form": 3', '"form": 2')):
+        with pytest.raises(ValueError, match="expected form 3: calibrate again"):
+            Machine.from_json(text)
     for value in (-1.0, float("nan"), float("inf"), "3"):
         with pytest.raises(ValueError, match="turn: given"):
             dataclasses.replace(RATES, turn=value)
+    for name in ("near_bytes", "vector_bytes", "gain"):
+        with pytest.raises(ValueError, match=f"{name}: given 0"):
+            dataclasses.replace(RATES, **{name: 0})
+    with pytest.raises(ValueError, match=r"links\.sequential\.step: given -1"):
+        dataclasses.replace(RATES, links=RATES.links._replace(sequential=Link(-1, 0)))
 
 
 def test_unknown_platforms_count_as_accelerators_and_narrow_types_as_single():
-    assert built_in("tpu", "float32") == built_in("gpu", "float64") != RATES
-    assert built_in("cpu", "bfloat16") == RATES != built_in("cpu", "float64")
+    assert built_in("tpu") == built_in("gpu", double=True) != RATES != built_in("cpu", double=True)
+    assert (
+        known_machine("cpu", "bfloat16") == here("cpu") != known_machine("cpu", "float64") == here("cpu", double=True)
+    )
 
 
 def test_a_calibration_is_found_again_and_only_on_its_machine(tmp_path, monkeypatch):
-    assert known_rates("cpu", "float32", tmp_path) == (RATES, "built-in")
-    other = dataclasses.replace(RATES, turn=1e-7)
+    assert known_machine("cpu", "float32", tmp_path) == here("cpu")
+    other = RATES.known("calibrated", {"turn": 1e-7})
     path = cache_file("cpu", "float32", tmp_path)
     path.write_text(other.to_json())
-    assert known_rates("cpu", "float32", tmp_path) == (other, "calibrated")
-    path.write_text("broken")
-    assert known_rates("cpu", "float32", tmp_path) == (RATES, "built-in")
+    assert known_machine("cpu", "float32", tmp_path) == other
+    assert (other.origin, other.source("turn"), other.source("wait")) == ("calibrated", "calibrated", "built-in")
+    for text in ("broken", other.to_json().replace('"form": 3', '"form": 2')):
+        path.write_text(text)
+        assert known_machine("cpu", "float32", tmp_path) == here("cpu")
     path.write_text(other.to_json())
     monkeypatch.setattr(jax, "__version__", "another")
-    assert known_rates("cpu", "float32", tmp_path) == (RATES, "built-in")
+    assert known_machine("cpu", "float32", tmp_path) == here("cpu")
 
 
 def test_the_cache_is_where_the_user_wants_it(tmp_path, monkeypatch):
@@ -158,25 +174,27 @@ def test_the_cache_is_where_the_user_wants_it(tmp_path, monkeypatch):
     assert cache_file("cpu", "float32").parent == tmp_path / "parascan"
 
 
-def test_calibration_finds_the_rates_that_times_were_made_of(monkeypatch):
-    true = dataclasses.replace(
-        RATES, turn=3e-8, operation=7e-11, row=5e-7, lane=4e-9, lane_operation=2e-11, product=0.5
-    )
+def test_calibration_finds_the_numbers_that_times_were_made_of(monkeypatch):
+    known = here("cpu")
+    factors = {"small": 2.0, "beside": 2.2, "large": 1.4, "row": 3.0}
+    changed = {
+        rate: factors[name] * getattr(known, rate) for name, rates in calibration.GROUPS.items() for rate in rates
+    }
+    true = dataclasses.replace(known, **changed, gain=1.9, gain_near=1.1, pushforward=0.5)
 
     def row(problem, _, lanes):
-        work = workload_of(problem, "cpu").work
-        return true.row + lanes * (true.lane * problem.size + true.lane_operation * work)
+        return row_seconds(workload_of(problem, "cpu").work, true, lanes)
 
     def seconds(program, *args):
         first = args[0]
         if len(args) == 1:
-            return first.length * (true.turn + true.operation * workload_of(first, "cpu").work)
+            return first.length * step_seconds(workload_of(first, "cpu").work, true)
         if hasattr(first, "coarse") or hasattr(first, "advance"):
-            return calibration.ROWS * row(recurrence(4), true, calibration.LANES[1]) * (1 + 4 * true.product)
+            return calibration.ROWS * row(recurrence(4), true, calibration.LANES[1]) * (1 + 4 * true.pushforward)
         length, size, _ = first.shape
         tree = length == calibration.TREE
         backend = "associative" if tree else "sequential"
-        return true.call + true.links[backend].seconds(length, size, size**2)
+        return true.call + getattr(true.links, backend).seconds(length, size, size**2)
 
     monkeypatch.setattr(calibration, "seconds_of", seconds)
     monkeypatch.setattr(calibration, "seconds_of_call", lambda _: true.call)
@@ -184,10 +202,12 @@ def test_calibration_finds_the_rates_that_times_were_made_of(monkeypatch):
     lines = []
     found = calibrate("float32", lines.append)
     assert len(lines) >= 8
-    for name in ("call", "turn", "operation", "row", "lane", "lane_operation", "product"):
+    for name in ("call", "gain", "gain_near", "pushforward", *changed):
         assert getattr(found, name) == pytest.approx(getattr(true, name), rel=1e-6), name
-    for backend, link in found.links.items():
-        assert vars(link) == pytest.approx(vars(true.links[backend]), rel=1e-6)
+        assert found.source(name) == "calibrated"
+    for backend, link in found.links._asdict().items():
+        assert link == pytest.approx(getattr(true.links, backend), rel=1e-6)
+    assert found.source("near_bytes") == here("cpu").source("near_bytes")
 
 
 def test_double_precision_is_calibrated_where_it_is_enabled():
@@ -197,8 +217,8 @@ def test_double_precision_is_calibrated_where_it_is_enabled():
 
 @pytest.mark.slow
 def test_calibration_measures_every_rate():
-    rates = calibrate()
-    assert rates.call > 0
-    assert rates.turn + rates.operation > 0
-    assert rates.lane + rates.lane_operation > 0
-    json.loads(rates.to_json())
+    found = calibrate()
+    assert found.call > 0
+    assert found.turn + found.operation > 0
+    assert found.move + found.vectorized > 0
+    json.loads(found.to_json())

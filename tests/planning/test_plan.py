@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
-from parascan.planning import Plan, Rates, built_in
+from parascan.planning import Plan, built_in, known_machine
 from parascan.planning.encode import decode_solver, encode_solver
-from parascan.planning.machine import BACKENDS, LinkRates
 from parascan.programs import platform as _platform
+from parascan.programs.machine import NUMBERS, Link, Links
 
 KEY = jax.random.key(0)
 
@@ -179,7 +179,8 @@ def test_a_step_that_must_not_run_in_blocks_is_not_planned_so(small):
 
 def test_measured_plans_time_the_step(small):
     plan = ps.plan(*contracting(4, 8192), diagnosis=small)
-    assert plan.rates == "measured"
+    assert (plan.rates, plan.machine) == ("measured", known_machine("cpu", "float32").origin)
+    assert f"measured and {plan.machine} numbers" in str(plan)
     assert all(0 < float(each.seconds.low) <= float(each.seconds.value) for each in plan.candidates)
 
 
@@ -207,8 +208,11 @@ def test_memory_that_is_not_there_rejects_a_method(quick, known):
     assert "more than the limit" not in quick.rejected["Newton (DEER)"]
 
 
-FREE = {name: LinkRates(1e-12, 1e-12) for name in BACKENDS}
-FAST_UPDATES = Rates(1e-6, turn=1e-5, operation=0, row=1e-7, lane=1e-12, lane_operation=0, product=1, links=FREE)
+FAST_UPDATES = dataclasses.replace(
+    built_in("cpu"),
+    **{name: 1e-13 for name in NUMBERS if getattr(built_in("cpu"), name) < 1e-4},
+    links=Links(*3 * (Link(1e-12, 1e-12),)),
+).known("calibrated", {"call": 1e-6, "turn": 1e-5, "row": 1e-7, "pushforward": 1.0})
 """Of a machine on which a step alone is slow and many at once cost next to nothing."""
 
 
@@ -261,8 +265,8 @@ def test_a_small_system_on_an_accelerator_is_sent_to_the_host(monkeypatch, small
     step, init, xs = contracting(4, 8192)
     monkeypatch.setattr(_platform, "get_default_device", lambda: SimpleNamespace(platform="gpu"))
     # Kernels that take milliseconds to launch, so that no parallel form can win there.
-    gpu = built_in("gpu", "float32")
-    slow = dataclasses.replace(gpu, row=1e-2, call=1e-1, turn=1e-3, lane=1e-3)
+    gpu = built_in("gpu")
+    slow = dataclasses.replace(gpu, row=1e-2, call=1e-1, turn=1e-3, move=1e-3)
     plan = ps.plan(step, init, xs, measure=False, diagnosis=small, rates=slow)
     assert plan.device == "cpu"
     assert isinstance(plan.solver, ps.Sequential)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from ..chunked import AbstractTally, Layout, tally_blocks
 from ..problem.flat_recurrence import Recurrence
 from ..programs.closure import hoist
-from ..programs.work import operations
+from ..programs.work import counted
 from ..solution import State, Trajectory, Tree
 
 Row = tuple[State, Tree, Tree, State]
@@ -68,7 +68,7 @@ class Pullback:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (*self._rows, jnp.zeros_like(states))
         )
         program = hoist(self._step.tally, self._zero, row)
-        work = operations(program.closed)
+        work = counted(program.closed)
         self._layout = Layout(problem.length, problem.size, work, reverse=True, double=problem.dtype.itemsize == 8)
 
     @property

@@ -2,6 +2,7 @@
 
 from .batch import batch_size, merged
 from .chunk_count import SHORTEST_BLOCK, TRIAL_SHARE, Patience, adjoint_pays, choose_lanes, lanes_at_once
+from .coupled_copies import TWINS
 from .dispatch import Layout, patience_of, scan_blocks, tally_blocks
 from .engine import AbstractTally, Way, no_blocks
 from .grid import Grid
@@ -10,6 +11,7 @@ from .probe import coupling_rows, fill_rows
 __all__ = [
     "SHORTEST_BLOCK",
     "TRIAL_SHARE",
+    "TWINS",
     "AbstractTally",
     "Grid",
     "Layout",

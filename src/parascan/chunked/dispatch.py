@@ -12,9 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from ..programs.built_in import here
 from ..programs.closure import hoist
-from ..programs.kind import Kind
-from ..programs.small_steps import EVERY_BATCH
+from ..programs.cost import EVERY_BATCH, Kind
+from ..programs.machine import Machine
+from ..programs.work import Work, as_work
 from ..solution import Tree
 from .acceptance import COMPARED
 from .batch import merged
@@ -33,7 +35,7 @@ class Layout(eqx.Module):
     Attributes:
         length: T, steps.
         size: D, entries of a state.
-        work: operations of a step.
+        work: what a step computes, or its operations alone.
         reverse: whether time runs from the last row to the first.
         mesh: devices to spread blocks over, a mesh of one axis; None for one device.
         lanes: blocks of one sequence on each device; None to choose by the sizes.
@@ -44,11 +46,12 @@ class Layout(eqx.Module):
         largest_batch: most sequences at once for which lanes are worth it on a CPU.
         double: whether states are of double precision.
         copy: as for ``choose_lanes``.
+        known: the machine; by what is known of this one without measuring when None.
     """
 
     length: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
-    work: float = eqx.field(static=True)
+    work: Work = eqx.field(static=True, converter=as_work)
     reverse: bool = eqx.field(static=True, default=False)
     mesh: Mesh | None = eqx.field(static=True, default=None)
     lanes: int | None = eqx.field(static=True, default=None)
@@ -58,6 +61,12 @@ class Layout(eqx.Module):
     largest_batch: int = eqx.field(static=True, default=EVERY_BATCH)
     double: bool = eqx.field(static=True, default=False)
     copy: float | None = eqx.field(static=True, default=None)
+    known: Machine | None = eqx.field(static=True, default=None)
+
+    @property
+    def machine(self) -> Machine:
+        """That the run is for."""
+        return self.known or here(self.platform, double=self.double)
 
     @property
     def devices(self) -> int:
@@ -86,7 +95,7 @@ class Layout(eqx.Module):
         if lanes is None:
             sizes = self.length, self.size, self.work, batch, self.devices
             facts = self.platform, self.kind, self.largest_batch
-            lanes = choose_lanes(*sizes, *facts, double=self.double, copy=self.copy)
+            lanes = choose_lanes(*sizes, *facts, double=self.double, copy=self.copy, machine=self.machine)
         block = self.length // max(lanes * self.devices, 1)
         if lanes == 0 or block < SHORTEST_BLOCK_AT_ALL:
             return None
@@ -198,7 +207,8 @@ def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Sta
 
 def patience_of(layout: Layout, grid: Grid) -> Patience:
     """How long the system may take to forget its start."""
-    chosen = choose_patience(grid.block, grid.lanes, layout.work, grid.batch, layout.platform, layout.kind)
+    sizes = grid.block, grid.lanes, layout.work, grid.batch
+    chosen = choose_patience(*sizes, layout.platform, layout.kind, layout.machine)
     # Who names the number of blocks, or has measured, knows that they are a gain.
     most = chosen.most if layout.lanes is None and layout.trial is None else grid.block // LONGEST_PART
     return Patience(chosen.trial if layout.trial is None else layout.trial, most)

@@ -60,7 +60,7 @@ def subject_of(text: str, length: int | None, settings: list[str], key: jax.Arra
         system = built(text, settings, key)
         call = (system.step, system.initial_state, system.inputs(steps, key=key), steps)
         return Subject(system.name, call, system.dt, steps)
-    step, init, xs = returned(text, function_of(text), parsed(settings))
+    step, init, xs = returned(text, function_of("SYSTEM", text), parsed(settings))
     xs, steps = first_steps(xs, length)
     rows = [leaf.shape[0] for leaf in jax.tree.leaves(xs) if getattr(leaf, "ndim", 0)]
     if rows:
@@ -111,8 +111,12 @@ def _functions(name: str) -> str:
     return f" It defines {', '.join(found[:MOST_NAMED])}." if found else ""
 
 
-def function_of(text: str) -> Callable[..., Any]:
+def function_of(argument: str, text: str) -> Callable[..., Any]:
     """The function that ``module:function`` names.
+
+    Args:
+        argument: of the command line, that it was given as.
+        text: what was given.
 
     Raises:
         TypeError: it is none.
@@ -123,9 +127,11 @@ def function_of(text: str) -> Callable[..., Any]:
     try:
         make = getattr(importlib.import_module(module), function)
     except (ModuleNotFoundError, AttributeError, ValueError) as error:
-        raise ValueError(f"SYSTEM: given {text!r}, expected module:function that can be imported; {error}.") from error
+        raise ValueError(
+            f"{argument}: given {text!r}, expected module:function that can be imported; {error}."
+        ) from error
     if not callable(make):
-        raise TypeError(f"SYSTEM: given {text!r}, which is a {type(make).__name__}, expected a function.")
+        raise TypeError(f"{argument}: given {text!r}, which is a {type(make).__name__}, expected a function.")
     return make
 
 

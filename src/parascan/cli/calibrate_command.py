@@ -9,7 +9,7 @@ import jax
 import typer
 
 from ..paper.harness.written_files import write_text
-from ..planning import Rates, cache_file, fingerprint, known_rates, platform_of
+from ..planning import Machine, cache_file, fingerprint, known_machine, platform_of
 from ..planning import calibrate as measured
 from . import report
 from ._errors import interruptible
@@ -34,23 +34,23 @@ def calibrate(
     with interruptible("the same command starts again.") as check:
         if not show:
             _measure(platform, folder, check)
-        found = {dtype: known_rates(platform, dtype, folder) for dtype in PRECISIONS}
+        found = {dtype: known_machine(platform, dtype, folder) for dtype in PRECISIONS}
         if as_json:
             plain = {
-                dtype: {"origin": origin, **json.loads(rates.to_json())} for dtype, (rates, origin) in found.items()
+                dtype: {"origin": machine.origin, **json.loads(machine.to_json())} for dtype, machine in found.items()
             }
             typer.echo(json.dumps({"machine": dict(fingerprint()), "rates": plain}, indent=1))
             return
         console = report.console()
-        for dtype, (rates, origin) in found.items():
-            title = f"{origin} rates in seconds: {dtype}, {fingerprint()['processor']}, {platform}"
-            console.print(report.summary(title, _lines(rates)))
+        for dtype, machine in found.items():
+            title = f"{machine.origin} numbers, times in seconds: {dtype}, {fingerprint()['processor']}, {platform}"
+            console.print(report.summary(title, _lines(machine)))
             if not show:
                 console.print(f"stored in {cache_file(platform, dtype, folder)}", soft_wrap=True)
 
 
 def _measure(platform: str, folder: Path | None, check: Callable[[], None]) -> None:
-    """Measure and store the rates of both precisions."""
+    """Measure and store the records of both precisions."""
     with report.progress() as bar, jax.enable_x64(True):
         task = bar.add_task("", total=None)
 
@@ -62,10 +62,14 @@ def _measure(platform: str, folder: Path | None, check: Callable[[], None]) -> N
             write_text(cache_file(platform, dtype, folder), measured(dtype, progress).to_json())
 
 
-def _lines(rates: Rates) -> dict[str, str]:
-    """Rates by name, for a table."""
-    plain = {name: f"{value:.3g}" for name, value in vars(rates).items() if name != "links"}
-    for name, each in rates.links.items():
-        parts = ", ".join(f"{value:.3g} a {part}" for part, value in vars(each).items() if value)
-        plain[f"{name} recurrence"] = parts
+def _lines(machine: Machine) -> dict[str, str]:
+    """The numbers of a record by name, for a table, each with where it is from."""
+    plain = {
+        name: f"{value:.6g} ({machine.source(name)})"
+        for name, value in vars(machine).items()
+        if name not in ("links", "sources")
+    }
+    for name, each in machine.links._asdict().items():
+        parts = ", ".join(f"{value:.3g} a {part}" for part, value in each._asdict().items() if value)
+        plain[f"{name} recurrence"] = f"{parts} ({machine.source('links')})"
     return {name.replace("_", " "): value for name, value in plain.items()}

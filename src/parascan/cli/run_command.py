@@ -1,9 +1,8 @@
 """``parascan run``: one system rolled out beside its sequential evaluation."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any
 
 import jax
@@ -18,18 +17,9 @@ from . import plot, report
 from ._arguments import DtypeOption, Precision, SettingsOption, SubjectArgument, SubjectLength
 from ._errors import interruptible, wrong_usage
 from ._pictures import save_picture
+from ._solver import SolverOption, solver_of
 from ._subject import subject_of
 from .single_run import Outcome, Request, perform
-
-
-class SolverName(StrEnum):
-    """Solvers by their published nicknames."""
-
-    deer = "deer"
-    quasi_deer = "quasi_deer"
-    picard = "picard"
-    jacobi = "jacobi"
-    sequential = "sequential"
 
 
 class CriterionName(StrEnum):
@@ -39,21 +29,10 @@ class CriterionName(StrEnum):
     merit = "merit"
 
 
-SOLVERS: Mapping[SolverName, Callable[[], Any]] = MappingProxyType(
-    {
-        SolverName.deer: ps.deer,
-        SolverName.quasi_deer: ps.quasi_deer,
-        SolverName.picard: ps.picard,
-        SolverName.jacobi: ps.jacobi,
-        SolverName.sequential: ps.Sequential,
-    }
-)
-
-
 def run(
     subject: SubjectArgument,
     length: SubjectLength = None,
-    solver: Annotated[SolverName, typer.Option(help="How to evaluate.")] = SolverName.deer,
+    solver: SolverOption = "deer",
     criterion: Annotated[
         CriterionName,
         typer.Option(
@@ -86,13 +65,12 @@ def run(
     """
     check_suffix("--save", archive, {".npz"})
     check_suffix("--plot", picture, style.SUFFIXES)
-    check_uses(solver, criterion, tolerance, max_iterations)
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
             found = subject_of(subject, length, settings or [], jax.random.key(seed))
-            request = Request(
-                found, SOLVERS[solver](), criterion_of(criterion, tolerance), max_iterations, jax.random.key(seed)
-            )
+            method = solver_of(solver)
+            check_uses(solver, method, criterion, tolerance, max_iterations)
+            request = Request(found, method, criterion_of(criterion, tolerance), max_iterations, jax.random.key(seed))
         with report.progress() as bar:
             task = bar.add_task(f"{found.name}, T = {found.length}", total=None)
 
@@ -121,14 +99,16 @@ def _deliver(outcome: Outcome, title: str, dt: float | None, archive: Path | Non
         console.print(outcome.message, style="bold red", markup=False)
 
 
-def check_uses(solver: SolverName, criterion: CriterionName, tolerance: float | None, most: int | None) -> None:
+def check_uses(
+    name: str, solver: ps.solvers.AbstractSolver, criterion: CriterionName, tolerance: float | None, most: int | None
+) -> None:
     """Refuse options about iterations for a solver that has none."""
     given = {"--tolerance": tolerance, "--max-iterations": most}
     given["--criterion"] = None if criterion is CriterionName.state_error else criterion
     for option, value in given.items():
-        if solver is SolverName.sequential and value is not None:
+        if not solver.iterates and value is not None:
             raise typer.BadParameter(
-                f"given {value} with --solver sequential, which does not iterate, expected another solver.",
+                f"given {value} with --solver {name}, which does not iterate, expected another solver.",
                 param_hint=option,
             )
 

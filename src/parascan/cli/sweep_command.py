@@ -19,8 +19,9 @@ from ._arguments import DtypeOption, Precision, SeedOption, SettingsOption, Subj
 from ._errors import interruptible, wrong_usage
 from ._pictures import save_picture
 from ._settings import parsed, with_key
+from ._solver import SolverOption, solver_of
 from ._subject import SEPARATOR, function_of, refuse_module, returned
-from .run_command import SOLVERS, CriterionName, SolverName, check_suffix, criterion_of
+from .run_command import CriterionName, check_suffix, criterion_of
 
 DEFAULT_LENGTH = 2000
 """Steps of a system where nothing is said; every point is rolled out."""
@@ -43,7 +44,7 @@ def sweep(
     length: Annotated[
         int | None, typer.Option(min=1, help="Number of steps T: 2000 when left out, or all inputs of the function.")
     ] = None,
-    solver: Annotated[SolverName, typer.Option(help="Whose updates are counted.")] = SolverName.deer,
+    solver: SolverOption = "deer",
     criterion: Annotated[CriterionName, typer.Option(help="When it stops.")] = CriterionName.state_error,
     tolerance: Annotated[float | None, typer.Option(help="Of the stopping rule, as for `parascan run`.")] = None,
     max_iterations: Annotated[int | None, typer.Option(min=1, help="Most updates at a point; T when left out.")] = None,
@@ -83,7 +84,7 @@ def sweep(
 
             with wrong_usage():
                 found = ps.sweep(
-                    make, axes, steps, key=key, solver=SOLVERS[solver](), criterion=criterion_of(criterion, tolerance),
+                    make, axes, steps, key=key, solver=solver_of(solver), criterion=criterion_of(criterion, tolerance),
                     max_iterations=max_iterations, store=out, progress=show,
                 )  # fmt: skip
         _deliver(found, subject, as_json, picture)
@@ -112,7 +113,7 @@ def _maker(
 ) -> tuple[Callable[..., Any], int | None]:
     """The function of the parameters, and the length."""
     if SEPARATOR in text:
-        function = function_of(text)
+        function = function_of("SYSTEM", text)
         # Refuses arguments that it does not take; what is raised inside belongs to a point.
         return lambda **given: returned(text, function, {**settings, **given}), length
     refuse_module(text)

@@ -1,13 +1,13 @@
 """The choice of a method: what each would cost on this machine, and which of them is worth it."""
 
+from ..programs.built_in import built_in as built_in
+from ..programs.machine import Machine as Machine
 from ..programs.platform import platform_of as platform_of
-from .calibrate import cache_file as cache_file
-from .calibrate import calibrate as calibrate
-from .calibrate import fingerprint as fingerprint
-from .calibrate import known_rates as known_rates
+from .calibration import cache_file as cache_file
+from .calibration import calibrate as calibrate
+from .calibration import fingerprint as fingerprint
+from .calibration import known_machine as known_machine
 from .candidate import Candidate as Candidate
-from .cost import updates_within as updates_within
-from .machine import Rates as Rates
-from .machine import built_in as built_in
+from .evaluation_cost import updates_within as updates_within
 from .plan import plan as plan
 from .plan_record import Plan as Plan

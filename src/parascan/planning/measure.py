@@ -11,10 +11,10 @@ from jaxtyping import Array
 from ..chunked import Layout, coupling_rows, fill_rows, scan_blocks
 from ..problem.boundaries import Blocked
 from ..problem.flat_recurrence import Recurrence
+from ..programs.machine import Machine
 from ..solution import Tree
 from ..solvers import AbstractIterativeSolver, Blocks, Iterate
-from .cost import StepCost, Workload
-from .machine import Rates
+from .evaluation_cost import StepCost, Workload
 from .timing import seconds_of
 
 ROWS = 64
@@ -70,28 +70,28 @@ def first_steps(recurrence: Recurrence, length: int) -> Recurrence:
     return dataclasses.replace(recurrence, inputs=inputs, length=length)
 
 
-def measure_step(recurrence: Recurrence, rates: Rates) -> StepCost:
+def measure_step(recurrence: Recurrence, machine: Machine) -> StepCost:
     """The cost of a step on this device, alone and among others.
 
     Args:
         recurrence: whose step it is.
-        rates: of the machine, for the fixed cost of a call, and in place of what a few steps cannot show.
+        machine: that this is, for the fixed cost of a call, and in place of what a few steps cannot show.
     """
     alone = first_steps(recurrence, min(STEPS_ALONE, recurrence.length))
-    seconds = _beyond_call(seconds_of(Recurrence.trajectory, alone), rates) / alone.length
+    seconds = _beyond_call(seconds_of(Recurrence.trajectory, alone), machine) / alone.length
     if recurrence.length < MANY * ROWS:
-        return StepCost(seconds, rates.row, seconds, seconds, measured=True)
-    few, many = (measure_row(recurrence, rates, count) for count in (FEW, MANY))
+        return StepCost(seconds, machine.row, seconds, seconds, measured=True)
+    few, many = (measure_row(recurrence, machine, count) for count in (FEW, MANY))
     lane = max((many - few) / (MANY - FEW), many / MANY / 4)
     return StepCost(seconds, max(many - MANY * lane, 0.0), lane, lane, measured=True)
 
 
-def measure_row(recurrence: Recurrence, rates: Rates, lanes: int) -> float:
+def measure_row(recurrence: Recurrence, machine: Machine, lanes: int) -> float:
     """Seconds in which a number of lanes take one step, outputs included.
 
     Args:
         recurrence: whose step it is; at least ``lanes * ROWS`` steps long.
-        rates: of the machine.
+        machine: that this is.
         lanes: their number.
     """
     rows = max(min(STEPS_OF_ROWS, recurrence.length) // lanes, ROWS)
@@ -100,7 +100,7 @@ def measure_row(recurrence: Recurrence, rates: Rates, lanes: int) -> float:
     def run(pilot: Recurrence) -> tuple[Array, Array]:
         return fill_rows(StateStep(pilot), pilot.initial, pilot.inputs, pilot.length, lanes)
 
-    return _beyond_call(seconds_of(run, pilot), rates) / rows
+    return _beyond_call(seconds_of(run, pilot), machine) / rows
 
 
 def measure_blocks(recurrence: Recurrence, workload: Workload, blocks: int, trial: int) -> float:
@@ -121,13 +121,13 @@ def measure_blocks(recurrence: Recurrence, workload: Workload, blocks: int, tria
 
 
 def measure_update(
-    recurrence: Recurrence, rates: Rates, workload: Workload, solver: AbstractIterativeSolver | Blocks
+    recurrence: Recurrence, machine: Machine, workload: Workload, solver: AbstractIterativeSolver | Blocks
 ) -> float:
     """Seconds of one update of a method over all T steps, timed on the first of them.
 
     Args:
         recurrence: what is to be solved.
-        rates: of the machine.
+        machine: that this is.
         workload: its sizes.
         solver: the method.
     """
@@ -142,7 +142,7 @@ def measure_update(
         memory = method.init(problem, states)
         return method.step(problem, Iterate(states, images), memory)[0]
 
-    seconds = _beyond_call(seconds_of(update, problem, states), rates)
+    seconds = _beyond_call(seconds_of(update, problem, states), machine)
     return seconds * workload.length / part.length
 
 
@@ -167,6 +167,6 @@ def measure_memory(recurrence: Recurrence) -> Memory:
     return Memory(bool(forgets), int(steps))
 
 
-def _beyond_call(seconds: float, rates: Rates) -> float:
+def _beyond_call(seconds: float, machine: Machine) -> float:
     """Seconds of a pilot without the fixed cost of calling it, half of them at least."""
-    return max(seconds - rates.call, seconds / 2)
+    return max(seconds - machine.call, seconds / 2)

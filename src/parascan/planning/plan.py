@@ -15,16 +15,17 @@ from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
 from ..problem.flat_recurrence import Recurrence, ScanProblem
 from ..problem.signature import Signature, as_arrays, refuse_nan, resolve
+from ..programs.built_in import here
+from ..programs.machine import Machine
 from ..programs.platform import on_its_platform, platform_of
 from ..programs.unknown import unknown_is
 from ..solution import StepFunction, Tree
 from ..solvers import Forgetting, Sequential
 from ..solvers.chunked_call import Wanted, why_not, why_not_elsewhere
 from ..solvers.criterion import Merit, StateError
-from .calibrate import known_rates
+from .calibration import is_double, known_machine
 from .candidate import Candidate
-from .cost import step_cost, workload_of
-from .machine import Rates, built_in
+from .evaluation_cost import step_cost, workload_of
 from .measure import ROWS, Memory, measure_blocks, measure_memory, measure_row, measure_step, measure_update, on_host
 from .plan_record import Plan
 from .propose import MEASURED, MEMORIES, Setting, block_numbers, forgetting, iterative, newton_family, sequential
@@ -59,7 +60,7 @@ def plan(
     mesh: Mesh | None = None,
     budget: float = 0.25,
     memory_limit: int | None = None,
-    rates: Rates | None = None,
+    rates: Machine | None = None,
     key: Key[Array, ""] | None = None,
 ) -> Plan:
     """The method to run a call with, what every method would cost, and why.
@@ -81,7 +82,8 @@ def plan(
         mesh: devices that the call will spread its blocks over, a mesh of one axis.
         budget: part of the sequential time that a wrong forecast may cost, above 0.
         memory_limit: most bytes that a method may hold; None for no limit.
-        rates: of the machine; those that ``parascan calibrate`` stored, or built-in ones, when None.
+        rates: record of the machine; the one that ``parascan calibrate`` stored, or what is known without measuring,
+            when None.
         key: random key of the diagnosis, ``jax.random.key(0)`` when None.
 
     Returns:
@@ -116,28 +118,20 @@ def plan(
         key = jax.random.key(0) if key is None else key
         diagnosis = diagnose(step, init, xs, length, key=key, reverse=reverse, criterion=criterion)
     _check_diagnosis(diagnosis, recurrence)
-    found, origin = (rates, "given") if rates is not None else known_rates(platform, str(recurrence.dtype))
+    machine = known_machine(platform, str(recurrence.dtype)) if rates is None else rates
+    origin = machine.origin if rates is None else "given"
     if measure:
-        found = dataclasses.replace(found, call=seconds_of_call())
+        machine = dataclasses.replace(machine, call=seconds_of_call())
     workload = workload_of(recurrence, platform, batch, devices)
-    cost = measure_step(recurrence, found) if measure else step_cost(workload, found)
-    setting = Setting(recurrence, workload, cost, found, diagnosis, budget, memory_limit)
+    cost = measure_step(recurrence, machine) if measure else step_cost(workload, machine)
+    setting = Setting(recurrence, workload, cost, machine, diagnosis, budget, memory_limit)
     seen = _Seen(measure, measure_memory(recurrence) if measure and recurrence.length > ROWS else None)
     forbidden = why_not(signature, Wanted(1, mesh))
     # What is measured need not be foretold from the step's operations, as the default has to.
     ranked = _ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Wanted(mesh=mesh)))
-    return Plan(
-        candidates=ranked,
-        reasons=reasons_for(ranked[0], setting, seen.memory),
-        verdict=diagnosis.verdict,
-        length=recurrence.length,
-        size=recurrence.size,
-        dtype=str(recurrence.dtype),
-        platform=platform,
-        batch=batch,
-        devices=devices,
-        rates="measured" if measure else origin,
-    )
+    why, of_call = reasons_for(ranked[0], setting, seen.memory), (platform, batch, devices)
+    sizes = recurrence.length, recurrence.size, str(recurrence.dtype)
+    return Plan(ranked, why, diagnosis.verdict, *sizes, *of_call, "measured" if measure else origin, origin)
 
 
 class _Seen(NamedTuple):
@@ -173,7 +167,7 @@ def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Cand
     for blocks in numbers:
         lanes = blocks * setting.workload.batch
         timed = seen.measured and lanes * ROWS <= setting.recurrence.length and unsuited is None
-        row = measure_row(setting.recurrence, setting.rates, lanes) if timed else None
+        row = measure_row(setting.recurrence, setting.machine, lanes) if timed else None
         candidates.append(forgetting(setting, blocks, horizon, row))
     kept = sorted(candidates, key=_expected)[:KEPT]
     if unsuited is not None:
@@ -217,7 +211,7 @@ def _iterating(setting: Setting, seen: _Seen) -> list[Candidate]:
     for name, solver, updates in newton_family(setting):
         candidate = iterative(setting, name, solver, updates)
         if seen.measured and _expected(candidate) <= WORTH_TIMING * setting.sequential:
-            each = measure_update(setting.recurrence, setting.rates, setting.workload, solver)
+            each = measure_update(setting.recurrence, setting.machine, setting.workload, solver)
             candidate = iterative(setting, name, solver, updates, each)
         candidates.append(candidate)
     return candidates
@@ -225,12 +219,12 @@ def _iterating(setting: Setting, seen: _Seen) -> list[Candidate]:
 
 def _on_the_host(setting: Setting, seen: _Seen) -> Candidate:
     """One step after the other on the host's processor, which takes small steps in far less time."""
-    rates = built_in("cpu", str(setting.recurrence.dtype))
+    machine = here("cpu", double=is_double(str(setting.recurrence.dtype)))
     workload = setting.workload._replace(platform="cpu", devices=1)
-    cost = step_cost(workload, rates)
+    cost = step_cost(workload, machine)
     if seen.measured:
-        cost = measure_step(on_host(setting.recurrence), rates)
-    return sequential(setting._replace(workload=workload, step=cost, rates=rates))
+        cost = measure_step(on_host(setting.recurrence), machine)
+    return sequential(setting._replace(workload=workload, step=cost, machine=machine))
 
 
 def _expected(candidate: Candidate) -> float:
@@ -265,10 +259,11 @@ def _only_sequential(signature: Signature, platform: str, batch: int, devices: i
     """A plan without a choice."""
     layout = signature.layout
     dtype = str(layout.dtype if layout.size else jnp.result_type(float))
-    value = signature.length * built_in(platform, dtype).turn
+    machine = here(platform, double=is_double(dtype))
+    value = signature.length * machine.turn
     seconds = estimate_of(value, 0.0, 10 * value, "rates of the machine", "s", 0.5)
     only = Candidate("one step after the other", Sequential(), platform, seconds, None, 0, "chosen", reason)
-    known = (signature.length, layout.size, dtype, platform, batch, devices, "built-in")
+    known = (signature.length, layout.size, dtype, platform, batch, devices, machine.origin, machine.origin)
     return Plan((only,), (reason,), "undetermined", *known)
 
 
@@ -281,8 +276,8 @@ def _check(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rates: Any) ->
         )
     if diagnosis is not None and not isinstance(diagnosis, Diagnosis):
         raise TypeError(f"diagnosis: given {type(diagnosis).__name__}, expected what ps.diagnose returns, or None.")
-    if rates is not None and not isinstance(rates, Rates):
-        raise TypeError(f"rates: given {type(rates).__name__}, expected Rates or None.")
+    if rates is not None and not isinstance(rates, Machine):
+        raise TypeError(f"rates: given {type(rates).__name__}, expected a Machine or None.")
     if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
         raise TypeError(f"batch: given {batch!r}, expected an integer.")
     if batch < 1:

@@ -28,7 +28,8 @@ class Plan(eqx.Module):
         platform: of the call.
         batch: sequences at once.
         devices: over which blocks are spread.
-        rates: where the cost model's numbers come from.
+        rates: where the cost of a step comes from: measured, or as ``machine``.
+        machine: where the numbers of the machine's record come from: calibrated, detected, built-in or given.
     """
 
     candidates: tuple[Candidate, ...]
@@ -41,6 +42,7 @@ class Plan(eqx.Module):
     batch: int = eqx.field(static=True)
     devices: int = eqx.field(static=True)
     rates: str = eqx.field(static=True)
+    machine: str = eqx.field(static=True, default="built-in")
 
     @property
     def chosen(self) -> Candidate:
@@ -105,7 +107,8 @@ class Plan(eqx.Module):
     def lines(self) -> list[str]:
         """The report, line by line: the choice, why, and the table of candidates."""
         best = self.chosen
-        where = f"T = {self.length}, D = {self.size}, {self.dtype}, {self.verdict}, {self.rates} numbers"
+        numbers = " and ".join(dict.fromkeys((self.rates, self.machine)))
+        where = f"T = {self.length}, D = {self.size}, {self.dtype}, {self.verdict}, {numbers} numbers"
         speed = "" if self.speedup == 1 else f", {digits(self.speedup)} times as fast as one step after the other"
         found = [f"{best.name} on {best.device}: {_seconds(best)} expected{speed} ({where})"]
         found.extend(f"  {'why: ' if index == 0 else '     '}{reason}" for index, reason in enumerate(self.reasons))

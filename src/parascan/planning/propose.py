@@ -8,6 +8,7 @@ from ..diagnostics import Diagnosis, Estimate
 from ..diagnostics.estimate import estimate_of
 from ..diagnostics.forecast.updates import newton_on_blocks
 from ..problem.flat_recurrence import Recurrence
+from ..programs.machine import Machine
 from ..solvers import (
     AbstractIterativeSolver,
     Blocks,
@@ -21,8 +22,14 @@ from ..solvers import (
     quasi_deer,
 )
 from .candidate import Candidate, Standing, digits
-from .cost import StepCost, Workload, forgetting_seconds, iterative_seconds, sequential_seconds, update_seconds
-from .machine import Rates
+from .evaluation_cost import (
+    StepCost,
+    Workload,
+    forgetting_seconds,
+    iterative_seconds,
+    sequential_seconds,
+    update_seconds,
+)
 
 MEASURED, MODELED = 1.25, 2.0
 """Factors by which a time may be off that follows from measured steps, and from rates alone."""
@@ -50,7 +57,7 @@ class Setting(NamedTuple):
         recurrence: the problem.
         workload: its sizes.
         step: cost of a step.
-        rates: of the machine.
+        machine: that the call runs on.
         diagnosis: what to expect of it.
         budget: part of the sequential time that a wrong forecast may cost.
         memory_limit: most bytes that a method may hold, or None.
@@ -59,7 +66,7 @@ class Setting(NamedTuple):
     recurrence: Recurrence
     workload: Workload
     step: StepCost
-    rates: Rates
+    machine: Machine
     diagnosis: Diagnosis
     budget: float
     memory_limit: int | None
@@ -67,7 +74,7 @@ class Setting(NamedTuple):
     @property
     def sequential(self) -> float:
         """Seconds of one step after the other."""
-        return sequential_seconds(self.workload, self.step, self.rates)
+        return sequential_seconds(self.workload, self.step, self.machine)
 
     def seconds(self, value: float, low: float, high: float, method: str) -> Estimate:
         """A time with what the cost model may be off by."""
@@ -112,7 +119,7 @@ def forgetting(
     if row is not None:
         step = step._replace(row=0.0, lane=row / (blocks * workload.batch))
     value, low, high = (
-        forgetting_seconds(workload, step, setting.rates, blocks, float(steps))
+        forgetting_seconds(workload, step, setting.machine, blocks, float(steps))
         for steps in (horizon.value, horizon.low, min(float(horizon.high), workload.length))
     )
     method = "rows timed" if row is not None else "rates of the machine"
@@ -140,10 +147,10 @@ def iterative(
         updates: how many it is expected to take.
         each: seconds of one update, where they were timed.
     """
-    workload, step, rates = setting.workload, setting.step, setting.rates
+    workload, step, machine = setting.workload, setting.step, setting.machine
     if each is None:
-        each = update_seconds(workload, step, rates, first)
-    rest = iterative_seconds(workload, step, rates, first, 0)
+        each = update_seconds(workload, step, machine, first)
+    rest = iterative_seconds(workload, step, machine, first, 0)
     counts = (float(updates.value), float(updates.low), min(float(updates.high), workload.length))
     value, low, high = (rest + count * each for count in counts)
     affordable = int(min(setting.budget * setting.sequential / each, workload.length))
@@ -186,7 +193,7 @@ def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver |
     if on_blocks:
 
         def expected(entry: tuple[Blocks, Estimate]) -> float:
-            return iterative_seconds(workload, setting.step, setting.rates, entry[0], float(entry[1].value))
+            return iterative_seconds(workload, setting.step, setting.machine, entry[0], float(entry[1].value))
 
         solver, updates = min(on_blocks, key=expected)
         found.append((f"Newton on blocks of {solver.length}", solver, updates))
@@ -211,7 +218,8 @@ def block_numbers(workload: Workload, horizon: float) -> list[int]:
     whole = [n for n in range(4, most + 1, 4) if workload.length % (n * workload.devices) == 0]
     powers = [2**k for k in range(2, 11) if 2**k <= most]
     found = {min(whole, key=lambda n: abs(math.log(n / power))) if whole else power for power in powers}
-    by_rule = choose_lanes(*workload[:3], workload.batch, workload.devices, workload.platform)
+    length, size, work = workload[:3]
+    by_rule = choose_lanes(length, size, work.operations, workload.batch, workload.devices, workload.platform)
     return sorted(found | ({by_rule} if 0 < by_rule <= most else set()))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import ShapedArray, Tracer
 from jaxtyping import Array
 
-from ..programs.closure import Hoisted, hoist
+from ..programs.closure import Hoisted, Known, hoist
 from ..solution import State, StepFunction, Tree
 from .carry import CarryLayout
 
@@ -185,7 +185,7 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
     _check_unchanged(promoted, closed.shapes[0])
     # Types that say where an array lies are part of a program: that of other ones is traced where it is run.
     plain = all(map(_is_plain, jax.tree.leaves((promoted, xs))))
-    return Signature(closed if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
+    return Signature(Known(closed) if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
 
 
 def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Hoisted:

@@ -151,6 +151,21 @@ class Hoisted(Function):
         return [next(i for i, other in enumerate(variables) if other is variable) for variable in variables]
 
 
+class Known:
+    """A traced function that is known by identity, as loops of JAX ask of theirs, and not taken apart as a tree.
+
+    Attributes:
+        traced: the function.
+    """
+
+    def __init__(self, traced: Hoisted) -> None:
+        self.traced = traced
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's value."""
+        return self.traced(*args)
+
+
 def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
     """The function as a tree whose leaves are the arrays that it closes over, traced once.
 
@@ -160,8 +175,9 @@ def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
         function: what to trace.
         example: its arguments, arrays given by value or as ``ShapeDtypeStruct``.
     """
-    if isinstance(function, Hoisted) and function.takes(*example):
-        return function
+    known = function.traced if isinstance(function, Known) else function
+    if isinstance(known, Hoisted) and known.takes(*example):
+        return known
     arrays, rest = eqx.partition(example, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct))
     leaves, treedef = jax.tree.flatten(arrays)
     traced: list[tuple[Any, Tree]] = []
@@ -188,7 +204,7 @@ def _alike(leaf: Any, variable: Any) -> bool:
 
 def _as_array(number: Any, atom: Any) -> Array:
     """A number that is written in a program as an array, weakly typed where it was."""
-    known = np.asarray(number)
-    array = jnp.asarray(known)
-    weak = jnp.asarray(known.item()) if getattr(atom.aval, "weak_type", False) and known.ndim == 0 else array
-    return weak if weak.dtype == array.dtype else array
+    array = jnp.asarray(number)
+    weak = getattr(atom.aval, "weak_type", False) and array.ndim == 0
+    written = jnp.asarray(np.asarray(number).item()) if weak else array
+    return written if written.dtype == array.dtype else array

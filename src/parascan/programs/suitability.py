@@ -3,34 +3,27 @@
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
+from .built_in import here
+from .cost import CALLS, batch_within_gain, step_seconds
+from .machine import Machine
 from .platform import platform_of
-from .small_steps import is_double, small, times_of
-from .work import equations, functions_of, operations, step_time
+from .work import FEW, Work, counted, equations
 
-LEAST_TIME = 1.6e6
-"""Nanoseconds of a whole sequence on one core below which the price of finding out that nothing is gained shows: some
-50 microseconds, and four rows of all lanes."""
+CALLS_WHERE_FUSED = 2
+"""Empty calls that setting out chunks costs where XLA compiles the whole search for a memory into one loop."""
 
-LEAST_TIME_OF_SMALL, LEAST_TIME_OF_NUMBERS = 1e6, 1.2e5
-"""The same for small steps without large products, whose times are better known, and for the least of those of single
-numbers, of which XLA compiles the whole search for a memory into one loop: 10 microseconds."""
+PRICE, PRICE_OF_SMALL, PRICE_WHERE_FUSED = 1 / 32, 1 / 20, 1 / 12
+"""Part of the sequential time that finding out may cost: of large steps, of small ones, whose times are better known,
+and of those that are searched in one loop."""
 
-SLOWER_IN_DOUBLE = 1.3
-"""How many times as long a step takes in double precision: 1.3 to 2.1 for networks of 5 to 32 units."""
+FUSED_ENTRIES, FUSED_FUNCTIONS = 6, 2
+"""Entries of inputs, state and outputs, and costly operations that a step may wait for, up to which XLA searches in one
+loop, if the state is a single number."""
 
-COPY, COPY_TO_NEW_MEMORY, COPIED_IN_CACHES = 0.11, 0.5, 2**24
-"""Nanoseconds for each byte that is copied, in the caches and where the system has to give new memory, and the most
-bytes that the caches take."""
-
-FEW_MOVES, FEW_NANOSECONDS = 6, 20
-"""Entries of inputs, state and outputs, and time of a step, up to which it does."""
-
-WORTH_A_MOVE = ((8, 4), (2**62, 8))
-"""Operations for each entry of inputs, state and outputs below which moving the entries into lanes costs the gain, for
-states up to a size."""
+MOVED_LIGHTLY = 2
+"""How much less moving the entries of a state of a few entries costs, which vector registers hold."""
 
 FEW_REDUCTIONS = 0.08
 """Part of the work in reductions above which lanes are no gain: with the lanes last XLA reduces entry by entry, and
@@ -47,91 +40,72 @@ def unsuited(closed: ClosedJaxpr) -> str | None:
     for aval in (*closed.in_avals, *closed.out_avals):
         if varies_over_mesh(aval) or _sharded(aval):
             return "its arrays are spread over a mesh already"
-    for eqn in equations(closed.jaxpr):
+    for eqn, _ in equations(closed.jaxpr):
         if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
             return "its random numbers depend on the batch"
     return None
 
 
-def unrewarding(closed: ClosedJaxpr, length: int, size: int) -> str | None:
-    """Why a step gains nothing from several blocks at once, or None; rules from measurements on a CPU.
+def unrewarding(closed: ClosedJaxpr, length: int, size: int, machine: Machine | None = None) -> str | None:
+    """Why a step gains nothing from several blocks at once, or None; asked on a CPU.
 
     Args:
         closed: the step.
         length: T, how often it is taken.
         size: D, entries of a state.
+        machine: that it runs on; this one, by what is known without measuring, when None.
     """
     if platform_of() != "cpu":
         return None
+    work = counted(closed, size)
+    machine = machine or here("cpu", double=work.double)
+    least = least_seconds(work, size, machine)
     # XLA copies all outputs of this dtype at every step of a plain loop; blocks, and what they fall back to, avoid it.
     narrow = sum(aval.size * aval.dtype.itemsize for aval in closed.out_avals if aval.dtype == jnp.bfloat16)
-    if COPY * narrow * length**2 > LEAST_TIME:
+    if machine.copy * narrow * length**2 > CALLS * machine.call / PRICE:
         return None
-    work = operations(closed)
-    moved = sum(int(np.prod(aval.shape)) for aval in (*closed.in_avals, *closed.out_avals))
-    alone = time_alone(closed, length, size)
-    if small(closed, size):
-        rewarding = times_of(closed, length).largest_batch > 0
-        least_step = size == 1 and moved <= FEW_MOVES and alone <= FEW_NANOSECONDS
-        least = LEAST_TIME_OF_NUMBERS if least_step else LEAST_TIME_OF_SMALL
-    else:
-        least = LEAST_TIME
-        rewarding = work >= next(each for bound, each in WORTH_A_MOVE if size <= bound) * moved
+    alone = step_seconds(work, machine)
     if length * alone < least:
-        each, whole, enough = _digits(alone), _digits(length * alone / 1e6), _digits(least / 1e6)
+        each, whole, enough = _digits(alone * 1e9), _digits(length * alone * 1e3), _digits(least * 1e3)
         return f"its steps are few and small: {length} of {each} ns take {whole} ms, blocks begin to pay at {enough} ms"
-    if not rewarding:
+    if not _rewarding(work, size, length, machine):
         return (
-            f"it computes little for what it reads and writes: {_digits(work)} operations for {moved} entries of "
-            "inputs, state and outputs"
+            f"it computes little for what it reads and writes: {_digits(work.operations)} operations for {work.moved} "
+            "entries of inputs, state and outputs"
         )
-    reduced = sum(
-        int(np.prod(eqn.invars[0].aval.shape))
-        for eqn in equations(closed.jaxpr)
-        if eqn.primitive.name.startswith(("reduce_", "cum", "arg", "sort"))
-    )
-    if reduced > FEW_REDUCTIONS * work:
-        share = _digits(100 * reduced / work)
+    if work.reduced > FEW_REDUCTIONS * work.operations:
+        share = _digits(100 * work.reduced / work.operations)
         return f"it consists of reductions, which are slow side by side: {share} % of its operations"
     return None
+
+
+def least_seconds(work: Work, size: int, machine: Machine) -> float:
+    """Seconds of a whole sequence below which the price of finding out that nothing is gained shows.
+
+    Args:
+        work: of a step.
+        size: D, entries of a state.
+        machine: that it runs on.
+    """
+    calls, price = CALLS, PRICE_OF_SMALL if work.small else PRICE
+    few = size == 1 and work.moved <= FUSED_ENTRIES
+    if work.small and few and step_seconds(work, machine) <= FUSED_FUNCTIONS * machine.wait_costly:
+        calls, price = CALLS_WHERE_FUSED, PRICE_WHERE_FUSED
+    return calls * machine.call / price
+
+
+def _rewarding(work: Work, size: int, length: int, machine: Machine) -> bool:
+    """Whether a step computes enough for what is moved into blocks and out of them."""
+    if work.small:
+        return batch_within_gain(work, length, machine) > 0
+    moved = machine.gain * machine.move * work.size / (MOVED_LIGHTLY if size <= FEW else 1)
+    return machine.operation * work.operations >= moved
 
 
 def _digits(number: float) -> str:
     """A number with two digits, without an exponent."""
     rounded = float(f"{number:.2g}")
     return f"{rounded:.0f}" if rounded >= 10 else f"{rounded:g}"
-
-
-def time_alone(closed: ClosedJaxpr, length: int, size: int) -> float:
-    """Nanoseconds of a step when one follows the other on one core, by counting.
-
-    Args:
-        closed: the step.
-        length: T, how often it is taken.
-        size: D, entries of a state.
-    """
-    if small(closed, size):
-        return times_of(closed, length).alone
-    products = sum(eqn.primitive.name == "dot_general" for eqn in equations(closed.jaxpr))
-    alone = step_time(operations(closed), products, functions_of(closed) if products else 0)
-    return alone * (SLOWER_IN_DOUBLE if any(map(is_double, closed.out_avals)) else 1)
-
-
-def copy_share(closed: ClosedJaxpr, length: int, size: int, carried: int) -> float:
-    """Part of the sequential time that copying all inputs and outputs takes.
-
-    Args:
-        closed: the step, ``(carry, x) -> (carry, y)``.
-        length: T, how often it is taken.
-        size: D, entries of a state.
-        carried: leaves of the carry.
-    """
-    sizes = [
-        length * sum(int(np.prod(aval.shape)) * getattr(aval.dtype, "itemsize", 8) for aval in avals[carried:])
-        for avals in (closed.in_avals, closed.out_avals)
-    ]
-    taken = sum(held * (COPY if held <= COPIED_IN_CACHES else COPY_TO_NEW_MEMORY) for held in sizes)
-    return taken / max(length * time_alone(closed, length, size), 1)
 
 
 def _dtype(atom: Any) -> Any:

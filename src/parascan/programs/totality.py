@@ -6,13 +6,12 @@ fail, a callback sees what never happened; and where blocks disagree about a bra
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from .dependence import Mark, ends_by, marks_after
 from .inside import opened, programs_of
+from .turns import turns_of
 from .unknown import unknown_is
 from .work import operations_of
 
@@ -73,13 +72,12 @@ def _spared_in(program: Jaxpr, branches: set[int]) -> Iterator[float]:
     Infinite where a branch is costly in a loop of which nobody knows how often it turns.
     """
     for eqn in program.eqns:
-        name = eqn.primitive.name
+        turns = turns_of(eqn)
         if id(eqn) in branches:
             yield _spared(eqn)
-        elif name == "while":
+        elif turns is None:
             yield from [math.inf] if any(_costly(part, branches) for part in programs_of(eqn)) else []
         else:
-            turns = _turns(eqn) if name == "scan" else 1
             yield from (turns * each for part in programs_of(eqn) for each in _spared_in(part, branches))
 
 
@@ -99,11 +97,5 @@ def _work_of(eqn: JaxprEqn) -> float:
     inner = programs_of(eqn)
     if not inner:
         return operations_of(eqn)
-    turns = {"while": math.inf, "scan": _turns(eqn)}.get(eqn.primitive.name, 1)
-    works = [_work(program) for program in inner]
-    return turns * sum(works) if any(works) else 0.0
-
-
-def _turns(eqn: Any) -> float:
-    """How often a scan turns."""
-    return float(np.asarray(eqn.params.get("length", 1)))
+    turns, works = turns_of(eqn), [_work(program) for program in inner]
+    return (math.inf if turns is None else turns) * sum(works) if any(works) else 0.0

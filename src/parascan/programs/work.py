@@ -1,13 +1,17 @@
-"""How much a step computes and how long it takes, by counting: no clock, the same answer every time."""
+"""How much a step computes, by counting: no clock, the same answer every time."""
 
-from collections.abc import Callable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, JaxprEqn
 
+from .batching import small_product
 from .inside import programs_of
+from .turns import LOOPS, turns_of
 from .unknown import unknown_is
 
 COSTLY = frozenset(
@@ -24,27 +28,102 @@ MOVING = frozenset(
 )
 """Operations that compute nothing."""
 
-SETTING_OUT = 8
-"""Nanoseconds that any step takes on one core."""
+JOINING = frozenset({"concatenate", "stack"})
+"""Operations that put entries together: XLA chooses between the parts anew for every entry."""
 
-PRODUCT = 15
-"""Nanoseconds that each product of a matrix adds, however small: its loops are not joined with what surrounds them."""
+CALLS = frozenset({"acos", "asin", "atan", "atan2", "cbrt", "lgamma", "pow", "tan"})
+"""Costly operations for which XLA calls a function of the system's library, entry by entry, in any precision."""
 
-FUNCTION = 30
-"""Nanoseconds that each costly operation adds to a step with products, beyond one that ends it."""
+CALLS_IN_DOUBLE = frozenset({"acosh", "asinh", "atanh", "cos", "erf_inv", "sin"})
+"""Those for which it does so in double precision only."""
 
-OPERATION, IN_LARGE_PRODUCTS = 0.09, 0.02
-"""Nanoseconds of each of the first thousand operations, and of the others: those are of large products."""
+REDUCING = ("reduce_", "cum", "arg", "sort")
+"""How the names of operations begin that make fewer entries of many, or order them."""
 
-NEAR = (2500, 20000)
-"""Operations of a step between which its weights fill vector registers but not the nearest cache of 32 kB (float32
-networks of 36 to 96 units): one step after the other is at its fastest there, and lanes gain least."""
+FEW = 8
+"""Entries of a state up to which XLA makes a single loop of all operations of a step that has no large product."""
 
 
-@unknown_is(lambda closed: 0.0)
+class Work(NamedTuple):
+    """What a step computes, counted: operations in loops as often as these turn, as far as their programs tell.
+
+    Attributes:
+        operations: of arithmetic, a costly one for ten.
+        products: of matrices.
+        functions: costly operations, whatever their number of entries.
+        reduced: entries that reductions read.
+        turns: of loops inside the step.
+        moved: entries of inputs, state and outputs.
+        size: bytes of these.
+        waits: operations of plain arithmetic, and powers: XLA makes products of those whose exponent it knows.
+        entries: of plain arithmetic.
+        powers: entries of powers.
+        vectorized: costly operations that XLA has vector code for.
+        vectorized_entries: their entries.
+        called_entries: entries of costly operations that call a library, powers not among them.
+        joined: entries that are put together.
+        terms: of products whose result has several entries.
+        product_operations: operations of all products.
+        small: whether XLA makes one loop of all of it: few entries, and no product but small ones.
+        double: whether its results are of double precision.
+    """
+
+    operations: float = 0.0
+    products: float = 0
+    functions: float = 0
+    reduced: float = 0
+    turns: float = 0
+    moved: int = 0
+    size: int = 0
+    waits: float = 0
+    entries: float = 0
+    powers: float = 0
+    vectorized: float = 0
+    vectorized_entries: float = 0
+    called_entries: float = 0
+    joined: float = 0
+    terms: float = 0
+    product_operations: float = 0
+    small: bool = False
+    double: bool = False
+
+
+def as_work(work: float | Work) -> Work:
+    """The work of a step of which perhaps no more is known than its number of operations.
+
+    Args:
+        work: all that is known of it.
+    """
+    return work if isinstance(work, Work) else Work(operations=float(work))
+
+
+@unknown_is(lambda closed, size=None: Work())
+def counted(closed: ClosedJaxpr, size: int | None = None) -> Work:
+    """What one step computes.
+
+    Args:
+        closed: the step.
+        size: D, entries of its state; None for many.
+    """
+    avals = (*closed.in_avals, *closed.out_avals)
+    found: defaultdict[str, float] = defaultdict(float)
+    small = size is not None and size <= FEW
+    for eqn, times in equations(closed.jaxpr):
+        small = small and (eqn.primitive.name != "dot_general" or small_product(eqn))
+        for name, count in _of_one(eqn).items():
+            found[name] += times * count
+    return Work(
+        moved=sum(_entries(aval) for aval in avals),
+        size=sum(_entries(aval) * getattr(aval.dtype, "itemsize", 8) for aval in avals),
+        small=small,
+        double=any(map(_is_double, closed.out_avals)),
+        **found,  # pyright: ignore[reportArgumentType]  # names of counts only
+    )
+
+
 def operations(closed: ClosedJaxpr) -> float:
     """Arithmetic operations of one step, roughly."""
-    return float(sum(operations_of(eqn) for eqn in equations(closed.jaxpr)))
+    return float(counted(closed).operations)
 
 
 @unknown_is(lambda step, *example: False)
@@ -55,76 +134,67 @@ def costly(step: Callable[..., Any], *example: Any) -> bool:
         step: the step.
         example: its arguments, as arrays or ``ShapeDtypeStruct``.
     """
-    return functions_of(jax.make_jaxpr(step)(*example)) > 0
+    return counted(jax.make_jaxpr(step)(*example)).functions > 0
 
 
-def functions_of(closed: ClosedJaxpr) -> int:
-    """How many costly operations a step has, whatever their number of entries.
+def equations(jaxpr: Any, times: float = 1) -> Iterator[tuple[JaxprEqn, float]]:
+    """All operations of a program that hold no other program, and all loops, and how often each is run.
 
-    Args:
-        closed: the step.
-    """
-    return sum(eqn.primitive.name in COSTLY for eqn in equations(closed.jaxpr))
-
-
-def step_time(work: float, products: int = 0, functions: int = 0) -> float:
-    """Nanoseconds of a step on one core, within a factor of two for networks of 4 to 128 units in float32.
+    A loop that does not tell how often it turns counts as one turn.
 
     Args:
-        work: its operations, as ``operations`` counts them.
-        products: how many products of matrices it has.
-        functions: how many costly operations.
+        jaxpr: the program.
+        times: how often it is run.
     """
-    if near(work, functions):
-        alone = 50 + 0.01 * work
-    else:
-        large = max(work - 1000, 0)
-        alone = SETTING_OUT + OPERATION * (work - large) + IN_LARGE_PRODUCTS * large
-    return alone + PRODUCT * products + FUNCTION * max(functions - 1, 0)
-
-
-def near(work: float, functions: int = 0) -> bool:
-    """Whether the weights of a step are of the size at which one step after the other is at its fastest.
-
-    Those of one product and one function are; gates, of a few smaller products, are not.
-
-    Args:
-        work: its operations, as ``operations`` counts them.
-        functions: how many costly operations, as far as known.
-    """
-    return NEAR[0] < work < NEAR[1] and functions <= 1
-
-
-def terms_of(eqn: Any) -> int:
-    """Terms of each entry of a product.
-
-    Args:
-        eqn: a ``dot_general``.
-    """
-    (contracted, _), _ = eqn.params["dimension_numbers"]
-    return int(np.prod([eqn.invars[0].aval.shape[axis] for axis in contracted]))
-
-
-def equations(jaxpr: Any) -> list[Any]:
-    """All equations of a program that are not merely calls, including those of programs inside it."""
-    found = []
     for eqn in jaxpr.eqns:
-        inner = programs_of(eqn)
-        found.extend([eqn] if not inner else [])
+        inner, loop = programs_of(eqn), eqn.primitive.name in LOOPS
+        turns = (1 if (known := turns_of(eqn)) is None else known) if loop else 1
+        if loop or not inner:
+            yield eqn, times * turns
         for program in inner:
-            found.extend(equations(program))
-    return found
+            yield from equations(program, times * turns)
 
 
-def operations_of(eqn: Any) -> float:
+def operations_of(eqn: JaxprEqn) -> float:
     """Operations of one equation that calls no other program; moving entries is none.
 
     Args:
         eqn: the equation.
     """
-    if eqn.primitive.name in MOVING:
-        return 0
-    entries = sum(int(np.prod(var.aval.shape)) for var in eqn.outvars)
-    if eqn.primitive.name == "dot_general":
-        return 2 * entries * terms_of(eqn)
-    return entries * (10 if eqn.primitive.name in COSTLY else 1)
+    return float(_of_one(eqn).get("operations", 0))
+
+
+def _of_one(eqn: JaxprEqn) -> dict[str, float]:
+    """What one operation adds to the counts of ``Work``."""
+    name, entries = eqn.primitive.name, sum(_entries(var.aval) for var in eqn.outvars)
+    if name in LOOPS:
+        return {"turns": 1}
+    if name in MOVING:
+        return {"joined": entries} if name in JOINING else {}
+    if name == "dot_general":
+        (contracted, _), _ = eqn.params["dimension_numbers"]
+        first: Any = eqn.invars[0].aval
+        terms = int(np.prod([first.shape[axis] for axis in contracted]))
+        each = 2.0 * terms * entries
+        return {"operations": each, "products": 1, "terms": terms * (entries > 1), "product_operations": each}
+    if name not in COSTLY:
+        read: Any = eqn.invars[0].aval if name.startswith(REDUCING) else None
+        reduced = 0 if read is None else _entries(read)
+        return {"operations": entries, "waits": 1, "entries": entries, "reduced": reduced}
+    if name == "pow":
+        kinds: dict[str, float] = {"waits": 1, "powers": entries}
+    elif name in CALLS or (name in CALLS_IN_DOUBLE and _is_double(eqn.outvars[0].aval)):
+        kinds = {"called_entries": entries}
+    else:
+        kinds = {"vectorized": 1, "vectorized_entries": entries}
+    return {"operations": 10 * entries, "functions": 1, **kinds}
+
+
+def _entries(aval: Any) -> int:
+    """Number of entries."""
+    return int(np.prod(aval.shape))
+
+
+def _is_double(aval: Any) -> bool:
+    """Whether entries are floating numbers of double precision."""
+    return jnp.issubdtype(aval.dtype, jnp.inexact) and jnp.finfo(aval.dtype).bits == 64

@@ -18,13 +18,12 @@ from ..problem.flat_recurrence import ScanProblem
 from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, dependent_leaves, keeping
 from ..programs.closure import Function, Hoisted, hoist
-from ..programs.kind import kind_of
-from ..programs.small_steps import largest_batch
-from ..programs.suitability import copy_share, unrewarding, unsuited
+from ..programs.cost import copy_share, kind_of, largest_batch
+from ..programs.suitability import unrewarding, unsuited
 from ..programs.totality import partial_reason
 from ..programs.trial import runs_over_lanes
 from ..programs.unknown import unknown_is
-from ..programs.work import operations
+from ..programs.work import counted
 from ..solution import Tree
 
 
@@ -139,10 +138,11 @@ def foreseen(signature: Signature, wanted: Wanted, batch: int, *, reverse: bool)
 def _layout(signature: Signature, wanted: Wanted, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
     """What is fixed about a run of a step."""
     length, size = signature.length, signature.layout.size
-    facts = operations(closed), reverse, wanted.mesh, wanted.blocks, batch, wanted.trial
+    work = counted(closed, size)
+    facts = work, reverse, wanted.mesh, wanted.blocks, batch, wanted.trial
     double = signature.layout.dtype.itemsize == 8
     copy = copy_share(closed, length, size, len(jax.tree.leaves(signature.init)))
-    return Layout(length, size, *facts, kind_of(closed, size), largest_batch(closed, size, length), double, copy)
+    return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy)
 
 
 class _LaneStep(Function):

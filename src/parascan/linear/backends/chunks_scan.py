@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from ...chunked import Layout, scan_blocks
 from ...programs.closure import Hoisted, hoist
-from ...programs.work import operations
+from ...programs.work import counted
 from ...solution import State, Trajectory
 from .._abstract import AbstractTransition
 
@@ -46,7 +46,7 @@ def run(transition: AbstractTransition, b: Trajectory, *, transpose: bool) -> Tr
     row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), transition.slices)
     product = hoist(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
     init = jnp.zeros_like(b[0])
-    work = operations(product.closed)
+    work = counted(product.closed)
     layout = Layout(len(b), b.shape[1], work, reverse=transpose, double=b.dtype.itemsize == 8)
     if transpose:
         return scan_blocks(_Backward(product), init, (transition.slices, b), layout)[1]

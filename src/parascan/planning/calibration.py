@@ -1,11 +1,10 @@
-"""Rates of this machine, measured once and kept in the user's cache, and where to find them."""
+"""The record of this machine, measured once and kept in the user's cache, and where to find it."""
 
 import dataclasses
 import hashlib
 import json
 import math
 import os
-import platform as host
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,10 +16,14 @@ from jaxtyping import Array
 from ..linear import DenseTransition, linear_recurrence
 from ..problem.boundaries import Blocked
 from ..problem.flat_recurrence import Recurrence
+from ..programs.built_in import here
 from ..programs.closure import hoist
+from ..programs.cost import chunk_seconds, near, row_seconds, step_seconds, use
+from ..programs.hardware import detected, processor
+from ..programs.machine import FORM, Link, Links, Machine
 from ..programs.platform import platform_of
-from .cost import work_of
-from .machine import BACKENDS, LinkRates, Rates, built_in, precision_of
+from ..programs.work import Work
+from .evaluation_cost import work_of
 from .measure import ROWS, measure_row
 from .timing import seconds_of, seconds_of_call
 
@@ -36,22 +39,36 @@ WIDTHS = (2, 8)
 ALONE, LINKS, TREE = 4096, 4096, 64
 """Steps of the loops of steps, of linear recurrences by loops, and of those by trees."""
 
+GROUPS = {
+    "small": ("turn", "wait", "wait_costly", "entry", "term"),
+    "beside": ("entry_beside", "vectorized", "called", "join", "move", "move_far"),
+    "large": (
+        *("turn_large", "loop", "stall", "operation", "operation_large"),
+        *("turn_near", "operation_near"),
+    ),
+    "row": ("row", "search"),
+}
+"""Numbers that are measured together: by what factor all of them differ from those that are known."""
+
+LEAST_FACTOR, LEAST_GAIN = 0.05, 0.1
+"""Least factor and gain that are believed: a measurement that was disturbed may leave nothing for one of them."""
+
 
 def fingerprint() -> Mapping[str, str]:
-    """What rates hold for: the device, the processor and everything that compiles for them."""
+    """What a calibrated record holds for: the device, the processor and everything that compiles for them."""
     device = jax.devices()[0]
     return {
         "platform": device.platform,
         "device": device.device_kind,
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
+        "processor": processor(),
+        "cores": str(detected()["cores"]),
         "jax": jax.__version__,
-        "form": "2",
+        "form": str(FORM),
     }
 
 
 def cache_file(platform: str, dtype: str, folder: Path | None = None) -> Path:
-    """Where the rates of this machine are kept.
+    """Where the record of this machine is kept.
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
@@ -63,11 +80,13 @@ def cache_file(platform: str, dtype: str, folder: Path | None = None) -> Path:
         folder = Path(home) / "parascan"
     text = json.dumps({**fingerprint(), "platform": platform}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return folder / f"rates_{platform}_{precision_of(dtype)}_{digest}.json"
+    return folder / f"rates_{platform}_{'float64' if is_double(dtype) else 'float32'}_{digest}.json"
 
 
-def known_rates(platform: str, dtype: str, folder: Path | None = None) -> tuple[Rates, str]:
-    """The rates of this machine, and whether they were ``"calibrated"`` or are ``"built-in"``.
+def known_machine(platform: str, dtype: str, folder: Path | None = None) -> Machine:
+    """The best record of this machine: the calibrated one, or what is known without measuring.
+
+    A file of another version, or one that cannot be read, counts as none; the record's ``origin`` says so.
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
@@ -75,13 +94,22 @@ def known_rates(platform: str, dtype: str, folder: Path | None = None) -> tuple[
         folder: as for ``cache_file``.
     """
     try:
-        return Rates.from_json(cache_file(platform, dtype, folder).read_text(encoding="utf-8")), "calibrated"
+        return Machine.from_json(cache_file(platform, dtype, folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return built_in(platform, dtype), "built-in"
+        return here(platform, double=is_double(dtype))
 
 
-def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda line: None) -> Rates:
-    """Rates of the default device, measured in some seconds on steps of a few sizes.
+def is_double(dtype: str) -> bool:
+    """Whether the record of double precision counts: for all that is narrower, that of single precision does.
+
+    Args:
+        dtype: of the states.
+    """
+    return dtype in ("float64", "complex128")
+
+
+def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda line: None) -> Machine:
+    """The record of the default device, measured in some seconds on steps of a few sizes.
 
     Args:
         dtype: of the states, ``"float32"`` or ``"float64"``; the latter needs 64-bit types enabled.
@@ -94,51 +122,92 @@ def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda l
         raise ValueError(f"dtype: given {dtype}, expected 64-bit types enabled, as with jax.enable_x64(True).")
     progress("an empty call")
     call = seconds_of_call(dtype)
-    known = dataclasses.replace(built_in(platform_of(), dtype), call=call)
+    known = here(platform_of(), double=is_double(dtype)).known("calibrated", {"call": call})
     sequences = [_network(size, dtype) for size in SIZES]
     progress(f"{dtype} steps one after the other")
     alone = [seconds_of(Recurrence.trajectory, each) / each.length for each in sequences]
     work = [work_of(each) for each in sequences]
-    turn, operation = _fit([[1.0, each] for each in work], alone)
-    rows, times = [], []
-    for each, amount in zip(sequences, work, strict=True):
+    rows = []
+    for each in sequences:
         progress(f"{dtype} steps of {each.size} entries side by side")
-        for lanes in LANES:
-            rows.append([1.0, lanes * each.size, lanes * amount])
-            times.append(measure_row(each, known, lanes))
-    row, lane, lane_operation = _fit(rows, times)
+        rows.append([measure_row(each, known, lanes) for lanes in LANES])
+    found = known.known("calibrated", _rates(known, work, alone, rows))
+    found = found.known("calibrated", _gains(found, work, rows))
     progress(f"{dtype} Jacobian-vector products")
-    product = _product(sequences[1], known)
+    found = found.known("calibrated", {"pushforward": _product(sequences[1], known)})
     progress(f"{dtype} linear recurrences")
     loops = _loops(dtype, known)
-    links = {"sequential": loops}
-    for backend in BACKENDS[1:]:
+    trees = []
+    for backend in Links._fields[1:]:
         progress(f"{dtype} linear recurrences, {backend}")
-        links[backend] = _trees(backend, dtype, known, loops)
-    return Rates(call, turn, operation, row, lane, lane_operation, product, links)
+        trees.append(_trees(backend, dtype, known, loops))
+    return found.known("calibrated", {"links": Links(loops, *trees)})
 
 
-def _loops(dtype: str, known: Rates) -> LinkRates:
+def _rates(known: Machine, work: list[Work], alone: list[float], rows: list[list[float]]) -> dict[str, float]:
+    """Numbers of all groups: the known ones, times factors that give what was measured with the least relative error.
+
+    A time is a sum of one part for each group, and all of a group's parts have its factor in common.
+    """
+    names = tuple(GROUPS)
+    parts = [_only(known, name) for name in names]
+    columns = [[step_seconds(each, part) for part in parts] for each in work]
+    times = list(alone)
+    for each, measured in zip(work, rows, strict=True):
+        if each.small:
+            columns.extend([row_seconds(each, part, lanes) for part in parts] for lanes in LANES)
+            times.extend(measured)
+    factors = dict(zip(names, _fit(columns, times), strict=True))
+    return {
+        rate: max(factors[name], LEAST_FACTOR) * getattr(known, rate)
+        for name, rates in GROUPS.items()
+        for rate in rates
+    }
+
+
+def _only(known: Machine, name: str) -> Machine:
+    """A machine on which nothing takes time but what one group of numbers says."""
+    others = (rate for group, rates in GROUPS.items() if group != name for rate in rates)
+    return dataclasses.replace(known, **dict.fromkeys(others, 0.0))
+
+
+def _gains(found: Machine, work: list[Work], rows: list[list[float]]) -> dict[str, float]:
+    """How many times as fast large steps are side by side, of each kind: the mean over the numbers of chunks."""
+    gains: dict[str, list[float]] = {}
+    for each, measured in zip(work, rows, strict=True):
+        if each.small:
+            continue
+        of_one = dataclasses.replace(found, gain=1.0, gain_near=1.0)
+        for lanes, seconds in zip(LANES, measured, strict=True):
+            if use(lanes, found) >= 1:
+                alone = lanes * chunk_seconds(each, of_one, lanes)
+                name = "gain_near" if near(each, found) else "gain"
+                gains.setdefault(name, []).append(max(alone / max(seconds - found.row, 0.1 * seconds), LEAST_GAIN))
+    return {name: float(np.exp(np.mean(np.log(each)))) for name, each in gains.items()}
+
+
+def _loops(dtype: str, known: Machine) -> Link:
     """Rates of linear recurrences by loops."""
     rows, times = [], []
     for size in WIDTHS:
         rows.append([1.0, size**2])
         times.append(_recurrence_seconds("sequential", size, LINKS, dtype, known) / LINKS)
-    return LinkRates(*_fit(rows, times))
+    step, entry = _fit(rows, times)
+    return Link(step, entry)
 
 
-def _trees(backend: str, dtype: str, known: Rates, loops: LinkRates) -> LinkRates:
+def _trees(backend: str, dtype: str, known: Machine, loops: Link) -> Link:
     """Rates of linear recurrences by trees of matrix products: what a step takes beyond one of a loop.
 
     Levels are kept as they are known: telling them from products takes long trees, which compile for long.
     """
-    size, level = WIDTHS[1], known.links[backend].level
+    size, level = WIDTHS[1], getattr(known.links, backend).level
     beyond = _recurrence_seconds(backend, size, TREE, dtype, known) - level * 2 * math.log2(TREE)
     product = max(beyond / TREE - loops.step - loops.entry * size**2, 0.0) / size**3
-    return LinkRates(loops.step, loops.entry, product, level)
+    return Link(loops.step, loops.entry, product, level)
 
 
-def _recurrence_seconds(backend: str, size: int, length: int, dtype: str, known: Rates) -> float:
+def _recurrence_seconds(backend: str, size: int, length: int, dtype: str, known: Machine) -> float:
     """Time of one linear recurrence beyond that of an empty call."""
     keys = jax.random.split(jax.random.key(size), 2)
     matrices = 0.3 * jax.random.normal(keys[0], (length, size, size), dtype) / math.sqrt(size)
@@ -160,7 +229,7 @@ def _network(size: int, dtype: str) -> Recurrence:
     return Recurrence(hoist(advance, start, inputs[0]), start, inputs, length)
 
 
-def _product(recurrence: Recurrence, rates: Rates) -> float:
+def _product(recurrence: Recurrence, known: Machine) -> float:
     """What a Jacobian-vector product costs in evaluations on the same lanes."""
     lanes = LANES[1]
     short = Recurrence(recurrence.advance, recurrence.initial, recurrence.inputs[: lanes * ROWS], lanes * ROWS)
@@ -169,7 +238,7 @@ def _product(recurrence: Recurrence, rates: Rates) -> float:
     with_products = (
         seconds_of(lambda b, s: b.pushed(s, jnp.eye(recurrence.size, dtype=recurrence.dtype)), blocks, states) / ROWS
     )
-    plain = measure_row(recurrence, rates, lanes)
+    plain = measure_row(recurrence, known, lanes)
     return max(with_products / plain - 1, 0.1) / recurrence.size
 
 
@@ -184,13 +253,3 @@ def _fit(rows: list[list[float]], seconds: list[float]) -> tuple[float, ...]:
     units = np.where(units > 0, units, 1.0)
     found = nnls(columns / units / times[:, None], np.ones(len(times)))[0]
     return tuple(float(each) for each in found / units)
-
-
-def _processor() -> str:
-    """Name of the host's processor as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return host.processor() or host.machine()

@@ -1,21 +1,18 @@
-"""Seconds of a step, of an update and of a whole evaluation, from rates or from what was measured of the step."""
+"""Seconds of an update and of a whole evaluation, from the machine's record or from what was measured of the step."""
 
 from typing import NamedTuple
 
 import jax
 
+from ..chunked import TWINS
 from ..problem.flat_recurrence import Recurrence
 from ..problem.jacobian import DENSE_SIZE_ON_CPU, columns_of, diagonal_columns_of
+from ..programs.built_in import here
+from ..programs.cost import CALLS, chunk_seconds, full_use, step_seconds
+from ..programs.machine import Machine
 from ..programs.platform import platform_of
-from ..programs.work import operations
+from ..programs.work import Work, counted
 from ..solvers import AbstractIterativeSolver, Blocks, Diagonal, Identity, LevenbergMarquardt, Newton, Zero
-from .machine import Rates, built_in
-
-TWIN_LANES = 8
-"""Lanes that find out how soon a start is forgotten, beside those of the blocks."""
-
-CALLS = 10
-"""Calls whose fixed cost an evaluation in parallel has, with its several loops."""
 
 SMOOTHER = 12
 """Times that a step of the smoother of Levenberg-Marquardt costs a step of the linear recurrence."""
@@ -27,7 +24,7 @@ class Workload(NamedTuple):
     Attributes:
         length: T, steps.
         size: D, entries of a state.
-        work: operations of a step.
+        work: what a step computes.
         columns: Jacobian-vector products that give all of a step's Jacobian: D, or less where its structure is known.
         diagonal_columns: those that give its diagonal.
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
@@ -37,7 +34,7 @@ class Workload(NamedTuple):
 
     length: int
     size: int
-    work: float
+    work: Work
     columns: int
     diagonal_columns: int
     platform: str
@@ -76,82 +73,84 @@ def workload_of(recurrence: Recurrence, platform: str, batch: int = 1, devices: 
     return Workload(recurrence.length, recurrence.size, work_of(recurrence), *columns, platform, batch, devices)
 
 
-def work_of(recurrence: Recurrence) -> float:
-    """Operations of a step.
+def work_of(recurrence: Recurrence) -> Work:
+    """What a step computes.
 
     Args:
         recurrence: whose step it is.
     """
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), recurrence.inputs)
-    return operations(jax.make_jaxpr(recurrence.advance)(recurrence.initial, x))
+    return counted(jax.make_jaxpr(recurrence.advance)(recurrence.initial, x), recurrence.size)
 
 
-def step_cost(workload: Workload, rates: Rates) -> StepCost:
-    """The cost of a step by its operations.
+def step_cost(workload: Workload, machine: Machine) -> StepCost:
+    """The cost of a step by what it computes; of chunks that fill the machine.
 
     Args:
         workload: sizes.
-        rates: of the machine.
+        machine: that it runs on.
     """
-    lane = rates.lane * workload.size + rates.lane_operation * workload.work
-    return StepCost(rates.turn + rates.operation * workload.work, rates.row, lane, rates.product * lane)
+    lane = chunk_seconds(workload.work, machine, full_use(machine))
+    return StepCost(step_seconds(workload.work, machine), machine.row, lane, machine.pushforward * lane)
 
 
-def sequential_seconds(workload: Workload, step: StepCost, rates: Rates) -> float:
+def sequential_seconds(workload: Workload, step: StepCost, machine: Machine) -> float:
     """One step after the other; the sequences of a batch take each step side by side where that is faster.
 
     Args:
         workload: sizes.
         step: cost of a step.
-        rates: of the machine.
+        machine: that it runs on.
     """
     together = workload.batch * step.alone
     if workload.batch > 1:
         together = min(together, step.row + workload.batch * step.lane)
-    return rates.call + workload.length * together
+    return machine.call + workload.length * together
 
 
-def forgetting_seconds(workload: Workload, step: StepCost, rates: Rates, blocks: int, horizon: float) -> float:
+def forgetting_seconds(workload: Workload, step: StepCost, machine: Machine, blocks: int, horizon: float) -> float:
     """Blocks side by side: as many rows as a block has, and before them those in which the start is forgotten.
 
     Args:
         workload: sizes.
         step: cost of a step.
-        rates: of the machine.
+        machine: that it runs on.
         blocks: of each sequence on each device.
         horizon: steps in which a start is forgotten.
     """
     rows = workload.length / (blocks * workload.devices)
     lanes = blocks * workload.batch
-    trial = horizon * (step.row + (lanes + TWIN_LANES) * step.lane)
-    return CALLS * rates.call + trial + rows * (step.row + lanes * step.lane)
+    trial = horizon * (step.row + (lanes + TWINS) * step.lane)
+    return CALLS * machine.call + trial + rows * (step.row + lanes * step.lane)
 
 
 def iterative_seconds(
-    workload: Workload, step: StepCost, rates: Rates, solver: AbstractIterativeSolver | Blocks, updates: float
+    workload: Workload, step: StepCost, machine: Machine, solver: AbstractIterativeSolver | Blocks, updates: float
 ) -> float:
     """Updates of an iterative method, the test of its answer, and on blocks the states between their boundaries.
 
     Args:
         workload: sizes.
         step: cost of a step.
-        rates: of the machine.
+        machine: that it runs on.
         solver: the method.
         updates: their number.
     """
     block = solver.length if isinstance(solver, Blocks) else 1
     once = _side_by_side(workload, step, block)
     passes = 2 if block > 1 else 1
-    return CALLS * rates.call + updates * update_seconds(workload, step, rates, solver) + passes * once
+    return CALLS * machine.call + updates * update_seconds(workload, step, machine, solver) + passes * once
 
 
-def update_seconds(workload: Workload, step: StepCost, rates: Rates, solver: AbstractIterativeSolver | Blocks) -> float:
+def update_seconds(
+    workload: Workload, step: StepCost, machine: Machine, solver: AbstractIterativeSolver | Blocks
+) -> float:
     """One update with the test before it.
 
     Args:
         workload: sizes.
         step: cost of a step.
-        rates: of the machine.
+        machine: that it runs on.
         solver: the method.
     """
     method, block = (solver.outer, solver.length) if isinstance(solver, Blocks) else (solver, 1)
@@ -162,17 +161,17 @@ def update_seconds(workload: Workload, step: StepCost, rates: Rates, solver: Abs
     links = -(-workload.length // block)
     if block == 1 and columns == workload.size > DENSE_SIZE_ON_CPU and workload.platform == "cpu":
         # Not stored: one product of each Jacobian, one step after the other.
-        return once + workload.length * workload.batch * step.alone * (1 + rates.product)
+        return once + workload.length * workload.batch * step.alone * (1 + machine.pushforward)
     products = columns * step.product * workload.length * workload.batch / workload.devices
     backend = "sequential" if workload.platform == "cpu" else "chunked" if entries > workload.size else "associative"
     width = max(entries // workload.size, 1)
     smoother = SMOOTHER if isinstance(method, LevenbergMarquardt) else 1
-    recurrence = rates.links[backend].seconds(links, width, entries) * workload.batch
+    recurrence = getattr(machine.links, backend).seconds(links, width, entries) * workload.batch
     return once + block * step.row + products + smoother * recurrence
 
 
 def updates_within(part: float, recurrence: Recurrence, first: AbstractIterativeSolver | Blocks) -> int:
-    """Updates of a method that take a part of the time of sequential evaluation, by built-in rates and no clock.
+    """Updates of a method that take a part of the time of sequential evaluation, by this machine's record and no clock.
 
     Args:
         part: of the sequential time.
@@ -180,9 +179,9 @@ def updates_within(part: float, recurrence: Recurrence, first: AbstractIterative
         first: the method.
     """
     workload = workload_of(recurrence, platform_of(recurrence))
-    rates = built_in(workload.platform, str(recurrence.dtype))
-    step = step_cost(workload, rates)
-    return int(part * sequential_seconds(workload, step, rates) / update_seconds(workload, step, rates, first))
+    machine = here(workload.platform, double=recurrence.dtype.itemsize == 8)
+    step = step_cost(workload, machine)
+    return int(part * sequential_seconds(workload, step, machine) / update_seconds(workload, step, machine, first))
 
 
 def _products(method: AbstractIterativeSolver, workload: Workload) -> tuple[int, int]:

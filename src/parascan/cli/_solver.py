@@ -1,0 +1,36 @@
+"""The solver that a command is asked to run: a nickname, or what a function of the user's returns."""
+
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from ..solvers import AbstractSolver
+from ..solvers.registry import SOLVERS
+from ._subject import SEPARATOR, function_of
+
+SolverOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|MODULE:FUNCTION",
+        help=f"How to evaluate: {', '.join(SOLVERS)}, or a function without arguments that returns a solver.",
+    ),
+]
+"""How to evaluate."""
+
+
+def solver_of(text: str) -> Any:
+    """The solver of that name.
+
+    Args:
+        text: a nickname, or ``module:function``.
+
+    Raises:
+        TypeError: what it names makes no solver.
+        ValueError: there is none of that name.
+    """
+    if SEPARATOR not in text and text not in SOLVERS:
+        raise ValueError(f"--solver: given {text!r}, expected {', '.join(SOLVERS)}, or MODULE:FUNCTION.")
+    made = SOLVERS[text]() if text in SOLVERS else function_of("--solver", text)()
+    if not isinstance(made, AbstractSolver):
+        raise TypeError(f"--solver: given {text!r}, which makes a {type(made).__name__}, expected a solver.")
+    return made

@@ -1,0 +1,223 @@
+"""What a step takes, one after the other and for chunks side by side: the one function of its work and the machine.
+
+The default decides by it while it traces, and the planner where nothing is measured. Seconds throughout, no clock.
+"""
+
+import enum
+import math
+
+from jax.extend.core import ClosedJaxpr
+
+from .built_in import here
+from .machine import Machine
+from .work import Work, counted
+
+CALLS = 10
+"""Empty calls that setting out an evaluation in parallel costs: its program has so many loops."""
+
+EVERY_BATCH = 2**62
+"""A number of sequences that no batch has."""
+
+LEAST_GAIN_OF_SMALL = 2.0
+"""How many times as fast chunks of small steps must be, before what it costs to forget the start."""
+
+FULL = 4
+"""Vectors of single numbers that the chunks fill at which the gains of a record hold: 32 chunks on most processors."""
+
+PRODUCTS_ARE_LARGE = 2.5
+"""Times the first operations of a record from which the weights of a step no longer fit the registers."""
+
+HELD = 1.22
+"""Times its bytes up to which weights count as held by the nearest cache: little of them is loaded again."""
+
+OUT_OF_CACHE = 2
+"""Times the last cache's bytes up to which what streams through it is still mostly found there."""
+
+
+class Kind(enum.Enum):
+    """What a step is like, as far as it decides about chunks on a CPU."""
+
+    SMALL = enum.auto()
+    """Few entries and no large product: a step of all chunks costs little to set out."""
+    NEAR = enum.auto()
+    """Fast one after the other, with weights that fill vector registers and stay near: chunks gain little."""
+    OTHER = enum.auto()
+
+
+def kind_of(step: ClosedJaxpr | Work, size: int, machine: Machine | None = None) -> Kind:
+    """The kind of a step.
+
+    Args:
+        step: its program, or its work where that is counted.
+        size: D, entries of a state.
+        machine: that it runs on; this one, by what is known without measuring, when None.
+    """
+    work = step if isinstance(step, Work) else counted(step, size)
+    if work.small:
+        return Kind.SMALL
+    return Kind.NEAR if near(work, machine or here(double=work.double)) else Kind.OTHER
+
+
+def near(work: Work, machine: Machine) -> bool:
+    """Whether the weights of a step are of the size at which one step after the other is at its fastest.
+
+    Those of one product and one function are; gates, of a few smaller products, are not. Each weight takes part in two
+    operations and is counted with four bytes.
+
+    Args:
+        work: of the step.
+        machine: that it runs on.
+    """
+    larger = work.operations > PRODUCTS_ARE_LARGE * machine.few
+    return larger and 2 * work.operations < HELD * machine.near_bytes and work.functions <= 1
+
+
+def waiting(work: Work, machine: Machine) -> float:
+    """Seconds of a small step for what comes before: sequences of a batch spend them together.
+
+    Args:
+        work: of the step.
+        machine: that it runs on.
+    """
+    waits = machine.wait * work.waits + machine.wait_costly * work.vectorized + machine.term * work.terms
+    return machine.turn * (1 + work.turns) + waits
+
+
+def computing(work: Work, machine: Machine) -> float:
+    """Seconds of a small step for the entries of one sequence.
+
+    Args:
+        work: of the step.
+        machine: that it runs on.
+    """
+    costly = machine.vectorized * work.vectorized_entries + machine.called * work.called_entries
+    return machine.entry * (work.entries + work.powers) + costly
+
+
+def step_seconds(work: Work, machine: Machine) -> float:
+    """Seconds of a step when one follows the other on one core.
+
+    Args:
+        work: of the step.
+        machine: that it runs on.
+    """
+    if work.small:
+        return waiting(work, machine) + computing(work, machine)
+    if near(work, machine):
+        alone = machine.turn_near + machine.operation_near * work.operations
+    else:
+        further = max(work.operations - machine.few, 0)
+        alone = machine.turn_large + machine.operation * (work.operations - further) + machine.operation_large * further
+    stalls = max(work.functions - 1, 0) if work.products else 0
+    return alone + machine.turn * work.turns + machine.loop * work.products + machine.stall * stalls
+
+
+def chunk_seconds(work: Work, machine: Machine, chunks: int, *, far: bool = False) -> float:
+    """Seconds that each of so many chunks side by side adds to a step of all of them.
+
+    Args:
+        work: of the step.
+        machine: that it runs on.
+        chunks: how many there are.
+        far: whether inputs and outputs are larger than the caches.
+    """
+    if work.small:
+        moved = (machine.move_far if far else machine.move) * work.size
+        plain = machine.entry_beside * (work.entries + work.product_operations) + machine.join * work.joined
+        costly = machine.vectorized * work.vectorized_entries + machine.called * (work.called_entries + work.powers)
+        return moved + plain + costly
+    gain = machine.gain_near if near(work, machine) else machine.gain
+    # What a loop turn takes is shared by all of them.
+    return (step_seconds(work, machine) - machine.turn_large) / (gain * min(use(chunks, machine), 1.0))
+
+
+def row_seconds(work: Work, machine: Machine, chunks: int) -> float:
+    """Seconds in which so many chunks side by side take one step each.
+
+    Args:
+        work: of the step.
+        machine: that it runs on.
+        chunks: how many there are.
+    """
+    return machine.row + chunks * chunk_seconds(work, machine, chunks)
+
+
+def use(chunks: int, machine: Machine) -> float:
+    """How well a number of chunks uses the machine, in units of full use: more of them ever less, whole vectors better.
+
+    Args:
+        chunks: how many there are.
+        machine: that they run on.
+    """
+    full = full_use(machine)
+    return _use(chunks, full) / _use(full, full)
+
+
+def full_use(machine: Machine) -> int:
+    """Chunks side by side that fill the machine, where each has one entry of four bytes in a register.
+
+    Args:
+        machine: that they run on.
+    """
+    return FULL * machine.vector_bytes // 4
+
+
+def _use(chunks: int, full: int) -> float:
+    """The same in units of the use of endlessly many."""
+    half, quarter, eighth = full // 2, full // 4, full // 8
+    shares = ((half, 1.0), (quarter, 0.9), (eighth, 0.75))
+    whole = next((share for multiple, share in shares if multiple and chunks % multiple == 0), 0.5)
+    return whole * chunks / (chunks + half)
+
+
+def largest_batch(step: ClosedJaxpr | Work, size: int, length: int, machine: Machine | None = None) -> int:
+    """Sequences at once up to which chunks of a step are worth it, as far as that is known: of small elementwise steps.
+
+    Products in a batch are loops of their own, which chunks of small ones are not: those gain the more.
+
+    Args:
+        step: its program, or its work where that is counted.
+        size: D, entries of a state.
+        length: T, how often it is taken.
+        machine: as for ``kind_of``.
+    """
+    work = step if isinstance(step, Work) else counted(step, size)
+    if not work.small or work.products:
+        return EVERY_BATCH
+    return batch_within_gain(work, length, machine or here(double=work.double))
+
+
+def batch_within_gain(work: Work, length: int, machine: Machine) -> int:
+    """Sequences at once up to which chunks of a small step gain enough; zero where they do not for a single one.
+
+    Args:
+        work: of the step.
+        length: T, how often it is taken.
+        machine: that it runs on.
+    """
+    far = length * work.size > OUT_OF_CACHE * machine.far_bytes
+    beside = chunk_seconds(work, machine, full_use(machine), far=far)
+    each = LEAST_GAIN_OF_SMALL * beside - computing(work, machine)
+    return int(waiting(work, machine) / each) if each > 0 else EVERY_BATCH
+
+
+def copy_share(closed: ClosedJaxpr, length: int, size: int, carried: int, machine: Machine | None = None) -> float:
+    """Part of the sequential time that copying all inputs and outputs takes.
+
+    Args:
+        closed: the step, ``(carry, x) -> (carry, y)``.
+        length: T, how often it is taken.
+        size: D, entries of a state.
+        carried: leaves of the carry.
+        machine: as for ``kind_of``.
+    """
+    work = counted(closed, size)
+    machine = machine or here(double=work.double)
+    sizes = [
+        length * sum(math.prod(aval.shape) * getattr(aval.dtype, "itemsize", 8) for aval in avals[carried:])
+        for avals in (closed.in_avals, closed.out_avals)
+    ]
+    # The last cache holds what is copied twice: where it is from, and where it goes.
+    rates = [machine.copy if 2 * held <= machine.far_bytes else machine.copy_far for held in sizes]
+    taken = sum(held * rate for held, rate in zip(sizes, rates, strict=True))
+    return taken / max(length * step_seconds(work, machine), 1e-9)

@@ -1,0 +1,26 @@
+"""Solvers by their published nicknames, for who names one in words."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from .base import AbstractSolver
+from .chunked import Forgetting
+from .gradient import GradientDescent
+from .levenberg_marquardt import elk, quasi_elk
+from .newton import deer, jacobi, picard, quasi_deer
+from .sequential import Sequential
+
+SOLVERS: Mapping[str, Callable[[], AbstractSolver]] = MappingProxyType(
+    {
+        "deer": deer,
+        "quasi_deer": quasi_deer,
+        "picard": picard,
+        "jacobi": jacobi,
+        "elk": elk,
+        "quasi_elk": quasi_elk,
+        "gradient_descent": GradientDescent,
+        "chunked": Forgetting,
+        "sequential": Sequential,
+    }
+)
+"""Functions that make a solver with its own defaults."""

@@ -1,0 +1,58 @@
+"""A solver is one file that nothing in the package has to know: it runs, is limited, explained, planned and named."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from outside import ShortenedNewton
+from typer.testing import CliRunner
+
+import parascan as ps
+from parascan.cli import app
+
+XS = 0.1 * jax.random.normal(jax.random.key(0), (400, 3))
+INIT = jnp.zeros(3)
+
+
+def step(state, x):
+    return jnp.tanh(0.5 * state + x)
+
+
+def test_it_evaluates_alone_on_chunks_and_behind_a_fallback():
+    expected = ps.rollout(step, INIT, XS, solver=ps.Sequential()).states
+    for solver in (ShortenedNewton(), ps.Blocks(ShortenedNewton(), 20), ps.Guarded(ShortenedNewton(), budget=2)):
+        np.testing.assert_allclose(ps.rollout(step, INIT, XS, solver=solver).states, expected, atol=1e-5)
+
+
+def test_it_can_be_differentiated():
+    def loss(init, solver):
+        return jnp.sum(ps.rollout(step, init, XS, solver=solver).states ** 2)
+
+    found, expected = (jax.grad(loss)(INIT, solver) for solver in (ShortenedNewton(), ps.Sequential()))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
+
+
+def test_a_memory_limit_holds_for_it():
+    with pytest.raises(ValueError, match=r"memory_limit: given 1 kB, but ShortenedNewton on 400 steps"):
+        ps.rollout(step, INIT, XS, solver=ShortenedNewton(), memory_limit=1000)
+
+
+def test_it_is_explained():
+    found = ps.explain(step, INIT, XS, solver=ShortenedNewton(), max_iterations=30)
+    assert (found.method, found.budget) == ("ShortenedNewton", 30)
+
+
+def test_the_command_line_runs_it(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent)
+    found = CliRunner().invoke(app, ["run", "lorenz_observer", "--length", "30", "--solver", "outside:made"])
+    assert found.exit_code == 0, found.output
+    assert "successful" in found.output
+
+
+def test_what_makes_no_solver_is_refused(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent)
+    found = CliRunner().invoke(app, ["run", "henon", "--length", "30", "--solver", "outside:ones"])
+    assert found.exit_code == 2
+    assert "expected a solver" in found.output
