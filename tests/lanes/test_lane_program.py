@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from parascan.programs import batching as program
-from parascan.programs.batching import over_lanes, with_known
+from parascan.programs.batching import over_lanes
 from parascan.programs.lazy import add_into
+from parascan.programs.partial_evaluation import with_known
 
 LANES = 5
 W = jnp.asarray(np.random.default_rng(0).normal(size=(4, 4)), jnp.float32)

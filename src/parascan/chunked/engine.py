@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from ..programs.batching import closed_over_lanes, over_lanes, with_known
+from ..programs.batching import closed_over_lanes, over_lanes
 from ..programs.closure import Hoisted, hoist
+from ..programs.partial_evaluation import with_known
 from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from ..programs.batching import closed_over_lanes, with_known
+from ..programs.batching import closed_over_lanes
 from ..programs.closure import hoist
+from ..programs.partial_evaluation import with_known
 from ..programs.unrounded import exact_entries
 from ..solution import Tree
 from .acceptance import COMPARED

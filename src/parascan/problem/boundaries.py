@@ -17,9 +17,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..chunked import lanes_at_once
-from ..programs.batching import over_lanes, with_known
+from ..programs.batching import over_lanes
 from ..programs.closure import Function
 from ..programs.linearize import Linearize, in_two_stages
+from ..programs.partial_evaluation import with_known
 from ..programs.work import costly
 from ..solution import State, Trajectory, Tree
 from .flat_recurrence import Recurrence

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
 from ..solution import Tree
@@ -41,6 +41,9 @@ MOVES: dict[str, Callable[[Any, int], dict[str, Any]]] = {
 
 Their rules under ``jax.vmap`` put that axis first, and everything after them.
 """
+
+LANES_OF_TRIAL = 2
+"""Lanes of the trial whether a program can be run for many at all: as good as any other number."""
 
 FEW_ENTRIES, FEW_TERMS = 16, 4
 """Entries and columns of a weight up to which its product is a sum here: XLA joins that with what surrounds it."""
@@ -105,34 +108,16 @@ def side_by_side(
     ]
 
 
-def with_known(function: Callable[..., Tree], known: Tree, *example: Tree) -> Callable[..., Tree]:
-    """The function of its other arguments, with all that depends on the first alone computed here and now.
-
-    Made before a loop, it leaves to the loop what changes in it: weights are cut and turned once.
+@unknown_is(lambda closed: False)
+def runs_over_lanes(closed: ClosedJaxpr) -> bool:
+    """Whether every operation of a step has a rule for a further axis; nothing is run.
 
     Args:
-        function: of ``known`` and of trees like the example's.
-        known: its first argument.
-        example: the others, as arrays or ``ShapeDtypeStruct``.
+        closed: the step.
     """
-    closed, shape = jax.make_jaxpr(function, return_shape=True)(known, *example)
-    jaxpr, leaves = closed.jaxpr, jax.tree.leaves(known)
-    values: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    values.update(zip(jaxpr.invars[: len(leaves)], leaves, strict=True))
-    later = []
-    for eqn in jaxpr.eqns:
-        if all(isinstance(atom, Literal) or atom in values for atom in eqn.invars):
-            values.update(zip(eqn.outvars, bind(eqn, eqn.params, _read(eqn.invars, values)), strict=True))
-        else:
-            later.append(eqn)
-
-    def run(*rest: Tree) -> Tree:
-        inner = {**values, **dict(zip(jaxpr.invars[len(leaves) :], jax.tree.leaves(rest), strict=True))}
-        for eqn in later:
-            inner.update(zip(eqn.outvars, bind(eqn, eqn.params, _read(eqn.invars, inner)), strict=True))
-        return jax.tree.unflatten(jax.tree.structure(shape), _read(jaxpr.outvars, inner))
-
-    return run
+    example = [jax.ShapeDtypeStruct((*aval.shape, LANES_OF_TRIAL), aval.dtype) for aval in closed.in_avals]
+    jax.eval_shape(lambda *leaves: side_by_side(closed, leaves), *example)
+    return True
 
 
 Value = tuple[Any, bool]
@@ -143,11 +128,6 @@ def _flags(flags: Tree, tree: Tree) -> list[bool]:
     """One boolean for each leaf of a tree, from a prefix tree of them."""
     spread = jax.tree.map(lambda flag, part: [flag] * len(jax.tree.leaves(part)), flags, tree)
     return jax.tree.leaves(spread)
-
-
-def _read(atoms: Sequence[Any], values: dict[Any, Any]) -> list[Any]:
-    """Values of the atoms of a program."""
-    return [atom.val if isinstance(atom, Literal) else values[atom] for atom in atoms]
 
 
 def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:

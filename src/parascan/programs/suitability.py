@@ -9,6 +9,7 @@ from .built_in import here
 from .cost import CALLS, batch_within_gain, step_seconds
 from .machine import Machine
 from .platform import platform_of
+from .primitives import DEPEND_ON_BATCH
 from .work import FEW, Work, counted, equations
 
 CALLS_WHERE_FUSED = 2
@@ -41,7 +42,7 @@ def unsuited(closed: ClosedJaxpr) -> str | None:
         if varies_over_mesh(aval) or _sharded(aval):
             return "its arrays are spread over a mesh already"
     for eqn, _ in equations(closed.jaxpr):
-        if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
+        if eqn.primitive.name in DEPEND_ON_BATCH or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
             return "its random numbers depend on the batch"
     return None
 

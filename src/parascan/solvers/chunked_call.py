@@ -17,11 +17,11 @@ from ..problem.dtypes import as_bits, from_bits
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, dependent_leaves, keeping
+from ..programs.batching import runs_over_lanes
 from ..programs.closure import Function, Hoisted, hoist
 from ..programs.cost import copy_share, kind_of, largest_batch
 from ..programs.suitability import unrewarding, unsuited
 from ..programs.totality import partial_reason
-from ..programs.trial import runs_over_lanes
 from ..programs.unknown import unknown_is
 from ..programs.work import counted
 from ..solution import Tree
