@@ -19,8 +19,7 @@ from ..solvers.chunked_call import foreseen, why_not
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.memory import readable
 from ..solvers.request import Request
-from .evaluate import solver_for
-from .options import resolve_options
+from .options import resolve_options, solver_for
 
 
 class Explanation(eqx.Module):

@@ -1,24 +1,28 @@
 """The two entry points: check the call, run it compiled, turn failure into an exception."""
 
+import dataclasses
 import warnings
 from typing import Any
 
+import jax.numpy as jnp
 from jax.core import Tracer
 from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import batch_size
+from ..diagnostics.certificate.certify import Requirements, certificate_of
 from ..planning import Plan
-from ..problem.signature import as_arrays, refuse_nan
+from ..problem.flat_recurrence import ScanProblem
+from ..problem.signature import Signature, as_arrays, refuse_nan, resolve
 from ..programs.compile_cache import ProgramCache
 from ..programs.platform import running_on
 from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion
+from ..solvers.request import Request
 from .devices import placed
-from .evaluate import evaluate_rollout, evaluate_scan
 from .failure import explain_failure
-from .options import resolve_options
+from .options import resolve_options, solver_for
 from .success import successful_or_raise
 
 
@@ -220,6 +224,31 @@ def rollout(
     return _raise_unless_successful(solution, solution) if throw else solution
 
 
+def _scan(step: StepFunction, init: Tree, xs: Tree, request: Request) -> tuple[Tree, Tree, Solution | None]:
+    """Final carry and outputs, and the solution of a solver that can fail."""
+    signature = resolve(step, init, xs, request.length, scan_form=True)
+    solver = solver_for(signature, request)
+    solution = solver.run(signature, request._replace(keep_states=False))
+    return solution.carry, solution.ys, solution if solver.iterates else None
+
+
+def _rollout(step: StepFunction, init: Tree, xs: Tree, request: Request) -> Solution:
+    """The whole solution."""
+    signature = resolve(step, init, xs, request.length, scan_form=False)
+    solution = solver_for(signature, request).run(signature, request)
+    return solution if request.certify is False else _certified(solution, signature, request)
+
+
+def _certified(solution: Solution, signature: Signature, request: Request) -> Solution:
+    """The solution with its certificate, and no success without one."""
+    problem = ScanProblem.of(signature, reverse=request.reverse)
+    tolerance = None if request.certify is True else jnp.asarray(request.certify, problem.recurrence.dtype)
+    certificate = certificate_of(problem, problem.flatten(solution.states), Requirements(tolerance))
+    withheld = (solution.result == Result.successful) & ~certificate.certified
+    result = Result.where(withheld, Result.uncertified, solution.result)
+    return dataclasses.replace(solution, result=result, certificate=certificate)
+
+
 def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
     """The answer itself, or an exception that names cause and cure."""
     failed = solution.result != Result.successful
@@ -230,5 +259,5 @@ def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
     raise RolloutError(explain_failure(solution), solution)
 
 
-_scan_programs = ProgramCache(evaluate_scan)
-_rollout_programs = ProgramCache(evaluate_rollout)
+_scan_programs = ProgramCache(_scan)
+_rollout_programs = ProgramCache(_rollout)
