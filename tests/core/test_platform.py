@@ -67,7 +67,7 @@ def on_accelerator(monkeypatch):
 def test_no_choice_asks_for_the_default_backend():
     sources = Path(ps.__file__).parent.rglob("*.py")
     assert [path.name for path in sources if "default_backend()" in path.read_text().replace("``", "#")] == [
-        "_platform.py"
+        "platform.py"
     ]
 
 
