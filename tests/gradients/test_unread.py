@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.programs.closure import hoist
+from parascan.programs.closure import close_over
 
 RUNS = {
     "default": {},
@@ -100,7 +100,7 @@ def test_who_is_read_by_whom():
 
     def unread(step, *carry):
         count = len(jax.tree.leaves(carry))
-        return hoist(lambda c, x: step(*c, x), carry, jnp.zeros(2)).unread(count, 0)
+        return close_over(lambda c, x: step(*c, x), carry, jnp.zeros(2)).unread(count, 0)
 
     one = jnp.zeros(2)
     assert unread(lambda s, n, x: ((s + x, n + s), s), one, one) == [1]

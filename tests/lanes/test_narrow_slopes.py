@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.programs.closure import hoist
+from parascan.programs.closure import close_over
 from parascan.programs.narrow import comparing_rounded
 
 DRAW = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def slopes(step, dtype, make, compiled):
     p = jnp.asarray(0.31, dtype), jnp.asarray(1.09, dtype)
 
     def run(states, pushes):
-        made = make(hoist(lambda s, x: (step(p, s, x), None), states[0], pushes[0]))
+        made = make(close_over(lambda s, x: (step(p, s, x), None), states[0], pushes[0]))
         return jax.vmap(jax.jacfwd(lambda s, x: made(s, x)[0]))(states, pushes)
 
     args = jnp.asarray(STATES, dtype), jnp.asarray(PUSHES, dtype)

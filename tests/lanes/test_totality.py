@@ -190,9 +190,9 @@ def test_what_is_alike_in_all_lanes_stays_so():
         last, s = jax.lax.while_loop(lambda state: state[0] < 4, inner, (jnp.int32(0), s + x))
         return s, (s, last)
 
-    from parascan.programs.batching import over_lanes
+    from parascan.programs.batching import over_chunks
 
-    lanes = over_lanes(step, (True, True), jnp.zeros(D), jnp.zeros(D))
+    lanes = over_chunks(step, (True, True), jnp.zeros(D), jnp.zeros(D))
     program = str(jax.make_jaxpr(lanes)(jnp.zeros((D, 7)), jnp.zeros((D, 7))))
     assert "gather" not in program.replace("dynamic_slice", "") or "i32[7]" not in program
     xs = inputs("float32", 2048, D)

@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import ShapedArray, Tracer
 from jaxtyping import Array
 
-from ..programs.closure import Hoisted, Known, hoist
+from ..programs.closure import Closed, Known, close_over
 from ..solution import State, StepFunction, Tree
 from .carry import CarryLayout
 
@@ -178,17 +178,17 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
     canonical = _canonical(step, scan_form=scan_form)
-    closed = hoist(canonical, shapes_of(init), x)
+    closed = close_over(canonical, shapes_of(init), x)
     promoted = _promote_weak(init, closed.shapes[0])
     if any(new is not old for new, old in zip(jax.tree.leaves(promoted), jax.tree.leaves(init), strict=True)):
-        closed = hoist(canonical, shapes_of(promoted), x)
+        closed = close_over(canonical, shapes_of(promoted), x)
     _check_unchanged(promoted, closed.shapes[0])
     # Types that say where an array lies are part of a program: that of other ones is traced where it is run.
     plain = all(map(_is_plain, jax.tree.leaves((promoted, xs))))
     return Signature(Known(closed) if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
 
 
-def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Hoisted:
+def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Closed:
     """The step as ``(carry, x) -> (carry, y)``, traced for the shapes of its arguments.
 
     Args:
@@ -199,7 +199,7 @@ def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Hoisted:
     Raises:
         TypeError: the step returns neither form.
     """
-    return hoist(_canonical(step, scan_form=False), carry, x)
+    return close_over(_canonical(step, scan_form=False), carry, x)
 
 
 def _canonical(step: StepFunction, *, scan_form: bool) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:

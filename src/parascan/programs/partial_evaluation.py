@@ -10,7 +10,7 @@ from ..solution import Tree
 from .inside import bind
 
 
-def with_known(function: Callable[..., Tree], known: Tree, *example: Tree) -> Callable[..., Tree]:
+def partially_evaluated(function: Callable[..., Tree], known: Tree, *example: Tree) -> Callable[..., Tree]:
     """The function of its other arguments, with all that depends on the first alone computed here and now.
 
     Made before a loop, it leaves to the loop what changes in it: weights are cut and turned once.

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ...programs.batching import over_lanes
+from ...programs.batching import over_chunks
 from ...programs.derivatives import refuse_without_derivative
 from ...solution import State, Tree
 
@@ -33,7 +33,7 @@ class LaneStep(eqx.Module):
         def one(arrays: Tree, state: State, x: Tree) -> State:
             return eqx.combine(arrays, rest)(state, x)
 
-        return over_lanes(one, (False, True, True), arrays, *place)(arrays, states, x)
+        return over_chunks(one, (False, True, True), arrays, *place)(arrays, states, x)
 
     def push(
         self, states: Float[Array, "D P"], x: Tree, vectors: Float[Array, "*several D P"]
