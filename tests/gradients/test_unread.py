@@ -13,7 +13,7 @@ from parascan.programs.closure import close_over
 
 RUNS = {
     "default": {},
-    "chunks": {"solver": ps.Forgetting(blocks=8)},
+    "chunks": {"solver": ps.Chunked(chunks=8)},
     "implicit": {"solver": ps.Sequential(), "adjoint": ps.Implicit()},
 }
 
@@ -116,5 +116,5 @@ def test_an_entry_that_only_the_end_reads_has_its_derivative(getkey):
         step = lambda c, x: ((jnp.tanh(weight * c[0] + x), c[1] + jnp.sum(c[0])), None)  # noqa: E731
         return scan(step, (jnp.zeros(16), jnp.float32(0)), xs)[0][1]
 
-    ours = jax.grad(functools.partial(total, functools.partial(ps.scan, solver=ps.Forgetting(blocks=8))))(0.4)
+    ours = jax.grad(functools.partial(total, functools.partial(ps.scan, solver=ps.Chunked(chunks=8))))(0.4)
     np.testing.assert_allclose(ours, jax.grad(functools.partial(total, jax.lax.scan))(0.4), rtol=1e-4)

@@ -52,7 +52,7 @@ def test_compiled_slopes_are_those_of_one_operation_after_the_other(step, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("solver", [ps.Forgetting(blocks=8), ps.Sequential()], ids=["blocks", "loop"])
+@pytest.mark.parametrize("solver", [ps.Chunked(chunks=8), ps.Sequential()], ids=["blocks", "loop"])
 @pytest.mark.parametrize("size", [1e-5, 1e-7, 1e-30])
 def test_comparisons_leave_the_smallest_numbers_alone(size, solver, dtype):
     xs = jnp.asarray(size * np.abs(DRAW.normal(size=(2048, 4))), dtype)

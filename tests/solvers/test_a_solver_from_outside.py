@@ -22,7 +22,11 @@ def step(state, x):
 
 def test_it_evaluates_alone_on_chunks_and_behind_a_fallback():
     expected = ps.rollout(step, INIT, XS, solver=ps.Sequential()).states
-    for solver in (ShortenedNewton(), ps.Blocks(ShortenedNewton(), 20), ps.Guarded(ShortenedNewton(), budget=2)):
+    for solver in (
+        ShortenedNewton(),
+        ps.MultipleShooting(ShortenedNewton(), 20),
+        ps.WithFallback(ShortenedNewton(), budget=2),
+    ):
         np.testing.assert_allclose(ps.rollout(step, INIT, XS, solver=solver).states, expected, atol=1e-5)
 
 

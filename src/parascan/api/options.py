@@ -9,12 +9,12 @@ from ..adjoint.implicit import AbstractAdjoint, Implicit
 from ..planning import Plan, updates_within
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, as_integer
-from ..solvers import AbstractSolver, Forgetting, Sequential
+from ..solvers import AbstractSolver, Chunked, Sequential
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.guesses import as_guess
 from ..solvers.request import Request
 
-_DEFAULTS = Request(Forgetting(), updates_within=updates_within)
+_DEFAULTS = Request(Chunked(), updates_within=updates_within)
 
 
 def resolve_options(
@@ -38,7 +38,7 @@ def resolve_options(
     if isinstance(solver, Plan):
         made_for = (solver.length, solver.size, solver.dtype)
         # A plan for several devices that chose a method of one has taken them into account.
-        mesh = mesh if isinstance(solver.solver, Forgetting) or solver.devices == 1 else None
+        mesh = mesh if isinstance(solver.solver, Chunked) or solver.devices == 1 else None
         solver = solver.solver
     if solver is None:
         solver = _DEFAULTS.solver

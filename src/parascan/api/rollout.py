@@ -59,7 +59,7 @@ def scan(
 
     Every call that ``jax.lax.scan`` accepts is accepted and returns the same tree with the same dtypes. Without a
     solver a long sequence is run in blocks side by side if the system forgets its start, as is found out on the way,
-    and as ``jax.lax.scan`` runs it if not; see ``Forgetting``. Derivatives are exact whatever the solver.
+    and as ``jax.lax.scan`` runs it if not; see ``Chunked``. Derivatives are exact whatever the solver.
 
     Args:
         f: ``(carry, x) -> (carry, y)``.
@@ -69,9 +69,9 @@ def scan(
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
         unroll: steps per loop turn of the sequential solver; other than 1 it asks for that solver by default. A hint
-            about speed: solvers that iterate have no loop over steps and pay no heed to it, ``Forgetting(blocks=)``
+            about speed: solvers that iterate have no loop over steps and pay no heed to it, ``Chunked(chunks=)``
             refuses it.
-        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``. An
+        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Chunked()``. An
             argument that the solver has no use for is refused.
         criterion: when iterations stop; ``StateError()`` when None. Of solvers that iterate, as are the next two.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
@@ -91,7 +91,7 @@ def scan(
     Raises:
         TypeError: an argument of the wrong kind.
         ValueError: an argument of the wrong shape, length or value, or that the solver has no use for; a memory limit
-            that the call would exceed; ``Forgetting(blocks=)`` where the call cannot be cut.
+            that the call would exceed; ``Chunked(chunks=)`` where the call cannot be cut.
         RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
 
     Warns:
@@ -166,7 +166,7 @@ def rollout(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``. An
+        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Chunked()``. An
             argument that the solver has no use for is refused.
         criterion: when iterations stop; ``StateError()`` when None. Of solvers that iterate, as are the next two.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
@@ -189,7 +189,7 @@ def rollout(
     Raises:
         TypeError: an argument of the wrong kind.
         ValueError: an argument of the wrong shape, length or value, or that the solver has no use for; a memory limit
-            that the call would exceed; ``Forgetting(blocks=)`` where the call cannot be cut.
+            that the call would exceed; ``Chunked(chunks=)`` where the call cannot be cut.
         RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
 
     Source: sections 2 and 3 of the paper; Lim et al. 2024.

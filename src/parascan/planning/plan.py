@@ -20,7 +20,7 @@ from ..programs.machine import Machine
 from ..programs.platform import on_its_platform, platform_of
 from ..programs.unknown import unknown_is
 from ..solution import StepFunction, Tree
-from ..solvers import AbstractIterativeSolver, Blocks, Forgetting, Sequential
+from ..solvers import AbstractIterativeSolver, Chunked, MultipleShooting, Sequential
 from ..solvers.chunked_call import Wanted, why_not, why_not_elsewhere
 from ..solvers.criterion import AbstractCriterion, Merit, StateError
 from .calibration import is_double, known_machine
@@ -63,7 +63,7 @@ def plan(
     budget: float = 0.25,
     memory_limit: int | None = None,
     rates: Machine | None = None,
-    solvers: Sequence[AbstractIterativeSolver | Blocks] = (),
+    solvers: Sequence[AbstractIterativeSolver | MultipleShooting] = (),
     key: Key[Array, ""] | None = None,
 ) -> Plan:
     """The method to run a call with, what every method would cost, and why.
@@ -151,7 +151,7 @@ class _Seen(NamedTuple):
 
     measured: bool
     memory: Memory | None
-    others: tuple[AbstractIterativeSolver | Blocks, ...]
+    others: tuple[AbstractIterativeSolver | MultipleShooting, ...]
     criterion: AbstractCriterion
 
 
@@ -188,13 +188,13 @@ def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Cand
 def _timed(candidate: Candidate, setting: Setting, horizon: Estimate) -> Candidate:
     """A run in blocks that may win, timed as a whole: what its parts leave out matters in a short one."""
     solver = candidate.solver
-    if not isinstance(solver, Forgetting) or solver.blocks is None:
+    if not isinstance(solver, Chunked) or solver.chunks is None:
         return candidate
-    fits = MEMORIES * float(horizon.value) <= setting.workload.length // solver.blocks
+    fits = MEMORIES * float(horizon.value) <= setting.workload.length // solver.chunks
     if not fits or _expected(candidate) > MEASURED * setting.sequential:
         return candidate
-    whole = measure_blocks(setting.recurrence, setting.workload, solver.blocks, solver.trial or 1)
-    return forgetting(setting, solver.blocks, horizon, whole=whole)
+    whole = measure_blocks(setting.recurrence, setting.workload, solver.chunks, solver.trial_steps or 1)
+    return forgetting(setting, solver.chunks, horizon, whole=whole)
 
 
 def _horizon(setting: Setting, seen: _Seen) -> Estimate:

@@ -10,7 +10,7 @@ from ..diagnostics import Diagnosis
 from ..problem.flat_recurrence import Recurrence
 from ..programs.machine import Machine
 from ..solution import Tree
-from ..solvers import AbstractIterativeSolver, Blocks
+from ..solvers import AbstractIterativeSolver, MultipleShooting
 
 
 def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rates: Any, solvers: Any) -> None:
@@ -38,7 +38,7 @@ def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rate
     if rates is not None and not isinstance(rates, Machine):
         raise TypeError(f"rates: given {type(rates).__name__}, expected a Machine or None.")
     for each in solvers:
-        if not isinstance(each, AbstractIterativeSolver | Blocks):
+        if not isinstance(each, AbstractIterativeSolver | MultipleShooting):
             given = getattr(each, "__name__", type(each).__name__)
             raise TypeError(f"solvers: given {given}, expected solvers that iterate, such as ps.elk().")
     if isinstance(batch, bool) or not isinstance(batch, int | np.integer):

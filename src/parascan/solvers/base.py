@@ -80,9 +80,7 @@ class AbstractSolver(eqx.Module):
         Raises:
             ValueError: it runs on one device.
         """
-        raise ValueError(
-            f"mesh: given together with solver={type(self).__name__}, expected solver=None or Forgetting()."
-        )
+        raise ValueError(f"mesh: given together with solver={type(self).__name__}, expected solver=None or Chunked().")
 
     def devices(self) -> Mesh | None:
         """The devices that it is spread over; None for one."""
