@@ -11,8 +11,9 @@ from jax.sharding import Mesh
 from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import TRIAL_SHARE
 from ..planning import Plan
+from ..problem.arguments import as_arrays
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.signature import Signature, as_arrays, resolve
+from ..problem.signature import Signature, resolve
 from ..solution import StepFunction, Tree
 from ..solvers import AbstractDirectSolver, AbstractSolver, AbstractTrajectorySolver, Chunked
 from ..solvers.chunked_call import foreseen, why_not

@@ -7,8 +7,9 @@ from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint, Implicit
 from ..planning import Plan, updates_within
+from ..problem.arguments import as_integer
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.signature import Signature, as_integer
+from ..problem.signature import Signature
 from ..solvers import AbstractSolver, Chunked, Sequential
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.guesses import as_guess

@@ -12,8 +12,9 @@ from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import batch_size
 from ..diagnostics.certificate.certify import Requirements, certificate_of
 from ..planning import Plan
+from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.signature import Signature, as_arrays, refuse_nan, resolve
+from ..problem.signature import Signature, resolve
 from ..programs.compile_cache import ProgramCache
 from ..programs.platform import running_on
 from ..solution import Result, Solution, StepFunction, Tree

@@ -13,8 +13,9 @@ from jaxtyping import Array, Key
 
 from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
+from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import Recurrence, ScanProblem
-from ..problem.signature import Signature, as_arrays, refuse_nan, resolve
+from ..problem.signature import Signature, resolve
 from ..programs.built_in import here
 from ..programs.machine import Machine
 from ..programs.platform import on_its_platform, platform_of

@@ -7,7 +7,6 @@ from .base import AbstractTrajectorySolver as AbstractTrajectorySolver
 from .chunked import Chunked as Chunked
 from .gradient import GradientDescent as GradientDescent
 from .hybrid import Hybrid as Hybrid
-from .iterate import Iterate as Iterate
 from .levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from .levenberg_marquardt import elk as elk
 from .levenberg_marquardt import quasi_elk as quasi_elk
@@ -27,4 +26,5 @@ from .newton import picard as picard
 from .newton import quasi_deer as quasi_deer
 from .newton import scale_elk as scale_elk
 from .sequential import Sequential as Sequential
+from .update import Iterate as Iterate
 from .with_fallback import WithFallback as WithFallback

@@ -6,7 +6,8 @@ import equinox as eqx
 from jax.sharding import Mesh
 
 from ..chunked import Way
-from ..problem.signature import Signature, as_integer
+from ..problem.arguments import as_integer
+from ..problem.signature import Signature
 from ..solution import Tree
 from .base import AbstractDirectSolver, AbstractSolver
 from .chunked_call import Wanted, decides, evaluate_in_chunks, why_not
