@@ -62,7 +62,7 @@ test-newest:
 		echo "Neither Python 3.13 nor 3.12 is there, one of which the newest JAX needs: nothing is tested with it."; exit 0; fi; \
 		$(MAKE) --no-print-directory $(NEWEST_INSTALLED) NEWEST_PYTHON="$$python" && \
 		$(NEWEST)/bin/python -c "import platform, jax; print('JAX', jax.__version__, 'under Python', platform.python_version())" && \
-		$(NEWEST)/bin/python -m pytest -p no:cacheprovider --optimized -n $(WORKERS) --dist worksteal $(VERSIONS) $(PYTEST_ARGS)
+		$(NEWEST)/bin/python -m pytest -p no:cacheprovider --optimized -m "" -n $(WORKERS) --dist worksteal $(VERSIONS) $(PYTEST_ARGS)
 
 FUZZ ?= 10000
 fuzz: setup

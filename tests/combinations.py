@@ -1,7 +1,7 @@
 """Combinations that run by default, and those that only `make test-all` runs."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -9,6 +9,11 @@ import pytest
 def pairs(case: tuple) -> set[tuple]:
     """Every two values of a combination, with their places; values are told apart by what they print as."""
     return set(itertools.combinations(enumerate(map(str, case)), 2))
+
+
+def exhaustive(cases: Iterable[tuple]) -> list:
+    """Combinations that `make test-all` alone runs, as parameters of a test."""
+    return [pytest.param(*case, marks=pytest.mark.exhaustive) for case in cases]
 
 
 def pairwise(cases: Sequence[tuple]) -> list:
@@ -37,6 +42,13 @@ def crossed(rows: Sequence, columns: Sequence, whole_rows: Sequence, whole_colum
         pytest.param(row, column, marks=() if row in whole_rows or column in whole_columns else pytest.mark.exhaustive)
         for row, column in itertools.product(rows, columns)
     ]
+
+
+def some(values: Iterable, *default: object) -> list:
+    """All values, as parameters of a test; those that do not run by default are marked ``exhaustive``."""
+    values = list(values)
+    assert all(value in values for value in default)
+    return [pytest.param(value, marks=() if value in default else pytest.mark.exhaustive) for value in values]
 
 
 def product(*values: Sequence) -> list[tuple]:

@@ -59,6 +59,7 @@ def test_a_function_is_diagnosed_printed_and_drawn(invoke, tmp_path):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_json_is_the_record_of_a_registered_system(invoke):
     found = invoke("logistic", "--length", 200, "--set", "r=3.9", "--budget", 100, "--criterion", "merit", "--json")
     assert found.exit_code == 0, found.output
@@ -68,6 +69,7 @@ def test_json_is_the_record_of_a_registered_system(invoke):
     assert record["iterations"]["newton"]["value"] > 50
 
 
+@pytest.mark.slow
 def test_steps_of_a_known_transient_are_left_out(invoke):
     costs = [
         json.loads(invoke("logistic", "--length", 300, "--budget", 100, "--settle", settle, "--json").output)["cost"]

@@ -30,6 +30,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(reproduce_command, "workforce", lambda workers, scheduler=None: workforce(0))
 
 
+@pytest.mark.slow
 def test_reproduce_without_matplotlib_has_its_data_and_says_what_is_missing(invoke, tiny, no_matplotlib, tmp_path):
     found = invoke("reproduce", "table1", "--out", tmp_path)
     assert "no picture" in plain(found)

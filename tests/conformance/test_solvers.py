@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import pairwise, product
+from combinations import pairwise, product, some
 from parascan.solvers import AbstractLinearization, AbstractSolver
 
 from .members import CAUSAL, DIRECT, PROBLEMS, SOLVERS
@@ -106,7 +106,9 @@ def test_short_sequences(solver, length, getkey):
     assert_close(solution.states, lax_states(step, init, xs), SINGLE)
 
 
-@pytest.mark.parametrize("solver", CAUSAL)
+@pytest.mark.parametrize(
+    "solver", some(CAUSAL, "deer", "quasi_deer", "jacobi", "elk", "line_search", "hybrid", "guarded")
+)
 def test_iteration_i_leaves_the_first_i_states_exact(solver, getkey):
     step, init, xs = PROBLEMS["rnn"](getkey(), SINGLE)
     options = {"guess": ps.guesses.Normal(getkey()), "max_iterations": 3, "throw": False}

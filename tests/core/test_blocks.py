@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
 from parascan.problem.boundaries import Blocked
 from parascan.problem.flat_recurrence import ScanProblem
 from parascan.problem.signature import resolve
@@ -67,7 +68,7 @@ def test_burn_in_as_long_as_the_memory_leaves_nothing_to_iterate():
     assert int(warm.stats.iterations) < int(cold.stats.iterations)
 
 
-@pytest.mark.parametrize("length", [400, 403])
+@pytest.mark.parametrize("length", some([400, 403], 403))
 def test_where_the_burn_in_has_done_no_update_follows(length):
     """The states of the first test are then the answer, also in a batch and where the last block is shorter."""
     step, init, xs = rnn(length)

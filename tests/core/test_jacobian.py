@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from combinations import pairwise, product
 from parascan.linear import BlockTransition, DiagonalTransition, ZeroTransition
 from parascan.problem.boundaries import Blocked
 from parascan.problem.flat_recurrence import ScanProblem
@@ -46,8 +47,11 @@ def example(name, getkey, dtype):
     return problem, states, jax.vmap(jax.jacfwd(STEPS[name](weights)))(problem.previous(states), xs)
 
 
-@pytest.mark.parametrize("form", ["auto", "dense", "matrix_free", "structured"])
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    ("name", "form", "dtype"),
+    pairwise(product(STEPS, ["auto", "dense", "matrix_free", "structured"], ["float32", "float64"])),
+    indirect=["dtype"],
+)
 def test_full_is_the_jacobian(name, form, dtype, getkey):
     problem, states, expected = example(name, getkey, dtype)
     transition = full(problem, states, form)

@@ -23,6 +23,8 @@ SOLVERS = {
     "guarded": ps.Guarded(ps.deer(), budget=40),
     "blocks": ps.Blocks(ps.deer(), 8),
 }
+DEFAULT = ("deer", "quasi", "guarded")
+"""Those that run by default."""
 
 
 def narrow(state, x, dtype=HALF):
@@ -54,8 +56,9 @@ def reference(step, init):
 
 @pytest.mark.parametrize(
     ("step", "init", "name"),
-    [(narrow, STATE, name) for name in SOLVERS]
-    + [(leaky, STATE, "elk"), (two_dtypes, PAIR, "deer"), (two_dtypes, PAIR, "elk")],
+    [pytest.param(narrow, STATE, name, marks=() if name in DEFAULT else pytest.mark.exhaustive) for name in SOLVERS]
+    + [(leaky, STATE, "elk"), (two_dtypes, PAIR, "deer")]
+    + [pytest.param(two_dtypes, PAIR, "elk", marks=pytest.mark.exhaustive)],
 )
 def test_a_narrow_dtype_inside_costs_no_iteration_a_step(step, init, name):
     solution = ps.rollout(step, init, XS, solver=SOLVERS[name])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import crossed
 
 WEIGHTS = 0.4 * np.random.default_rng(1).normal(size=(4, 4)).astype(np.float32)
 TABLE = jnp.linspace(-2, 2, 9)
@@ -53,8 +54,7 @@ def test_long_sequences(name, solver):
     np.testing.assert_allclose(ys, expected[1], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("method", ITERATIVE)
+@pytest.mark.parametrize(("name", "method"), crossed(STEPS, ITERATIVE, ["network"], []))
 def test_iterative_solvers(name, method):
     xs = inputs(200)
     solution = ps.rollout(STEPS[name], jnp.zeros(4), xs, solver=ITERATIVE[method])
@@ -75,6 +75,7 @@ def test_gradients(solver):
 
 
 @pytest.mark.parametrize("name", STEPS)
+@pytest.mark.slow
 def test_plans_and_diagnoses(name):
     xs = inputs(1000)
     diagnosis = ps.diagnose(STEPS[name], jnp.zeros(4), xs, key=jax.random.key(0))

@@ -10,6 +10,7 @@ from certified_systems import FAMILIES, RUNS, certified
 from drifting_systems import DRIFTING
 
 import parascan as ps
+from combinations import some
 from parascan.solution import Evidence
 
 
@@ -64,6 +65,7 @@ def test_a_clock_loses_the_same_part_of_a_step_at_every_step():
     assert float(clock.certificate.overall) < 1.5 * errors.max()
 
 
+@pytest.mark.slow
 def test_a_clock_in_a_narrow_type_is_judged_in_a_wider_one():
     rate = jnp.asarray(0.1, jnp.bfloat16)
     states = ps.rollout(lambda s, x: s + rate, jnp.zeros((), jnp.bfloat16), length=80, solver=ps.Sequential()).states
@@ -81,6 +83,7 @@ def ticking(s, x):
     return jax.lax.while_loop(lambda carry: carry[1] < 1, lambda carry: (carry[0] + rate, carry[1] + 1), (s, 0))[0]
 
 
+@pytest.mark.slow
 def test_a_clock_in_loops_and_branches_is_summed_with_its_sign():
     length = 20_000
     states = ps.rollout(ticking, jnp.zeros(()), length=length, solver=ps.Sequential()).states
@@ -109,7 +112,7 @@ LYING = {
 }
 
 
-@pytest.mark.parametrize("name", LYING)
+@pytest.mark.parametrize("name", some(LYING, "a rule of its own"))
 def test_a_derivative_that_is_not_that_of_the_value_is_refused(name):
     lying, xs = LYING[name], jax.random.normal(jax.random.key(1), (60, 2))
     states = ps.rollout(lying, jnp.full(2, 0.3), xs, solver=ps.Sequential()).states
@@ -132,6 +135,7 @@ def honest(s, x):
     )
 
 
+@pytest.mark.slow
 def test_kinks_and_jumps_are_no_reason_to_refuse():
     xs = jax.random.normal(jax.random.key(1), (400, 5))
     states = ps.rollout(honest, jnp.zeros(5), xs, solver=ps.Sequential()).states
@@ -153,6 +157,7 @@ def step(state, x):
     return jnp.tanh(0.5 * state + x)
 
 
+@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
 def test_a_wrong_trajectory_is_never_certified(dtype):
     xs = jnp.ones((50, 2), dtype)
     states = ps.rollout(step, jnp.zeros(2, dtype), xs).states.at[20].add(0.1)

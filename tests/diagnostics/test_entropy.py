@@ -23,7 +23,12 @@ def exponents(rates, k):
 
 
 @pytest.mark.parametrize(
-    ("rates", "expected"), [((2.0, 1.5, 0.5), np.log(3)), ((1.7,), np.log(1.7)), ((0.9, 0.2), 0.0)]
+    ("rates", "expected"),
+    [
+        ((2.0, 1.5, 0.5), np.log(3)),
+        pytest.param((1.7,), np.log(1.7), marks=pytest.mark.exhaustive),
+        pytest.param((0.9, 0.2), 0.0, marks=pytest.mark.exhaustive),
+    ],
 )
 def test_it_is_the_sum_of_the_positive_ones(rates, expected):
     found = pesin_sum(exponents(rates, len(rates)))

@@ -7,6 +7,7 @@ import pytest
 from flow_steps import flow, recurrence, runge_kutta, trajectory
 
 import parascan as ps
+from combinations import some
 from parascan.diagnostics import lyapunov_exponents
 from parascan.diagnostics.growth.exponents import kaplan_yorke_dimension
 from parascan.diagnostics.growth.spectrum import orthonormal
@@ -74,6 +75,7 @@ def test_henon(getkey):
         ("sprott_b", 0.05, 100_000, 0.210, -1.0, 2.174),
     ],
 )
+@pytest.mark.slow
 def test_flows_under_an_accurate_integrator(name, dt, length, largest, total, dimension, getkey):
     with jax.enable_x64(True):
         field, start = flow(name)
@@ -94,6 +96,7 @@ def eqx_first(estimate, index):
     return jax.tree.map(lambda leaf: leaf[index], estimate)
 
 
+@pytest.mark.slow
 def test_windows_agree_with_one_after_the_other(getkey):
     with jax.enable_x64(True):
         rnn = ps.systems.tanh_rnn(gain=1.5, size=16, key=jax.random.key(3))
@@ -116,6 +119,7 @@ def test_windows_without_a_burn_in_run_until_their_directions_have_turned(getkey
         np.testing.assert_allclose(found.per_step, np.log(0.9), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_long_trajectories_in_segments_are_as_short_ones_in_one(getkey, monkeypatch):
     from parascan.diagnostics.growth import spectrum
 
@@ -150,6 +154,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(getkey):
         assert float(jnp.median(high - low)) < 3 * 2 * 1.96 * 0.5 / length**0.5
 
 
+@pytest.mark.slow
 def test_precisions_agree(getkey):
     step, found = lambda s, _: jnp.stack([1 - 1.4 * s[0] ** 2 + s[1], 0.3 * s[0]]), {}
     for precision in ("float32", "float64"):
@@ -259,7 +264,7 @@ AT_REST = {
 }
 
 
-@pytest.mark.parametrize("name", AT_REST)
+@pytest.mark.parametrize("name", some(AT_REST, "diagonal", "first turns"))
 def test_intervals_account_for_the_directions_that_windows_start_from(name):
     make, length, k = AT_REST[name]
     with jax.enable_x64(True):

@@ -7,12 +7,13 @@ import pytest
 from flow_steps import recurrence, trajectory
 
 import parascan as ps
+from combinations import some
 from parascan.diagnostics import Paths, jacobian_norm, measure_growth, regularity
 from parascan.diagnostics.growth.pilots import PRODUCTS_PER_STEP, default_budget
 from parascan.problem.flat_recurrence import Recurrence
 
 
-@pytest.mark.parametrize("size", [3, 20])
+@pytest.mark.parametrize("size", some([3, 20], 3))
 def test_pilots_of_a_driven_network_find_what_the_whole_has(size, getkey):
     with jax.enable_x64(True):
         rnn = ps.systems.tanh_rnn(gain=0.8, size=size, key=jax.random.key(1))
@@ -38,6 +39,7 @@ def test_pilots_of_a_driven_network_find_what_the_whole_has(size, getkey):
         assert found.products <= PRODUCTS_PER_STEP * 2000
 
 
+@pytest.mark.slow
 def test_systems_without_inputs_are_followed_from_the_start(getkey):
     with jax.enable_x64(True):
         henon = ps.systems.get("henon")

@@ -109,6 +109,7 @@ def with_pilots(rates):
     return rate_with_pilots(followed(np.full((1, 1000, 2), np.mean(rates))), followed(logs), layout)[0]
 
 
+@pytest.mark.slow
 def test_pilots_whose_rate_is_still_going_leave_open_where_it_ends():
     with jax.enable_x64(True):
         steady, rising, falling = (
@@ -189,7 +190,11 @@ def block(state, _):
 
 @pytest.mark.parametrize(
     ("step", "start", "exponent"),
-    [(bump, [1.0, 0.0], 0.0), (shear, [1.0, 1.0], 0.0), (block, [1.0] * 12, np.log(0.9))],
+    [
+        pytest.param(bump, [1.0, 0.0], 0.0, marks=pytest.mark.exhaustive),
+        (shear, [1.0, 1.0], 0.0),
+        pytest.param(block, [1.0] * 12, np.log(0.9), marks=pytest.mark.exhaustive),
+    ],
 )
 def test_transients_and_powers_of_time_are_within_the_interval(step, start, exponent):
     with jax.enable_x64(True):

@@ -43,6 +43,7 @@ def calling(s, x):
     return 0.5 * jax.pure_callback(np.sin, jax.ShapeDtypeStruct(s.shape, s.dtype), s, vmap_method="expand_dims") + x
 
 
+@pytest.mark.slow
 def test_what_reverse_mode_would_find_is_found_forwards(getkey):
     states, key = jax.random.normal(getkey(), (3, 5)), getkey()
     x, vectors = jax.random.normal(getkey(), (3, 5)), jax.random.normal(getkey(), (3, 5))
@@ -58,18 +59,21 @@ def test_what_reverse_mode_would_find_is_found_forwards(getkey):
     np.testing.assert_allclose(*found, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_loop_is_diagnosed(getkey):
     found = diagnose(looped, jnp.zeros(2), 0.1 * jax.random.normal(getkey(), (400, 2)), key=getkey())
     assert float(found.exponent.high) < 0
     assert np.isfinite(float(found.lipschitz.value))
 
 
+@pytest.mark.slow
 def test_a_step_with_a_pullback_of_its_own_is_planned(getkey):
     xs = jax.random.normal(getkey(), (400, 2))
     plan = ps.plan(lambda s, x: 0.5 * with_pullback(s) + x, jnp.zeros(2), xs, key=getkey())
     assert len(plan.candidates) > 1
 
 
+@pytest.mark.slow
 def test_a_linear_solve_inside_the_step_is_certified(getkey):
     def step(s, x):
         return jnp.linalg.inv(jnp.asarray(MATRIX)) @ jnp.tanh(s) + x

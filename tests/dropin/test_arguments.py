@@ -1,5 +1,6 @@
 """Every argument of ``scan`` and ``rollout`` changes something or is refused, whatever the solver."""
 
+import functools
 import inspect
 import re
 
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import crossed
 
 T, D = 20_000, 16
 WEIGHTS = (np.random.default_rng(0).standard_normal((D, D)) * 0.4 / D**0.5).astype("float32")
 INIT, XS = jnp.zeros(D), jnp.ones((T, D))
-PLAN = ps.plan(lambda s, _: 0.5 * s + 1, jnp.zeros(3), length=10)
+PLANNED = "a plan"
 
 SOLVERS = {
     "default": None,
@@ -40,6 +42,12 @@ VALUES = {
 GUESS = {"guess": ps.guesses.Uniform(jax.random.key(0), -1.0, 1.0)}
 SAME = {("scan", "throw", name): "nothing that does not iterate can fail in scan" for name in set(SOLVERS) - ITERATE}
 SAME |= {("scan", "unroll", name): "a hint of jax.lax.scan, documented as one" for name in ITERATE}
+
+
+@functools.cache
+def plan():
+    """What a call without further arguments is planned as."""
+    return ps.plan(lambda s, _: 0.5 * s + 1, jnp.zeros(3), length=10)
 
 
 def step(carry, x):
@@ -89,8 +97,7 @@ def test_every_argument_has_a_value_here():
     assert set(arguments("scan")) | set(arguments("rollout")) == known
 
 
-@pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("entry", ["scan", "rollout"])
+@pytest.mark.parametrize(("entry", "name"), crossed(["scan", "rollout"], SOLVERS, [], ["default", "newton"]))
 def test_an_argument_changes_the_call_or_is_refused(entry, name, plain):
     before = plain(entry, name)
     for argument in set(VALUES) & set(arguments(entry)):
@@ -115,9 +122,10 @@ def test_a_mesh_spreads_the_chunks_or_is_refused(name, plain):
 
 
 @pytest.mark.parametrize("name", ["criterion", "max_iterations", "guess", "history"])
-@pytest.mark.parametrize("solver", [None, ps.Forgetting(), ps.Sequential(), PLAN], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("solver", [None, ps.Forgetting(), ps.Sequential(), PLANNED], ids=lambda s: type(s).__name__)
 def test_what_only_iterations_use_is_refused_with_a_solver_that_uses_it(solver, name):
-    given = PLAN.solver if solver is PLAN else solver
+    solver = plan() if solver is PLANNED else solver
+    given = plan().solver if solver is plan() else solver
     assert given is None or not given.iterates
     value = {"guess": ps.guesses.Zeros(), **VALUES}[name]
     with pytest.raises(ValueError, match=rf"{name}: given together with .* expected None, or a solver .*ps.deer"):
@@ -188,9 +196,9 @@ def test_two_meshes_are_one_too_many():
 
 
 def test_a_mesh_for_a_plan_that_has_no_chunks_is_refused():
-    assert PLAN.devices == 1
+    assert plan().devices == 1
     with pytest.raises(ValueError, match="mesh: given together with solver=Sequential"):
-        ps.scan(step, INIT, XS, solver=PLAN, mesh=jax.make_mesh((2,), ("time",)))
+        ps.scan(step, INIT, XS, solver=plan(), mesh=jax.make_mesh((2,), ("time",)))
 
 
 @pytest.mark.parametrize("length", [1000, 200_000])

@@ -11,6 +11,7 @@ import pytest
 from test_scan import assert_same
 
 import parascan as ps
+from combinations import crossed
 
 SIZE = 32
 WEIGHTS = 0.3 * np.random.default_rng(0).normal(size=(SIZE, SIZE)).astype("float32") / SIZE**0.5
@@ -225,8 +226,14 @@ ITERATED = (
 )
 
 
-@pytest.mark.parametrize("use", ITERATED, ids=lambda use: use.__name__)
-@pytest.mark.parametrize("solver", [ps.deer(), ps.Blocks(ps.deer(), 5)], ids=["deer", "blocks"])
+SOLVERS = ps.deer(), ps.Blocks(ps.deer(), 5)
+
+
+@pytest.mark.parametrize(
+    ("use", "solver"),
+    crossed(ITERATED, SOLVERS, ITERATED[:2], SOLVERS[:1]),
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
 def test_by_iterations(use, solver):
     def scan(*args, unroll=1, **options):
         return ps.scan(*args, solver=solver, **options)

@@ -8,19 +8,26 @@ import pytest
 from lane_runs import BLOCKS, close, inputs, mesh, ran_in_blocks, rnn
 
 import parascan as ps
+from combinations import pairwise, product
 from parascan.chunked import coupling_rows, passes
 
 
-@pytest.mark.parametrize("T", [2048, 2051, 2063])
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("T", "reverse", "dtype"),
+    pairwise(product([2048, 2051, 2063], [False, True], ["float32", "float64"])),
+    indirect=["dtype"],
+)
 def test_a_system_that_forgets_is_run_in_blocks(T, reverse, dtype):
     step, s0, xs = rnn(dtype), jnp.ones(3, dtype), inputs(dtype, T)
     close(ps.scan(step, s0, xs, reverse=reverse, solver=BLOCKS), jax.lax.scan(step, s0, xs, reverse=reverse), dtype)
     assert ran_in_blocks(lambda s, x: (step(s, x)[0],) * 2, s0, xs)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("length", [512, 515])
+@pytest.mark.parametrize(
+    ("length", "reverse", "dtype"),
+    pairwise(product([512, 515], [False, True], ["float32", "float64"])),
+    indirect=["dtype"],
+)
 def test_a_chaotic_system_is_run_step_by_step(length, reverse, dtype):
     def step(s, x):
         s = 4 * s * (1 - s)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from combinations import exhaustive, pairwise
 from parascan.linear import (
     BlockTransition,
     DenseTransition,
@@ -112,6 +113,17 @@ PAIRS = [
 ]
 """Every structure with every backend that supports it."""
 
+CORE = [pair for pair in PAIRS if pair[0] in ("dense", "reordered_blocks") or pair[1] == "sequential"]
+"""Pairs in which every structure and every backend occurs; more of them differ in nothing that is not tested apart."""
+
+
+CORE_PAIRS = [*CORE, *exhaustive(pair for pair in PAIRS if pair not in CORE)]
+WAYS = [
+    *pairwise([(*pair, transpose) for pair in CORE for transpose in (False, True)]),
+    *exhaustive((*pair, transpose) for pair in PAIRS if pair not in CORE for transpose in (False, True)),
+]
+"""Pairs in both directions; by default those of the core, in one direction each."""
+
 SHAPES = [(T, D, np.float64) for T in (1, 2, 7) for D in (1, 2, 5)]
 SHAPES += [(0, 2, np.float64), (64, 5, np.float64), (1000, 2, np.float64)]
 SHAPES += [(7, 2, np.float32), (16, 1, np.float32), (1000, 5, np.float32)]
@@ -120,7 +132,7 @@ SHAPES += [(7, 2, np.float32), (16, 1, np.float32), (1000, 5, np.float32)]
 SLOW_TO_COMPILE = ("associative", "chunked")
 STAND_FOR_ALL = {"dense": np.float64, "reordered_blocks": np.float32}
 CASES = [
-    (name, backend, (T, D, dtype))
+    (name, backend, T, D, dtype)
     for name, backend in PAIRS
     for T, D, dtype in SHAPES
     if T < 1000 or backend not in SLOW_TO_COMPILE or STAND_FOR_ALL.get(name) is dtype

@@ -11,8 +11,6 @@ import pytest
 from combinations import pairwise
 from parascan.linear import Bidiagonal, linear_recurrence
 
-pairs = pytest.mark.parametrize(("name", "backend"), members.PAIRS)
-
 
 def both_ways(name, backend, D):
     """Compiled: the states from an initial state, and the adjoint."""
@@ -49,9 +47,8 @@ def test_the_oracle_is_the_dense_solve(name, T, D):
         np.testing.assert_allclose(given.ravel(), expected, rtol=0, atol=members.tolerance(expected, np.float64))
 
 
-@pytest.mark.parametrize(("name", "backend", "shape"), pairwise(members.CASES))
-def test_backend_matches_the_oracle(name, backend, shape):
-    T, D, dtype = shape
+@pytest.mark.parametrize(("name", "backend", "T", "D", "dtype"), pairwise(members.CASES))
+def test_backend_matches_the_oracle(name, backend, T, D, dtype):
     stored, b, s0 = members.draw(name, T, D, dtype)
     dense = members.matrices(name, stored, D)
     with jax.enable_x64(dtype == np.float64):
@@ -60,8 +57,10 @@ def test_backend_matches_the_oracle(name, backend, shape):
     assert_solves(adjoint, members.adjoint_states(dense, b), dtype)
 
 
-@pairs
-@pytest.mark.parametrize("transpose", [False, True], ids=["forward", "transposed"])
+@pytest.mark.parametrize(
+    ("name", "backend", "transpose"),
+    pairwise([(*pair, transpose) for pair in members.PAIRS for transpose in (False, True)]),
+)
 def test_batches_come_from_vmap(name, backend, transpose):
     T, D, dtype = 5, 2, np.float32
     drawn = [members.draw(name, T, D, dtype, seed) for seed in range(3)]

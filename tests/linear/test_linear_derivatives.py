@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 from test_linear_numerics import equations
 
-from combinations import pairwise
 from parascan.linear import DenseTransition, MatrixFreeTransition, linear_recurrence
 
 T, D = 6, 4
-members_and_ways = pytest.mark.parametrize(
-    ("name", "backend", "transpose"),
-    pairwise([(*pair, transpose) for pair in members.PAIRS for transpose in (False, True)]),
-)
 
 
 def plain_loop(name, arguments, transpose):
@@ -76,7 +71,7 @@ def drawn(name, transpose, seed):
     return (stored, b) if transpose else (stored, b, s0)
 
 
-@members_and_ways
+@pytest.mark.parametrize(("name", "backend", "transpose"), members.WAYS)
 def test_derivatives_are_those_of_the_plain_loop(name, backend, transpose):
     with jax.enable_x64(True):
         point, direction = drawn(name, transpose, 0), drawn(name, transpose, 1)

@@ -6,11 +6,12 @@ import linear_members as members
 import numpy as np
 import pytest
 
+from combinations import crossed, pairwise, product
 from parascan.linear import DenseTransition, DiagonalTransition, linear_recurrence
 from parascan.linear.backends import BACKENDS
 from parascan.linear.backends.blocked_scan import CHUNKS, layout
 
-pairs = pytest.mark.parametrize(("name", "backend"), members.PAIRS)
+pairs = pytest.mark.parametrize(("name", "backend"), members.CORE_PAIRS)
 backends = pytest.mark.parametrize("backend", BACKENDS)
 
 
@@ -48,9 +49,7 @@ def test_rows_before_the_first_offset_stay_zero_and_the_onset_is_bitwise(name, b
         np.testing.assert_array_equal(adjoint[T - onset - 1 :], backward[T - onset - 1 :])
 
 
-@backends
-@pytest.mark.parametrize("transpose", [False, True], ids=["forward", "transposed"])
-@pytest.mark.parametrize("T", [1, 2, 7, 64])
+@pytest.mark.parametrize(("backend", "transpose", "T"), pairwise(product(BACKENDS, [False, True], [1, 2, 7, 64])))
 def test_first_matrix_is_not_used_from_rest(backend, transpose, T):
     stored, b, _ = members.draw("dense", T, 3, np.float32)
     infinite = stored.copy()
@@ -67,8 +66,7 @@ def test_overflowing_products_do_not_reach_the_sequential_backend():
     np.testing.assert_array_equal(given, b)
 
 
-@backends
-@pytest.mark.parametrize("transpose", [False, True], ids=["forward", "transposed"])
+@pytest.mark.parametrize(("backend", "transpose"), crossed(BACKENDS, [False, True], ["sequential", "lanes"], []))
 def test_float32_stays_accurate_over_a_hundred_thousand_steps(backend, transpose):
     # Rounding of 1/2 ulp a step, remembered for 1 / (1 - rate) steps: 100 of them at most.
     T, D, rate = 100_000, 4, 0.99

@@ -8,6 +8,7 @@ import linear_members as members
 import numpy as np
 import pytest
 
+from combinations import crossed
 from parascan.linear import DenseTransition, DiagonalTransition, ScalarTransition, damped_solve, linear_recurrence
 from parascan.linear.smoother import solve_by_elimination
 
@@ -53,8 +54,7 @@ def test_it_is_the_dense_least_squares_solution(name, backend):
                 np.testing.assert_allclose(given, least_squares(dense, free, alpha, known), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("length", [0, 1, 2, 37])
+@pytest.mark.parametrize(("length", "backend"), crossed([0, 1, 2, 37], BACKENDS, [0, 2], ["sequential"]))
 def test_every_length(length, backend):
     with jax.enable_x64(True):
         generator = np.random.default_rng(length)

@@ -18,6 +18,8 @@ BLOCK = re.compile(
 DOCUMENTS = [path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] if path.exists()] + files(
     "docs", suffix=".md"
 )
+# They diagnose, certify and train for tens of seconds.
+LONG = {"diagnosing.md", "certificates.md", "layers.md", "exponents.md", "choosing.md"}
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -89,7 +91,9 @@ def sandbox(tmp_path, monkeypatch):
             jax.config.update(key, before[key])
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=pytest.mark.slow if path.name in LONG else ()) for path in DOCUMENTS], ids=name
+)
 def test_blocks_of_a_document_run_in_order(path):
     run_in_order(blocks(path.read_text(), path))
 

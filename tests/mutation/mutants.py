@@ -88,8 +88,8 @@ MUTANTS = (
     ),
     Mutant(
         "Newton's correction leaves out the residual",
-        "return iterate.images + (correction + residual), state + 1",
-        "return iterate.images + correction, state + 1",
+        "return iterate.images + (linear_recurrence(transition, -residual) + residual)",
+        "return iterate.images + linear_recurrence(transition, -residual)",
         "test_solvers.py",
     ),
     Mutant(

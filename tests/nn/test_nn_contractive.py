@@ -77,9 +77,8 @@ def test_the_rate_is_reached(metric, getkey):
     np.testing.assert_allclose([single, whole], RATE, rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "metric", [*(pytest.param(metric, marks=pytest.mark.slow) for metric in METRICS[:2]), ps.nn.FullMetric], ids=label
-)
+@pytest.mark.parametrize("metric", METRICS, ids=label)
+@pytest.mark.slow
 def test_the_exponent_stays_below_the_rate_after_every_step_of_training(metric, getkey):
     """Trained to tell two initial states apart at the end, which a free cell answers with an exponent above zero."""
     with jax.enable_x64(True):

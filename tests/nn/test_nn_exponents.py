@@ -177,6 +177,7 @@ def test_both_directions_and_stacks_of_them_have_exponents(getkey):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_the_monitor_takes_a_stack_and_counts_its_own_solver(getkey):
     xs = 0.1 * jax.random.normal(getkey(), (2, LENGTH, INPUTS))
     of = lambda solver: ps.nn.stack(ps.nn.ElmanCell, INPUTS, HIDDEN, layers=2, solver=solver, key=key)  # noqa: E731

@@ -31,6 +31,7 @@ def verdicts(claims):
     return [claim.verdict for claim in claims]
 
 
+@pytest.mark.slow
 def test_methods_count_what_a_rollout_counts_and_keep_causality(tmp_path):
     config = dataclasses.replace(methods.SIZES["smoke"], methods=("newton",), blocks=(8,), gains=2)
     dataset = run(methods.EXPERIMENT, config, tmp_path)
@@ -57,6 +58,7 @@ def test_methods_has_every_iterative_solver_of_the_library():
     assert linearizations == {ps.Full, ps.Diagonal, ps.StochasticDiagonal, ps.Identity, ps.Zero}
 
 
+@pytest.mark.slow
 def test_optimizers_take_more_updates_than_newton_and_a_claim_breaks_where_they_do_not(tmp_path):
     chosen = (optimizers.NEWTON, optimizers.LINE_SEARCH)
     config = dataclasses.replace(optimizers.SIZES["smoke"], optimizers=chosen, gains=2)

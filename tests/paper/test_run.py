@@ -92,11 +92,11 @@ def test_processes_and_a_cluster_give_the_same_bytes(tmp_path, on_path):
     assert list(other.word.values) == list(here.word.values)
 
 
-KILLED = """
+KILLED = f"""
 import sys, pathlib
 from counting import experiment
-from parascan.paper._run import run
-from parascan.paper._workforce import workforce
+from {run.__module__} import run
+from {workforce.__module__} import workforce
 if __name__ == "__main__":
     root = pathlib.Path(sys.argv[1])
     with workforce(1) as hands:
@@ -110,10 +110,10 @@ def test_a_killed_run_leaves_no_process_behind_and_its_points_stay(tmp_path, on_
     os.mkfifo(tmp_path / "gate")
     command = [sys.executable, str(tmp_path / "killed.py"), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        # The third point waits at the gate; opening it waits for that, and the two before it are stored by then.
-        gate = os.open(tmp_path / "gate", os.O_WRONLY)
         assert process.stdout is not None
         assert any(line.strip() == "2" for line in process.stdout)
+        # The third point waits at the gate, or is about to; opening it waits for that.
+        gate = os.open(tmp_path / "gate", os.O_WRONLY)
         process.kill()
     end = select.poll()
     end.register(gate, select.POLLERR)

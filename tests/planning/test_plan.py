@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
-from parascan.planning import Plan, built_in, known_machine
+from parascan.planning import Plan, built_in, cache_file, known_machine
 from parascan.planning.encode import decode_solver, encode_solver
 from parascan.programs import platform as _platform
+from parascan.programs.built_in import here
 from parascan.programs.machine import NUMBERS, Link, Links
 
 KEY = jax.random.key(0)
@@ -182,6 +183,25 @@ def test_measured_plans_time_the_step(small):
     assert (plan.rates, plan.machine) == ("measured", known_machine("cpu", "float32").origin)
     assert f"measured and {plan.machine} numbers" in str(plan)
     assert all(0 < float(each.seconds.low) <= float(each.seconds.value) for each in plan.candidates)
+
+
+def test_a_plan_says_which_numbers_it_used(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    call = contracting(4, 8192)
+
+    def said(**options):
+        plan = ps.plan(*call, measure=False, diagnosis=small, **options)
+        assert f"{plan.rates} numbers" in str(plan)
+        return plan.rates
+
+    assert said() == here("cpu").origin
+    assert said(rates=built_in("cpu")) == "given"
+    path = cache_file("cpu", "float32")
+    path.parent.mkdir()
+    path.write_text(built_in("cpu").known("calibrated", {"turn": 1e-8}).to_json())
+    assert said() == "calibrated"
+    path.write_text(path.read_text().replace('"form": 3', '"form": 2'))
+    assert said() == here("cpu").origin
 
 
 def test_trees_and_pairs_are_planned(small):

@@ -218,8 +218,8 @@ def block_numbers(workload: Workload, horizon: float) -> list[int]:
     whole = [n for n in range(4, most + 1, 4) if workload.length % (n * workload.devices) == 0]
     powers = [2**k for k in range(2, 11) if 2**k <= most]
     found = {min(whole, key=lambda n: abs(math.log(n / power))) if whole else power for power in powers}
-    length, size, work = workload[:3]
-    by_rule = choose_lanes(length, size, work.operations, workload.batch, workload.devices, workload.platform)
+    sizes = *workload[:3], workload.batch, workload.devices, workload.platform
+    by_rule = choose_lanes(*sizes, double=workload.work.double)
     return sorted(found | ({by_rule} if 0 < by_rule <= most else set()))
 
 
