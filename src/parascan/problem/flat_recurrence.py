@@ -21,8 +21,9 @@ from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
 from ..programs.platform import platform_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
+from .discrete_leaves import refuse_dependent_leaves
 from .dtypes import weak_as
-from .signature import Signature, refuse_dependent_leaves, shapes_of
+from .signature import Signature, shapes_of
 
 PORTION = 64
 """Steps of a portion."""

@@ -13,10 +13,11 @@ from ..adjoint.axes import batch_first
 from ..adjoint.implicit import attach
 from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, patience_of, scan_blocks
 from ..problem.carry import CarryLayout
+from ..problem.discrete_leaves import dependent_leaves
 from ..problem.dtypes import as_bits, from_bits
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.plain_derivative import only_step_by_step
-from ..problem.signature import Signature, dependent_leaves, keeping
+from ..problem.signature import Signature, keeping
 from ..programs.batching import runs_over_chunks
 from ..programs.closure import Closed, Function, close_over
 from ..programs.cost import copy_share, kind_of, largest_batch
@@ -67,8 +68,7 @@ def why_not(signature: Signature, wanted: Wanted, batch: int = 1) -> str | None:
             f"its discrete carry leaf {guilty} depends on floating leaves: what is decided by rounding once would stay "
             "decided, in this leaf, for all steps after it"
         )
-    arrays = signature.init, signature.xs, closed.consts
-    if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(*arrays)):
+    if reason := unsuited(closed, signature.init, signature.xs, closed.consts):
         return reason
     if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
         return reason

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ...programs.batching import over_chunks
+from ...programs.closure import Function
 from ...programs.derivatives import refuse_without_derivative
 from ...solution import State, Tree
 
 
-class LaneStep(eqx.Module):
+class LaneStep(Function):
     """``f_t`` at places ``[D P]`` with inputs ``[... P]``.
 
     Attributes:

@@ -4,19 +4,18 @@ For matrices known by their products alone, which cannot be multiplied with each
 that of T products and of those that are run twice; one step after the other where the products do not contract.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
 from ...chunked import Layout, scan_blocks
-from ...programs.closure import Closed, close_over
+from ...programs.closure import Closed, Function, close_over
 from ...programs.work import counted
 from ...solution import State, Trajectory
 from .._abstract import AbstractTransition
 
 
-class _Forward(eqx.Module):
+class _Forward(Function):
     """``s -> A_t s + b_t``; ``A_1`` joins nothing and is not used, so that an infinite entry in it does no harm."""
 
     product: Closed
@@ -28,7 +27,7 @@ class _Forward(eqx.Module):
         return state, state
 
 
-class _Backward(eqx.Module):
+class _Backward(Function):
     """``A_{t+1}^T y_{t+1} -> A_t^T y_t``, with ``y_t`` as output."""
 
     product: Closed
