@@ -1,7 +1,7 @@
 """Parallel-in-time multigrid against blocks: ``python -m benchmarks.parareal`` prints the table of docs/parareal.md.
 
 Parareal (two-level MGRIT with F-relaxation) corrects the boundaries of blocks by a sweep with a coarse step, the same
-flow with a longer time step. It is one more outer method for ``Blocks``.
+flow with a longer time step. It is one more outer method for ``MultipleShooting``.
 """
 
 from typing import Any, ClassVar
@@ -24,7 +24,7 @@ SYSTEMS = ("lorenz_observer", "rossler_observer", "thomas_observer", "sprott_b_o
 
 
 class Parareal(AbstractIterativeSolver):
-    """Boundaries of blocks corrected by a sweep with a coarse step; on the coarse recurrence of ``Blocks`` only."""
+    """Boundaries of blocks corrected by a sweep with a coarse step; the outer method of ``MultipleShooting`` only."""
 
     coarse: Any
     factor: int = eqx.field(static=True)
@@ -62,11 +62,12 @@ def methods(system):
     """Solvers by name, the coarse step being the system's own with a longer time step."""
     longer = lambda factor: eqx.tree_at(lambda step: step.dt, system.step, factor * system.step.dt)  # noqa: E731
     parareal = {
-        f"parareal, coarse step {factor} dt": ps.Blocks(Parareal(longer(factor), factor), BLOCK) for factor in FACTORS
+        f"parareal, coarse step {factor} dt": ps.MultipleShooting(Parareal(longer(factor), factor), BLOCK)
+        for factor in FACTORS
     }
     return {
-        "Blocks(jacobi)": ps.Blocks(ps.jacobi(), BLOCK),
-        "Blocks(deer)": ps.Blocks(ps.deer(), BLOCK),
+        "MultipleShooting(jacobi)": ps.MultipleShooting(ps.jacobi(), BLOCK),
+        "MultipleShooting(deer)": ps.MultipleShooting(ps.deer(), BLOCK),
         **parareal,
     }
 

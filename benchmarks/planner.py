@@ -140,11 +140,11 @@ def _programs(w: Workload, plan: Any) -> dict[str, Program]:
 
     found: dict[str, Program] = {"lax.scan": direct(yardsticks.sequential(w.step, T))}
     found |= {"default": ours(None), "plan": ours(plan)}
-    found |= {f"{blocks} blocks": ours(ps.Forgetting(blocks)) for blocks in BLOCKS if 128 * blocks <= T}
+    found |= {f"{blocks} blocks": ours(ps.Chunked(blocks)) for blocks in BLOCKS if 128 * blocks <= T}
     one_by_one = next(each for each in plan.candidates if isinstance(each.solver, ps.Sequential))
     for each in plan.candidates:
         hopeful = float(each.seconds.value) <= HOPELESS * float(one_by_one.seconds.value)
-        if isinstance(each.solver, ps.Guarded) and each.updates is not None and hopeful:
+        if isinstance(each.solver, ps.WithFallback) and each.updates is not None and hopeful:
             found[each.name] = within(each.solver.first, int(PATIENCE * float(each.updates.value)) + 20)
     return found
 

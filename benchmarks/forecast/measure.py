@@ -58,7 +58,7 @@ def other_methods(case: Case) -> dict[str, Any]:
     """Updates of the other methods on a short run, None where they did not succeed."""
     call = (case.system.step, case.system.initial_state, case.inputs(OTHERS_LENGTH), OTHERS_LENGTH)
     solvers: dict[str, Any] = {"newton": ps.deer(), "quasi_newton": ps.quasi_deer()}
-    solvers |= {f"blocks {block}": ps.Blocks(ps.deer(), block) for block in BLOCKS}
+    solvers |= {f"blocks {block}": ps.MultipleShooting(ps.deer(), block) for block in BLOCKS}
     solvers |= {"gradient_descent": ps.GradientDescent(optax.sgd(0.25))}
     return {"number": case.number, **{name: list(_updates(call, solver)) for name, solver in solvers.items()}}
 

@@ -25,7 +25,7 @@ def run(size: Size) -> Iterator[Case]:
     block = round(T**0.5)
 
     def solve(s0: jax.Array, xs: jax.Array) -> jax.Array:
-        return ps.rollout(w.step, s0, xs, solver=ps.Blocks(ps.deer(), block)).states
+        return ps.rollout(w.step, s0, xs, solver=ps.MultipleShooting(ps.deer(), block)).states
 
     compiled = jax.jit(solve).lower(w.initial, w.inputs).compile()
     before = _resident()

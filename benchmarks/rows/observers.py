@@ -21,7 +21,7 @@ def run(size: Size) -> Iterator[Case]:
         T = size.length(LENGTH)
         w = workloads.observer(name, T)
         seq, deer = yardsticks.sequential(w.step, T), yardsticks.deer(w.step, T)
-        solver = ps.Blocks.fitting(ps.deer(), T, workloads.exponent_of_observer(name))
+        solver = ps.MultipleShooting.fitting(ps.deer(), T, workloads.exponent_of_observer(name))
         newton = jax.jit(lambda s0, xs, w=w, solver=solver: _newton(w.step, s0, xs, solver))
         planned = jax.jit(lambda s0, xs, w=w: ps.scan(lambda s, x: (w.step(s, x),) * 2, s0, xs)[1])
         args = (w.initial, w.inputs)
@@ -48,7 +48,7 @@ def run(size: Size) -> Iterator[Case]:
         yield timed(2, label, "planned / seq", lambda p=planned, args=args: p(*args), plain, 0.95, size, work)
 
 
-def _newton(step: object, s0: jax.Array, xs: jax.Array, solver: ps.Blocks) -> tuple[jax.Array, jax.Array]:
+def _newton(step: object, s0: jax.Array, xs: jax.Array, solver: ps.MultipleShooting) -> tuple[jax.Array, jax.Array]:
     """States and iterations of Newton on blocks, by the yardstick's rule of when to stop."""
     solution = ps.rollout(step, s0, xs, solver=solver, criterion=ps.Merit(yardsticks.TOLERANCE))
     return solution.states, solution.stats.iterations

@@ -155,14 +155,15 @@ class Stats(eqx.Module):
             goes wrong.
         improved_at: the iteration that gave the best iterate so far by the criterion's measure: when a trajectory
             stopped getting better. Of a method that is not causal it is the one returned.
-        fell_back: whether the first way was given up and all steps were taken one after the other: ``Guarded`` whose
-            method had not met its criterion in time, and the default whose chunks did not forget their starts.
+        fell_back: whether the first way was given up and all steps were taken one after the other: ``WithFallback``
+            whose method had not met its criterion in time, and the default whose chunks did not forget their starts.
         chunks: chunks of the sequence that ran side by side, over all devices; 0 where no answer came from chunks.
         warm_up: steps until the copies in all chunks had forgotten where they started, by the default; 0 where no
             chunks were tried.
         slow: a warning beside the result: on more than 100 steps there were more iterations than a quarter of the
-            steps (of the chunks, for ``Blocks``). The answer is right, but nothing is gained by finding it in parallel:
-            the system is unpredictable, the tolerance asks for more digits than the step has, or the method is unfit.
+            steps (of the chunks, for ``MultipleShooting``). The answer is right, but nothing is gained by finding it in
+            parallel: the system is unpredictable, the tolerance asks for more digits than the step has, or the method
+            is unfit.
     """
 
     iterations: Int[Array, ""]

@@ -11,7 +11,7 @@ from output import plain
 
 import parascan as ps
 from parascan.paper.experiments import table1
-from parascan.solvers.registry import SOLVERS
+from parascan.solvers.nicknames import SOLVERS
 
 run_command = sys.modules["parascan.cli.run_command"]
 

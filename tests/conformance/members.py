@@ -8,7 +8,7 @@ import parascan as ps
 
 SOLVERS = {
     "sequential": lambda: ps.Sequential(),
-    "forgetting": lambda: ps.Forgetting(blocks=4),
+    "forgetting": lambda: ps.Chunked(chunks=4),
     "deer": lambda: ps.deer(),
     "deer_dense": lambda: ps.Newton(ps.Full("dense")),
     "deer_matrix_free": lambda: ps.Newton(ps.Full("matrix_free")),
@@ -18,15 +18,15 @@ SOLVERS = {
     "scale_elk": lambda: ps.scale_elk(0.3),
     "elk": lambda: ps.elk(),
     "quasi_elk": lambda: ps.quasi_elk(),
-    "blocks_elk": lambda: ps.Blocks(ps.elk(), 7),
+    "blocks_elk": lambda: ps.MultipleShooting(ps.elk(), 7),
     "line_search": lambda: ps.LineSearch(ps.Newton(ps.Diagonal(), damping=0.1, clip=2.0)),
     "hybrid": lambda: ps.Hybrid(ps.GradientDescent(), ps.deer()),
     "clipped": lambda: ps.Newton(ps.Diagonal(), clip=0.5),
     "stochastic": lambda: ps.Newton(ps.StochasticDiagonal(jax.random.key(5), probes=2)),
     "surrogate": lambda: ps.Newton(ps.Surrogate(lambda carry, x: jax.tree.map(lambda leaf: 0.3 * leaf, carry))),
-    "blocks": lambda: ps.Blocks(ps.deer(), 7),
-    "blocks_jacobi": lambda: ps.Blocks(ps.jacobi(), 8, burn_in=5),
-    "guarded": lambda: ps.Guarded(ps.deer(), budget=60),
+    "blocks": lambda: ps.MultipleShooting(ps.deer(), 7),
+    "blocks_jacobi": lambda: ps.MultipleShooting(ps.jacobi(), 8, burn_in=5),
+    "guarded": lambda: ps.WithFallback(ps.deer(), budget=60),
     "gradient_descent": lambda: ps.GradientDescent(optax.sgd(0.7)),
     "gradient_search": lambda: ps.GradientDescent(),
 }

@@ -22,7 +22,7 @@ def rnn(length, dtype=jnp.float32, size=3):
 def test_any_block_length_gives_the_sequential_trajectory(block):
     step, init, xs = rnn(23)
     expected = ps.rollout(step, init, xs, solver=ps.Sequential()).states
-    solution = ps.rollout(step, init, xs, solver=ps.Blocks(ps.deer(), block))
+    solution = ps.rollout(step, init, xs, solver=ps.MultipleShooting(ps.deer(), block))
     np.testing.assert_allclose(solution.states, expected, atol=1e-6)
     assert int(solution.stats.finite_prefix) == 23
 
@@ -30,7 +30,7 @@ def test_any_block_length_gives_the_sequential_trajectory(block):
 def test_blocks_of_one_step_are_the_outer_method():
     step, init, xs = rnn(40)
     plain = ps.rollout(step, init, xs, solver=ps.quasi_deer(), history=True)
-    blocks = ps.rollout(step, init, xs, solver=ps.Blocks(ps.quasi_deer(), 1), history=True)
+    blocks = ps.rollout(step, init, xs, solver=ps.MultipleShooting(ps.quasi_deer(), 1), history=True)
     assert int(blocks.stats.iterations) == int(plain.stats.iterations)
     # Filling the blocks applies the step once more to the answer, within its tolerance.
     np.testing.assert_allclose(blocks.states, plain.states, atol=4e-6)
@@ -39,7 +39,7 @@ def test_blocks_of_one_step_are_the_outer_method():
 
 def test_one_block_of_all_steps_needs_one_update_and_is_sequential_to_the_last_bit():
     step, init, xs = rnn(30)
-    solution = ps.rollout(step, init, xs, solver=ps.Blocks(ps.jacobi(), 30))
+    solution = ps.rollout(step, init, xs, solver=ps.MultipleShooting(ps.jacobi(), 30))
     np.testing.assert_allclose(solution.states, ps.rollout(step, init, xs).states, atol=1e-7)
     assert int(solution.stats.iterations) == 1
     assert int(solution.stats.exact_prefix) == 30
@@ -50,7 +50,7 @@ def test_block_jacobi_takes_the_memory_horizon_over_the_block_length():
         return 0.5 * s + x
 
     def iterations(block):
-        solver = ps.Blocks(ps.jacobi(), block)
+        solver = ps.MultipleShooting(ps.jacobi(), block)
         criterion = ps.StateError(rtol=0.0, atol=1e-4)
         sol = ps.rollout(step, jnp.ones(1), jnp.ones((240, 1)), solver=solver, criterion=criterion)
         return int(sol.stats.iterations)
@@ -63,8 +63,8 @@ def test_block_jacobi_takes_the_memory_horizon_over_the_block_length():
 
 def test_burn_in_as_long_as_the_memory_leaves_nothing_to_iterate():
     step, init, xs = rnn(400)
-    cold = ps.rollout(step, init, xs, solver=ps.Blocks(ps.jacobi(), 50))
-    warm = ps.rollout(step, init, xs, solver=ps.Blocks(ps.jacobi(), 50, burn_in=50))
+    cold = ps.rollout(step, init, xs, solver=ps.MultipleShooting(ps.jacobi(), 50))
+    warm = ps.rollout(step, init, xs, solver=ps.MultipleShooting(ps.jacobi(), 50, burn_in=50))
     assert int(warm.stats.iterations) < int(cold.stats.iterations)
 
 
@@ -72,7 +72,7 @@ def test_burn_in_as_long_as_the_memory_leaves_nothing_to_iterate():
 def test_where_the_burn_in_has_done_no_update_follows(length):
     """The states of the first test are then the answer, also in a batch and where the last block is shorter."""
     step, init, xs = rnn(length)
-    solver, criterion = ps.Blocks(ps.deer(), 50, burn_in=50), ps.Merit(1e-8)
+    solver, criterion = ps.MultipleShooting(ps.deer(), 50, burn_in=50), ps.Merit(1e-8)
 
     def states(xs):
         solution = ps.rollout(step, init, xs, solver=solver, criterion=criterion)
@@ -93,14 +93,14 @@ def test_gradients_go_through_a_burn_in(adjoint):
         budget = None if adjoint is None else 4
         return jnp.sum(ps.rollout(step, init, xs, solver=solver, adjoint=adjoint, max_iterations=budget).states ** 2)
 
-    given = jax.grad(loss)(xs, ps.Blocks(ps.deer(), 20, burn_in=20), adjoint)
+    given = jax.grad(loss)(xs, ps.MultipleShooting(ps.deer(), 20, burn_in=20), adjoint)
     np.testing.assert_allclose(given, jax.grad(loss)(xs, ps.Sequential()), atol=1e-4)
 
 
 def test_the_merit_is_a_mean_over_steps_and_not_over_blocks():
     """Of ten jumps and 400 steps: a tolerance between the two means is met by the first iterate already."""
     step, init, xs = rnn(400)
-    solver = ps.Blocks(ps.jacobi(), 40)
+    solver = ps.MultipleShooting(ps.jacobi(), 40)
     first = ps.rollout(step, init, xs, solver=solver, max_iterations=0, guess=jnp.zeros((400, 3)), throw=False)
     ends = [jax.lax.scan(lambda s, x: (step(s, x), None), init, rows)[0] for rows in xs.reshape(10, 40, 3)]
     per_step = float(0.5 * jnp.sum(jnp.stack(ends) ** 2) / 400)
@@ -130,14 +130,14 @@ def test_the_merit_is_a_mean_over_steps_and_not_over_blocks():
     ],
 )
 def test_the_length_of_fitting_blocks(steps, exponent, length):
-    blocks = ps.Blocks.fitting(ps.jacobi(), steps, exponent)
+    blocks = ps.MultipleShooting.fitting(ps.jacobi(), steps, exponent)
     assert (blocks.length, blocks.burn_in) == (length, length)
 
 
 def test_fitting_blocks_leave_newton_nothing_to_do():
     observer = ps.systems.get("lorenz_observer", dtype=jnp.float32)
     exponent = observer.facts.exponent_per_time.value * observer.dt
-    solver = ps.Blocks.fitting(ps.deer(), 9000, exponent)
+    solver = ps.MultipleShooting.fitting(ps.deer(), 9000, exponent)
     xs = observer.inputs(9000)
     solution = ps.rollout(observer.step, observer.initial_state, xs, solver=solver, criterion=ps.Merit(1e-8))
     assert int(solution.stats.iterations) == 0
@@ -155,7 +155,7 @@ def test_fitting_blocks_leave_newton_nothing_to_do():
 )
 def test_what_no_blocks_fit_is_refused(arguments, error, text):
     with pytest.raises(error, match=text):
-        ps.Blocks.fitting(*arguments)
+        ps.MultipleShooting.fitting(*arguments)
 
 
 def test_blocks_lower_the_iterations_of_newton_on_a_chaotic_flow():
@@ -165,12 +165,12 @@ def test_blocks_lower_the_iterations_of_newton_on_a_chaotic_flow():
         solution = ps.rollout(lorenz.step, lorenz.initial_state, length=300, solver=solver, criterion=ps.Merit(1e-10))
         return int(solution.stats.iterations)
 
-    assert iterations(ps.Blocks(ps.deer(), 50)) <= 6 < iterations(ps.deer())
+    assert iterations(ps.MultipleShooting(ps.deer(), 50)) <= 6 < iterations(ps.deer())
 
 
 def test_the_exact_prefix_grows_by_a_block_an_iteration():
     step, init, xs = rnn(60)
-    solution = ps.rollout(step, init, xs, solver=ps.Blocks(ps.jacobi(), 7), max_iterations=1, throw=False)
+    solution = ps.rollout(step, init, xs, solver=ps.MultipleShooting(ps.jacobi(), 7), max_iterations=1, throw=False)
     assert int(solution.stats.iterations) == 1
     assert int(solution.stats.exact_prefix) >= 7
 
@@ -182,12 +182,16 @@ def test_gradients_are_those_of_the_sequential_scan():
         return jnp.sum(ps.rollout(step, init, xs, solver=solver).states ** 2)
 
     expected = jax.grad(loss)(xs, ps.Sequential())
-    np.testing.assert_allclose(jax.grad(loss)(xs, ps.Blocks(ps.deer(), 5)), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.grad(loss)(xs, ps.MultipleShooting(ps.deer(), 5)), expected, atol=1e-5)
 
 
 def test_a_state_that_overflows_inside_a_block_is_found_and_placed():
     solution = ps.rollout(
-        lambda s, x: s**2 + x, jnp.full(1, 3.0), jnp.zeros((20, 1)), solver=ps.Blocks(ps.deer(), 5), throw=False
+        lambda s, x: s**2 + x,
+        jnp.full(1, 3.0),
+        jnp.zeros((20, 1)),
+        solver=ps.MultipleShooting(ps.deer(), 5),
+        throw=False,
     )
     expected = ps.rollout(lambda s, x: s**2 + x, jnp.full(1, 3.0), jnp.zeros((20, 1)), throw=False)
     assert bool(solution.result == ps.Result.nonfinite)
@@ -205,7 +209,7 @@ def test_a_state_that_overflows_inside_a_block_is_found_and_placed():
 )
 def test_wrong_blocks_are_refused(arguments, error, text):
     with pytest.raises(error, match=text):
-        ps.Blocks(*arguments)
+        ps.MultipleShooting(*arguments)
 
 
 def blocked(step, init, xs, block):

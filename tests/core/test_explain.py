@@ -21,7 +21,7 @@ def step(carry, x):
 
 def runs_chunks(call, *args):
     """Whether a call's program holds the lanes of the default, by what it leaves in ``solution.solver``."""
-    return isinstance(jax.eval_shape(call, *args).solver, ps.Forgetting)
+    return isinstance(jax.eval_shape(call, *args).solver, ps.Chunked)
 
 
 def test_the_default_on_a_long_sequence():
@@ -30,7 +30,7 @@ def test_the_default_on_a_long_sequence():
     assert found.chunks * found.steps_per_chunk + found.remaining == found.length == len(LONG)
     assert 0 < found.trial_steps <= found.longest_warm_up < found.steps_per_chunk
     assert 0 < found.trial_share < 0.05
-    assert isinstance(found.solver, ps.Forgetting)
+    assert isinstance(found.solver, ps.Chunked)
     text = str(found)
     for number in (found.chunks, found.steps_per_chunk, found.longest_warm_up, found.trial_steps):
         assert str(number) in text
@@ -77,11 +77,11 @@ def test_a_batch_is_judged_as_the_call_under_vmap_is():
 
 
 def test_chunks_and_trial_of_ones_own():
-    found = ps.explain(step, INIT, LONG, solver=ps.Forgetting(blocks=40, trial=100))
+    found = ps.explain(step, INIT, LONG, solver=ps.Chunked(chunks=40, trial_steps=100))
     assert (found.chunks, found.steps_per_chunk, found.trial_steps) == (40, 1000, 100)
     assert found.reason == "asked for"
-    assert found.trial_share > ps.explain(step, INIT, LONG, solver=ps.Forgetting(blocks=40)).trial_share
-    spread = ps.explain(step, INIT, LONG, solver=ps.Forgetting(blocks=10), mesh=jax.make_mesh((4,), ("time",)))
+    assert found.trial_share > ps.explain(step, INIT, LONG, solver=ps.Chunked(chunks=40)).trial_share
+    spread = ps.explain(step, INIT, LONG, solver=ps.Chunked(chunks=10), mesh=jax.make_mesh((4,), ("time",)))
     assert spread.chunks == 40
 
 
@@ -91,10 +91,10 @@ def test_iterations_with_their_budget_criterion_and_memory():
     assert "Merit" in found.criterion
     assert f"at most {found.budget} iterations" in str(found)
     assert found.memory > LONG.nbytes
-    blocks = ps.explain(step, INIT, LONG, solver=ps.Blocks(ps.deer(), 100))
+    blocks = ps.explain(step, INIT, LONG, solver=ps.MultipleShooting(ps.deer(), 100))
     assert blocks.budget == 400
     assert blocks.memory < ps.explain(step, INIT, LONG, solver=ps.deer()).memory
-    assert ps.explain(step, INIT, LONG, solver=ps.Guarded(ps.deer(), budget=5)).budget == 5
+    assert ps.explain(step, INIT, LONG, solver=ps.WithFallback(ps.deer(), budget=5)).budget == 5
     assert ps.explain(step, INIT, LONG[:0], solver=ps.deer()).way == "one step after the other"
 
 
@@ -125,8 +125,8 @@ def test_the_memory_is_what_a_limit_is_held_against():
 def test_it_refuses_what_the_call_refuses_and_takes_what_it_takes():
     with pytest.raises(ValueError, match="criterion: given together with the default solver"):
         ps.explain(step, INIT, LONG, criterion=ps.Merit())
-    with pytest.raises(ValueError, match=r"Forgetting\(blocks=600\), but"):
-        ps.explain(step, INIT, SHORT, solver=ps.Forgetting(blocks=600))
+    with pytest.raises(ValueError, match=r"Chunked\(chunks=600\), but"):
+        ps.explain(step, INIT, SHORT, solver=ps.Chunked(chunks=600))
     with pytest.raises(ValueError, match="numbers of steps"):
         ps.explain(step, INIT, SHORT, 3)
     scan = list(inspect.signature(ps.scan).parameters)

@@ -22,12 +22,12 @@ SOLVERS = {
     "products": ps.deer(),
     "diagonal": ps.quasi_deer(),
     "jacobi": ps.jacobi(),
-    "blocks": ps.Blocks(ps.Newton(ps.Full("dense")), 20),
+    "blocks": ps.MultipleShooting(ps.Newton(ps.Full("dense")), 20),
     "elk": ps.elk(),
     "quasi_elk": ps.quasi_elk(),
     "line search": ps.LineSearch(ps.quasi_deer()),
     "hybrid": ps.Hybrid(ps.GradientDescent(), ps.quasi_deer()),
-    "uneven blocks": ps.Blocks(ps.Newton(ps.Full("dense")), 30),
+    "uneven blocks": ps.MultipleShooting(ps.Newton(ps.Full("dense")), 30),
 }
 
 
@@ -43,16 +43,16 @@ def test_the_estimate_is_near_what_the_compiler_allocates(name):
 
 def test_a_limit_names_a_block_length_that_fits():
     dense = ps.Newton(ps.Full("dense"))
-    with pytest.raises(ValueError, match=r"memory_limit: given 2 MB, but Newton on 2000 .*Blocks\(Newton.*length=\d+"):
+    with pytest.raises(ValueError, match=r"given 2 MB, but Newton on 2000 .*MultipleShooting\(Newton.*length=\d+"):
         ps.rollout(step, jnp.zeros(D), XS, solver=dense, memory_limit=2_000_000)
     try:
         ps.rollout(step, jnp.zeros(D), XS, solver=dense, memory_limit=2_000_000)
     except ValueError as error:
         length = int(str(error).rpartition("length=")[2].partition(")")[0])
-    solution = ps.rollout(step, jnp.zeros(D), XS, solver=ps.Blocks(dense, length), memory_limit=2_000_000)
+    solution = ps.rollout(step, jnp.zeros(D), XS, solver=ps.MultipleShooting(dense, length), memory_limit=2_000_000)
     assert bool(solution.result == ps.Result.successful)
     with pytest.raises(ValueError, match="memory_limit"):
-        ps.rollout(step, jnp.zeros(D), XS, solver=ps.Blocks(dense, length // 4), memory_limit=2_000_000)
+        ps.rollout(step, jnp.zeros(D), XS, solver=ps.MultipleShooting(dense, length // 4), memory_limit=2_000_000)
 
 
 def test_the_refusal_comes_before_any_allocation():

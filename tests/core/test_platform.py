@@ -21,7 +21,7 @@ from parascan.programs.platform import platform_of, running_on
 WEIGHTS = 0.4 * np.random.default_rng(1).normal(size=(3, 3)).astype(np.float32)
 SOLVERS = {
     "default": None,
-    "blocks": ps.Forgetting(16),
+    "blocks": ps.Chunked(16),
     "sequential": ps.Sequential(),
     "deer": ps.deer(),
     "quasi_deer": ps.quasi_deer(),
@@ -30,8 +30,8 @@ SOLVERS = {
     "elk": ps.elk(),
     "quasi_elk": ps.quasi_elk(),
     "scale_elk": ps.scale_elk(0.1),
-    "multiple shooting": ps.Blocks(ps.deer(), 8),
-    "guarded": ps.Guarded(ps.deer()),
+    "multiple shooting": ps.MultipleShooting(ps.deer(), 8),
+    "guarded": ps.WithFallback(ps.deer()),
     "line search": ps.LineSearch(ps.deer()),
     "hybrid": ps.Hybrid(ps.quasi_deer(), ps.deer()),
 }

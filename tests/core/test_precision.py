@@ -20,8 +20,8 @@ SOLVERS = {
     "quasi": ps.quasi_deer(),
     "search": ps.LineSearch(ps.deer()),
     "hybrid": ps.Hybrid(ps.elk(), ps.deer()),
-    "guarded": ps.Guarded(ps.deer(), budget=40),
-    "blocks": ps.Blocks(ps.deer(), 8),
+    "guarded": ps.WithFallback(ps.deer(), budget=40),
+    "blocks": ps.MultipleShooting(ps.deer(), 8),
 }
 DEFAULT = ("deer", "quasi", "guarded")
 """Those that run by default."""
@@ -185,7 +185,7 @@ def test_a_printed_solution_says_how_it_came_about():
     assert text.startswith("successful\nNewton: iterations 1")
     assert "stats.slow" in text
     assert str(ps.rollout(logistic, start, length=20)) == "successful\none step after the other"
-    guarded = str(ps.rollout(logistic, start, length=200, solver=ps.Guarded(ps.deer(), budget=5)))
+    guarded = str(ps.rollout(logistic, start, length=200, solver=ps.WithFallback(ps.deer(), budget=5)))
     assert "iterations 5" in guarded
     assert "stats.fell_back" in guarded
     batch = jax.vmap(lambda s: ps.rollout(logistic, s, length=20, solver=ps.deer()))(jnp.linspace(0.1, 0.4, 3))

@@ -46,7 +46,7 @@ def in_chunks(sizes):
         start += size
 
 
-@pytest.mark.parametrize("solver", [None, ps.deer(), ps.Blocks(ps.jacobi(), 7)])
+@pytest.mark.parametrize("solver", [None, ps.deer(), ps.MultipleShooting(ps.jacobi(), 7)])
 def test_pieces_are_the_trajectory(solver):
     states, starts = collected(ps.stream(step, jnp.zeros(3), XS, window=50, solver=solver))
     assert starts == [0, 50, 100, 150]

@@ -19,7 +19,7 @@ from parascan.programs.work import operations
 from parascan.solvers import chunked_call
 
 LENGTH = 16384
-BLOCKS = ps.Forgetting(blocks=16)
+BLOCKS = ps.Chunked(chunks=16)
 XS = np.random.default_rng(0).normal(size=(LENGTH, 3)).astype(np.float32)
 
 
@@ -122,7 +122,7 @@ def test_a_broken_analysis_costs_no_answer(broken):
             continue
         np.testing.assert_allclose(ps.scan(step, jnp.zeros(3), XS, solver=solver)[1], expected, atol=1e-5)
     xs, expected = XS[:300], expected[:300]
-    for solver in (ps.deer(), ps.Blocks(ps.deer(), 10)):
+    for solver in (ps.deer(), ps.MultipleShooting(ps.deer(), 10)):
         solution = ps.rollout(step, jnp.zeros(3), xs, solver=solver)
         np.testing.assert_allclose(solution.states, expected, atol=1e-5)
     gradient = jax.grad(lambda w: jnp.sum(ps.scan(step, w, xs, solver=ps.deer())[1]))(jnp.zeros(3))

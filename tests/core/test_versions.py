@@ -36,7 +36,7 @@ ITERATIVE = {
     "deer": ps.deer(),
     "quasi_deer": ps.quasi_deer(),
     "elk": ps.elk(),
-    "multiple shooting": ps.Blocks(ps.deer(), 8),
+    "multiple shooting": ps.MultipleShooting(ps.deer(), 8),
 }
 
 
@@ -45,7 +45,7 @@ def inputs(length):
 
 
 @pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("solver", [None, ps.Forgetting(16)], ids=["default", "in blocks"])
+@pytest.mark.parametrize("solver", [None, ps.Chunked(16)], ids=["default", "in blocks"])
 def test_long_sequences(name, solver):
     xs = inputs(16384)
     carry, ys = ps.scan(STEPS[name], jnp.zeros(4), xs, solver=solver)

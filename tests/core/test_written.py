@@ -7,7 +7,7 @@ import pytest
 
 import parascan as ps
 
-BLOCKS = ps.Forgetting(blocks=8)
+BLOCKS = ps.Chunked(chunks=8)
 XS = jnp.asarray(np.random.default_rng(0).normal(size=(1024, 3)))
 
 

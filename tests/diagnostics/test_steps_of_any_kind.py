@@ -102,7 +102,7 @@ def test_a_step_without_a_derivative_is_refused_in_words(use, getkey):
 
 
 @pytest.mark.parametrize(
-    "solver", [ps.deer(), ps.elk(), ps.picard(), ps.LineSearch(ps.deer()), ps.Blocks(ps.deer(), 8)]
+    "solver", [ps.deer(), ps.elk(), ps.picard(), ps.LineSearch(ps.deer()), ps.MultipleShooting(ps.deer(), 8)]
 )
 def test_constants_among_the_outputs(solver):
     def step(s, x):

@@ -19,11 +19,11 @@ PLANNED = "a plan"
 
 SOLVERS = {
     "default": None,
-    "chunks": ps.Forgetting(blocks=16),
+    "chunks": ps.Chunked(chunks=16),
     "sequential": ps.Sequential(),
     "newton": ps.deer(),
-    "blocks": ps.Blocks(ps.deer(), 10),
-    "guarded": ps.Guarded(ps.deer(), budget=5),
+    "blocks": ps.MultipleShooting(ps.deer(), 10),
+    "guarded": ps.WithFallback(ps.deer(), budget=5),
 }
 ITERATE = {"newton", "blocks", "guarded"}
 VALUES = {
@@ -122,7 +122,7 @@ def test_a_mesh_spreads_the_chunks_or_is_refused(name, plain):
 
 
 @pytest.mark.parametrize("name", ["criterion", "max_iterations", "guess", "history"])
-@pytest.mark.parametrize("solver", [None, ps.Forgetting(), ps.Sequential(), PLANNED], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("solver", [None, ps.Chunked(), ps.Sequential(), PLANNED], ids=lambda s: type(s).__name__)
 def test_what_only_iterations_use_is_refused_with_a_solver_that_uses_it(solver, name):
     solver = plan() if solver is PLANNED else solver
     given = plan().solver if solver is plan() else solver
@@ -139,7 +139,7 @@ def test_implicit_is_what_the_default_does_and_changes_the_sequential_derivative
 
     assert "scan" in gradient(adjoint=ps.Implicit())
     assert gradient(solver=ps.Sequential(), adjoint=ps.Implicit()) != gradient(solver=ps.Sequential())
-    for solver in (None, ps.Sequential(), ps.Forgetting()):
+    for solver in (None, ps.Sequential(), ps.Chunked()):
         with pytest.raises(ValueError, match=r"adjoint: given Unrolled\(\) together with"):
             ps.scan(step, INIT, XS, solver=solver, adjoint=ps.Unrolled())
 
@@ -149,8 +149,8 @@ def test_unroll_asks_for_the_plain_loop_by_default_and_only_there():
         carry, _ = ps.scan(step, INIT, XS[:8], unroll=unroll)
         np.testing.assert_allclose(carry, jax.lax.scan(step, INIT, XS[:8])[0])
     assert "while" not in program("scan", unroll=4)
-    with pytest.raises(ValueError, match="unroll: given 4 together with Forgetting"):
-        ps.scan(step, INIT, XS, unroll=4, solver=ps.Forgetting(blocks=16))
+    with pytest.raises(ValueError, match="unroll: given 4 together with Chunked"):
+        ps.scan(step, INIT, XS, unroll=4, solver=ps.Chunked(chunks=16))
     assert program("scan", unroll=4, solver=ps.deer()) == program("scan", solver=ps.deer())
     assert program("scan", unroll=False) == program("scan")
     with pytest.raises(ValueError, match="unroll: given 0, expected one or more"):
@@ -160,27 +160,27 @@ def test_unroll_asks_for_the_plain_loop_by_default_and_only_there():
 
 
 def test_chunks_that_were_asked_for_run_or_are_refused_with_the_reason():
-    with pytest.raises(ValueError, match=r"solver: given Forgetting\(blocks=16\), but it is short"):
-        ps.rollout(step, INIT, XS[:8], solver=ps.Forgetting(blocks=16))
-    with pytest.raises(ValueError, match=r"Forgetting\(blocks=4\), but its carry has no floating leaf"):
-        ps.scan(lambda n, _: (n + 1, n), jnp.asarray(0), length=100, solver=ps.Forgetting(blocks=4))
+    with pytest.raises(ValueError, match=r"solver: given Chunked\(chunks=16\), but it is short"):
+        ps.rollout(step, INIT, XS[:8], solver=ps.Chunked(chunks=16))
+    with pytest.raises(ValueError, match=r"Chunked\(chunks=4\), but its carry has no floating leaf"):
+        ps.scan(lambda n, _: (n + 1, n), jnp.asarray(0), length=100, solver=ps.Chunked(chunks=4))
 
     def seen(carry, x):
         jax.debug.callback(lambda _: None, x[0])
         return step(carry, x)
 
-    with pytest.raises(ValueError, match=r"Forgetting\(blocks=4\), but it has side effects"):
-        ps.scan(seen, INIT, XS, solver=ps.Forgetting(blocks=4))
-    assert isinstance(ps.rollout(step, INIT, XS[:8], solver=ps.Forgetting()).solver, ps.Sequential)
+    with pytest.raises(ValueError, match=r"Chunked\(chunks=4\), but it has side effects"):
+        ps.scan(seen, INIT, XS, solver=ps.Chunked(chunks=4))
+    assert isinstance(ps.rollout(step, INIT, XS[:8], solver=ps.Chunked()).solver, ps.Sequential)
 
 
 def test_no_step_is_no_reason_to_refuse_chunks():
-    carry, ys = ps.scan(step, INIT, XS[:0], solver=ps.Forgetting(blocks=16))
+    carry, ys = ps.scan(step, INIT, XS[:0], solver=ps.Chunked(chunks=16))
     np.testing.assert_array_equal(carry, INIT)
     assert ys.shape == (0, D)
 
 
-@pytest.mark.parametrize("solver", [None, ps.Sequential(), ps.Forgetting(blocks=16)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("solver", [None, ps.Sequential(), ps.Chunked(chunks=16)], ids=lambda s: type(s).__name__)
 def test_a_memory_limit_holds_for_solvers_that_do_not_iterate(solver):
     with pytest.raises(ValueError, match=r"memory_limit: given 1 kB, but \w+ on 20000 steps holds about .*ps.stream"):
         ps.rollout(step, INIT, XS, solver=solver, memory_limit=1000)
@@ -189,9 +189,9 @@ def test_a_memory_limit_holds_for_solvers_that_do_not_iterate(solver):
 
 def test_two_meshes_are_one_too_many():
     meshes = [jax.make_mesh((count,), ("time",)) for count in (2, 4)]
-    with pytest.raises(ValueError, match="mesh: given together with a Forgetting of another mesh"):
-        ps.scan(step, INIT, XS, solver=ps.Forgetting(mesh=meshes[0]), mesh=meshes[1])
-    same = program("scan", solver=ps.Forgetting(mesh=meshes[0]), mesh=meshes[0])
+    with pytest.raises(ValueError, match="mesh: given together with a Chunked of another mesh"):
+        ps.scan(step, INIT, XS, solver=ps.Chunked(mesh=meshes[0]), mesh=meshes[1])
+    same = program("scan", solver=ps.Chunked(mesh=meshes[0]), mesh=meshes[0])
     assert same == program("scan", mesh=meshes[0])
 
 
@@ -218,7 +218,7 @@ def test_a_counter_that_depends_on_the_state_is_taken_with_any_number_of_blocks(
 
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(length, 2)), jnp.float32)
     init = jnp.zeros(2), jnp.asarray(0)
-    solver = ps.Forgetting(blocks=blocks)
+    solver = ps.Chunked(chunks=blocks)
     jax.tree.map(np.testing.assert_array_equal, ps.scan(step, init, xs, solver=solver), jax.lax.scan(step, init, xs))
     solution = ps.rollout(step, init, xs, solver=solver)
     assert bool(solution.stats.fell_back) == (blocks is not None)

@@ -226,7 +226,7 @@ ITERATED = (
 )
 
 
-SOLVERS = ps.deer(), ps.Blocks(ps.deer(), 5)
+SOLVERS = ps.deer(), ps.MultipleShooting(ps.deer(), 5)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ WEIGHTS = 0.4 * np.random.default_rng(0).normal(size=(16, 16)) / 4
 XS = np.random.default_rng(1).normal(size=(4096, 16))
 SOLVERS = {
     "default": None,
-    "blocks": ps.Forgetting(blocks=8),
+    "blocks": ps.Chunked(chunks=8),
     "loop": ps.Sequential(),
     "newton": ps.deer(),
     "jacobi": ps.jacobi(),
-    "newton on blocks": ps.Blocks(ps.deer(), 64),
+    "newton on blocks": ps.MultipleShooting(ps.deer(), 64),
 }
 
 

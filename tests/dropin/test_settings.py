@@ -12,12 +12,12 @@ import parascan as ps
 
 SOLVERS = {
     "default": None,
-    "chunks": ps.Forgetting(blocks=4),
+    "chunks": ps.Chunked(chunks=4),
     "deer": ps.deer(),
     "quasi_deer": ps.quasi_deer(),
-    "blocks": ps.Blocks(ps.deer(), 8),
+    "blocks": ps.MultipleShooting(ps.deer(), 8),
     "elk": ps.elk(),
-    "guarded": ps.Guarded(ps.deer()),
+    "guarded": ps.WithFallback(ps.deer()),
 }
 XS = jnp.asarray(np.random.default_rng(0).normal(size=(256, 4)), "float32")
 
@@ -142,7 +142,7 @@ def test_statistics_without_nan():
     step = lambda c, x: jnp.tanh(0.5 * c + x)  # noqa: E731
     layer = ps.nn.stack(ps.nn.LSTMCell, 4, 3, key=jax.random.key(0))
     with jax.debug_nans(True):
-        for options in ({}, {"solver": ps.Sequential()}, {"solver": ps.Guarded(ps.jacobi(), budget=2)}):
+        for options in ({}, {"solver": ps.Sequential()}, {"solver": ps.WithFallback(ps.jacobi(), budget=2)}):
             assert float(ps.rollout(step, jnp.zeros(4), XS, **options).stats.error_estimate) == 0
         merit = ps.rollout(step, jnp.zeros(4), XS, solver=ps.deer(), criterion=ps.Merit(1e-8))
         assert float(merit.stats.error_estimate) == -1

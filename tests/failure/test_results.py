@@ -198,7 +198,7 @@ def test_a_bad_element_changes_no_bit_of_the_others(name):
     assert len(set(np.asarray(mixed.stats.iterations).tolist())) > 1
 
 
-@pytest.mark.parametrize("solver", [ps.Sequential(), ps.Blocks(ps.deer(), 4)], ids=["sequential", "blocks"])
+@pytest.mark.parametrize("solver", [ps.Sequential(), ps.MultipleShooting(ps.deer(), 4)], ids=["sequential", "blocks"])
 def test_finite_steps_of_a_reversed_rollout_are_counted_from_the_end(solver):
     xs = jnp.ones((20, 2)).at[12].set(jnp.nan)
     solution = ps.rollout(lambda s, x: 0.5 * s + x, jnp.zeros(2), xs, reverse=True, solver=solver, throw=False)

@@ -96,7 +96,7 @@ def run_group(group: Group, seed: int, count: int) -> Found:
     with jax.enable_x64(group.dtype == "float64"), blinded(group.blind):
         mesh = jax.make_mesh((group.devices,), ("t",)) if group.devices > 1 else None
         plain = group.blocks is None and mesh is None
-        solver = None if plain else ps.Forgetting(blocks=group.blocks, mesh=mesh)
+        solver = None if plain else ps.Chunked(chunks=group.blocks, mesh=mesh)
         make = references.gradient_programs if group.gradient else references.forward_programs
         programs = make(FAMILIES[group.name], solver, reverse=group.reverse)
         chunked, looked, violations = 0, 0, []

@@ -19,7 +19,7 @@ SOLVERS = {
     "line_search": lambda: ps.LineSearch(ps.Newton(ps.Full(), clip=10.0)),
     "hybrid": lambda: ps.Hybrid(ps.GradientDescent(), ps.deer()),
     "quasi_elk": lambda: ps.quasi_elk(),
-    "blocks": lambda: ps.Blocks(ps.deer(), 4),
+    "blocks": lambda: ps.MultipleShooting(ps.deer(), 4),
     "jacobi": lambda: ps.jacobi(),
     "descent": lambda: ps.GradientDescent(),
 }

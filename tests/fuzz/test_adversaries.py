@@ -36,7 +36,7 @@ def test_no_answer_is_beyond_the_guarantee():
 def wrong(spoil, reverse=False):
     """What is said of an answer to a gated cell that is spoiled."""
     family = attack.FAMILIES["cell"]
-    programs = references.forward_programs(family, ps.Forgetting(blocks=4), reverse=reverse)
+    programs = references.forward_programs(family, ps.Chunked(chunks=4), reverse=reverse)
     random = np.random.default_rng(0)
     args = references.typed(family.draw(random, 512, 4), "float32")
     plain = programs.plain(*args)
@@ -64,7 +64,7 @@ def test_the_given_cases(case, dtype, blocks):
     with jax.enable_x64(dtype == "float64"):
         step, arrays = given.CASES[case](dtype)
         p, init, xs = references.typed(arrays, dtype)
-        solver = None if blocks is None else ps.Forgetting(blocks=blocks)
+        solver = None if blocks is None else ps.Chunked(chunks=blocks)
         ours = jax.jit(lambda p, init, xs: ps.scan(partial(step, p), init, xs, solver=solver)[1])(p, init, xs)
         plain = jax.jit(lambda p, init, xs: jax.lax.scan(partial(step, p), init, xs)[1])(p, init, xs)
         for a, b in zip(oracle.wide(ours), oracle.wide(plain), strict=True):
@@ -81,5 +81,5 @@ def test_steps_without_any_derivative_have_a_zero_gradient(name, dtype):
         "count": lambda s, x: (jnp.floor(jnp.clip(s + x, -2, 2)),) * 2,
     }
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(4096, 2)), dtype)
-    gradient = jax.grad(lambda xs: ps.scan(steps[name], xs[0], xs, solver=ps.Forgetting(blocks=4))[1].sum())(xs)
+    gradient = jax.grad(lambda xs: ps.scan(steps[name], xs[0], xs, solver=ps.Chunked(chunks=4))[1].sum())(xs)
     np.testing.assert_array_equal(np.asarray(gradient), np.zeros((4096, 2)))

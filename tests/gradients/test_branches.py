@@ -30,7 +30,7 @@ def switch(s, x):
 
 
 STEPS = [branch, branch_then_loop, branch_in_a_loop, switch]
-SOLVERS = [ps.deer(), ps.Blocks(ps.deer(), 8)]
+SOLVERS = [ps.deer(), ps.MultipleShooting(ps.deer(), 8)]
 
 
 def outputs(scan, step, init, **options):

@@ -160,6 +160,6 @@ def test_reverse_scans_have_exact_gradients(x64, getkey):
 def test_second_derivatives_through_blocks(second, burn_in, getkey, x64):
     """In JAX 0.10 a room that is not written to is batched under ``jax.vmap``, and so was an answer made in one."""
     weights, init, xs = arguments(getkey)
-    solver = ps.Blocks(ps.deer(), 5, burn_in)
+    solver = ps.MultipleShooting(ps.deer(), 5, burn_in)
     given = second(lambda init: loss(lambda *args: ps.scan(*args, solver=solver))(weights, init, xs))(init)
     agree(given, second(lambda init: theirs(weights, init, xs))(init))

@@ -67,13 +67,13 @@ def compiled(weights, state, x):
 STEPS = (clipping, straight_through, spiking, inside_a_loop, compiled)
 SOLVERS = {
     "default": {},
-    "chunks": {"solver": ps.Forgetting(blocks=4)},
+    "chunks": {"solver": ps.Chunked(chunks=4)},
     "implicit": {"solver": ps.Sequential(), "adjoint": ps.Implicit()},
     "deer": {"solver": ps.deer()},
     "quasi_deer": {"solver": ps.quasi_deer()},
-    "blocks": {"solver": ps.Blocks(ps.deer(), 8)},
+    "blocks": {"solver": ps.MultipleShooting(ps.deer(), 8)},
     "elk": {"solver": ps.elk()},
-    "guarded": {"solver": ps.Guarded(ps.deer())},
+    "guarded": {"solver": ps.WithFallback(ps.deer())},
 }
 
 
@@ -157,7 +157,7 @@ def test_forward_mode_goes_by_what_the_rule_does_not_touch(getkey):
         step = lambda s, x: (0.5 * s + clipped(x), s)  # noqa: E731
         return jax.jvp(lambda init: scan(step, init, xs)[1], (jnp.ones(SIZE),), (jnp.ones(SIZE),))
 
-    agree(push(functools.partial(ps.scan, solver=ps.Forgetting(blocks=4))), push(jax.lax.scan), 1e-6)
+    agree(push(functools.partial(ps.scan, solver=ps.Chunked(chunks=4))), push(jax.lax.scan), 1e-6)
 
 
 def test_iterations_cannot_be_differentiated_and_say_so(getkey):

@@ -10,7 +10,7 @@ import parascan as ps
 from parascan.adjoint import cotangents as _pullback
 
 SIZE, INPUTS = 12, 4
-SOLVER = ps.Forgetting(blocks=8)
+SOLVER = ps.Chunked(chunks=8)
 
 
 @pytest.fixture(autouse=True)

@@ -56,8 +56,8 @@ def test_both_modes_and_second_order(reverse, x64, getkey):
     "options",
     [
         COMBINED,
-        {"solver": ps.Blocks(ps.deer(), length=5)},
-        {"solver": ps.Forgetting(blocks=4)},
+        {"solver": ps.MultipleShooting(ps.deer(), length=5)},
+        {"solver": ps.Chunked(chunks=4)},
         {"solver": ps.quasi_deer()},
     ],
     ids=["combined", "blocks", "forgetting", "quasi_deer"],

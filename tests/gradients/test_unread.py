@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.programs.closure import hoist
+from parascan.programs.closure import close_over
 
 RUNS = {
     "default": {},
-    "chunks": {"solver": ps.Forgetting(blocks=8)},
+    "chunks": {"solver": ps.Chunked(chunks=8)},
     "implicit": {"solver": ps.Sequential(), "adjoint": ps.Implicit()},
 }
 
@@ -100,7 +100,7 @@ def test_who_is_read_by_whom():
 
     def unread(step, *carry):
         count = len(jax.tree.leaves(carry))
-        return hoist(lambda c, x: step(*c, x), carry, jnp.zeros(2)).unread(count, 0)
+        return close_over(lambda c, x: step(*c, x), carry, jnp.zeros(2)).unread(count, 0)
 
     one = jnp.zeros(2)
     assert unread(lambda s, n, x: ((s + x, n + s), s), one, one) == [1]
@@ -116,5 +116,5 @@ def test_an_entry_that_only_the_end_reads_has_its_derivative(getkey):
         step = lambda c, x: ((jnp.tanh(weight * c[0] + x), c[1] + jnp.sum(c[0])), None)  # noqa: E731
         return scan(step, (jnp.zeros(16), jnp.float32(0)), xs)[0][1]
 
-    ours = jax.grad(functools.partial(total, functools.partial(ps.scan, solver=ps.Forgetting(blocks=8))))(0.4)
+    ours = jax.grad(functools.partial(total, functools.partial(ps.scan, solver=ps.Chunked(chunks=8))))(0.4)
     np.testing.assert_allclose(ours, jax.grad(functools.partial(total, jax.lax.scan))(0.4), rtol=1e-4)

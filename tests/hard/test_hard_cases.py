@@ -59,7 +59,8 @@ def test_lorenz_at_full_length_from_standard_normals():
     with jax.enable_x64(True):
         step, init, xs = lorenz(jnp.dtype("float64"), 30_000)
         guess, criterion = ps.guesses.Normal(jax.random.key(0)), ps.Merit(1e-10)
-        solution = ps.rollout(step, init, xs, solver=ps.Blocks(ps.deer(), 50), guess=guess, criterion=criterion)
+        shooting = ps.MultipleShooting(ps.deer(), 50)
+        solution = ps.rollout(step, init, xs, solver=shooting, guess=guess, criterion=criterion)
     assert 100 < int(solution.stats.iterations) <= 600
     assert bool(jnp.all(jnp.isfinite(solution.states)))
 

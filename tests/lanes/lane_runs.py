@@ -8,7 +8,7 @@ import pytest
 import parascan as ps
 from parascan.chunked import engine
 
-BLOCKS = ps.Forgetting(blocks=8)
+BLOCKS = ps.Chunked(chunks=8)
 UNITS = {"float32": 64, "float64": 2048}
 
 
@@ -80,5 +80,5 @@ def ran_in_blocks(step, init, xs, lanes=8):
         patch.setattr(engine, "scan_steps", marked)
         patch.setattr(engine, "run_steps", marked_if)
         # Another function, so that its program is compiled anew.
-        ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=ps.Forgetting(blocks=lanes))[1]
+        ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=ps.Chunked(chunks=lanes))[1]
     return not any(bool(jnp.any(leaf == MARK)) for leaf in jax.tree.leaves(ys))

@@ -41,7 +41,7 @@ class TestMemories:
     def test_a_latch_with_bursts_in_few_digits(self, dtype, burst):
         for seed in (1, 4):
             problem = latch_with_bursts(dtype, 16384, seed, burst, often=0.03)
-            same_as_the_plain_loop(problem, 1e-5, solver=ps.Forgetting(blocks=32))
+            same_as_the_plain_loop(problem, 1e-5, solver=ps.Chunked(chunks=32))
 
     @pytest.mark.parametrize("dtype", [F32, *NARROW])
     def test_seasons(self, dtype):
@@ -66,7 +66,7 @@ class TestMemories:
     )
     def test_a_small_memory_on_a_large_offset(self, dtype, offset, apart, by):
         problem = relay(dtype, 32768 if dtype == F32 else 8192, offset, apart, by, network=16)
-        solution = same_levels(problem, solver=ps.Forgetting(blocks=32))
+        solution = same_levels(problem, solver=ps.Chunked(chunks=32))
         assert solution.stats.fell_back
 
     @pytest.mark.parametrize("by", ["where", "cond"])
@@ -74,7 +74,7 @@ class TestMemories:
         """A level that is held is not rounded, so that not even one unit of rounding is excused."""
         offset = 1e5
         problem = relay(F32, 32768, offset, float(np.spacing(np.float32(offset))), by, network=16)
-        assert same_levels(problem, solver=ps.Forgetting(blocks=32)).stats.fell_back
+        assert same_levels(problem, solver=ps.Chunked(chunks=32)).stats.fell_back
 
 
 def same_levels(problem, **options):
@@ -84,7 +84,7 @@ def same_levels(problem, **options):
     return solution
 
 
-@pytest.mark.parametrize("solver", [None, ps.Forgetting(blocks=16)])
+@pytest.mark.parametrize("solver", [None, ps.Chunked(chunks=16)])
 def test_how_it_ran_is_told(solver):
     predictable = ps.rollout(rnn(F32, 32), jnp.ones(32), inputs(F32, 17984, 32), solver=solver).stats
     assert int(predictable.chunks) >= 16
@@ -111,9 +111,7 @@ def test_what_is_compared_are_steps_of_the_true_run(reverse, monkeypatch):
 
     monkeypatch.setattr(passes, "excess", spied)
     step = rnn(F32, 32)
-    ps.scan(
-        lambda s, x: step(s, x), jnp.ones(32), inputs(F32, 4096, 32), solver=ps.Forgetting(blocks=16), reverse=reverse
-    )
+    ps.scan(lambda s, x: step(s, x), jnp.ones(32), inputs(F32, 4096, 32), solver=ps.Chunked(chunks=16), reverse=reverse)
     jax.effects_barrier()
     assert len(apart) == 1
     assert apart[0] < 1e-5

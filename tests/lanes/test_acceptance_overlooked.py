@@ -26,7 +26,7 @@ def flips(dtype="float32"):
 
 def check(step, init, xs, *, chunks):
     """The answer is that of the plain loop, step by step or not."""
-    solution = ps.rollout(step, init, xs, solver=ps.Forgetting(blocks=8))
+    solution = ps.rollout(step, init, xs, solver=ps.Chunked(chunks=8))
     expected = jax.jit(lambda init, xs: jax.lax.scan(step, init, xs)[1])(init, xs)
     wrong = np.abs(np.asarray(solution.ys, np.float64) - np.asarray(expected, np.float64)) > 0.1
     assert not wrong.any()

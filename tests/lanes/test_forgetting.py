@@ -71,7 +71,7 @@ def two_wells(dtype, middle):
 
 
 # The kicked block takes its time at first, for which it is not to be given up.
-PATIENT = ps.Forgetting(blocks=8, trial=64)
+PATIENT = ps.Chunked(chunks=8, trial_steps=64)
 
 
 def test_wells_in_which_twins_part_are_run_step_by_step(dtype):
@@ -116,7 +116,7 @@ def test_a_later_meeting_is_mended_by_a_second_pass(dtype):
 
     s0 = jnp.asarray(0.0, dtype)
     expected = jax.lax.scan(step, s0, slow)
-    close(ps.scan(step, s0, slow, solver=ps.Forgetting(blocks=16)), expected, dtype)
+    close(ps.scan(step, s0, slow, solver=ps.Chunked(chunks=16)), expected, dtype)
 
 
 @pytest.mark.parametrize("T", [0, 1, 7, 8, 9, 31, 32, 33, 40, 255, 256, 263])
@@ -126,9 +126,9 @@ def test_short_sequences(T):
     expected = jax.lax.scan(step, s0, xs)
     close(ps.scan(step, s0, xs), expected, "float32")
     for blocks in (1, 8):
-        solver = ps.Forgetting(blocks=blocks)
+        solver = ps.Chunked(chunks=blocks)
         if 0 < T < 32 * blocks:
-            with pytest.raises(ValueError, match=rf"given Forgetting\(blocks={blocks}\), but it is short"):
+            with pytest.raises(ValueError, match=rf"given Chunked\(chunks={blocks}\), but it is short"):
                 ps.scan(step, s0, xs, solver=solver)
         else:
             close(ps.scan(step, s0, xs, solver=solver), expected, "float32")
@@ -182,7 +182,7 @@ def test_inputs_and_outputs_without_entries(reverse):
 def test_rollout_says_what_ran_and_keeps_the_states():
     step, s0, xs = rnn("float32", 32), jnp.ones(32), inputs("float32", 16_000, 32)
     solution = ps.rollout(step, s0, xs)
-    assert isinstance(solution.solver, ps.Forgetting)
+    assert isinstance(solution.solver, ps.Chunked)
     assert solution.result == ps.Result.successful
     states = jax.lax.scan(lambda s, x: (step(s, x)[0],) * 2, s0, xs)[1]
     close(solution.states, states, "float32")
@@ -221,14 +221,14 @@ def test_nan_in_the_inputs_comes_out_where_lax_scan_has_it():
 class TestRefusals:
     def test_wrong_arguments(self):
         with pytest.raises(TypeError, match=r"blocks: given 1\.5"):
-            ps.Forgetting(blocks=1.5)
+            ps.Chunked(chunks=1.5)
         with pytest.raises(ValueError, match="blocks: given 0"):
-            ps.Forgetting(blocks=0)
+            ps.Chunked(chunks=0)
         with pytest.raises(TypeError, match="mesh: given int"):
-            ps.Forgetting(mesh=3)
+            ps.Chunked(mesh=3)
         mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]).reshape(2, 2), ("a", "b"))
         with pytest.raises(ValueError, match="mesh: given axes"):
-            ps.Forgetting(mesh=mesh)
+            ps.Chunked(mesh=mesh)
         with pytest.raises(ValueError, match="mesh: given together with solver=Newton"):
             ps.scan(rnn("float32"), jnp.ones(3), inputs("float32", 9), solver=ps.deer(), mesh=mesh(2))
 
@@ -239,7 +239,7 @@ class TestRefusals:
             jax.debug.callback(lambda x: seen.append(int(x)), x, ordered=True)
             return 0.5 * s + x, s
 
-        with pytest.raises(ValueError, match=r"solver: given Forgetting\(blocks=8\), but it has side effects"):
+        with pytest.raises(ValueError, match=r"solver: given Chunked\(chunks=8\), but it has side effects"):
             ps.scan(step, jnp.float32(0), jnp.arange(512.0), solver=BLOCKS)
         jax.block_until_ready(ps.scan(step, jnp.float32(0), jnp.arange(512.0)))
         jax.effects_barrier()
@@ -250,7 +250,7 @@ class TestRefusals:
             return 0.5 * s + jax.random.normal(key), s
 
         keys = jax.random.split(jax.random.key(0, impl="rbg"), 512)
-        with pytest.raises(ValueError, match=r"Forgetting\(blocks=8\), but its random numbers depend on the batch"):
+        with pytest.raises(ValueError, match=r"Chunked\(chunks=8\), but its random numbers depend on the batch"):
             ps.rollout(step, jnp.float32(0), keys, solver=BLOCKS)
         solution = ps.rollout(step, jnp.float32(0), keys)
         assert isinstance(solution.solver, ps.Sequential)

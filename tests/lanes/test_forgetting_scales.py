@@ -28,7 +28,7 @@ def test_twins_far_outside_are_on_their_way_in_half_of_the_rows(factor):
         return (factor * s + 1e-6 * x,) * 2
 
     xs = inputs("float32", 4096)
-    assert int(ps.rollout(step, jnp.zeros(3), xs, solver=ps.Forgetting(blocks=8)).stats.chunks) == 8
+    assert int(ps.rollout(step, jnp.zeros(3), xs, solver=ps.Chunked(chunks=8)).stats.chunks) == 8
 
 
 def test_tiny_and_decaying_states_are_right_on_their_own_scale(dtype):

@@ -95,7 +95,7 @@ class TestDerivatives:
 
         close(run(functools.partial(ps.scan, solver=BLOCKS)), run(jax.lax.scan), dtype, units=2**10)
 
-    @pytest.mark.parametrize("solver", [None, ps.Forgetting(32)])
+    @pytest.mark.parametrize("solver", [None, ps.Chunked(32)])
     def test_long_enough_for_an_adjoint_in_blocks(self, solver):
         loss, args = losses("float32", T=8192)
 
@@ -152,7 +152,7 @@ class TestDevices:
     @pytest.mark.parametrize("reverse", [False, True])
     def test_predictable(self, count, reverse):
         step, s0, xs = rnn("float32"), jnp.ones(3), inputs("float32", 515)
-        given = ps.scan(step, s0, xs, reverse=reverse, solver=ps.Forgetting(4), mesh=mesh(count))
+        given = ps.scan(step, s0, xs, reverse=reverse, solver=ps.Chunked(4), mesh=mesh(count))
         close(given, jax.lax.scan(step, s0, xs, reverse=reverse), "float32")
 
     @pytest.mark.parametrize("reverse", [False, True])
@@ -161,12 +161,12 @@ class TestDevices:
             return 0.9999 * s + x, s
 
         xs = inputs("float32", 512, 1)[:, 0]
-        given = ps.scan(step, jnp.float32(0.3), xs, reverse=reverse, solver=ps.Forgetting(4), mesh=mesh(4))
+        given = ps.scan(step, jnp.float32(0.3), xs, reverse=reverse, solver=ps.Chunked(4), mesh=mesh(4))
         close(given, jax.lax.scan(step, jnp.float32(0.3), xs, reverse=reverse), "float32")
 
     def test_inside_jit_under_vmap_and_grad(self, getkey):
         loss, (weights, s0, xs) = losses("float32")
-        scan = functools.partial(ps.scan, solver=ps.Forgetting(4), mesh=mesh(2))
+        scan = functools.partial(ps.scan, solver=ps.Chunked(4), mesh=mesh(2))
 
         def run(scan):
             return jax.jit(jax.grad(functools.partial(loss, scan)))(weights, s0, xs)
@@ -181,7 +181,7 @@ class TestDevices:
 
     def test_rollout(self):
         step, s0, xs = rnn("float32"), jnp.ones(3), inputs("float32", 512)
-        solution = ps.rollout(step, s0, xs, solver=ps.Forgetting(4), mesh=mesh(2))
+        solution = ps.rollout(step, s0, xs, solver=ps.Chunked(4), mesh=mesh(2))
         close(solution.ys, jax.lax.scan(step, s0, xs)[1], "float32")
 
     @pytest.mark.parametrize("length", [40, 2048])

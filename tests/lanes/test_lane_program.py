@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from parascan.programs import batching as program
-from parascan.programs.batching import over_lanes, with_known
+from parascan.programs.batching import over_chunks
 from parascan.programs.lazy import add_into
+from parascan.programs.partial_evaluation import partially_evaluated
 
 LANES = 5
 W = jnp.asarray(np.random.default_rng(0).normal(size=(4, 4)), jnp.float32)
@@ -64,7 +65,7 @@ def products(monkeypatch):
 def test_lanes_are_those_of_vmap(name, getkey, products):
     function = FUNCTIONS[name]
     s, x = jax.random.normal(getkey(), (LANES, 4)), jax.random.normal(getkey(), (LANES, 4))
-    lanes = over_lanes(function, (True, True), s[0], x[0])
+    lanes = over_chunks(function, (True, True), s[0], x[0])
     given = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), lanes(s.T, x.T))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), given, jax.vmap(function)(s, x))
 
@@ -74,7 +75,7 @@ def test_small_products_are_sums(name, getkey):
     """XLA joins a sum with what surrounds it, and a product is a loop of its own."""
     function = FUNCTIONS[name]
     s, x = jax.random.normal(getkey(), (LANES, 4)), jax.random.normal(getkey(), (LANES, 4))
-    lanes = over_lanes(function, (True, True), s[0], x[0])
+    lanes = over_chunks(function, (True, True), s[0], x[0])
     given = jnp.moveaxis(lanes(s.T, x.T), -1, 0)
     np.testing.assert_allclose(given, jax.vmap(function)(s, x), rtol=1e-5, atol=1e-5)
     products = [eqn for eqn in jax.make_jaxpr(lanes)(s.T, x.T).eqns if eqn.primitive.name == "dot_general"]
@@ -85,7 +86,7 @@ def test_small_products_are_sums(name, getkey):
 @pytest.mark.parametrize("shape", [(1, 4), (4, 1)])
 def test_a_single_row_or_column_stays_a_product(shape):
     """Written as a sum, the gain of an observer made Newton on blocks 1.8 times as slow."""
-    lanes = over_lanes(lambda s: jnp.ones(shape) @ s, (True,), jnp.ones(shape[1]))
+    lanes = over_chunks(lambda s: jnp.ones(shape) @ s, (True,), jnp.ones(shape[1]))
     names = [eqn.primitive.name for eqn in jax.make_jaxpr(lanes)(jnp.ones((shape[1], LANES))).eqns]
     assert "dot_general" in names
 
@@ -94,7 +95,7 @@ def test_what_is_alike_for_all_lanes_is_computed_once(products):
     def function(weights, s):
         return jnp.tanh(weights @ weights) @ s
 
-    lanes = over_lanes(function, (False, True), W, W[0])
+    lanes = over_chunks(function, (False, True), W, W[0])
     shapes = [
         eqn.outvars[0].aval.shape
         for eqn in jax.make_jaxpr(lanes)(W, jnp.ones((4, LANES))).eqns
@@ -109,9 +110,11 @@ def test_products_keep_the_lanes_last(products):
     def function(weights, s, x):
         return weights @ s + s @ weights + jnp.concatenate([x[:2], s[:2]])
 
-    lanes = over_lanes(function, (False, True, True), W, W[0], W[0])
+    lanes = over_chunks(function, (False, True, True), W, W[0], W[0])
     state = jnp.ones((4, LANES))
-    names = {eqn.primitive.name for eqn in jax.make_jaxpr(with_known(lanes, W, state, state))(state, state).eqns}
+    names = {
+        eqn.primitive.name for eqn in jax.make_jaxpr(partially_evaluated(lanes, W, state, state))(state, state).eqns
+    }
     assert "dot_general" in names
     assert "transpose" not in names
 
@@ -134,7 +137,9 @@ def gated_arguments(getkey):
 
 def test_reverse_mode_over_lanes_with_the_weights_summed(getkey):
     weights, *rows = gated_arguments(getkey)
-    lanes = over_lanes(pull, (False, True, True, True), weights, *(row[0] for row in rows), summed=(True, False, False))
+    lanes = over_chunks(
+        pull, (False, True, True, True), weights, *(row[0] for row in rows), summed=(True, False, False)
+    )
     sums, *others = lanes(weights, *(jnp.moveaxis(row, 0, -1) for row in rows))
     expected_sums, *expected = jax.vmap(pull, in_axes=(None, 0, 0, 0))(weights, *rows)
     for given, each in zip(sums, expected_sums, strict=True):
@@ -147,9 +152,9 @@ def test_reverse_mode_over_lanes_with_the_weights_summed(getkey):
 def test_reverse_mode_joins_nothing_in_a_loop(getkey):
     """XLA joins computed parts entry by entry: three times the cost of a product for each part."""
     weights, *rows = gated_arguments(getkey)
-    of_state = over_lanes(lambda *args: pull(*args)[1], (False, True, True, True), weights, *(row[0] for row in rows))
+    of_state = over_chunks(lambda *args: pull(*args)[1], (False, True, True, True), weights, *(row[0] for row in rows))
     rows = [jnp.moveaxis(row, 0, -1) for row in rows]
-    program = with_known(of_state, weights, *rows)
+    program = partially_evaluated(of_state, weights, *rows)
     names = [eqn.primitive.name for eqn in jax.make_jaxpr(program)(*rows).eqns]
     assert "concatenate" not in names
     assert "pad" not in names

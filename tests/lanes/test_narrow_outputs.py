@@ -41,7 +41,7 @@ def stacked(program):
 
 
 @pytest.mark.parametrize("gain", [0.5, 8])
-@pytest.mark.parametrize("solver", [None, ps.Forgetting(blocks=4)], ids=["default", "four blocks"])
+@pytest.mark.parametrize("solver", [None, ps.Chunked(chunks=4)], ids=["default", "four blocks"])
 def test_outputs_are_those_of_the_loop(gain, solver):
     step, xs = cell(gain), inputs(6000)
     init = (jnp.zeros(4, HALF), jnp.asarray(0))
@@ -63,6 +63,6 @@ def test_gradients_go_through():
     step, xs = cell(0.5), inputs(2000)
     init = (jnp.zeros(4, HALF), jnp.asarray(0))
     loss = lambda scan: lambda xs: jnp.sum(scan(step, init, xs)[1]["doubled"])  # noqa: E731
-    ours = jax.grad(loss(lambda *args: ps.scan(*args, solver=ps.Forgetting(blocks=4))))(xs)
+    ours = jax.grad(loss(lambda *args: ps.scan(*args, solver=ps.Chunked(chunks=4))))(xs)
     loop = jax.grad(loss(jax.lax.scan))(xs)
     np.testing.assert_allclose(np.float64(ours), np.float64(loop), rtol=0.1, atol=0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.programs.closure import hoist
+from parascan.programs.closure import close_over
 from parascan.programs.narrow import comparing_rounded
 
 DRAW = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def slopes(step, dtype, make, compiled):
     p = jnp.asarray(0.31, dtype), jnp.asarray(1.09, dtype)
 
     def run(states, pushes):
-        made = make(hoist(lambda s, x: (step(p, s, x), None), states[0], pushes[0]), states[0], pushes[0])
+        made = make(close_over(lambda s, x: (step(p, s, x), None), states[0], pushes[0]))
         return jax.vmap(jax.jacfwd(lambda s, x: made(s, x)[0]))(states, pushes)
 
     args = jnp.asarray(STATES, dtype), jnp.asarray(PUSHES, dtype)
@@ -43,7 +43,7 @@ def slopes(step, dtype, make, compiled):
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("step", [relative_to_the_largest, clipped, pushed_by_others])
 def test_compiled_slopes_are_those_of_one_operation_after_the_other(step, dtype):
-    exact = slopes(step, dtype, lambda step, *_: step, compiled=False)
+    exact = slopes(step, dtype, lambda step: step, compiled=False)
 
     def wrong(make):
         return np.mean(np.abs(slopes(step, dtype, make, compiled=True) - exact).max(axis=(1, 2)) > 0.1)
@@ -52,7 +52,7 @@ def test_compiled_slopes_are_those_of_one_operation_after_the_other(step, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("solver", [ps.Forgetting(blocks=8), ps.Sequential()], ids=["blocks", "loop"])
+@pytest.mark.parametrize("solver", [ps.Chunked(chunks=8), ps.Sequential()], ids=["blocks", "loop"])
 @pytest.mark.parametrize("size", [1e-5, 1e-7, 1e-30])
 def test_comparisons_leave_the_smallest_numbers_alone(size, solver, dtype):
     xs = jnp.asarray(size * np.abs(DRAW.normal(size=(2048, 4))), dtype)

@@ -167,9 +167,7 @@ def test_the_default_takes_its_own_trajectory_alone(step):
 def test_total_steps_run_in_blocks_with_the_same_answers(step):
     xs = inputs("float32", 2048, D)
     assert ran_in_blocks(step, jnp.ones(D), xs)
-    close(
-        ps.scan(step, jnp.ones(D), xs, solver=ps.Forgetting(blocks=8)), jax.lax.scan(step, jnp.ones(D), xs), "float32"
-    )
+    close(ps.scan(step, jnp.ones(D), xs, solver=ps.Chunked(chunks=8)), jax.lax.scan(step, jnp.ones(D), xs), "float32")
 
 
 def test_a_plan_for_such_a_step_is_the_plain_loop():
@@ -190,12 +188,10 @@ def test_what_is_alike_in_all_lanes_stays_so():
         last, s = jax.lax.while_loop(lambda state: state[0] < 4, inner, (jnp.int32(0), s + x))
         return s, (s, last)
 
-    from parascan.programs.batching import over_lanes
+    from parascan.programs.batching import over_chunks
 
-    lanes = over_lanes(step, (True, True), jnp.zeros(D), jnp.zeros(D))
+    lanes = over_chunks(step, (True, True), jnp.zeros(D), jnp.zeros(D))
     program = str(jax.make_jaxpr(lanes)(jnp.zeros((D, 7)), jnp.zeros((D, 7))))
     assert "gather" not in program.replace("dynamic_slice", "") or "i32[7]" not in program
     xs = inputs("float32", 2048, D)
-    close(
-        ps.scan(step, jnp.ones(D), xs, solver=ps.Forgetting(blocks=8)), jax.lax.scan(step, jnp.ones(D), xs), "float32"
-    )
+    close(ps.scan(step, jnp.ones(D), xs, solver=ps.Chunked(chunks=8)), jax.lax.scan(step, jnp.ones(D), xs), "float32")

@@ -61,7 +61,8 @@ def probe(statement: str) -> dict:
 def exported() -> list[str]:
     """Names that the package re-exports, in the form `from x import name as name`."""
     nodes = [node for node in parse(PACKAGE / "__init__.py").body if isinstance(node, ast.ImportFrom)]
-    return [alias.name for node in nodes for alias in node.names if alias.name == alias.asname]
+    names = [alias.name for node in nodes for alias in node.names if alias.name == alias.asname]
+    return [name for name in names if not name.startswith("_")]
 
 
 def test_importing_parascan_leaves_no_trace():

@@ -174,7 +174,7 @@ def test_the_default_runs_long_padded_batches_side_by_side(getkey):
     made = ps.nn.Recurrent(ps.nn.GRUCell(INPUTS, 16, key=getkey()))
     xs = jax.random.normal(getkey(), (8192, INPUTS))
     outputs, state, solution = made.rollout(xs, length=5000)
-    assert isinstance(solution.solver, ps.Forgetting)
+    assert isinstance(solution.solver, ps.Chunked)
     expected, last = made.using(ps.Sequential())(xs[:5000])
     agree((outputs[:5000], state), (expected, last), 1e-11)
 

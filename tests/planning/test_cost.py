@@ -76,7 +76,7 @@ def test_what_linearizes_less_costs_less():
     order = [ps.jacobi(), ps.picard(), ps.quasi_deer(), ps.deer(), ps.elk()]
     costs = [update_seconds(w, STEP, RATES, solver) for solver in order]
     assert costs == sorted(costs)
-    assert update_seconds(w, STEP, RATES, ps.Blocks(ps.deer(), 64)) < costs[3] + 64 * 2 * STEP.row
+    assert update_seconds(w, STEP, RATES, ps.MultipleShooting(ps.deer(), 64)) < costs[3] + 64 * 2 * STEP.row
 
 
 @pytest.mark.parametrize("change", [{"length": 8192}, {"batch": 4}])
@@ -104,7 +104,7 @@ def test_measured_steps_are_positive_and_marked():
     assert found.row >= 0
     assert measure_row(problem, RATES, 8) > 0
     assert measure_update(problem, RATES, workload(), ps.deer()) > 0
-    assert measure_update(problem, RATES, workload(), ps.Blocks(ps.deer(), 32)) > 0
+    assert measure_update(problem, RATES, workload(), ps.MultipleShooting(ps.deer(), 32)) > 0
 
 
 def test_memory_is_measured_by_copies_that_meet():

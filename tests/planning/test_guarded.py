@@ -17,14 +17,14 @@ def rnn(key=0, length=200):
 
 
 def test_a_method_that_keeps_its_promise_is_not_run_again():
-    solution = ps.rollout(*rnn(), solver=ps.Guarded(ps.deer(), budget=20))
+    solution = ps.rollout(*rnn(), solver=ps.WithFallback(ps.deer(), budget=20))
     assert not bool(solution.stats.fell_back)
     assert 1 <= int(solution.stats.iterations) <= 6
 
 
-@pytest.mark.parametrize("first", [ps.deer(), ps.quasi_deer(), ps.Blocks(ps.deer(), 7), ps.GradientDescent()])
+@pytest.mark.parametrize("first", [ps.deer(), ps.quasi_deer(), ps.MultipleShooting(ps.deer(), 7), ps.GradientDescent()])
 def test_a_broken_promise_costs_the_budget_and_gives_the_sequential_states(first):
-    solution = logistic(3.9, solver=ps.Guarded(first, ps.Sequential(), budget=4))
+    solution = logistic(3.9, solver=ps.WithFallback(first, ps.Sequential(), budget=4))
     assert bool(solution.stats.fell_back)
     assert int(solution.stats.iterations) <= 4
     assert bool(solution.result == ps.Result.successful)
@@ -40,7 +40,7 @@ def test_scan_falls_back_with_its_outputs():
     def pair(s, x):
         return (step(s, x), jnp.sum(s))
 
-    guarded = ps.scan(pair, init, xs, solver=ps.Guarded(ps.deer(), budget=0))
+    guarded = ps.scan(pair, init, xs, solver=ps.WithFallback(ps.deer(), budget=0))
     plain = jax.lax.scan(pair, init, xs)
     assert all(jnp.allclose(a, b, atol=1e-6) for a, b in zip(guarded, plain, strict=True))
 
@@ -48,7 +48,7 @@ def test_scan_falls_back_with_its_outputs():
 def test_a_part_of_the_time_becomes_updates_without_a_clock():
     step, init, xs = rnn(length=2000)
     counts = {
-        part: int(ps.rollout(step, init, xs, solver=ps.Guarded(ps.deer(), budget=part)).stats.iterations)
+        part: int(ps.rollout(step, init, xs, solver=ps.WithFallback(ps.deer(), budget=part)).stats.iterations)
         for part in (0.01, 0.01, 1e3)
     }
     # A hundredth of the sequential time is not enough for one update on a CPU, a thousand times it for all.
@@ -58,7 +58,7 @@ def test_a_part_of_the_time_becomes_updates_without_a_clock():
 
 def test_elements_of_a_batch_fall_back_alone_and_the_loop_is_written_once():
     rates = jnp.array([0.8, 3.9, 0.5])
-    run = jax.vmap(lambda rate: logistic(rate, solver=ps.Guarded(ps.deer(), budget=12)))
+    run = jax.vmap(lambda rate: logistic(rate, solver=ps.WithFallback(ps.deer(), budget=12)))
     solutions = run(rates)
     assert solutions.stats.fell_back.tolist() == [False, True, False]
     plain = jax.vmap(lambda rate: logistic(rate, solver=ps.Sequential()).states)(rates)
@@ -73,14 +73,14 @@ def test_derivatives_are_those_of_the_trajectory_either_way(rate):
     def last(rate, solver):
         return logistic(rate, 25, solver=solver).states[-1]
 
-    guarded = jax.grad(last)(rate, ps.Guarded(ps.deer(), budget=5))
+    guarded = jax.grad(last)(rate, ps.WithFallback(ps.deer(), budget=5))
     plain = jax.grad(last)(rate, ps.Sequential())
     assert jnp.allclose(guarded, plain, rtol=1e-3)
 
 
 def test_a_system_that_leaves_the_numbers_says_so():
     solution = ps.rollout(
-        lambda s, _: s * s * 2, jnp.asarray(2.0), length=50, solver=ps.Guarded(ps.deer(), budget=3), throw=False
+        lambda s, _: s * s * 2, jnp.asarray(2.0), length=50, solver=ps.WithFallback(ps.deer(), budget=3), throw=False
     )
     assert bool(solution.result == ps.Result.nonfinite)
     assert 0 < int(solution.stats.finite_prefix) < 50
@@ -89,13 +89,13 @@ def test_a_system_that_leaves_the_numbers_says_so():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: ps.Guarded(ps.Sequential()), TypeError, "first: given Sequential"),
-        (lambda: ps.Guarded(ps.deer), TypeError, "first: given deer"),
-        (lambda: ps.Guarded(ps.deer(), ps.elk()), TypeError, "fallback: given LevenbergMarquardt"),
-        (lambda: ps.Guarded(ps.deer(), budget=True), TypeError, "budget: given True"),
-        (lambda: ps.Guarded(ps.deer(), budget=-1), ValueError, "budget: given -1"),
-        (lambda: ps.Guarded(ps.deer(), budget=0.0), ValueError, "budget: given 0.0"),
-        (lambda: ps.Guarded(ps.deer(), budget=float("nan")), ValueError, "budget: given nan"),
+        (lambda: ps.WithFallback(ps.Sequential()), TypeError, "first: given Sequential"),
+        (lambda: ps.WithFallback(ps.deer), TypeError, "first: given deer"),
+        (lambda: ps.WithFallback(ps.deer(), ps.elk()), TypeError, "fallback: given LevenbergMarquardt"),
+        (lambda: ps.WithFallback(ps.deer(), budget=True), TypeError, "budget: given True"),
+        (lambda: ps.WithFallback(ps.deer(), budget=-1), ValueError, "budget: given -1"),
+        (lambda: ps.WithFallback(ps.deer(), budget=0.0), ValueError, "budget: given 0.0"),
+        (lambda: ps.WithFallback(ps.deer(), budget=float("nan")), ValueError, "budget: given nan"),
     ],
 )
 def test_bad_arguments_are_refused(make, error, words):
@@ -104,5 +104,5 @@ def test_bad_arguments_are_refused(make, error, words):
 
 
 def test_iterations_that_are_to_be_differentiated_cannot_fall_back():
-    with pytest.raises(ValueError, match=r"adjoint: given Unrolled\(\) with Guarded"):
-        logistic(2.5, solver=ps.Guarded(ps.deer()), adjoint=ps.Unrolled(), max_iterations=5)
+    with pytest.raises(ValueError, match=r"adjoint: given Unrolled\(\) with WithFallback"):
+        logistic(2.5, solver=ps.WithFallback(ps.deer()), adjoint=ps.Unrolled(), max_iterations=5)

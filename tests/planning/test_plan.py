@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
-from parascan.planning import Plan, built_in, known_machine
+from parascan.planning import Plan, built_in, cache_file, known_machine
 from parascan.planning.encode import decode_solver, encode_solver
 from parascan.programs import platform as _platform
+from parascan.programs.built_in import here
 from parascan.programs.machine import NUMBERS, Link, Links
 
 KEY = jax.random.key(0)
@@ -46,7 +47,7 @@ def small():
 
 
 def test_a_network_that_forgets_runs_in_blocks(quick):
-    assert isinstance(quick.solver, ps.Forgetting)
+    assert isinstance(quick.solver, ps.Chunked)
     assert quick.verdict == "predictable"
     assert quick.speedup > 1
     assert any("forgets where it started" in reason for reason in quick.reasons)
@@ -101,8 +102,8 @@ def test_a_plan_of_another_form_is_refused(quick):
     "solver",
     [
         ps.Sequential(),
-        ps.Forgetting(16, trial=7),
-        ps.Guarded(ps.Blocks(ps.quasi_deer(), 5, 2), budget=3),
+        ps.Chunked(16, trial_steps=7),
+        ps.WithFallback(ps.MultipleShooting(ps.quasi_deer(), 5, 2), budget=3),
         ps.elk(),
         ps.scale_elk(0.25),
         ps.Hybrid(ps.GradientDescent(), ps.deer()),
@@ -184,6 +185,25 @@ def test_measured_plans_time_the_step(small):
     assert all(0 < float(each.seconds.low) <= float(each.seconds.value) for each in plan.candidates)
 
 
+def test_a_plan_says_which_numbers_it_used(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    call = contracting(4, 8192)
+
+    def said(**options):
+        plan = ps.plan(*call, measure=False, diagnosis=small, **options)
+        assert f"{plan.rates} numbers" in str(plan)
+        return plan.rates
+
+    assert said() == here("cpu").origin
+    assert said(rates=built_in("cpu")) == "given"
+    path = cache_file("cpu", "float32")
+    path.parent.mkdir()
+    path.write_text(built_in("cpu").known("calibrated", {"turn": 1e-8}).to_json())
+    assert said() == "calibrated"
+    path.write_text(path.read_text().replace('"form": 3', '"form": 2'))
+    assert said() == here("cpu").origin
+
+
 def test_trees_and_pairs_are_planned(small):
     step, init, xs = contracting(4, 8192)
 
@@ -198,8 +218,8 @@ def test_trees_and_pairs_are_planned(small):
 
 def test_a_batch_leaves_fewer_blocks(known):
     one, many = (ps.plan(*contracting(), measure=False, diagnosis=known, batch=batch) for batch in (1, 256))
-    assert isinstance(one.solver, ps.Forgetting)
-    assert not isinstance(many.solver, ps.Forgetting) or many.solver.blocks < one.solver.blocks
+    assert isinstance(one.solver, ps.Chunked)
+    assert not isinstance(many.solver, ps.Chunked) or many.solver.chunks < one.solver.chunks
 
 
 def test_memory_that_is_not_there_rejects_a_method(quick, known):
@@ -221,13 +241,13 @@ def test_a_budget_decides_whether_a_forecast_is_followed():
     call = (lambda s, x: rotation @ s + x, jnp.ones(2), jnp.ones((5000, 2)))
     found = ps.diagnose(*call, key=KEY)
     plan = ps.plan(*call, measure=False, diagnosis=found, rates=FAST_UPDATES)
-    assert isinstance(plan.solver, ps.Guarded)
+    assert isinstance(plan.solver, ps.WithFallback)
     assert plan.solver.budget >= 1
     solution = ps.rollout(*call, solver=plan)
     assert not bool(solution.stats.fell_back)
     assert any("goes on one step after the other" in reason for reason in plan.reasons)
     stingy = ps.plan(*call, measure=False, diagnosis=found, rates=FAST_UPDATES, budget=1e-6)
-    assert not isinstance(stingy.solver, ps.Guarded)
+    assert not isinstance(stingy.solver, ps.WithFallback)
     assert any("the budget of" in reason for reason in stingy.rejected.values())
 
 

@@ -22,7 +22,11 @@ def step(state, x):
 
 def test_it_evaluates_alone_on_chunks_and_behind_a_fallback():
     expected = ps.rollout(step, INIT, XS, solver=ps.Sequential()).states
-    for solver in (ShortenedNewton(), ps.Blocks(ShortenedNewton(), 20), ps.Guarded(ShortenedNewton(), budget=2)):
+    for solver in (
+        ShortenedNewton(),
+        ps.MultipleShooting(ShortenedNewton(), 20),
+        ps.WithFallback(ShortenedNewton(), budget=2),
+    ):
         np.testing.assert_allclose(ps.rollout(step, INIT, XS, solver=solver).states, expected, atol=1e-5)
 
 
@@ -46,7 +50,7 @@ def test_it_is_explained():
 
 def test_the_command_line_runs_it(monkeypatch):
     monkeypatch.chdir(Path(__file__).parent)
-    found = CliRunner().invoke(app, ["run", "lorenz_observer", "--length", "30", "--solver", "outside:made"])
+    found = CliRunner().invoke(app, ["run", "lorenz_observer", "--length", "300", "--solver", "outside:made"])
     assert found.exit_code == 0, found.output
     assert "successful" in found.output
 
@@ -56,3 +60,16 @@ def test_what_makes_no_solver_is_refused(monkeypatch):
     found = CliRunner().invoke(app, ["run", "henon", "--length", "30", "--solver", "outside:ones"])
     assert found.exit_code == 2
     assert "expected a solver" in found.output
+
+
+def test_the_planner_compares_it_by_a_pilot():
+    plan = ps.plan(step, INIT, XS, measure=False, solvers=[ShortenedNewton()])
+    found = next(each for each in plan.candidates if each.name == "ShortenedNewton")
+    assert found.updates.method == "counted on the first 400 steps"
+    iterations = ps.rollout(step, INIT, XS, solver=ShortenedNewton()).stats.iterations
+    assert float(found.updates.value) == float(iterations)
+
+
+def test_what_is_no_method_is_refused_by_the_planner():
+    with pytest.raises(TypeError, match="solvers: given Sequential, expected solvers that iterate"):
+        ps.plan(step, INIT, XS, measure=False, solvers=[ps.Sequential()])

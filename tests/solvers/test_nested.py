@@ -9,7 +9,7 @@ import parascan as ps
 
 WEIGHTS = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)) / 4, jnp.float32)
 INNER_XS, XS = (jnp.asarray(np.random.default_rng(1).normal(size=(T, 3)), jnp.float32) for T in (8, 20))
-SOLVERS = {"newton": ps.deer(), "blocks": ps.Blocks(ps.deer(), 4)}
+SOLVERS = {"newton": ps.deer(), "blocks": ps.MultipleShooting(ps.deer(), 4)}
 
 
 def stepping(scan, **options):

@@ -91,7 +91,7 @@ def test_steps_with_such_operations_give_what_the_loop_gives(name):
 
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(8192, 4)), jnp.float32)
     expected = jax.lax.scan(step, jnp.zeros(4), xs)
-    for solver in (None, ps.Forgetting(blocks=16)):
+    for solver in (None, ps.Chunked(chunks=16)):
         np.testing.assert_allclose(ps.scan(step, jnp.zeros(4), xs, solver=solver)[1], expected[1], atol=1e-6)
 
 

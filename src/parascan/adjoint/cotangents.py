@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from ..chunked import AbstractTally, Layout, tally_blocks
 from ..problem.flat_recurrence import Recurrence
-from ..programs.closure import hoist
+from ..programs.closure import close_over
 from ..programs.work import counted
 from ..solution import State, Trajectory, Tree
 
@@ -67,7 +67,7 @@ class Pullback:
         row = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (*self._rows, jnp.zeros_like(states))
         )
-        program = hoist(self._step.tally, self._zero, row)
+        program = close_over(self._step.tally, self._zero, row)
         work = counted(program.closed)
         self._layout = Layout(problem.length, problem.size, work, reverse=True, double=problem.dtype.itemsize == 8)
 

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 
 from ..problem.carry import CarryLayout
 from ..problem.flat_recurrence import ScanProblem
-from ..programs.closure import Hoisted
+from ..programs.closure import Closed
 from ..solution import State, Trajectory, Tree
 
-Parts = tuple[Hoisted, State, Tree, CarryLayout]
+Parts = tuple[Closed, State, Tree, CarryLayout]
 """The step, the initial state, the inputs of all steps, and the layout of the carry."""
 
 

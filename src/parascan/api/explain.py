@@ -11,16 +11,16 @@ from jax.sharding import Mesh
 from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import TRIAL_SHARE
 from ..planning import Plan
+from ..problem.arguments import as_arrays
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.signature import Signature, as_arrays, resolve
+from ..problem.signature import Signature, resolve
 from ..solution import StepFunction, Tree
-from ..solvers import AbstractDirectSolver, AbstractSolver, AbstractTrajectorySolver, Forgetting
+from ..solvers import AbstractDirectSolver, AbstractSolver, AbstractTrajectorySolver, Chunked
 from ..solvers.chunked_call import foreseen, why_not
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.memory import readable
 from ..solvers.request import Request
-from .evaluate import solver_for
-from .options import resolve_options
+from .options import resolve_options, solver_for
 
 
 class Explanation(eqx.Module):
@@ -153,7 +153,7 @@ def explain(
     memory = _room(signature, chosen) if isinstance(chosen, AbstractDirectSolver) else 0
     known: dict[str, Any] = {"length": signature.length, "size": signature.layout.size, "batch": request.batch}
     plain = Explanation(PLAIN, _why_plain(signature, request), chosen, memory=memory, **known)
-    if not isinstance(chosen, Forgetting):
+    if not isinstance(chosen, Chunked):
         return plain
     found = foreseen(signature, chosen.wanted, request.batch, reverse=request.reverse)
     if found is None:
@@ -161,7 +161,7 @@ def explain(
     grid, patience = found
     usual = foreseen(signature, chosen.wanted._replace(trial=None), request.batch, reverse=request.reverse)
     share = TRIAL_SHARE * patience.trial / usual[1].trial if usual else TRIAL_SHARE
-    why = "it may forget its start, which is found out on the way" if chosen.blocks is None else "asked for"
+    why = "it may forget its start, which is found out on the way" if chosen.chunks is None else "asked for"
     return Explanation(
         CHUNKS,
         why,
@@ -187,7 +187,7 @@ def _why_plain(signature: Signature, request: Request) -> str:
     """Why a call takes one step after the other."""
     if signature.length == 0:
         return "there is no step to take"
-    if isinstance(request.solver, Forgetting):
+    if isinstance(request.solver, Chunked):
         if request.unrolls:
             return f"unroll={request.unroll} asks for the plain loop"
         return why_not(signature, request.solver.wanted, request.batch) or ""

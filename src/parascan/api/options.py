@@ -7,13 +7,15 @@ from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint, Implicit
 from ..planning import Plan, updates_within
-from ..problem.signature import as_integer
-from ..solvers import AbstractSolver, Forgetting
+from ..problem.arguments import as_integer
+from ..problem.flat_recurrence import ScanProblem
+from ..problem.signature import Signature
+from ..solvers import AbstractSolver, Chunked, Sequential
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.guesses import as_guess
 from ..solvers.request import Request
 
-_DEFAULTS = Request(Forgetting(), updates_within=updates_within)
+_DEFAULTS = Request(Chunked(), updates_within=updates_within)
 
 
 def resolve_options(
@@ -37,7 +39,7 @@ def resolve_options(
     if isinstance(solver, Plan):
         made_for = (solver.length, solver.size, solver.dtype)
         # A plan for several devices that chose a method of one has taken them into account.
-        mesh = mesh if isinstance(solver.solver, Forgetting) or solver.devices == 1 else None
+        mesh = mesh if isinstance(solver.solver, Chunked) or solver.devices == 1 else None
         solver = solver.solver
     if solver is None:
         solver = _DEFAULTS.solver
@@ -73,6 +75,30 @@ def resolve_options(
         raise ValueError("max_iterations: given None with adjoint=Unrolled(), expected the number to unroll.")
     _check_numbers(request)
     return request
+
+
+def solver_for(signature: Signature, request: Request) -> AbstractSolver:
+    """The solver that runs: the one asked for, or the plain loop where there is nothing to do in parallel.
+
+    Args:
+        signature: the step, carry and inputs.
+        request: everything else about the call.
+
+    Raises:
+        ValueError: a plan for something else, or chunks that were asked for in a call that cannot be cut.
+    """
+    solver = request.solver
+    given = (signature.length, signature.layout.size, str(signature.layout.dtype) if signature.layout.size else "")
+    if request.made_for is not None and given[0] and given[1] and request.made_for != given:
+        raise ValueError(
+            f"solver: given a plan for T, D, dtype = {request.made_for}, but the call has {given}, expected a plan for "
+            "it; solver=plan.solver runs the same method anyway."
+        )
+    if signature.length == 0 and solver.iterates:
+        # What the solver would refuse, it refuses here too.
+        ScanProblem.of(signature, reverse=request.reverse)
+        return Sequential()
+    return solver.chosen(signature, request)
 
 
 def _refuse_unused(request: Request, iterative: list[str], *, by_default: bool) -> None:

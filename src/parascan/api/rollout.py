@@ -1,24 +1,29 @@
 """The two entry points: check the call, run it compiled, turn failure into an exception."""
 
+import dataclasses
 import warnings
 from typing import Any
 
+import jax.numpy as jnp
 from jax.core import Tracer
 from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import batch_size
+from ..diagnostics.certificate.certify import Requirements, certificate_of
 from ..planning import Plan
-from ..problem.signature import as_arrays, refuse_nan
+from ..problem.arguments import as_arrays, refuse_nan
+from ..problem.flat_recurrence import ScanProblem
+from ..problem.signature import Signature, resolve
 from ..programs.compile_cache import ProgramCache
 from ..programs.platform import running_on
 from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion
+from ..solvers.request import Request
 from .devices import placed
-from .evaluate import evaluate_rollout, evaluate_scan
 from .failure import explain_failure
-from .options import resolve_options
+from .options import resolve_options, solver_for
 from .success import successful_or_raise
 
 
@@ -55,7 +60,7 @@ def scan(
 
     Every call that ``jax.lax.scan`` accepts is accepted and returns the same tree with the same dtypes. Without a
     solver a long sequence is run in blocks side by side if the system forgets its start, as is found out on the way,
-    and as ``jax.lax.scan`` runs it if not; see ``Forgetting``. Derivatives are exact whatever the solver.
+    and as ``jax.lax.scan`` runs it if not; see ``Chunked``. Derivatives are exact whatever the solver.
 
     Args:
         f: ``(carry, x) -> (carry, y)``.
@@ -65,9 +70,9 @@ def scan(
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
         unroll: steps per loop turn of the sequential solver; other than 1 it asks for that solver by default. A hint
-            about speed: solvers that iterate have no loop over steps and pay no heed to it, ``Forgetting(blocks=)``
+            about speed: solvers that iterate have no loop over steps and pay no heed to it, ``Chunked(chunks=)``
             refuses it.
-        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``. An
+        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Chunked()``. An
             argument that the solver has no use for is refused.
         criterion: when iterations stop; ``StateError()`` when None. Of solvers that iterate, as are the next two.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
@@ -87,7 +92,7 @@ def scan(
     Raises:
         TypeError: an argument of the wrong kind.
         ValueError: an argument of the wrong shape, length or value, or that the solver has no use for; a memory limit
-            that the call would exceed; ``Forgetting(blocks=)`` where the call cannot be cut.
+            that the call would exceed; ``Chunked(chunks=)`` where the call cannot be cut.
         RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
 
     Warns:
@@ -162,7 +167,7 @@ def rollout(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: run from the last input to the first.
-        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Forgetting()``. An
+        solver: how to evaluate, such as ``ps.deer()``, or what ``ps.plan`` returns; None for ``Chunked()``. An
             argument that the solver has no use for is refused.
         criterion: when iterations stop; ``StateError()`` when None. Of solvers that iterate, as are the next two.
         max_iterations: most updates; T when None (10000 for methods that are not causal).
@@ -185,7 +190,7 @@ def rollout(
     Raises:
         TypeError: an argument of the wrong kind.
         ValueError: an argument of the wrong shape, length or value, or that the solver has no use for; a memory limit
-            that the call would exceed; ``Forgetting(blocks=)`` where the call cannot be cut.
+            that the call would exceed; ``Chunked(chunks=)`` where the call cannot be cut.
         RolloutError: the solver did not succeed; ``equinox`` runtime error when called under a transformation.
 
     Source: sections 2 and 3 of the paper; Lim et al. 2024.
@@ -220,6 +225,31 @@ def rollout(
     return _raise_unless_successful(solution, solution) if throw else solution
 
 
+def _scan(step: StepFunction, init: Tree, xs: Tree, request: Request) -> tuple[Tree, Tree, Solution | None]:
+    """Final carry and outputs, and the solution of a solver that can fail."""
+    signature = resolve(step, init, xs, request.length, scan_form=True)
+    solver = solver_for(signature, request)
+    solution = solver.run(signature, request._replace(keep_states=False))
+    return solution.carry, solution.ys, solution if solver.iterates else None
+
+
+def _rollout(step: StepFunction, init: Tree, xs: Tree, request: Request) -> Solution:
+    """The whole solution."""
+    signature = resolve(step, init, xs, request.length, scan_form=False)
+    solution = solver_for(signature, request).run(signature, request)
+    return solution if request.certify is False else _certified(solution, signature, request)
+
+
+def _certified(solution: Solution, signature: Signature, request: Request) -> Solution:
+    """The solution with its certificate, and no success without one."""
+    problem = ScanProblem.of(signature, reverse=request.reverse)
+    tolerance = None if request.certify is True else jnp.asarray(request.certify, problem.recurrence.dtype)
+    certificate = certificate_of(problem, problem.flatten(solution.states), Requirements(tolerance))
+    withheld = (solution.result == Result.successful) & ~certificate.certified
+    result = Result.where(withheld, Result.uncertified, solution.result)
+    return dataclasses.replace(solution, result=result, certificate=certificate)
+
+
 def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
     """The answer itself, or an exception that names cause and cure."""
     failed = solution.result != Result.successful
@@ -230,5 +260,5 @@ def _raise_unless_successful(answer: Tree, solution: Solution) -> Tree:
     raise RolloutError(explain_failure(solution), solution)
 
 
-_scan_programs = ProgramCache(evaluate_scan)
-_rollout_programs = ProgramCache(evaluate_rollout)
+_scan_programs = ProgramCache(_scan)
+_rollout_programs = ProgramCache(_rollout)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..problem.signature import Signature, as_arrays, describe, resolve, resolve_length
+from ..problem.arguments import as_arrays, describe, resolve_length
+from ..problem.signature import Signature, resolve
 from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion

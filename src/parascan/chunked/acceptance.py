@@ -26,8 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ..programs.batching import closed_over_lanes
-from ..programs.closure import Hoisted, hoist
+from ..programs.batching import closed_over_chunks
+from ..programs.closure import Closed, close_over
 from ..programs.unknown import unknown_is
 from ..programs.unrounded import Mask, exact_entries
 from ..solution import Tree
@@ -69,7 +69,7 @@ def excess(step: Step, before: Tree, runs: tuple[Tree, Tree], xs: Tree) -> Float
         xs: inputs of these steps, leaves ``[R, P, ...]``.
     """
     carry, x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), (before, xs))
-    step = hoist(step, carry, x)
+    step = close_over(step, carry, x)
     exact = exact_entries(step, carry, x)
     spread = _spread(step, exact, before, xs)
     true, other = map(jax.tree.leaves, runs)
@@ -100,7 +100,7 @@ def _largest(values: Array) -> Array:
 @unknown_is(
     lambda step, exact, states, xs: jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.finfo(leaf.dtype).dtype), states)
 )
-def _spread(step: Hoisted, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
+def _spread(step: Closed, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
     """Largest change of each entry by one step, for a unit of rounding in every entry that is rounded ``[R, P, ...]``.
 
     Zero for a step that has no forward derivative: its entries are then judged by their own magnitude alone.
@@ -112,7 +112,7 @@ def _spread(step: Hoisted, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
 
     def advance(*state: Array) -> Tree:
         # As a program of lanes, so that rules of the user's own (``jax.custom_jvp``) for its derivative do not count.
-        return closed_over_lanes(step, jax.tree.unflatten(structure, state), inputs)[0]
+        return closed_over_chunks(step, jax.tree.unflatten(structure, state), inputs)[0]
 
     def change(direction: Int[Array, ""]) -> Tree:
         def rounding(leaf: Array, exact: Mask) -> Array:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from ..programs.built_in import here
-from ..programs.closure import hoist
+from ..programs.closure import close_over
 from ..programs.cost import EVERY_BATCH, Kind
 from ..programs.machine import Machine
 from ..programs.work import Work, as_work
@@ -134,7 +134,7 @@ def _of_one(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[State, Wa
     if not isinstance(step, AbstractTally):
         with jax.numpy_dtype_promotion("standard"):
             x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
-            step = hoist(step, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), init), x)
+            step = close_over(step, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), init), x)
     one = jax.tree.map(lambda leaf: leaf[None], (init, xs))
     (carry, ys, totals), way = _batch(step, *one, layout=layout)
     return (*jax.tree.map(lambda leaf: leaf[0], (carry, ys)), totals), way

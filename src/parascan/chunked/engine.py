@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from ..programs.batching import closed_over_lanes, over_lanes, with_known
-from ..programs.closure import Hoisted, hoist
+from ..programs.batching import closed_over_chunks, over_chunks
+from ..programs.closure import Closed, close_over
+from ..programs.partial_evaluation import partially_evaluated
 from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
@@ -73,9 +74,9 @@ def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]
 
 def _over_lanes(step: Step, carry: Tree, x: Tree) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
     """How to take a step in many lanes at once, and learn the sum of what it adds to totals."""
-    if isinstance(step, Hoisted):
-        return lambda step, carry, x: (*closed_over_lanes(cast(Hoisted, step), carry, x), ())
-    return over_lanes(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
+    if isinstance(step, Closed):
+        return lambda step, carry, x: (*closed_over_chunks(cast(Closed, step), carry, x), ())
+    return over_chunks(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
 
 
 def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
@@ -110,9 +111,9 @@ def run_blocks(
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
-    closed = hoist(step, carry, x)
+    closed = close_over(step, carry, x)
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
-    forward = with_known(_over_lanes(step, carry, x), step, *example)
+    forward = partially_evaluated(_over_lanes(step, carry, x), step, *example)
     zero = no_totals(step, carry, x)
     # Inputs beyond the blocks make the cutting a copy, which is of no use to a system that does not forget.
     take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)

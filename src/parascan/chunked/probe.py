@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from ..programs.batching import closed_over_lanes, with_known
-from ..programs.closure import hoist
+from ..programs.batching import closed_over_chunks
+from ..programs.closure import close_over
+from ..programs.partial_evaluation import partially_evaluated
 from ..solution import Tree
 from .chunk_count import LONGEST_PART, Patience
 from .grid import Grid
@@ -50,8 +51,10 @@ def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tup
     example = (init, jax.tree.map(lambda leaf: leaf[0], xs))
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, xs))
     cut, states = grid.cut(rows), grid.spread(init)
-    closed = hoist(step, *jax.eval_shape(lambda: example))
-    forward = with_known(closed_over_lanes, closed, states, jax.eval_shape(lambda: grid.take(cut, jnp.int32(0))))
+    closed = close_over(step, *jax.eval_shape(lambda: example))
+    forward = partially_evaluated(
+        closed_over_chunks, closed, states, jax.eval_shape(lambda: grid.take(cut, jnp.int32(0)))
+    )
 
     def advance(row: Array, state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         states, y = forward(state[0], grid.take(cut, row))

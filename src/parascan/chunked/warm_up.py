@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from ..programs.batching import closed_over_lanes, with_known
-from ..programs.closure import hoist
+from ..programs.batching import closed_over_chunks
+from ..programs.closure import close_over
+from ..programs.partial_evaluation import partially_evaluated
 from ..programs.unrounded import exact_entries
 from ..solution import Tree
 from .acceptance import COMPARED
@@ -67,13 +68,13 @@ def forget(
         patience: how long a system may take to forget its start.
     """
     most = max(patience.most - COMPARED, 1)
-    closed = hoist(step, *example)
+    closed = close_over(step, *example)
     twins = Twins(grid.batch * grid.lanes, exact_entries(closed, *example))
     far = goal(init)
     start = twins.start(grid.spread(init))
     begun = twins.parted(start)
-    advance = with_known(
-        lambda step, carry, x: closed_over_lanes(step, carry, x)[0],
+    advance = partially_evaluated(
+        lambda step, carry, x: closed_over_chunks(step, carry, x)[0],
         closed,
         start,
         jax.eval_shape(lambda: twins.join(take(jnp.int32(0)))),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from ..solvers import AbstractSolver
-from ..solvers.registry import SOLVERS
+from ..solvers.nicknames import SOLVERS
 from ._subject import SEPARATOR, function_of
 
 SolverOption: TypeAlias = Annotated[

@@ -65,7 +65,7 @@ def _measure(platform: str, folder: Path | None, check: Callable[[], None]) -> N
 def _lines(machine: Machine) -> dict[str, str]:
     """The numbers of a record by name, for a table, each with where it is from."""
     plain = {
-        name: f"{value:.6g} ({machine.source(name)})"
+        name: f"{value if isinstance(value, int) else format(value, '.3g')} ({machine.source(name)})"
         for name, value in vars(machine).items()
         if name not in ("links", "sources")
     }

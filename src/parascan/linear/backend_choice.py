@@ -2,13 +2,15 @@
 
 from ..programs.platform import platform_of
 from ._abstract import AbstractComposableTransition, AbstractTransition
+from .backends.blocked_scan import CHUNKS
 from .block_diagonal import BlockTransition
 from .transitions import DenseTransition
 
 SHORT = 64
-"""Lengths up to which a loop of small kernels is no deeper than a tree with its slicing and joining."""
+"""Lengths up to which a loop of small kernels is no deeper than a tree with its slicing and joining: a tree over 64
+steps has 12 levels of some five kernels each."""
 
-LONG = 4096
+LONG = 8 * CHUNKS
 """Lengths from which the chunks of the two-level backend are all there and several steps long."""
 
 

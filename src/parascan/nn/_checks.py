@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..problem.signature import as_arrays, describe
+from ..problem.arguments import as_arrays, describe
 from ..solution import Tree
 from ._cell import AbstractCell, AbstractUnitCell
 

@@ -14,7 +14,7 @@ from ..api.options import resolve_options
 from ..api.rollout import rollout, scan
 from ..planning import Plan
 from ..solution import Solution, Tree
-from ..solvers import AbstractSolver, Forgetting
+from ..solvers import AbstractSolver, Chunked
 from ..solvers.criterion import AbstractCriterion
 from ._cell import AbstractCell
 from ._checks import checked
@@ -200,7 +200,7 @@ class Recurrent(AbstractLayer):
         if method is None or not method.iterates:
             kept.update(criterion=None, max_iterations=None)
             kept["adjoint"] = kept["adjoint"] if isinstance(kept["adjoint"], Implicit) else None
-        if not (method is None or isinstance(method, Forgetting)):
+        if not (method is None or isinstance(method, Chunked)):
             kept["mesh"] = None
         return type(self)(self.cell, reverse=self.reverse, **{**kept, "solver": solver})
 

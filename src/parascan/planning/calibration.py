@@ -17,7 +17,7 @@ from ..linear import DenseTransition, linear_recurrence
 from ..problem.boundaries import Blocked
 from ..problem.flat_recurrence import Recurrence
 from ..programs.built_in import here
-from ..programs.closure import hoist
+from ..programs.closure import close_over
 from ..programs.cost import chunk_seconds, near, row_seconds, step_seconds, use
 from ..programs.hardware import detected, processor
 from ..programs.machine import FORM, Link, Links, Machine
@@ -226,7 +226,7 @@ def _network(size: int, dtype: str) -> Recurrence:
         return jnp.tanh(weights @ state + x)
 
     inputs, start = jax.random.normal(keys[1], (length, size), dtype), jnp.zeros(size, dtype)
-    return Recurrence(hoist(advance, start, inputs[0]), start, inputs, length)
+    return Recurrence(close_over(advance, start, inputs[0]), start, inputs, length)
 
 
 def _product(recurrence: Recurrence, known: Machine) -> float:

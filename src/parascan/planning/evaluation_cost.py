@@ -12,10 +12,8 @@ from ..programs.cost import CALLS, chunk_seconds, full_use, step_seconds
 from ..programs.machine import Machine
 from ..programs.platform import platform_of
 from ..programs.work import Work, counted
-from ..solvers import AbstractIterativeSolver, Blocks, Diagonal, Identity, LevenbergMarquardt, Newton, Zero
-
-SMOOTHER = 12
-"""Times that a step of the smoother of Levenberg-Marquardt costs a step of the linear recurrence."""
+from ..solvers import AbstractTrajectorySolver
+from ..solvers.linearizations import UpdateWork
 
 
 class Workload(NamedTuple):
@@ -125,7 +123,7 @@ def forgetting_seconds(workload: Workload, step: StepCost, machine: Machine, blo
 
 
 def iterative_seconds(
-    workload: Workload, step: StepCost, machine: Machine, solver: AbstractIterativeSolver | Blocks, updates: float
+    workload: Workload, step: StepCost, machine: Machine, solver: AbstractTrajectorySolver, updates: float
 ) -> float:
     """Updates of an iterative method, the test of its answer, and on blocks the states between their boundaries.
 
@@ -136,15 +134,13 @@ def iterative_seconds(
         solver: the method.
         updates: their number.
     """
-    block = solver.length if isinstance(solver, Blocks) else 1
+    block = solver.chunk
     once = _side_by_side(workload, step, block)
     passes = 2 if block > 1 else 1
     return CALLS * machine.call + updates * update_seconds(workload, step, machine, solver) + passes * once
 
 
-def update_seconds(
-    workload: Workload, step: StepCost, machine: Machine, solver: AbstractIterativeSolver | Blocks
-) -> float:
+def update_seconds(workload: Workload, step: StepCost, machine: Machine, solver: AbstractTrajectorySolver) -> float:
     """One update with the test before it.
 
     Args:
@@ -153,8 +149,9 @@ def update_seconds(
         machine: that it runs on.
         solver: the method.
     """
-    method, block = (solver.outer, solver.length) if isinstance(solver, Blocks) else (solver, 1)
-    columns, entries = _products(method, workload)
+    method, block = solver.method, solver.chunk
+    update = method.update_work()
+    columns, entries = _products(update, workload)
     once = _side_by_side(workload, step, block)
     if columns == 0 and entries == 0:
         return once
@@ -165,12 +162,11 @@ def update_seconds(
     products = columns * step.product * workload.length * workload.batch / workload.devices
     backend = "sequential" if workload.platform == "cpu" else "chunked" if entries > workload.size else "associative"
     width = max(entries // workload.size, 1)
-    smoother = SMOOTHER if isinstance(method, LevenbergMarquardt) else 1
     recurrence = getattr(machine.links, backend).seconds(links, width, entries) * workload.batch
-    return once + block * step.row + products + smoother * recurrence
+    return once + block * step.row + products + update.passes * recurrence
 
 
-def updates_within(part: float, recurrence: Recurrence, first: AbstractIterativeSolver | Blocks) -> int:
+def updates_within(part: float, recurrence: Recurrence, first: AbstractTrajectorySolver) -> int:
     """Updates of a method that take a part of the time of sequential evaluation, by this machine's record and no clock.
 
     Args:
@@ -184,16 +180,14 @@ def updates_within(part: float, recurrence: Recurrence, first: AbstractIterative
     return int(part * sequential_seconds(workload, step, machine) / update_seconds(workload, step, machine, first))
 
 
-def _products(method: AbstractIterativeSolver, workload: Workload) -> tuple[int, int]:
+def _products(update: UpdateWork, workload: Workload) -> tuple[int, int]:
     """Jacobian-vector products of an update, and entries of the matrices of its linear recurrence."""
-    linearization = method.linearization if isinstance(method, Newton | LevenbergMarquardt) else None
-    if isinstance(linearization, Zero):
-        return 0, 0
-    if isinstance(linearization, Identity):
-        return 0, workload.size
-    if isinstance(linearization, Diagonal):
-        return workload.diagonal_columns, workload.size
-    return workload.columns, workload.columns * workload.size
+    columns = update.columns
+    if columns is None:
+        columns = workload.diagonal_columns if update.diagonal else workload.columns
+    if not update.linear:
+        return columns, 0
+    return columns, workload.size if update.diagonal else workload.columns * workload.size
 
 
 def _side_by_side(workload: Workload, step: StepCost, block: int) -> float:

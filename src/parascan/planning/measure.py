@@ -13,7 +13,7 @@ from ..problem.boundaries import Blocked
 from ..problem.flat_recurrence import Recurrence
 from ..programs.machine import Machine
 from ..solution import Tree
-from ..solvers import AbstractIterativeSolver, Blocks, Iterate
+from ..solvers import AbstractTrajectorySolver, Iterate
 from .evaluation_cost import StepCost, Workload
 from .timing import seconds_of
 
@@ -121,7 +121,7 @@ def measure_blocks(recurrence: Recurrence, workload: Workload, blocks: int, tria
 
 
 def measure_update(
-    recurrence: Recurrence, machine: Machine, workload: Workload, solver: AbstractIterativeSolver | Blocks
+    recurrence: Recurrence, machine: Machine, workload: Workload, solver: AbstractTrajectorySolver
 ) -> float:
     """Seconds of one update of a method over all T steps, timed on the first of them.
 
@@ -131,7 +131,7 @@ def measure_update(
         workload: its sizes.
         solver: the method.
     """
-    method, block = (solver.outer, solver.length) if isinstance(solver, Blocks) else (solver, 1)
+    method, block = solver.method, solver.chunk
     count = max(min(STEPS_OF_UPDATES, recurrence.length) // block, 1)
     part = first_steps(recurrence, min(count * block, recurrence.length))
     problem = Blocked.of(part, block).coarse if block > 1 else part

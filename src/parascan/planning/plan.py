@@ -1,35 +1,38 @@
 """The planner: a diagnosis and the costs of this machine turned into a choice of method."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
+from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import Recurrence, ScanProblem
-from ..problem.signature import Signature, as_arrays, refuse_nan, resolve
+from ..problem.signature import Signature, resolve
 from ..programs.built_in import here
 from ..programs.machine import Machine
 from ..programs.platform import on_its_platform, platform_of
 from ..programs.unknown import unknown_is
 from ..solution import StepFunction, Tree
-from ..solvers import Forgetting, Sequential
+from ..solvers import AbstractIterativeSolver, Chunked, MultipleShooting, Sequential
 from ..solvers.chunked_call import Wanted, why_not, why_not_elsewhere
-from ..solvers.criterion import Merit, StateError
+from ..solvers.criterion import AbstractCriterion, Merit, StateError
 from .calibration import is_double, known_machine
 from .candidate import Candidate
 from .evaluation_cost import step_cost, workload_of
 from .measure import ROWS, Memory, measure_blocks, measure_memory, measure_row, measure_step, measure_update, on_host
+from .pilot_updates import pilot_updates
 from .plan_record import Plan
 from .propose import MEASURED, MEMORIES, Setting, block_numbers, forgetting, iterative, newton_family, sequential
 from .reasons import reasons_for
+from .refusals import refuse_arguments, refuse_other_diagnosis
 from .timing import seconds_of_call
 
 WORTH_TIMING = 4.0
@@ -61,6 +64,7 @@ def plan(
     budget: float = 0.25,
     memory_limit: int | None = None,
     rates: Machine | None = None,
+    solvers: Sequence[AbstractIterativeSolver | MultipleShooting] = (),
     key: Key[Array, ""] | None = None,
 ) -> Plan:
     """The method to run a call with, what every method would cost, and why.
@@ -84,6 +88,7 @@ def plan(
         memory_limit: most bytes that a method may hold; None for no limit.
         rates: record of the machine; the one that ``parascan calibrate`` stored, or what is known without measuring,
             when None.
+        solvers: further methods to compare, whose updates are counted on the first steps.
         key: random key of the diagnosis, ``jax.random.key(0)`` when None.
 
     Returns:
@@ -103,7 +108,7 @@ def plan(
         ('Sequential', 'unpredictable')
     """
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
-    _check((init, xs), diagnosis, batch, budget, rates)
+    refuse_arguments((init, xs), diagnosis, batch, budget, rates, solvers)
     refuse_nan(init)
     signature = resolve(step, init, xs, length, scan_form=False)
     devices = 1 if mesh is None else mesh.size
@@ -117,7 +122,7 @@ def plan(
     if diagnosis is None:
         key = jax.random.key(0) if key is None else key
         diagnosis = diagnose(step, init, xs, length, key=key, reverse=reverse, criterion=criterion)
-    _check_diagnosis(diagnosis, recurrence)
+    refuse_other_diagnosis(diagnosis, recurrence)
     machine = known_machine(platform, str(recurrence.dtype)) if rates is None else rates
     origin = machine.origin if rates is None else "given"
     if measure:
@@ -125,7 +130,8 @@ def plan(
     workload = workload_of(recurrence, platform, batch, devices)
     cost = measure_step(recurrence, machine) if measure else step_cost(workload, machine)
     setting = Setting(recurrence, workload, cost, machine, diagnosis, budget, memory_limit)
-    seen = _Seen(measure, measure_memory(recurrence) if measure and recurrence.length > ROWS else None)
+    memory = measure_memory(recurrence) if measure and recurrence.length > ROWS else None
+    seen = _Seen(measure, memory, tuple(solvers), StateError() if criterion is None else criterion)
     forbidden = why_not(signature, Wanted(1, mesh))
     # What is measured need not be foretold from the step's operations, as the default has to.
     ranked = _ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Wanted(mesh=mesh)))
@@ -140,10 +146,14 @@ class _Seen(NamedTuple):
     Attributes:
         measured: whether anything may be timed.
         memory: how soon the system forgets its start, if measured.
+        others: further methods to compare.
+        criterion: when methods that iterate stop.
     """
 
     measured: bool
     memory: Memory | None
+    others: tuple[AbstractIterativeSolver | MultipleShooting, ...]
+    criterion: AbstractCriterion
 
 
 def _ranked(setting: Setting, seen: _Seen, forbidden: str | None, unsuited: str | None) -> tuple[Candidate, ...]:
@@ -179,13 +189,13 @@ def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Cand
 def _timed(candidate: Candidate, setting: Setting, horizon: Estimate) -> Candidate:
     """A run in blocks that may win, timed as a whole: what its parts leave out matters in a short one."""
     solver = candidate.solver
-    if not isinstance(solver, Forgetting) or solver.blocks is None:
+    if not isinstance(solver, Chunked) or solver.chunks is None:
         return candidate
-    fits = MEMORIES * float(horizon.value) <= setting.workload.length // solver.blocks
+    fits = MEMORIES * float(horizon.value) <= setting.workload.length // solver.chunks
     if not fits or _expected(candidate) > MEASURED * setting.sequential:
         return candidate
-    whole = measure_blocks(setting.recurrence, setting.workload, solver.blocks, solver.trial or 1)
-    return forgetting(setting, solver.blocks, horizon, whole=whole)
+    whole = measure_blocks(setting.recurrence, setting.workload, solver.chunks, solver.trial_steps or 1)
+    return forgetting(setting, solver.chunks, horizon, whole=whole)
 
 
 def _horizon(setting: Setting, seen: _Seen) -> Estimate:
@@ -208,7 +218,8 @@ def _horizon(setting: Setting, seen: _Seen) -> Estimate:
 def _iterating(setting: Setting, seen: _Seen) -> list[Candidate]:
     """Methods that iterate; those that may win are timed."""
     candidates = []
-    for name, solver, updates in newton_family(setting):
+    others = [(each.described, each, pilot_updates(setting.recurrence, each, seen.criterion)) for each in seen.others]
+    for name, solver, updates in (*newton_family(setting), *others):
         candidate = iterative(setting, name, solver, updates)
         if seen.measured and _expected(candidate) <= WORTH_TIMING * setting.sequential:
             each = measure_update(setting.recurrence, setting.machine, setting.workload, solver)
@@ -265,30 +276,3 @@ def _only_sequential(signature: Signature, platform: str, batch: int, devices: i
     only = Candidate("one step after the other", Sequential(), platform, seconds, None, 0, "chosen", reason)
     known = (signature.length, layout.size, dtype, platform, batch, devices, machine.origin, machine.origin)
     return Plan((only,), (reason,), "undetermined", *known)
-
-
-def _check(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rates: Any) -> None:
-    """Refuse what no plan can be made of."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
-        raise TypeError(
-            "init, xs: given traced values, expected arrays: a plan measures. Make it outside of jit and give it as "
-            "solver=plan, or leave solver=None, which decides without measuring."
-        )
-    if diagnosis is not None and not isinstance(diagnosis, Diagnosis):
-        raise TypeError(f"diagnosis: given {type(diagnosis).__name__}, expected what ps.diagnose returns, or None.")
-    if rates is not None and not isinstance(rates, Machine):
-        raise TypeError(f"rates: given {type(rates).__name__}, expected a Machine or None.")
-    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
-        raise TypeError(f"batch: given {batch!r}, expected an integer.")
-    if batch < 1:
-        raise ValueError(f"batch: given {batch}, expected one or more.")
-    if not 0 < budget < float("inf"):
-        raise ValueError(f"budget: given {budget}, expected a positive part of the sequential time.")
-
-
-def _check_diagnosis(diagnosis: Diagnosis, recurrence: Recurrence) -> None:
-    """Refuse a diagnosis of something else."""
-    given = (diagnosis.length, diagnosis.size, diagnosis.dtype)
-    expected = (recurrence.length, recurrence.size, str(recurrence.dtype))
-    if given != expected:
-        raise ValueError(f"diagnosis: given one of T, D, dtype = {given}, expected {expected}.")

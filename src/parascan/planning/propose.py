@@ -11,10 +11,10 @@ from ..problem.flat_recurrence import Recurrence
 from ..programs.machine import Machine
 from ..solvers import (
     AbstractIterativeSolver,
-    Blocks,
-    Forgetting,
-    Guarded,
+    Chunked,
+    MultipleShooting,
     Sequential,
+    WithFallback,
     deer,
     elk,
     jacobi,
@@ -115,7 +115,7 @@ def forgetting(
             setting.seconds(value, value, value, "given up on the way"),
             "the system does not forget its start",
         )
-        return Candidate(name, Forgetting(blocks), workload.platform, seconds, None, held, "rejected", reason)
+        return Candidate(name, Chunked(blocks), workload.platform, seconds, None, held, "rejected", reason)
     if row is not None:
         step = step._replace(row=0.0, lane=row / (blocks * workload.batch))
     value, low, high = (
@@ -126,7 +126,7 @@ def forgetting(
     if whole is not None:
         value, low, high, method = whole, whole, max(high - value, 0.0) + whole, "timed"
     seconds = setting.seconds(value, low, high, method)
-    solver = Forgetting(blocks, trial=max(math.ceil(TRIALS * float(horizon.value)), 1))
+    solver = Chunked(blocks, trial_steps=max(math.ceil(TRIALS * float(horizon.value)), 1))
     block = workload.length // (blocks * workload.devices)
     standing, reason = _worth(seconds, setting)
     if float(horizon.value) * MEMORIES > block:
@@ -136,7 +136,11 @@ def forgetting(
 
 
 def iterative(
-    setting: Setting, name: str, first: AbstractIterativeSolver | Blocks, updates: Estimate, each: float | None = None
+    setting: Setting,
+    name: str,
+    first: AbstractIterativeSolver | MultipleShooting,
+    updates: Estimate,
+    each: float | None = None,
 ) -> Candidate:
     """A method that iterates, behind a guard.
 
@@ -171,11 +175,11 @@ def iterative(
             f"{counts[0]:.0f} updates are forecast, and the budget of {setting.budget:.0%} of the sequential time is "
             f"enough for {affordable}"
         )
-    solver = Guarded(first, Sequential(), budget=affordable)
+    solver = WithFallback(first, Sequential(), budget=affordable)
     return Candidate(name, solver, workload.platform, seconds, updates, held, standing, reason)
 
 
-def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver | Blocks, Estimate]]:
+def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver | MultipleShooting, Estimate]]:
     """Methods that iterate, with the iterations forecast for them; of any block length, the best one.
 
     Args:
@@ -188,11 +192,11 @@ def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver |
     for count in NUMBERS_OF_BLOCKS:
         block = -(-workload.length // count)
         if block > 1:
-            solver = Blocks(deer(), block, block)
+            solver = MultipleShooting(deer(), block, block)
             on_blocks.append((solver, newton_on_blocks(newton, workload.length, block)))
     if on_blocks:
 
-        def expected(entry: tuple[Blocks, Estimate]) -> float:
+        def expected(entry: tuple[MultipleShooting, Estimate]) -> float:
             return iterative_seconds(workload, setting.step, setting.machine, entry[0], float(entry[1].value))
 
         solver, updates = min(on_blocks, key=expected)
@@ -218,8 +222,8 @@ def block_numbers(workload: Workload, horizon: float) -> list[int]:
     whole = [n for n in range(4, most + 1, 4) if workload.length % (n * workload.devices) == 0]
     powers = [2**k for k in range(2, 11) if 2**k <= most]
     found = {min(whole, key=lambda n: abs(math.log(n / power))) if whole else power for power in powers}
-    length, size, work = workload[:3]
-    by_rule = choose_lanes(length, size, work.operations, workload.batch, workload.devices, workload.platform)
+    sizes = *workload[:3], workload.batch, workload.devices, workload.platform
+    by_rule = choose_lanes(*sizes, double=workload.work.double)
     return sorted(found | ({by_rule} if 0 < by_rule <= most else set()))
 
 

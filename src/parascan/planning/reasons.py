@@ -1,6 +1,6 @@
 """Why a method was chosen, in sentences that need no knowledge of the others."""
 
-from ..solvers import Forgetting, Guarded
+from ..solvers import Chunked, WithFallback
 from .candidate import Candidate
 from .measure import Memory
 from .propose import Setting
@@ -14,9 +14,9 @@ def reasons_for(choice: Candidate, setting: Setting, memory: Memory | None) -> t
         setting: the call.
         memory: how soon the system forgets its start, if measured.
     """
-    if isinstance(choice.solver, Forgetting):
+    if isinstance(choice.solver, Chunked):
         return _forgetting(choice, setting, memory)
-    if isinstance(choice.solver, Guarded) and choice.updates is not None:
+    if isinstance(choice.solver, WithFallback) and choice.updates is not None:
         return (
             f"Newton-like methods are forecast to need {float(choice.updates.value):.0f} updates "
             f"({choice.updates.method}); {_exponent(setting)}",

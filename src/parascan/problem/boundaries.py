@@ -17,9 +17,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..chunked import lanes_at_once
-from ..programs.batching import over_lanes, with_known
+from ..programs.batching import over_chunks
 from ..programs.closure import Function
-from ..programs.linearize import Linearize, in_two_stages
+from ..programs.linearize import Linearize, linearized
+from ..programs.partial_evaluation import partially_evaluated
 from ..programs.work import costly
 from ..solution import State, Trajectory, Tree
 from .flat_recurrence import Recurrence
@@ -85,7 +86,7 @@ class BlockRecurrence(Recurrence):
     def pushed(self, before: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
         """The same for all blocks, from the states before them."""
         advance, first = self._lanes(), before.T
-        linearize, push = in_two_stages(advance, first, self._row(jnp.int32(0)))
+        linearize, push = linearized(advance, first, self._row(jnp.int32(0)))
         few = len(vectors) <= FEW_VECTORS
 
         def all_through(linear: list[Array], vectors: Any) -> Any:
@@ -209,9 +210,9 @@ class BlockRecurrence(Recurrence):
     def _lanes(self) -> Callable[[Array, Tree], Array]:
         """One step of every block, ``[D P] -> [D P]``."""
         step, x = self.entrance
-        lanes = over_lanes(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, x)
+        lanes = over_chunks(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, x)
         states = jnp.broadcast_to(self.initial[:, None], (self.size, self.length))
-        return with_known(lanes, step, states, jax.eval_shape(lambda: self._row(jnp.int32(0))))
+        return partially_evaluated(lanes, step, states, jax.eval_shape(lambda: self._row(jnp.int32(0))))
 
     def _x(self) -> Tree:
         """Shapes of the inputs of one step."""

@@ -15,14 +15,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..programs.closure import Function, Hoisted, hoist
+from ..programs.closure import Closed, Function, close_over
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
 from ..programs.platform import platform_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
+from .discrete_leaves import refuse_dependent_leaves
 from .dtypes import weak_as
-from .signature import Signature, refuse_dependent_leaves, shapes_of
+from .signature import Signature, shapes_of
 
 PORTION = 64
 """Steps of a portion."""
@@ -139,7 +140,7 @@ class ScanProblem(eqx.Module):
     """A whole scan: its recurrence, and the way back to carries, outputs and the user's direction of time."""
 
     recurrence: Recurrence
-    step: Hoisted
+    step: Closed
     layout: CarryLayout
     final_discrete: tuple[Array, ...]
     reverse: bool = eqx.field(static=True)
@@ -162,7 +163,7 @@ class ScanProblem(eqx.Module):
         xs = _flip(signature.xs) if reverse else signature.xs
         x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
         refuse_dependent_leaves(signature, x)
-        step = comparing_rounded(hoist(signature.step, shapes_of(signature.init), x))
+        step = comparing_rounded(close_over(signature.step, shapes_of(signature.init), x))
         initial, discrete = layout.split(signature.init)
         solved = without_own_pullbacks(step)
         before, final = _run_discrete(solved, layout, initial, discrete, xs, signature.length)
@@ -174,7 +175,7 @@ class ScanProblem(eqx.Module):
         """Whether the step has a derivative of the user's own that only reverse mode can take."""
         return has_own_pullback(self.step.closed)
 
-    def stepping(self, step: Hoisted) -> "ScanProblem":
+    def stepping(self, step: Closed) -> "ScanProblem":
         """The same problem with the step written otherwise.
 
         Args:

@@ -1,11 +1,11 @@
 """Which steps have their derivative taken as JAX takes it, through the plain loop."""
 
-from ..programs.closure import Hoisted
+from ..programs.closure import Closed
 from ..programs.own_pullbacks import has_own_pullback
 from .carry import CarryLayout
 
 
-def only_step_by_step(step: Hoisted, layout: CarryLayout, *, kept: bool) -> bool:
+def only_step_by_step(step: Closed, layout: CarryLayout, *, kept: bool) -> bool:
     """Whether a step's derivative has to be taken as JAX takes it, through the plain loop.
 
     That is so for a pullback of the user's own, and where a floating carry leaf reaches no output and no other leaf:

@@ -1,19 +1,17 @@
 """What a user's step and arguments mean: their form, their length, and every refusal that needs no compilation."""
 
 import dataclasses
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import ShapedArray, Tracer
-from jaxtyping import Array
+from jax.core import ShapedArray
 
-from ..programs.closure import Hoisted, Known, hoist
-from ..solution import State, StepFunction, Tree
+from ..programs.closure import Closed, Known, close_over
+from ..solution import StepFunction, Tree
+from .arguments import as_arrays, describe, resolve_length
 from .carry import CarryLayout
 
 
@@ -64,100 +62,6 @@ def keeping(step: StepFunction) -> StepFunction:
     return keep
 
 
-def describe(tree: Tree) -> str:
-    """A tree of arrays with dtypes and shapes in place of values, for error messages."""
-    return str(jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", tree)).replace("'", "")
-
-
-def as_arrays(name: str, tree: Tree) -> Tree:
-    """The tree with every leaf an array; Python scalars stay weakly typed, as in ``jax.lax.scan``.
-
-    Raises:
-        TypeError: a leaf is no array, naming it.
-    """
-    leaves, treedef = jax.tree.flatten(tree)
-    if all(isinstance(leaf, jax.Array) for leaf in leaves):
-        return tree
-    try:
-        return jax.tree.unflatten(treedef, [jnp.asarray(leaf) for leaf in leaves])
-    except (TypeError, ValueError) as error:
-        paths = [each for each in jax.tree_util.tree_flatten_with_path(tree)[0] if not _is_numeric(each[1])]
-        kinds = ", ".join(f"{name}{jax.tree_util.keystr(path)} is a {type(leaf).__name__}" for path, leaf in paths)
-        raise TypeError(
-            f"{name}: given leaves that are not all arrays ({kinds}), expected arrays or numbers. Of a tree with other "
-            f"leaves, such as an equinox module, pass the arrays: arrays, rest = eqx.partition({name}, eqx.is_array), "
-            "and put the tree together in the step with eqx.combine(arrays, rest)."
-        ) from error
-
-
-def _is_numeric(leaf: Any) -> bool:
-    """Whether a leaf is an array or stands for one."""
-    try:
-        jnp.asarray(leaf)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def as_integer(value: Any) -> Any:
-    """Whatever stands for an integer (a number of numpy, an array without axes) as one; all else as it is.
-
-    Args:
-        value: anything.
-    """
-    if isinstance(value, bool):
-        return value
-    try:
-        return operator.index(value)
-    except TypeError:
-        return value
-
-
-def refuse_nan(init: Tree) -> None:
-    """Refuse NaN in an initial state whose values are at hand; traced values are judged by the result.
-
-    Raises:
-        ValueError: there is NaN, with the place.
-    """
-    for path, leaf in jax.tree_util.tree_flatten_with_path(init)[0]:
-        if isinstance(leaf, Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            continue
-        bad = np.isnan(np.asarray(leaf))
-        if bad.any():
-            where = f"init{jax.tree_util.keystr(path)}"
-            raise ValueError(
-                f"{where}: given NaN in {bad.sum()} of {bad.size} entries, expected numbers: a method that iterates "
-                "has nothing to compare NaN with. solver=None and Sequential() take it as jax.lax.scan does."
-            )
-
-
-def resolve_length(xs: Tree, length: int | None) -> int:
-    """Number of steps T that ``xs`` and ``length`` agree on.
-
-    Raises:
-        TypeError: ``length`` is not an integer.
-        ValueError: neither is given, an input has no leading axis, or they disagree.
-    """
-    if length is not None and (isinstance(length, bool) or not isinstance(length, int | np.integer)):
-        raise TypeError(f"length: given {length!r}, expected an integer that is known before compilation or None.")
-    if length is not None and length < 0:
-        raise ValueError(f"length: given {length}, expected zero or more.")
-    lengths: dict[str, int] = {}
-    for path, leaf in jax.tree_util.tree_flatten_with_path(xs)[0]:
-        name = "xs" + jax.tree_util.keystr(path)
-        if jnp.ndim(leaf) == 0:
-            raise ValueError(f"{name}: given a scalar, expected an array whose leading axis is time.")
-        lengths[name] = jnp.shape(leaf)[0]
-    if length is not None:
-        lengths = {"length": int(length), **lengths}
-    if not lengths:
-        raise ValueError("length: given None together with xs=None, expected the number of steps in one of them.")
-    if len(set(lengths.values())) > 1:
-        given = ", ".join(f"{name} says {steps}" for name, steps in lengths.items())
-        raise ValueError(f"xs, length: given different numbers of steps ({given}), expected one.")
-    return next(iter(lengths.values()))
-
-
 def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, scan_form: bool) -> Signature:
     """Check a call and bring its step to ``jax.lax.scan``'s form.
 
@@ -178,17 +82,17 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
     canonical = _canonical(step, scan_form=scan_form)
-    closed = hoist(canonical, shapes_of(init), x)
+    closed = close_over(canonical, shapes_of(init), x)
     promoted = _promote_weak(init, closed.shapes[0])
     if any(new is not old for new, old in zip(jax.tree.leaves(promoted), jax.tree.leaves(init), strict=True)):
-        closed = hoist(canonical, shapes_of(promoted), x)
+        closed = close_over(canonical, shapes_of(promoted), x)
     _check_unchanged(promoted, closed.shapes[0])
     # Types that say where an array lies are part of a program: that of other ones is traced where it is run.
     plain = all(map(_is_plain, jax.tree.leaves((promoted, xs))))
     return Signature(Known(closed) if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
 
 
-def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Hoisted:
+def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Closed:
     """The step as ``(carry, x) -> (carry, y)``, traced for the shapes of its arguments.
 
     Args:
@@ -199,7 +103,7 @@ def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Hoisted:
     Raises:
         TypeError: the step returns neither form.
     """
-    return hoist(_canonical(step, scan_form=False), carry, x)
+    return close_over(_canonical(step, scan_form=False), carry, x)
 
 
 def _canonical(step: StepFunction, *, scan_form: bool) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
@@ -271,55 +175,3 @@ def _check_unchanged(before: Tree, after: Tree) -> None:
                 f"step: given one that turns {name} of dtype {old.dtype} into {new.dtype}, expected the same dtype. "
                 f"Convert {name} or what the step returns."
             )
-
-
-def refuse_dependent_leaves(signature: Signature, x: Tree) -> None:
-    """Refuse a discrete leaf that depends on a floating one: it would change under the iterations.
-
-    Args:
-        signature: the call.
-        x: shapes of the inputs of a step.
-
-    Raises:
-        ValueError: there is one, with its name.
-    """
-    if guilty := dependent_leaves(signature, x):
-        raise ValueError(
-            f"step: given one whose discrete carry leaf {guilty} depends on floating leaves, expected discrete leaves "
-            "that evolve on their own. Return it among the outputs y instead, or use solver=Sequential()."
-        )
-
-
-def dependent_leaves(signature: Signature, x: Tree) -> str:
-    """Names of the discrete carry leaves that depend on floating ones; empty where there are none.
-
-    Mapping only the floating leaves over a batch makes JAX itself trace the dependence: an output that may not be
-    batched is one that no floating leaf reaches.
-
-    Args:
-        signature: the call.
-        x: shapes of the inputs of a step.
-    """
-    layout = signature.layout
-    names = [leaf.path for leaf in layout.leaves if not leaf.continuous]
-    if not names:
-        return ""
-
-    def depends(index: int | None) -> bool:
-        def after(states: State, discrete: tuple[Array, ...], x: Tree) -> Any:
-            leaves = layout.split(signature.step(layout.join(states, discrete), x)[0])[1]
-            return leaves if index is None else leaves[index]
-
-        discrete = jax.eval_shape(layout.split, signature.init)[1]
-        batch = jax.ShapeDtypeStruct((2, layout.size), layout.dtype)
-        try:
-            jax.eval_shape(jax.vmap(after, in_axes=(0, None, None), out_axes=None), batch, discrete, x)
-        except ValueError as error:
-            if "out_axes" not in str(error):
-                raise
-            return True
-        return False
-
-    if not depends(None):
-        return ""
-    return ", ".join(f"init{name}" for index, name in enumerate(names) if depends(index))

@@ -1,8 +1,8 @@
-"""One program run for many lanes at once, with the lanes as the last axis of every value.
+"""One program run for many chunks at once, with the chunks as the last axis of every value.
 
 ``jax.vmap`` leaves the place of the mapped axis to each primitive: an unmapped bias or weight moves it to the front,
 and a matrix product then becomes a product with a short inner axis. Here it stays last, so that products are
-``W [m n] @ s [n lanes]`` and everything else is one contiguous loop over lanes. What joins parts only to have them
+``W [m n] @ s [n chunks]`` and everything else is one contiguous loop over chunks. What joins parts only to have them
 multiplied again is not written out (``lazy``).
 """
 
@@ -15,52 +15,55 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
 from ..solution import Tree
 from . import indexing
-from .closure import Hoisted
+from .closure import Closed
 from .dependence import marks_after_one
 from .inside import bind, called, expanded, interpreted
-from .lazy import Pieces, Product, sum_over_lanes
+from .lazy import Pieces, Product, sum_over_chunks
 from .primitives import ADDITIONS, ELEMENTWISE
 from .unknown import unknown_is
 
 MOVES: dict[str, Callable[[Any, int], dict[str, Any]]] = {
-    "broadcast_in_dim": lambda params, lanes: {
-        "shape": (*params["shape"], lanes),
+    "broadcast_in_dim": lambda params, chunks: {
+        "shape": (*params["shape"], chunks),
         "broadcast_dimensions": (*params["broadcast_dimensions"], len(params["shape"])),
     },
-    "reshape": lambda params, lanes: {"new_sizes": (*params["new_sizes"], lanes)},
-    "split": lambda params, lanes: {},
-    "squeeze": lambda params, lanes: {},
-    "transpose": lambda params, lanes: {"permutation": (*params["permutation"], len(params["permutation"]))},
+    "reshape": lambda params, chunks: {"new_sizes": (*params["new_sizes"], chunks)},
+    "split": lambda params, chunks: {},
+    "squeeze": lambda params, chunks: {},
+    "transpose": lambda params, chunks: {"permutation": (*params["permutation"], len(params["permutation"]))},
 }
-"""Primitives that only move entries, and their parameters when a last axis of lanes comes along.
+"""Primitives that only move entries, and their parameters when a last axis of chunks comes along.
 
 Their rules under ``jax.vmap`` put that axis first, and everything after them.
 """
+
+CHUNKS_OF_TRIAL = 2
+"""Chunks of the trial whether a program can be run for many at all: as good as any other number."""
 
 FEW_ENTRIES, FEW_TERMS = 16, 4
 """Entries and columns of a weight up to which its product is a sum here: XLA joins that with what surrounds it."""
 
 
-def over_lanes(
-    function: Callable[..., Tree], in_lanes: Sequence[Tree], *example: Tree, summed: Tree = False
+def over_chunks(
+    function: Callable[..., Tree], in_chunks: Sequence[Tree], *example: Tree, summed: Tree = False
 ) -> Callable[..., Tree]:
-    """The function for many lanes at once, the last axis of what varies from lane to lane and of its results.
+    """The function for many chunks at once, the last axis of what varies from chunk to chunk and of its results.
 
     Args:
-        function: what to run in each lane, from trees of arrays to a tree of arrays.
-        in_lanes: for each argument, a prefix tree of booleans: whether it differs from lane to lane.
-        example: arguments of one lane, as arrays or ``ShapeDtypeStruct``.
-        summed: prefix tree of booleans for the results: which are summed over lanes. Those come as an array, or as
+        function: what to run in each chunk, from trees of arrays to a tree of arrays.
+        in_chunks: for each argument, a prefix tree of booleans: whether it differs from chunk to chunk.
+        example: arguments of one chunk, as arrays or ``ShapeDtypeStruct``.
+        summed: prefix tree of booleans for the results: which are summed over chunks. Those come as an array, or as
             ``Pieces`` of one, for ``add_into``.
     """
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*example)
     structure = jax.tree.structure(shape)
-    mapped = [flag for flags, tree in zip(in_lanes, example, strict=True) for flag in _flags(flags, tree)]
+    mapped = [flag for flags, tree in zip(in_chunks, example, strict=True) for flag in _flags(flags, tree)]
     sums = _flags(summed, shape)
 
     def run(*args: Tree) -> Tree:
@@ -69,11 +72,11 @@ def over_lanes(
     return run
 
 
-def closed_over_lanes(step: Hoisted, carry: Tree, x: Tree) -> Tree:
-    """The value of a step for many lanes at once, of arguments that all have the lanes as their last axis.
+def closed_over_chunks(step: Closed, carry: Tree, x: Tree) -> Tree:
+    """The value of a step for many chunks at once, of arguments that all have the chunks as their last axis.
 
     Args:
-        step: what to run in each lane, ``(carry, x) -> (carry, y)``.
+        step: what to run in each chunk, ``(carry, x) -> (carry, y)``.
         carry: its carry.
         x: its inputs.
     """
@@ -86,57 +89,39 @@ def side_by_side(
     mapped: Sequence[bool] | None = None,
     summed: Sequence[bool] | None = None,
 ) -> list[Any]:
-    """Results of a program for many lanes at once.
+    """Results of a program for many chunks at once.
 
     Args:
-        closed: the program of one lane.
+        closed: the program of one chunk.
         leaves: its arguments.
-        mapped: which of them have the lanes as their last axis; all when None.
-        summed: which results are summed over lanes; none when None.
+        mapped: which of them have the chunks as their last axis; all when None.
+        summed: which results are summed over chunks; none when None.
     """
     mapped = [True] * len(leaves) if mapped is None else mapped
-    lanes = next(leaf.shape[-1] for leaf, flag in zip(leaves, mapped, strict=True) if flag)
-    results = _run(closed, list(zip(leaves, mapped, strict=True)), lanes)
+    chunks = next(leaf.shape[-1] for leaf, flag in zip(leaves, mapped, strict=True) if flag)
+    results = _run(closed, list(zip(leaves, mapped, strict=True)), chunks)
     return [
-        sum_over_lanes(_spread(value, flag, lanes) if not flag else value)
+        sum_over_chunks(_spread(value, flag, chunks) if not flag else value)
         if total
-        else _spread(_whole(value), flag, lanes)
+        else _spread(_whole(value), flag, chunks)
         for (value, flag), total in zip(results, [False] * len(results) if summed is None else summed, strict=True)
     ]
 
 
-def with_known(function: Callable[..., Tree], known: Tree, *example: Tree) -> Callable[..., Tree]:
-    """The function of its other arguments, with all that depends on the first alone computed here and now.
-
-    Made before a loop, it leaves to the loop what changes in it: weights are cut and turned once.
+@unknown_is(lambda closed: False)
+def runs_over_chunks(closed: ClosedJaxpr) -> bool:
+    """Whether every operation of a step has a rule for a further axis; nothing is run.
 
     Args:
-        function: of ``known`` and of trees like the example's.
-        known: its first argument.
-        example: the others, as arrays or ``ShapeDtypeStruct``.
+        closed: the step.
     """
-    closed, shape = jax.make_jaxpr(function, return_shape=True)(known, *example)
-    jaxpr, leaves = closed.jaxpr, jax.tree.leaves(known)
-    values: dict[Any, Any] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
-    values.update(zip(jaxpr.invars[: len(leaves)], leaves, strict=True))
-    later = []
-    for eqn in jaxpr.eqns:
-        if all(isinstance(atom, Literal) or atom in values for atom in eqn.invars):
-            values.update(zip(eqn.outvars, bind(eqn, eqn.params, _read(eqn.invars, values)), strict=True))
-        else:
-            later.append(eqn)
-
-    def run(*rest: Tree) -> Tree:
-        inner = {**values, **dict(zip(jaxpr.invars[len(leaves) :], jax.tree.leaves(rest), strict=True))}
-        for eqn in later:
-            inner.update(zip(eqn.outvars, bind(eqn, eqn.params, _read(eqn.invars, inner)), strict=True))
-        return jax.tree.unflatten(jax.tree.structure(shape), _read(jaxpr.outvars, inner))
-
-    return run
+    example = [jax.ShapeDtypeStruct((*aval.shape, CHUNKS_OF_TRIAL), aval.dtype) for aval in closed.in_avals]
+    jax.eval_shape(lambda *leaves: side_by_side(closed, leaves), *example)
+    return True
 
 
 Value = tuple[Any, bool]
-"""An array, or what is not written out yet, and whether its last axis is the lanes."""
+"""An array, or what is not written out yet, and whether its last axis is the chunks."""
 
 
 def _flags(flags: Tree, tree: Tree) -> list[bool]:
@@ -145,19 +130,14 @@ def _flags(flags: Tree, tree: Tree) -> list[bool]:
     return jax.tree.leaves(spread)
 
 
-def _read(atoms: Sequence[Any], values: dict[Any, Any]) -> list[Any]:
-    """Values of the atoms of a program."""
-    return [atom.val if isinstance(atom, Literal) else values[atom] for atom in atoms]
-
-
-def _run(closed: ClosedJaxpr, args: list[Value], lanes: int) -> list[Value]:
-    """Results of a program whose arguments may have lanes."""
+def _run(closed: ClosedJaxpr, args: list[Value], chunks: int) -> list[Value]:
+    """Results of a program whose arguments may have chunks."""
     return interpreted(
-        closed, args, lambda eqn, operands: _apply(eqn, operands, lanes), constant=lambda atom, value: (value, False)
+        closed, args, lambda eqn, operands: _apply(eqn, operands, chunks), constant=lambda atom, value: (value, False)
     )
 
 
-def _all_by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+def _all_by_vmap(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
     """Results of one operation by its own rule for a further axis, which all of them get."""
     axes = [-1 if flag else None for _, flag in operands]
     run = jax.vmap(lambda *args: bind(eqn, eqn.params, args), in_axes=axes, out_axes=-1)
@@ -165,8 +145,8 @@ def _all_by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
 
 
 @unknown_is(_all_by_vmap)
-def _by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
-    """The same, but what is alike in all lanes stays so: a counter of a loop, or the condition that ends it."""
+def _by_vmap(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
+    """The same, but what is alike in all chunks stays so: a counter of a loop, or the condition that ends it."""
     differ = [bool(mark) for mark in marks_after_one(eqn, [int(flag) for _, flag in operands])]
     axes, out_axes = ([-1 if flag else None for flag in flags] for flags in ((flag for _, flag in operands), differ))
     run = jax.vmap(lambda *args: bind(eqn, eqn.params, args), in_axes=axes, out_axes=out_axes)
@@ -174,13 +154,13 @@ def _by_vmap(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
 
 
 @unknown_is(_by_vmap)
-def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
+def _apply(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
     """Results of one operation by what is known of it here."""
     name = eqn.primitive.name
     if (inner := called(eqn) or expanded(eqn)) is not None:
-        return _run(inner, operands, lanes)
+        return _run(inner, operands, chunks)
     mapped = [flag for _, flag in operands]
-    if any(mapped) and (lazy := _lazily(eqn, operands, lanes)) is not None:
+    if any(mapped) and (lazy := _lazily(eqn, operands, chunks)) is not None:
         return [(lazy, True)]
     values = [_whole(value) for value, _ in operands]
     if not any(mapped):
@@ -191,22 +171,22 @@ def _apply(eqn: Any, operands: list[Value], lanes: int) -> list[Value]:
         values = [value if flag else _last(value) for value, flag in zip(values, mapped, strict=True)]
         return [(value, True) for value in bind(eqn, eqn.params, jnp.broadcast_arrays(*values))]
     if name in MOVES:
-        values = [_spread(value, flag, lanes) for value, flag in zip(values, mapped, strict=True)]
-        return [(value, True) for value in bind(eqn, {**eqn.params, **MOVES[name](eqn.params, lanes)}, values)]
+        values = [_spread(value, flag, chunks) for value, flag in zip(values, mapped, strict=True)]
+        return [(value, True) for value in bind(eqn, {**eqn.params, **MOVES[name](eqn.params, chunks)}, values)]
     if indexing.applies(name, mapped):
         arrays = (indexing.is_array(name, place) for place in range(len(values)))
         pairs = zip(values, mapped, arrays, strict=True)
-        spread = [_spread(value, flag, lanes) if array else value for value, flag, array in pairs]
-        return [(value, True) for value in bind(eqn, *indexing.with_lanes(eqn, spread, lanes))]
-    return _by_vmap(eqn, operands, lanes)
+        spread = [_spread(value, flag, chunks) if array else value for value, flag, array in pairs]
+        return [(value, True) for value in bind(eqn, *indexing.with_chunks(eqn, spread, chunks))]
+    return _by_vmap(eqn, operands, chunks)
 
 
-def _lazily(eqn: Any, operands: list[Value], lanes: int) -> Any:
+def _lazily(eqn: Any, operands: list[Value], chunks: int) -> Any:
     """The result not written out, where that helps what may come after; None elsewhere."""
     name, params = eqn.primitive.name, eqn.params
     (first, mapped), *others = operands
     if name == "concatenate":
-        parts = tuple(_spread(_whole(value), flag, lanes) for value, flag in operands)
+        parts = tuple(_spread(_whole(value), flag, chunks) for value, flag in operands)
         axis = int(params["dimension"])
         sizes = [part.shape[axis] for part in parts]
         starts = tuple(sum(sizes[:index]) for index in range(len(sizes)))
@@ -241,22 +221,22 @@ def _lazily(eqn: Any, operands: list[Value], lanes: int) -> Any:
 
 
 def _product(eqn: Any, first: Any, second: Any, state: int) -> Array:
-    """A product of a state with lanes and a weight without, as ``weight . state``, so that the lanes stay last.
+    """A product of a state with chunks and a weight without, as ``weight . state``, so that the chunks stay last.
 
     The weight's own contracted axis comes last as well, the order that XLA's fast products on a CPU want.
     """
     sides = eqn.params["dimension_numbers"]
     of_state, of_weight = ([side[place] for side in sides] for place in (state, 1 - state))
-    lanes, weight = (first, second) if state == 0 else (second, first)
+    chunks, weight = (first, second) if state == 0 else (second, first)
     if not of_weight[1]:
         weight = jnp.moveaxis(weight, of_weight[0], range(-len(of_weight[0]), 0))
         of_weight[0] = range(weight.ndim - len(of_weight[0]), weight.ndim)
     if small_product(eqn) and min(weight.shape) > 1:
         # Single rows and columns XLA joins by itself, and better.
-        terms = [weight[..., index, None] * lanes[index] for index in range(weight.shape[-1])]
+        terms = [weight[..., index, None] * chunks[index] for index in range(weight.shape[-1])]
         return reduce(jnp.add, terms)
     turned = {**eqn.params, "dimension_numbers": ((of_weight[0], of_state[0]), (of_weight[1], of_state[1]))}
-    (out,) = bind(eqn, turned, (weight, lanes))
+    (out,) = bind(eqn, turned, (weight, chunks))
     if state == 1:
         return out
     # Free axes come in the order of the operands: those of the state belong before those of the weight.
@@ -290,12 +270,12 @@ def _is_zero(value: Any) -> bool:
 
 
 def _last(value: Any) -> Array:
-    """An array with a last axis of one lane."""
+    """An array with a last axis of one chunk."""
     return jnp.asarray(value)[..., None]
 
 
-def _spread(value: Any, has_lanes: bool, lanes: int) -> Array:
-    """An array that has the lanes as its last axis."""
-    if has_lanes:
+def _spread(value: Any, has_chunks: bool, chunks: int) -> Array:
+    """An array that has the chunks as its last axis."""
+    if has_chunks:
         return value
-    return jnp.broadcast_to(_last(value), (*jnp.shape(value), lanes))
+    return jnp.broadcast_to(_last(value), (*jnp.shape(value), chunks))

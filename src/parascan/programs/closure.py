@@ -63,7 +63,7 @@ class Function(eqx.Module):
     __eq__ = object.__eq__
 
 
-class Hoisted(Function):
+class Closed(Function):
     """A traced function: callable with arrays of the example's shapes and dtypes."""
 
     closed_over: list[Array]
@@ -99,7 +99,7 @@ class Hoisted(Function):
         variables = self.program.jaxpr.invars
         return structure == self.program.inputs and all(map(_alike, leaves, variables))
 
-    def rewritten(self, run: Callable[[ClosedJaxpr, list[Array]], list[Array]]) -> "Hoisted":
+    def rewritten(self, run: Callable[[ClosedJaxpr, list[Array]], list[Array]]) -> "Closed":
         """The function with its operations done otherwise.
 
         Args:
@@ -108,9 +108,9 @@ class Hoisted(Function):
         shapes = [shape_like(atom.aval) for atom in self.program.jaxpr.invars]
         closed = jax.make_jaxpr(lambda *leaves: run(self.closed, list(leaves)))(*shapes)
         arrays, own = list(closed.consts), self.program
-        return Hoisted(arrays, Program(closed.jaxpr, own.inputs, own.outputs, own.constants, [None] * len(arrays)))
+        return Closed(arrays, Program(closed.jaxpr, own.inputs, own.outputs, own.constants, [None] * len(arrays)))
 
-    def with_values(self) -> "Hoisted":
+    def with_values(self) -> "Closed":
         """The same with small arrays whose values are given, and not traced, as part of the program.
 
         Inside a compiled program only: there nothing differentiates them, and XLA computes with them beforehand, as it
@@ -120,7 +120,7 @@ class Hoisted(Function):
         known = [Values(each) if writable(each) else None for each in arrays]
         leaves = [each for each, value in zip(arrays, known, strict=True) if value is None]
         own = self.program
-        return Hoisted(leaves, Program(own.jaxpr, own.inputs, own.outputs, own.constants, known))
+        return Closed(leaves, Program(own.jaxpr, own.inputs, own.outputs, own.constants, known))
 
     def unread(self, carried: int, ignored: int) -> list[int]:
         """Of the first arguments, which come back as the first results, those that reach no other result in the end.
@@ -158,7 +158,7 @@ class Known:
         traced: the function.
     """
 
-    def __init__(self, traced: Hoisted) -> None:
+    def __init__(self, traced: Closed) -> None:
         self.traced = traced
 
     def __call__(self, *args: Any) -> Any:
@@ -166,7 +166,7 @@ class Known:
         return self.traced(*args)
 
 
-def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
+def close_over(function: Callable[..., Any], *example: Any) -> Closed:
     """The function as a tree whose leaves are the arrays that it closes over, traced once.
 
     A function that is one already, for such arguments, is returned as it is.
@@ -176,7 +176,7 @@ def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
         example: its arguments, arrays given by value or as ``ShapeDtypeStruct``.
     """
     known = function.traced if isinstance(function, Known) else function
-    if isinstance(known, Hoisted) and known.takes(*example):
+    if isinstance(known, Closed) and known.takes(*example):
         return known
     arrays, rest = eqx.partition(example, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct))
     leaves, treedef = jax.tree.flatten(arrays)
@@ -192,7 +192,7 @@ def hoist(function: Callable[..., Any], *example: Any) -> Hoisted:
     closed = jax.make_jaxpr(flat)(*leaves)
     structure, constants = traced[-1]
     arrays = list(closed.consts)
-    return Hoisted(arrays, Program(closed.jaxpr, treedef, structure, constants, [None] * len(arrays)))
+    return Closed(arrays, Program(closed.jaxpr, treedef, structure, constants, [None] * len(arrays)))
 
 
 def _alike(leaf: Any, variable: Any) -> bool:

@@ -21,7 +21,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ..solution import Tree
-from .closure import Hoisted, hoist
+from .closure import Closed, close_over
 from .sight import Sight, UnseenError, are_still, remembered, sight_of
 
 MOST = 64
@@ -51,7 +51,7 @@ class ProgramCache:
         if program is not None:
             return program.run(arrays, *args)
         try:
-            traced = hoist(lambda arrays, *args: self._evaluate(eqx.combine(arrays, rest), *args), arrays, *args)
+            traced = close_over(lambda arrays, *args: self._evaluate(eqx.combine(arrays, rest), *args), arrays, *args)
         except Exception:
             if not jax.tree.leaves(arrays):
                 raise
@@ -80,7 +80,7 @@ class ProgramCache:
     def _anew(self, step: Any, args: tuple[Any, ...]) -> Any:
         """The function's value by a program that is used once."""
         evaluate = self._evaluate
-        return compiled(hoist(lambda *args: evaluate(step, *args), *args))(*args)
+        return compiled(close_over(lambda *args: evaluate(step, *args), *args))(*args)
 
 
 class _Program(NamedTuple):
@@ -90,7 +90,7 @@ class _Program(NamedTuple):
     objects: list[Any]
 
 
-def compiled(traced: Hoisted) -> Evaluate:
+def compiled(traced: Closed) -> Evaluate:
     """A traced function in compiled form, with a cache of its own, so that nothing of it is kept elsewhere.
 
     The arrays that it closes over are arguments: compiled into the program as constants they would be stored twice,
@@ -103,7 +103,7 @@ def compiled(traced: Hoisted) -> Evaluate:
 
     @jax.jit
     def run(closed_over: list[Array], arrays: Tree) -> list[Array]:
-        return Hoisted(closed_over, program).flat(arrays)
+        return Closed(closed_over, program).flat(arrays)
 
     def call(*args: Any) -> Any:
         return program.assembled(run(traced.closed_over, eqx.filter(args, eqx.is_array)))

@@ -128,7 +128,8 @@ def chunk_seconds(work: Work, machine: Machine, chunks: int, *, far: bool = Fals
         return moved + plain + costly
     gain = machine.gain_near if near(work, machine) else machine.gain
     # What a loop turn takes is shared by all of them.
-    return (step_seconds(work, machine) - machine.turn_large) / (gain * min(use(chunks, machine), 1.0))
+    alone = max(step_seconds(work, machine) - machine.turn_large, 0.0)
+    return alone / (gain * min(use(chunks, machine), 1.0))
 
 
 def row_seconds(work: Work, machine: Machine, chunks: int) -> float:

@@ -1,6 +1,6 @@
-"""Operations that take and put entries by index, with the lanes as one more axis that is always taken whole.
+"""Operations that take and put entries by index, with the chunks as one more axis that is always taken whole.
 
-Their rules under ``jax.vmap`` put that axis first, or turn them into gathers and scatters of every lane.
+Their rules under ``jax.vmap`` put that axis first, or turn them into gathers and scatters of every chunk.
 """
 
 from collections.abc import Sequence
@@ -15,26 +15,26 @@ INDEXED = {"dynamic_slice": 1, "gather": 1, "dynamic_update_slice": 2, "scatter"
 
 
 def applies(name: str, mapped: Sequence[bool]) -> bool:
-    """Whether an operation is one of these, with indices that are the same in all lanes."""
+    """Whether an operation is one of these, with indices that are the same in all chunks."""
     if name not in INDEXED:
         return False
     indices = mapped[1:2] if name.startswith("scatter") else mapped[INDEXED[name] :]
     return not any(indices)
 
 
-def with_lanes(eqn: Any, values: Sequence[Any], lanes: int) -> tuple[dict[str, Any], list[Any]]:
-    """Parameters and operands of the operation for all lanes at once.
+def with_chunks(eqn: Any, values: Sequence[Any], chunks: int) -> tuple[dict[str, Any], list[Any]]:
+    """Parameters and operands of the operation for all chunks at once.
 
     Args:
-        eqn: the operation in one lane.
-        values: its operands, arrays already with lanes, indices as they are.
-        lanes: how many.
+        eqn: the operation in one chunk.
+        values: its operands, arrays already with chunks, indices as they are.
+        chunks: how many.
     """
     name, params, values = eqn.primitive.name, dict(eqn.params), list(values)
     if name.startswith("dynamic"):
         values.append(jnp.zeros((), jnp.asarray(values[-1]).dtype))
     if name in TAKES:
-        params["slice_sizes"] = (*params["slice_sizes"], lanes)
+        params["slice_sizes"] = (*params["slice_sizes"], chunks)
     if name == "gather":
         numbers, last = params["dimension_numbers"], eqn.outvars[0].aval.ndim
         params["dimension_numbers"] = numbers._replace(offset_dims=(*numbers.offset_dims, last))
@@ -45,5 +45,5 @@ def with_lanes(eqn: Any, values: Sequence[Any], lanes: int) -> tuple[dict[str, A
 
 
 def is_array(name: str, place: int) -> bool:
-    """Whether an operand is an array that takes lanes, not an index."""
+    """Whether an operand is an array that takes chunks, not an index."""
     return place < INDEXED[name] or (name.startswith("scatter") and place == 2)

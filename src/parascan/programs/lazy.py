@@ -1,9 +1,9 @@
-"""Values of a lane program that are better not written out: parts that form one array, products that will be summed.
+"""Values of a chunk program that are better not written out: parts that form one array, products that will be summed.
 
 The reverse mode of a cell with gates joins the gates' cotangents into one array and multiplies it by the weights. XLA
 fuses the joining with what computes the parts, entry by entry behind a branch: three times the cost of the product of
-each part with its share of the weights. And what a weight gathers from each lane is an outer product, whose sum over
-lanes is one matrix product.
+each part with its share of the weights. And what a weight gathers from each chunk is an outer product, whose sum over
+chunks is one matrix product.
 """
 
 import itertools
@@ -75,13 +75,13 @@ class Pieces(eqx.Module):
 
 
 class Product(eqx.Module):
-    """A product of two arrays that both differ from lane to lane, not carried out yet.
+    """A product of two arrays that both differ from chunk to chunk, not carried out yet.
 
     Attributes:
-        left: ``[.. lanes]``, or pieces along an axis that is not summed over.
-        right: ``[.. lanes]``.
-        dimensions: of the product in one lane.
-        permutation: of the axes of the result in one lane.
+        left: ``[.. chunks]``, or pieces along an axis that is not summed over.
+        right: ``[.. chunks]``.
+        dimensions: of the product in one chunk.
+        permutation: of the axes of the result in one chunk.
         options: the product's other parameters.
     """
 
@@ -92,7 +92,7 @@ class Product(eqx.Module):
     options: tuple[tuple[str, Any], ...] = eqx.field(static=True)
 
     def whole(self) -> Array:
-        """The result in every lane, ``[.. lanes]``."""
+        """The result in every chunk, ``[.. chunks]``."""
         left = self.left.whole() if isinstance(self.left, Pieces) else self.left
         return jax.vmap(
             lambda left, right: jax.lax.transpose(
@@ -108,7 +108,7 @@ class Product(eqx.Module):
         return Product(self.left, self.right, self.dimensions, order, self.options)
 
     def summed(self) -> Array | Pieces:
-        """The sum over lanes: they become one more axis that the product contracts."""
+        """The sum over chunks: they become one more axis that the product contracts."""
         (left, right), batch = self.dimensions
         dimensions = ((*left, -1), (*right, -1)), batch
         if not isinstance(self.left, Pieces):
@@ -119,7 +119,7 @@ class Product(eqx.Module):
         return Pieces(parts, self.left.starts, self.permutation.index(place), self.left.size)
 
     def _contracted(self, left: Array, dimensions: Dimensions) -> Array:
-        """One product over lanes."""
+        """One product over chunks."""
         (first, second), batch = dimensions
         first = [axis % left.ndim for axis in first]
         second = [axis % self.right.ndim for axis in second]
@@ -127,8 +127,8 @@ class Product(eqx.Module):
         return jax.lax.transpose(out, self.permutation)
 
 
-def sum_over_lanes(value: Any) -> Array | Pieces:
-    """The sum of a value ``[.. lanes]`` over its lanes."""
+def sum_over_chunks(value: Any) -> Array | Pieces:
+    """The sum of a value ``[.. chunks]`` over its chunks."""
     if isinstance(value, Product):
         return value.summed()
     if isinstance(value, Pieces):

@@ -13,7 +13,7 @@ Linearize = Callable[[Array, Tree], tuple[Array, list[Array]]]
 """States after a step, and what its derivative needs."""
 
 
-def in_two_stages(
+def linearized(
     advance: Callable[[Array, Tree], Array], states: Array, x: Tree
 ) -> tuple[Linearize, Callable[[list[Array], Array], Array]]:
     """A map taken apart into its value with what its derivative needs, and its derivative from that.

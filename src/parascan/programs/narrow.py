@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from .closure import Hoisted
+from .closure import Closed
 from .inside import bind, called, interpreted
 from .primitives import COMPARING, PLAIN_CALLS
 
 
-def comparing_rounded(step: Hoisted) -> Hoisted:
+def comparing_rounded(step: Closed) -> Closed:
     """The step with narrow operands of comparisons rounded beforehand; itself where there are none.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from .closure import Hoisted
+from .closure import Closed
 from .inside import as_closed, bind, interpreted, opened, programs_in, shape_like
 from .primitives import OWN_PULLBACKS
 
@@ -19,7 +19,7 @@ def has_own_pullback(closed: ClosedJaxpr) -> bool:
     return _has_rule(closed.jaxpr)
 
 
-def without_own_pullbacks(step: Hoisted) -> Hoisted:
+def without_own_pullbacks(step: Closed) -> Closed:
     """The step with every function in the place of its own pullback; not to be differentiated for its answer.
 
     Args:

@@ -148,6 +148,13 @@ REDUCTIONS = frozenset(
 CUMULATIVE = frozenset({"cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum"})
 """Primitives that combine each entry with those before it along an axis."""
 
+REDUCING = (
+    REDUCTIONS
+    | CUMULATIVE
+    | frozenset({"reduce_window", "reduce_window_max", "reduce_window_min", "reduce_window_sum", "sort"})
+)
+"""Primitives that combine several entries of an operand, or order them."""
+
 ORDERING = frozenset({"cummax", "cummin", "reduce_max", "reduce_min", "sort"})
 """Primitives whose results are entries of their operands, chosen by how large they are."""
 
@@ -171,10 +178,11 @@ OTHER_VERSIONS = frozenset(
         "core_call",
         "custom_vjp_call_jaxpr",
         "expand_dims",
+        "log2",
         "one_minus_square",
         "pjit",
         "polynomial",
-        "remat",
     }
+    | {"remat"}
 )
 """Names that some versions of JAX have and others, from 0.10 on, have not."""

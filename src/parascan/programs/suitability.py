@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
+from ..solution import Tree
 from .built_in import here
 from .cost import CALLS, batch_within_gain, step_seconds
 from .machine import Machine
 from .platform import platform_of
+from .primitives import DEPEND_ON_BATCH
 from .work import FEW, Work, counted, equations
 
 CALLS_WHERE_FUSED = 2
@@ -30,18 +33,23 @@ FEW_REDUCTIONS = 0.08
 computes again what several entries have in common (outer products 14 times as slow, a softmax of two 5 times)."""
 
 
-def unsuited(closed: ClosedJaxpr) -> str | None:
+def unsuited(closed: ClosedJaxpr, *arrays: Tree) -> str | None:
     """Why a step must not be run for several blocks at once, or None.
 
     Side effects would come in another order, and keys of the ``rbg`` kind give other numbers in a batch.
+
+    Args:
+        closed: the step.
+        arrays: what it is run with.
     """
     if closed.effects:
         return "it has side effects"
-    for aval in (*closed.in_avals, *closed.out_avals):
+    kinds = [jax.typeof(leaf) for leaf in jax.tree.leaves(arrays)]
+    for aval in (*closed.in_avals, *closed.out_avals, *kinds):
         if varies_over_mesh(aval) or _sharded(aval):
             return "its arrays are spread over a mesh already"
     for eqn, _ in equations(closed.jaxpr):
-        if eqn.primitive.name == "rng_bit_generator" or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
+        if eqn.primitive.name in DEPEND_ON_BATCH or any("rbg" in str(_dtype(atom)) for atom in eqn.invars):
             return "its random numbers depend on the batch"
     return None
 

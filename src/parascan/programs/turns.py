@@ -8,9 +8,6 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from .inside import opened
 
-LOOPS = frozenset({"scan", "while"})
-"""Primitives that run a program several times."""
-
 COMPARISONS = {"lt": 0, "le": 1}
 """Comparisons that end a loop that counts up, and how many turns more than the difference of its ends they allow."""
 

@@ -17,7 +17,7 @@ from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Bool, Int8
 
 from ..solution import Tree
-from .closure import hoist
+from .closure import close_over
 from .inside import called, opened
 from .primitives import BRANCHES, ELEMENTWISE, KEEPING, ORDERING, PLACED, QUANTIZING
 from .unknown import unknown_is
@@ -41,7 +41,7 @@ def exact_entries(step: Any, carry: Tree, x: Tree) -> list[Mask]:
         carry: its carry, as arrays or ``ShapeDtypeStruct``.
         x: its inputs, likewise.
     """
-    program = hoist(step, carry, x).program
+    program = close_over(step, carry, x).program
     return program.fact("exact entries", lambda: _exact(program.jaxpr, carry, x))
 
 

@@ -11,34 +11,9 @@ from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from .batching import small_product
 from .inside import programs_of
-from .turns import LOOPS, turns_of
+from .primitives import COSTLY, FREE, JOINS, LIBRARY_FUNCTIONS, LIBRARY_FUNCTIONS_IN_DOUBLE, LOOPS, PRODUCTS, REDUCING
+from .turns import turns_of
 from .unknown import unknown_is
-
-COSTLY = frozenset(
-    {"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erf_inv", "erfc"}
-    | {"exp", "exp2", "expm1", "lgamma", "log", "log1p", "log2", "logistic", "pow", "rsqrt", "sin", "sinh", "sqrt"}
-    | {"tan", "tanh", "random_bits", "threefry2x32"}
-)
-"""Operations that take about ten others."""
-
-MOVING = frozenset(
-    {"broadcast_in_dim", "concatenate", "convert_element_type", "copy", "dynamic_slice", "dynamic_update_slice"}
-    | {"expand_dims", "gather", "iota", "pad", "reshape", "rev", "slice", "split", "squeeze", "stack"}
-    | {"stop_gradient", "transpose"}
-)
-"""Operations that compute nothing."""
-
-JOINING = frozenset({"concatenate", "stack"})
-"""Operations that put entries together: XLA chooses between the parts anew for every entry."""
-
-CALLS = frozenset({"acos", "asin", "atan", "atan2", "cbrt", "lgamma", "pow", "tan"})
-"""Costly operations for which XLA calls a function of the system's library, entry by entry, in any precision."""
-
-CALLS_IN_DOUBLE = frozenset({"acosh", "asinh", "atanh", "cos", "erf_inv", "sin"})
-"""Those for which it does so in double precision only."""
-
-REDUCING = ("reduce_", "cum", "arg", "sort")
-"""How the names of operations begin that make fewer entries of many, or order them."""
 
 FEW = 8
 """Entries of a state up to which XLA makes a single loop of all operations of a step that has no large product."""
@@ -109,7 +84,7 @@ def counted(closed: ClosedJaxpr, size: int | None = None) -> Work:
     found: defaultdict[str, float] = defaultdict(float)
     small = size is not None and size <= FEW
     for eqn, times in equations(closed.jaxpr):
-        small = small and (eqn.primitive.name != "dot_general" or small_product(eqn))
+        small = small and (eqn.primitive.name not in PRODUCTS or small_product(eqn))
         for name, count in _of_one(eqn).items():
             found[name] += times * count
     return Work(
@@ -169,21 +144,21 @@ def _of_one(eqn: JaxprEqn) -> dict[str, float]:
     name, entries = eqn.primitive.name, sum(_entries(var.aval) for var in eqn.outvars)
     if name in LOOPS:
         return {"turns": 1}
-    if name in MOVING:
-        return {"joined": entries} if name in JOINING else {}
-    if name == "dot_general":
+    if name in FREE:
+        return {"joined": entries} if name in JOINS else {}
+    if name in PRODUCTS:
         (contracted, _), _ = eqn.params["dimension_numbers"]
         first: Any = eqn.invars[0].aval
         terms = int(np.prod([first.shape[axis] for axis in contracted]))
         each = 2.0 * terms * entries
         return {"operations": each, "products": 1, "terms": terms * (entries > 1), "product_operations": each}
     if name not in COSTLY:
-        read: Any = eqn.invars[0].aval if name.startswith(REDUCING) else None
+        read: Any = eqn.invars[0].aval if name in REDUCING else None
         reduced = 0 if read is None else _entries(read)
         return {"operations": entries, "waits": 1, "entries": entries, "reduced": reduced}
     if name == "pow":
         kinds: dict[str, float] = {"waits": 1, "powers": entries}
-    elif name in CALLS or (name in CALLS_IN_DOUBLE and _is_double(eqn.outvars[0].aval)):
+    elif name in LIBRARY_FUNCTIONS or (name in LIBRARY_FUNCTIONS_IN_DOUBLE and _is_double(eqn.outvars[0].aval)):
         kinds = {"called_entries": entries}
     else:
         kinds = {"vectorized": 1, "vectorized_entries": entries}

@@ -4,10 +4,9 @@ from .base import AbstractDirectSolver as AbstractDirectSolver
 from .base import AbstractIterativeSolver as AbstractIterativeSolver
 from .base import AbstractSolver as AbstractSolver
 from .base import AbstractTrajectorySolver as AbstractTrajectorySolver
-from .chunked import Forgetting as Forgetting
+from .chunked import Chunked as Chunked
 from .gradient import GradientDescent as GradientDescent
 from .hybrid import Hybrid as Hybrid
-from .iterate import Iterate as Iterate
 from .levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from .levenberg_marquardt import elk as elk
 from .levenberg_marquardt import quasi_elk as quasi_elk
@@ -19,7 +18,7 @@ from .linearizations import Identity as Identity
 from .linearizations import StochasticDiagonal as StochasticDiagonal
 from .linearizations import Surrogate as Surrogate
 from .linearizations import Zero as Zero
-from .multiple_shooting import Blocks as Blocks
+from .multiple_shooting import MultipleShooting as MultipleShooting
 from .newton import Newton as Newton
 from .newton import deer as deer
 from .newton import jacobi as jacobi
@@ -27,4 +26,5 @@ from .newton import picard as picard
 from .newton import quasi_deer as quasi_deer
 from .newton import scale_elk as scale_elk
 from .sequential import Sequential as Sequential
-from .with_fallback import Guarded as Guarded
+from .update import Iterate as Iterate
+from .with_fallback import WithFallback as WithFallback

@@ -14,11 +14,12 @@ from ..problem.flat_recurrence import Recurrence
 from ..problem.signature import Signature
 from ..solution import Result, Solution, Stats, Trajectory, Tree
 from .finite import all_finite, finite_prefix
-from .iterate import Iterate, LoopState, iterate
+from .iterate import LoopState, iterate
 from .linearizations import UpdateWork
 from .memory import TRAJECTORIES, bytes_of, readable, states_bytes
 from .request import Request
 from .trajectory import solve_call
+from .update import Iterate
 
 DESCENT_BUDGET = 10_000
 """Default number of updates for methods that no theorem bounds."""
@@ -80,9 +81,7 @@ class AbstractSolver(eqx.Module):
         Raises:
             ValueError: it runs on one device.
         """
-        raise ValueError(
-            f"mesh: given together with solver={type(self).__name__}, expected solver=None or Forgetting()."
-        )
+        raise ValueError(f"mesh: given together with solver={type(self).__name__}, expected solver=None or Chunked().")
 
     def devices(self) -> Mesh | None:
         """The devices that it is spread over; None for one."""

@@ -1,4 +1,4 @@
-"""Blocks of steps side by side for systems that forget their start, with the sequential loop for all others."""
+"""Chunks of steps side by side for systems that forget their start, with the sequential loop for all others."""
 
 from typing import Any, ClassVar
 
@@ -6,7 +6,8 @@ import equinox as eqx
 from jax.sharding import Mesh
 
 from ..chunked import Way
-from ..problem.signature import Signature, as_integer
+from ..problem.arguments import as_integer
+from ..problem.signature import Signature
 from ..solution import Tree
 from .base import AbstractDirectSolver, AbstractSolver
 from .chunked_call import Wanted, decides, evaluate_in_chunks, why_not
@@ -19,31 +20,31 @@ def automatic(mesh: Any) -> Any:
     return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
 
 
-class Forgetting(AbstractDirectSolver):
-    """The default: blocks of steps run side by side where the system forgets its start, one step at a time elsewhere.
+class Chunked(AbstractDirectSolver):
+    """The default: chunks of steps run side by side where the system forgets its start, one step at a time elsewhere.
 
-    All blocks start at once, from foreign states that a predictable system forgets; the few steps that this takes are
-    measured as the call runs, by twins of some blocks, and run again from the true state. Where the two do not agree
-    to rounding of each entry there (``docs/acceptance.md`` has the rule) the steps are taken one after the other in the
-    same program: the answer is that of ``jax.lax.scan`` either way, up to rounding. No Jacobian, no
-    iteration, no history: work T plus the steps that are run twice, memory that of the outputs. Derivatives are those
-    of the trajectory, by one linear recurrence that is run in the same way.
+    All chunks start at once, from arbitrary states that a predictable system forgets. The few steps that this takes are
+    measured as the call runs, by coupled copies of some chunks, and run again from the true state. Where the two do not
+    agree to rounding of each entry (``docs/acceptance.md`` has the rule), the steps are taken one after the other in
+    the same program: the answer is that of ``jax.lax.scan`` either way, up to rounding. There is no Jacobian, iteration
+    or history: work T plus the steps that are run twice, memory that of the outputs. Derivatives are those of the
+    trajectory, by one linear recurrence that is run in the same way.
 
     Short sequences, tiny steps, large batches, and steps that must not be run from arbitrary states (with side effects,
     callbacks, checks, loops that end by the state) are run one step at a time from the start.
 
     Args:
-        blocks: how many blocks to cut the sequence into, on each device; None to choose by its length, the size of
+        chunks: how many chunks to cut the sequence into, on each device; None to choose by its length, the size of
             its state, the batch and the platform. A call that cannot be cut is refused then, with the reason, but one
             whose carry holds a decision (a counter that depends on the state) falls back; without a number either runs
             one step at a time, which ``ps.explain`` foretells and ``solution.solver`` says.
-        mesh: devices to spread the blocks over, a mesh of one axis; None for one device.
-        trial: steps of all blocks that may be spent before a system that is not on its way to forget is given up; None
-            for as many as take 2 % of the sequential time. For systems known to forget that hesitate at first.
+        mesh: devices to spread the chunks over, a mesh of one axis; None for one device.
+        trial_steps: steps of all chunks that may be spent before a system that is not on its way to forget is given up;
+            None for as many as take 2 % of the sequential time. For systems known to forget that hesitate at first.
 
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: ``blocks`` or ``trial`` is less than one, or the mesh has several axes.
+        ValueError: ``chunks`` or ``trial_steps`` is less than one, or the mesh has several axes.
 
     Source: windows with burn-in are waveform relaxation with overlap, Lelarasmee et al. 1982; the coupling of copies
     that measures the burn-in, Propp and Wilson 1996.
@@ -51,19 +52,19 @@ class Forgetting(AbstractDirectSolver):
     Example:
         >>> import jax.numpy as jnp, parascan as ps
         >>> step = lambda s, x: jnp.tanh(0.5 * s + x)
-        >>> solution = ps.rollout(step, jnp.zeros(3), jnp.ones((5000, 3)), solver=ps.Forgetting(blocks=16))
+        >>> solution = ps.rollout(step, jnp.zeros(3), jnp.ones((5000, 3)), solver=ps.Chunked(chunks=16))
         >>> solution.states.shape
         (5000, 3)
     """
 
-    blocks: int | None = eqx.field(static=True, default=None, converter=as_integer)
+    chunks: int | None = eqx.field(static=True, default=None, converter=as_integer)
     mesh: Mesh | None = eqx.field(static=True, default=None, converter=automatic)
-    trial: int | None = eqx.field(static=True, default=None, converter=as_integer)
+    trial_steps: int | None = eqx.field(static=True, default=None, converter=as_integer)
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
     implicit: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
-        for name, value in (("blocks", self.blocks), ("trial", self.trial)):
+        for name, value in (("chunks", self.chunks), ("trial_steps", self.trial_steps)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise TypeError(f"{name}: given {value!r}, expected an integer or None.")
             if value is not None and value < 1:
@@ -72,12 +73,12 @@ class Forgetting(AbstractDirectSolver):
             if not isinstance(self.mesh, Mesh):
                 raise TypeError(f"mesh: given {type(self.mesh).__name__}, expected a jax.sharding.Mesh or None.")
             if len(self.mesh.axis_names) != 1:
-                raise ValueError(f"mesh: given axes {self.mesh.axis_names}, expected one axis, that of the blocks.")
+                raise ValueError(f"mesh: given axes {self.mesh.axis_names}, expected one axis, that of the chunks.")
 
     @property
     def wanted(self) -> Wanted:
         """How chunks are asked for."""
-        return Wanted(self.blocks, self.mesh, self.trial)
+        return Wanted(self.chunks, self.mesh, self.trial_steps)
 
     def outcome(self, signature: Signature, request: Request) -> tuple[Tree, Tree, Way]:
         """Final carry, outputs, and which way they came."""
@@ -92,22 +93,22 @@ class Forgetting(AbstractDirectSolver):
         if request.unrolls:
             return Sequential()
         reason = why_not(signature, self.wanted, request.batch)
-        if reason and self.blocks is not None and signature.length > 0 and not decides(signature):
+        if reason and self.chunks is not None and signature.length > 0 and not decides(signature):
             raise ValueError(
-                f"solver: given Forgetting(blocks={self.blocks}), but {reason}, expected a call that can be cut, or "
+                f"solver: given Chunked(chunks={self.chunks}), but {reason}, expected a call that can be cut, or "
                 "solver=None, which takes one step after the other where it cannot."
             )
         return Sequential() if reason else self
 
     def promised(self, request: Request) -> bool:
         """Chunks whose number was given."""
-        return self.blocks is not None and not request.unrolls
+        return self.chunks is not None and not request.unrolls
 
     def check(self, request: Request, name: str) -> None:
         """Refuse to unroll a loop over steps that chunks do not have."""
-        if self.blocks is not None and request.unrolls:
+        if self.chunks is not None and request.unrolls:
             raise ValueError(
-                f"unroll: given {request.unroll} together with {name} of so many blocks, expected 1, or solver=None or "
+                f"unroll: given {request.unroll} together with {name} of so many chunks, expected 1, or solver=None or "
                 "Sequential(), whose loop over steps is unrolled."
             )
 
@@ -118,8 +119,8 @@ class Forgetting(AbstractDirectSolver):
             ValueError: it has another mesh already.
         """
         if self.mesh not in (None, mesh, automatic(mesh)):
-            raise ValueError("mesh: given together with a Forgetting of another mesh, expected one of the two.")
-        return Forgetting(self.blocks, mesh, self.trial)
+            raise ValueError("mesh: given together with a Chunked of another mesh, expected one of the two.")
+        return Chunked(self.chunks, mesh, self.trial_steps)
 
     def devices(self) -> Mesh | None:
         """The mesh."""

@@ -13,15 +13,16 @@ from ..adjoint.axes import batch_first
 from ..adjoint.implicit import attach
 from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, patience_of, scan_blocks
 from ..problem.carry import CarryLayout
+from ..problem.discrete_leaves import dependent_leaves
 from ..problem.dtypes import as_bits, from_bits
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.plain_derivative import only_step_by_step
-from ..problem.signature import Signature, dependent_leaves, keeping
-from ..programs.closure import Function, Hoisted, hoist
+from ..problem.signature import Signature, keeping
+from ..programs.batching import runs_over_chunks
+from ..programs.closure import Closed, Function, close_over
 from ..programs.cost import copy_share, kind_of, largest_batch
 from ..programs.suitability import unrewarding, unsuited
 from ..programs.totality import partial_reason
-from ..programs.trial import runs_over_lanes
 from ..programs.unknown import unknown_is
 from ..programs.work import counted
 from ..solution import Tree
@@ -67,8 +68,7 @@ def why_not(signature: Signature, wanted: Wanted, batch: int = 1) -> str | None:
             f"its discrete carry leaf {guilty} depends on floating leaves: what is decided by rounding once would stay "
             "decided, in this leaf, for all steps after it"
         )
-    arrays = signature.init, signature.xs, closed.consts
-    if reason := unsuited(closed) or unsuited(jax.make_jaxpr(lambda *args: args)(*arrays)):
+    if reason := unsuited(closed, signature.init, signature.xs, closed.consts):
         return reason
     if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
         return reason
@@ -77,7 +77,7 @@ def why_not(signature: Signature, wanted: Wanted, batch: int = 1) -> str | None:
     layout = _layout(signature, wanted, closed, batch, reverse=False)
     if layout.grid(1) is None and layout.grid(batch) is None:
         return layout.uncut
-    return None if runs_over_lanes(closed) else "it holds an operation that cannot be run for several blocks at once"
+    return None if runs_over_chunks(closed) else "it holds an operation that cannot be run for several blocks at once"
 
 
 def decides(signature: Signature) -> bool:
@@ -148,7 +148,7 @@ def _layout(signature: Signature, wanted: Wanted, closed: ClosedJaxpr, batch: in
 class _LaneStep(Function):
     """A scan's step on the floating leaves of its carry, its outputs as bits; the discrete leaves arrive as inputs."""
 
-    step: Hoisted
+    step: Closed
     layout: CarryLayout
 
     def __call__(self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]) -> tuple[Any, Tree]:
@@ -204,7 +204,7 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
         return (*answer, no_blocks()), (*moved, STILL)
     problem = call.problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
-    keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
+    keep = close_over(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
     kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
     carry, (ys, states), way = _evaluate(kept, layout)
     answer = jax.lax.stop_gradient(problem.flatten(states))

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
+from ..problem.arguments import as_arrays, describe
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.signature import as_arrays, describe
 from ..solution import Trajectory, Tree
 
 

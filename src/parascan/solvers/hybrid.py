@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory, Tree
 from .base import AbstractIterativeSolver
-from .iterate import Iterate
+from .update import Iterate
 
 
 class Phase(eqx.Module):

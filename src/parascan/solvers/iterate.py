@@ -5,7 +5,7 @@ iterate that is already good costs no update. It knows no tolerance and no deriv
 """
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..adjoint.implicit import Loop
-from ..linear import AbstractTransition, linear_recurrence
 from ..problem.flat_recurrence import Recurrence
 from ..problem.jacobian import full
 from ..solution import History, Result, Stats, Trajectory, Tree
 from .criterion import Progress
 from .request import Request
 from .residuals import View
+from .update import Iterate, Method, newton_update
 
 IMPROVEMENT = 0.999
 """Share of the best ratio so far that counts as an improvement on it."""
@@ -27,24 +27,6 @@ IMPROVEMENT = 0.999
 FEW_STEPS, SLOW_SHARE = 100, 4
 """Steps from which it matters how many iterations there are, and the part of the steps (one in so many) beyond which
 they are too many: no method takes less than a few steps' time for one of them."""
-
-
-class Iterate(eqx.Module):
-    """A trajectory and its one-step predictions ``f_t(s_{t-1})``, computed once for everybody."""
-
-    states: Trajectory
-    images: Trajectory
-
-
-def newton_update(transition: AbstractTransition, iterate: Iterate) -> Trajectory:
-    """The solution of the recurrence that is linearized at a trajectory.
-
-    Args:
-        transition: the linearization.
-        iterate: the trajectory.
-    """
-    residual = iterate.states - iterate.images
-    return iterate.images + (linear_recurrence(transition, -residual) + residual)
 
 
 class LoopState(eqx.Module):
@@ -60,25 +42,6 @@ class LoopState(eqx.Module):
     initial_merit: Float[Array, ""]
     best: tuple[Trajectory, Stats] | None
     history: History | None
-
-
-class Method(Protocol):
-    """What makes one update."""
-
-    causal: ClassVar[bool]
-
-    @property
-    def exact(self) -> bool:
-        """Whether an update is the exact Newton correction."""
-        ...
-
-    def init(self, problem: Recurrence, states: Trajectory) -> Tree:
-        """What it remembers between updates."""
-        ...
-
-    def step(self, problem: Recurrence, iterate: Iterate, state: Any) -> tuple[Trajectory, Tree]:
-        """The next trajectory and memory."""
-        ...
 
 
 class Plan(NamedTuple):

@@ -10,10 +10,10 @@ from ..linear import AbstractTransition, Bidiagonal, damped_solve
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory
 from .base import AbstractIterativeSolver
-from .iterate import Iterate
 from .linearizations import AbstractLinearization, Diagonal, Full, UpdateWork
 from .memory import TRANSITIONS, states_bytes
 from .prefix import Settled
+from .update import Iterate
 
 GOOD, POOR, LEAST = 0.75, 0.25, 1e-3
 """Ratios of actual to predicted decrease: above the first the damping falls, below the second it grows, below the third

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory, Tree
 from .base import AbstractIterativeSolver
-from .iterate import Iterate
 from .memory import states_bytes
+from .update import Iterate
 
 
 class LineSearch(AbstractIterativeSolver):

@@ -16,7 +16,7 @@ from ..linear import AbstractTransition, DiagonalTransition, ScalarTransition, Z
 from ..problem.flat_recurrence import FlatStep, Recurrence
 from ..problem.jacobian import FORMS, diagonal, full
 from ..problem.signature import as_canonical
-from ..programs.closure import hoist
+from ..programs.closure import close_over
 from ..solution import StepFunction, Trajectory
 
 
@@ -229,7 +229,7 @@ class Surrogate(AbstractLinearization):
         state, inputs = jax.tree.map(lambda leaf: leaf[0], (problem.previous(states), problem.inputs))
         x, discrete = jax.eval_shape(lambda: inputs)
         carry = jax.eval_shape(flat.layout.join, state, discrete)
-        step = hoist(as_canonical(self.step, carry, x), carry, x)
+        step = close_over(as_canonical(self.step, carry, x), carry, x)
         frozen = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, step)
         surrogate = Recurrence(FlatStep(frozen, flat.layout), problem.initial, problem.inputs, problem.length)
         return self.linearization.transition(surrogate, states, iteration)

@@ -82,7 +82,7 @@ def refuse_memory(recurrence: Recurrence, name: str, needed: int, method: Update
     cure = (
         "a larger limit: the states alone do not fit"
         if fitting is None
-        else f"a larger limit, or solver=Blocks({type(method).__name__}(...), length={fitting})"
+        else f"a larger limit, or solver=MultipleShooting({type(method).__name__}(...), length={fitting})"
     )
     raise ValueError(
         f"memory_limit: given {readable(limit)}, but {name} on {recurrence.length} steps of "

@@ -27,7 +27,7 @@ ROUNDED_UP = 1.25
 """How much longer a block may be to divide the steps evenly: padding would be computed too."""
 
 
-class Blocks(AbstractTrajectorySolver):
+class MultipleShooting(AbstractTrajectorySolver):
     """A method applied to the boundaries of blocks of steps instead of to every step.
 
     The states inside a block follow from the one before it and are computed once, at the end, all blocks in parallel.
@@ -36,7 +36,7 @@ class Blocks(AbstractTrajectorySolver):
     pass suffices once the burn-in is as long as the system remembers. A tolerance applies to the boundaries.
 
     Args:
-        outer: the iterative method, such as ``ps.deer()``; not another ``Blocks``, nor one with ``Surrogate``.
+        outer: the iterative method, such as ``ps.deer()``; not one with ``Surrogate``.
         length: steps of a block, one or more; the last block may be shorter.
         burn_in: steps at the end of each block that are run from the guess to give a better first boundary, from 0
             to ``length``.
@@ -49,7 +49,7 @@ class Blocks(AbstractTrajectorySolver):
 
     Example:
         >>> import jax.numpy as jnp, parascan as ps
-        >>> shooting = ps.Blocks(ps.deer(), length=10)
+        >>> shooting = ps.MultipleShooting(ps.deer(), length=10)
         >>> solution = ps.rollout(lambda s, x: jnp.tanh(0.5 * s + x), jnp.zeros(2), jnp.ones((95, 2)), solver=shooting)
         >>> solution.states.shape
         (95, 2)
@@ -63,7 +63,7 @@ class Blocks(AbstractTrajectorySolver):
     @classmethod
     def fitting(
         cls, outer: AbstractIterativeSolver, steps: int, exponent: float | None = None, tolerance: float = 1e-8
-    ) -> "Blocks":
+    ) -> "MultipleShooting":
         """Blocks of a length that fits a recurrence, all of whose steps are the burn-in.
 
         Long enough to forget where they start, if at least 16 of them are: the burn-in then leaves the method nothing
@@ -77,14 +77,14 @@ class Blocks(AbstractTrajectorySolver):
             tolerance: part of a difference in the start that may be left at the end of a block, between 0 and 1.
 
         Raises:
-            TypeError: ``steps`` is not an integer, or as for ``Blocks``.
+            TypeError: ``steps`` is not an integer, or as for ``MultipleShooting``.
             ValueError: ``steps`` or ``tolerance`` is out of range, or ``exponent`` is no number.
 
         Source: memory horizon, equation 10 of the paper.
 
         Example:
             >>> import parascan as ps
-            >>> ps.Blocks.fitting(ps.deer(), 30_000, exponent=-0.0628).length
+            >>> ps.MultipleShooting.fitting(ps.deer(), 30_000, exponent=-0.0628).length
             300
         """
         if isinstance(steps, bool) or not isinstance(steps, int):
@@ -174,3 +174,7 @@ class Blocks(AbstractTrajectorySolver):
                 settled_prefix=jnp.minimum(stats.settled_prefix * blocked.block, finite),
             ),
         )
+
+
+Blocks = MultipleShooting
+"""A nickname of ``MultipleShooting``."""

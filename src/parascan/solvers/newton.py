@@ -14,9 +14,9 @@ from jaxtyping import Array, Float, Int
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory
 from .base import AbstractIterativeSolver, UpdateWork
-from .iterate import Iterate, newton_update
 from .linearizations import AbstractLinearization, Diagonal, Full, Identity, Zero
 from .memory import TRANSITIONS, bytes_of
+from .update import Iterate, newton_update
 
 
 class Newton(AbstractIterativeSolver):

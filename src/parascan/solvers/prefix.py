@@ -5,7 +5,7 @@ from jaxtyping import Array, Bool
 
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory
-from .iterate import Iterate
+from .update import Iterate
 
 
 def known_prefix(residual: Trajectory) -> Bool[Array, " T"]:

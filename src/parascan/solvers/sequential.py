@@ -12,7 +12,7 @@ from ..chunked import Way, no_blocks
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, keeping
-from ..programs.closure import hoist
+from ..programs.closure import close_over
 from ..solution import Tree
 from .base import AbstractDirectSolver
 from .request import Request
@@ -93,7 +93,7 @@ def _evaluate_jvp(primals: tuple[_Call], tangents: tuple[Any]) -> tuple[Any, Any
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs."""
     (call,), problem = primals, primals[0].problem
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
-    keep = hoist(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
+    keep = close_over(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
     kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
     carry, (ys, states) = _loop(kept)
     answer = jax.lax.stop_gradient(problem.flatten(states))

@@ -15,19 +15,19 @@ from ..problem.flat_recurrence import Recurrence
 from ..solution import Result, Tree
 from .base import AbstractIterativeSolver, AbstractTrajectorySolver
 from .iterate import LoopState
-from .multiple_shooting import Blocks
+from .multiple_shooting import MultipleShooting
 from .request import Request
 from .sequential import Sequential
 
 
-class Guarded(AbstractTrajectorySolver):
+class WithFallback(AbstractTrajectorySolver):
     """``first`` within a budget, and where it has not met its criterion by then, sequential evaluation.
 
     For methods chosen by a forecast: a wrong one costs at most the budget, never the answer. Whether it fell back is in
     ``solution.stats.fell_back``. Under ``jax.vmap`` the loop runs once for the whole batch, if any element needs it.
 
     Args:
-        first: an iterative solver, or ``Blocks`` of one.
+        first: an iterative solver, or ``MultipleShooting`` of one.
         fallback: what follows, ``Sequential()``.
         budget: the most that ``first`` may take: a whole number of updates, or a part of the sequential time. That is
             turned into updates by the cost model's built-in numbers, without a clock, and may be none;
@@ -41,22 +41,24 @@ class Guarded(AbstractTrajectorySolver):
 
     Example:
         >>> import jax.numpy as jnp, parascan as ps
-        >>> guarded = ps.Guarded(ps.deer(), ps.Sequential(), budget=8)
+        >>> guarded = ps.WithFallback(ps.deer(), ps.Sequential(), budget=8)
         >>> step = lambda s, x: 3.9 * s * (1 - s)
         >>> solution = ps.rollout(step, jnp.asarray(0.3), length=200, solver=guarded)
         >>> bool(solution.stats.fell_back), int(solution.stats.iterations)
         (True, 8)
     """
 
-    first: AbstractIterativeSolver | Blocks
+    first: AbstractIterativeSolver | MultipleShooting
     fallback: Sequential = Sequential()
     budget: int | float = eqx.field(static=True, default=0.25)
     references: ClassVar[tuple[str, ...]] = ("dennis1983numerical",)
 
     def __check_init__(self) -> None:
-        if not isinstance(self.first, AbstractIterativeSolver | Blocks):
+        if not isinstance(self.first, AbstractIterativeSolver | MultipleShooting):
             given = getattr(self.first, "__name__", type(self.first).__name__)
-            raise TypeError(f"first: given {given}, expected an iterative solver such as ps.deer() or Blocks of one.")
+            raise TypeError(
+                f"first: given {given}, expected an iterative solver such as ps.deer(), or MultipleShooting of one."
+            )
         if not isinstance(self.fallback, Sequential):
             given = getattr(self.fallback, "__name__", type(self.fallback).__name__)
             raise TypeError(f"fallback: given {given}, expected Sequential(), which is right for every system.")
@@ -101,7 +103,7 @@ class Guarded(AbstractTrajectorySolver):
     def check(self, request: Request, name: str) -> None:
         """Refuse to unroll a method whose fallback has no iterations."""
         if request.adjoint.needs_budget:
-            raise ValueError("adjoint: given Unrolled() with Guarded, whose fallback has no iterations to unroll.")
+            raise ValueError("adjoint: given Unrolled() with WithFallback, whose fallback has no iterations to unroll.")
 
     def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
         """The first method, and the plain loop where it has not met its criterion within its budget."""

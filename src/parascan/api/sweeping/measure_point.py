@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ...diagnostics import diagnose, lyapunov_exponents
-from ...problem.signature import resolve_length
+from ...problem.arguments import resolve_length
 from ...programs.rebind import Rebinder
 from ...solution import Result, Tree
 from ...solvers import Diagonal, Full, GradientDescent, Identity, Newton, Zero

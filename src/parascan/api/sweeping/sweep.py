@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Key
 
 from ...programs.platform import on_its_platform
 from ...programs.rebind import Rebinder
-from ...solvers import AbstractIterativeSolver, Blocks, deer
+from ...solvers import AbstractIterativeSolver, MultipleShooting, deer
 from ...solvers.criterion import Merit, StateError
 from .measure_point import Found, Measure
 from .parameter_values import Grid, Point
@@ -50,7 +50,7 @@ def sweep(
     length: int | None = None,
     *,
     key: Key[Array, ""],
-    solver: AbstractIterativeSolver | Blocks | None = None,
+    solver: AbstractIterativeSolver | MultipleShooting | None = None,
     criterion: StateError | Merit | None = None,
     max_iterations: int | None = None,
     budget: int | None = None,
@@ -127,7 +127,7 @@ def _check(
         raise TypeError(f"make: given {type(make).__name__}, expected a function that returns (step, init, xs).")
     if not isinstance(key, jax.Array):
         raise TypeError(f"key: given {type(key).__name__}, expected a random key such as jax.random.key(0).")
-    if not isinstance(solver, AbstractIterativeSolver | Blocks):
+    if not isinstance(solver, AbstractIterativeSolver | MultipleShooting):
         raise TypeError(f"solver: given {type(solver).__name__}, expected one that iterates, such as ps.deer().")
     if criterion is not None and not isinstance(criterion, StateError | Merit):
         raise TypeError(f"criterion: given {type(criterion).__name__}, expected StateError() or Merit().")

@@ -9,8 +9,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
+from ...problem.arguments import as_arrays
 from ...problem.flat_recurrence import ScanProblem
-from ...problem.signature import as_arrays, resolve
+from ...problem.signature import resolve
 from ...programs.compile_cache import ProgramCache
 from ...programs.platform import on_its_platform
 from ...solution import Certificate, Evidence, StepFunction, Tree

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Key
 from ...linear import AbstractTransition, Bidiagonal
 from ...problem.flat_recurrence import Recurrence
 from ...problem.jacobian import full
+from ...programs.closure import Function
 from ...solution import State, Trajectory, Tree
 from .rounding import images_with_errors, rounding_of_steps
 from .sensitivity import brought_to_range, coherent_spread, independent_spread
@@ -78,7 +79,7 @@ class Linearized(eqx.Module):
     finite: Bool[Array, " T"]
 
 
-class _InFloat32(eqx.Module):
+class _InFloat32(Function):
     """A step in a narrow type as a map of float32 states: their rounding is then one of its operations."""
 
     advance: Callable[[State, Tree], State]

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ...problem.arguments import as_arrays, describe
 from ...problem.boundaries import Blocked
 from ...problem.flat_recurrence import ScanProblem
 from ...problem.jacobian import full
-from ...problem.signature import as_arrays, describe, resolve
+from ...problem.signature import resolve
 from ...programs.compile_cache import ProgramCache
 from ...programs.platform import on_its_platform
 from ...solution import StepFunction, Trajectory, Tree

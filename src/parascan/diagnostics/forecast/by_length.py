@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Int
 
+from ...problem.arguments import as_arrays, refuse_nan, resolve_length
 from ...problem.flat_recurrence import ScanProblem
-from ...problem.signature import as_arrays, refuse_nan, resolve, resolve_length
+from ...problem.signature import resolve
 from ...programs.compile_cache import ProgramCache
 from ...solution import StepFunction, Tree
 from ...solvers import AbstractIterativeSolver

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ...problem.arguments import as_arrays, resolve_length
 from ...problem.flat_recurrence import Recurrence, ScanProblem
-from ...problem.signature import as_arrays, resolve, resolve_length
+from ...problem.signature import resolve
 from ...programs.compile_cache import ProgramCache
 from ...programs.derivatives import refuse_steps_without_derivative
 from ...programs.platform import on_its_platform

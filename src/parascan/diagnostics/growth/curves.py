@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ...problem.arguments import as_arrays, resolve_length
 from ...problem.flat_recurrence import ScanProblem
-from ...problem.signature import as_arrays, resolve, resolve_length
+from ...problem.signature import resolve
 from ...programs.compile_cache import ProgramCache
 from ...solution import StepFunction, Tree
 from .paths import Paths

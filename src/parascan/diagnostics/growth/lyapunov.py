@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ...problem.arguments import as_arrays
 from ...problem.flat_recurrence import Recurrence, ScanProblem
-from ...problem.signature import as_arrays, resolve
+from ...problem.signature import resolve
 from ...programs.compile_cache import ProgramCache
 from ...programs.platform import on_its_platform
 from ...solution import StepFunction, Trajectory, Tree

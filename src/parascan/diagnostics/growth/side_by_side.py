@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ...programs.batching import over_lanes
+from ...programs.batching import over_chunks
+from ...programs.closure import Function
 from ...programs.derivatives import refuse_without_derivative
 from ...solution import State, Tree
 
 
-class LaneStep(eqx.Module):
+class LaneStep(Function):
     """``f_t`` at places ``[D P]`` with inputs ``[... P]``.
 
     Attributes:
@@ -33,7 +34,7 @@ class LaneStep(eqx.Module):
         def one(arrays: Tree, state: State, x: Tree) -> State:
             return eqx.combine(arrays, rest)(state, x)
 
-        return over_lanes(one, (False, True, True), arrays, *place)(arrays, states, x)
+        return over_chunks(one, (False, True, True), arrays, *place)(arrays, states, x)
 
     def push(
         self, states: Float[Array, "D P"], x: Tree, vectors: Float[Array, "*several D P"]

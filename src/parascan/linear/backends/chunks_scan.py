@@ -4,22 +4,21 @@ For matrices known by their products alone, which cannot be multiplied with each
 that of T products and of those that are run twice; one step after the other where the products do not contract.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
 from ...chunked import Layout, scan_blocks
-from ...programs.closure import Hoisted, hoist
+from ...programs.closure import Closed, Function, close_over
 from ...programs.work import counted
 from ...solution import State, Trajectory
 from .._abstract import AbstractTransition
 
 
-class _Forward(eqx.Module):
+class _Forward(Function):
     """``s -> A_t s + b_t``; ``A_1`` joins nothing and is not used, so that an infinite entry in it does no harm."""
 
-    product: Hoisted
+    product: Closed
 
     def __call__(self, state: State, x: tuple[PyTree[Array], State, Bool[Array, ""]]) -> tuple[State, State]:
         """The next state, twice."""
@@ -28,10 +27,10 @@ class _Forward(eqx.Module):
         return state, state
 
 
-class _Backward(eqx.Module):
+class _Backward(Function):
     """``A_{t+1}^T y_{t+1} -> A_t^T y_t``, with ``y_t`` as output."""
 
-    product: Hoisted
+    product: Closed
 
     def __call__(self, arriving: State, x: tuple[PyTree[Array], State]) -> tuple[State, State]:
         """What arrives at the step before, and the solution here."""
@@ -44,7 +43,7 @@ def run(transition: AbstractTransition, b: Trajectory, *, transpose: bool) -> Tr
     """Solution of the recurrence, or of the transposed one."""
     multiply = transition.transposed_product if transpose else transition.product
     row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), transition.slices)
-    product = hoist(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
+    product = close_over(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
     init = jnp.zeros_like(b[0])
     work = counted(product.closed)
     layout = Layout(len(b), b.shape[1], work, reverse=transpose, double=b.dtype.itemsize == 8)

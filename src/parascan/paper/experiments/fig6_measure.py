@@ -90,12 +90,12 @@ def measure(point: Network, folder: Path) -> Mapping[str, Any]:
     steps["plan"] = seconds["plan"] = np.nan
     if point.strict:
         chosen["plan"] = ps.plan(*call)
-        iterates = isinstance(chosen["plan"].solver, ps.Guarded)
+        iterates = isinstance(chosen["plan"].solver, ps.WithFallback)
         steps["plan"] = _updates(ps.rollout(*call, solver=chosen["plan"])) if iterates else point.length
     for name, solver in chosen.items():
         run = functools.partial(ps.rollout, *call, solver=solver)
         seconds[name] = _seconds(lambda _, run=run: run(), (None, None), point.repeats)[1]
-    for name, solver in (("newton", ps.deer()), ("blocks", ps.Blocks(ps.deer(), point.block))):
+    for name, solver in (("newton", ps.deer()), ("blocks", ps.MultipleShooting(ps.deer(), point.block))):
         steps[name], seconds[name] = timed(solver)
     # The network's Jacobians have a zero diagonal, so quasi-Newton's updates are those of Jacobi's method.
     steps["quasi_newton"] = _updates(solve(ps.jacobi(), point.length))

@@ -114,7 +114,7 @@ def measure(point: Point, folder: Path) -> Values:
     """Updates until the criterion holds, whether it did, and the exponent per step, for every gain."""
     of_system, of_guess, of_method = jax.random.split(jax.random.key(point.seed), 3)
     method = METHODS[point.method](of_method)
-    solver = method if point.block == 1 else ps.Blocks(method, point.block)
+    solver = method if point.block == 1 else ps.MultipleShooting(method, point.block)
 
     # The causal methods need no more than there are blocks; descent has no number that always suffices.
     most = -(-point.length // point.block) if method.causal else PATIENCE * point.length

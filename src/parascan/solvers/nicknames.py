@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from .base import AbstractSolver
-from .chunked import Forgetting
+from .chunked import Chunked
 from .gradient import GradientDescent
 from .levenberg_marquardt import elk, quasi_elk
 from .newton import deer, jacobi, picard, quasi_deer
@@ -19,7 +19,7 @@ SOLVERS: Mapping[str, Callable[[], AbstractSolver]] = MappingProxyType(
         "elk": elk,
         "quasi_elk": quasi_elk,
         "gradient_descent": GradientDescent,
-        "chunked": Forgetting,
+        "chunked": Chunked,
         "sequential": Sequential,
     }
 )

@@ -1,0 +1,47 @@
+"""Updates of a method that no forecast is known for, counted on the first steps."""
+
+import jax
+import jax.numpy as jnp
+
+from ..adjoint.implicit import Implicit, Loop
+from ..diagnostics import Estimate
+from ..diagnostics.estimate import estimate_of
+from ..problem.flat_recurrence import Recurrence
+from ..solution import Result
+from ..solvers import AbstractTrajectorySolver
+from ..solvers.criterion import AbstractCriterion
+from ..solvers.iterate import LoopState
+from ..solvers.request import Request
+
+STEPS = 512
+"""Steps of a pilot."""
+
+
+def pilot_updates(recurrence: Recurrence, solver: AbstractTrajectorySolver, criterion: AbstractCriterion) -> Estimate:
+    """The updates that a method takes on the first steps, and at most as many as there are steps.
+
+    Args:
+        recurrence: what is to be solved.
+        solver: the method.
+        criterion: when it stops.
+    """
+    steps = min(recurrence.length, STEPS)
+    inputs = jax.tree.map(lambda leaf: leaf[:steps], recurrence.inputs)
+    first = Recurrence(recurrence.advance, recurrence.initial, inputs, steps)
+    start = jnp.broadcast_to(recurrence.initial, (steps, recurrence.size))
+
+    def solve(problem: Recurrence, request: Request, loop: Loop) -> LoopState:
+        return request.solver.solve(problem, request, loop)
+
+    @jax.jit
+    def run(first: Recurrence, start: jax.Array) -> tuple[Result, jax.Array]:
+        request = Request(solver, criterion, start=start, repair=start, budget=steps)
+        outcome = Implicit().find(first, request, solve)
+        return outcome.result, outcome.stats.iterations
+
+    result, iterations = run(first, start)
+    count = float(iterations) if bool(result == Result.successful) else float(recurrence.length)
+    how = f"counted on the first {steps} steps"
+    return estimate_of(
+        count, count, float(recurrence.length), how, "updates", 0.9, ("the first steps are like the rest",)
+    )

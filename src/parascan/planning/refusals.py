@@ -1,0 +1,65 @@
+"""What no plan can be made of."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+
+from ..diagnostics import Diagnosis
+from ..problem.flat_recurrence import Recurrence
+from ..programs.machine import Machine
+from ..solution import Tree
+from ..solvers import AbstractIterativeSolver, MultipleShooting
+
+
+def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rates: Any, solvers: Any) -> None:
+    """Refuse what no plan can be made of.
+
+    Args:
+        arrays: initial state and inputs.
+        diagnosis: what was given as one.
+        batch: sequences at once.
+        budget: part of the sequential time.
+        rates: what was given as the record of a machine.
+        solvers: what was given as further methods.
+
+    Raises:
+        TypeError: an argument of the wrong kind, or traced arrays.
+        ValueError: a number out of its range.
+    """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
+        raise TypeError(
+            "init, xs: given traced values, expected arrays: a plan measures. Make it outside of jit and give it as "
+            "solver=plan, or leave solver=None, which decides without measuring."
+        )
+    if diagnosis is not None and not isinstance(diagnosis, Diagnosis):
+        raise TypeError(f"diagnosis: given {type(diagnosis).__name__}, expected what ps.diagnose returns, or None.")
+    if rates is not None and not isinstance(rates, Machine):
+        raise TypeError(f"rates: given {type(rates).__name__}, expected a Machine or None.")
+    for each in solvers:
+        if not isinstance(each, AbstractIterativeSolver | MultipleShooting):
+            given = getattr(each, "__name__", type(each).__name__)
+            raise TypeError(f"solvers: given {given}, expected solvers that iterate, such as ps.elk().")
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
+        raise TypeError(f"batch: given {batch!r}, expected an integer.")
+    if batch < 1:
+        raise ValueError(f"batch: given {batch}, expected one or more.")
+    if not 0 < budget < float("inf"):
+        raise ValueError(f"budget: given {budget}, expected a positive part of the sequential time.")
+
+
+def refuse_other_diagnosis(diagnosis: Diagnosis, recurrence: Recurrence) -> None:
+    """Refuse a diagnosis of something else.
+
+    Args:
+        diagnosis: what was given.
+        recurrence: what is to be evaluated.
+
+    Raises:
+        ValueError: they differ in length, size or dtype.
+    """
+    given = (diagnosis.length, diagnosis.size, diagnosis.dtype)
+    expected = (recurrence.length, recurrence.size, str(recurrence.dtype))
+    if given != expected:
+        raise ValueError(f"diagnosis: given one of T, D, dtype = {given}, expected {expected}.")
