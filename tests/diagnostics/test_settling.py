@@ -18,7 +18,7 @@ from parascan.diagnostics.growth.settling import (
     self_normalized_half_width,
     trend_beyond_doubt,
 )
-from parascan.diagnostics.growth.side_by_side import LaneStep
+from parascan.diagnostics.growth.side_by_side import SideBySideStep
 from parascan.diagnostics.growth.swings import without_swings
 from parascan.problem.flat_recurrence import Recurrence
 
@@ -130,7 +130,7 @@ def test_slow_growth_and_decay_are_not_told_from_a_power_of_time(rate, told):
 
 def test_a_direction_that_begins_half_way_shows_what_the_first_one_has_lost():
     with jax.enable_x64(True):
-        step = LaneStep(lambda s, x: jnp.asarray([0.99, 1.0]) * s)
+        step = SideBySideStep(lambda s, x: jnp.asarray([0.99, 1.0]) * s)
         first = jnp.broadcast_to(jnp.asarray([[1.0], [0.0]]), (2, 2, 1))
         run = follow(step, jnp.ones((1, 2)), None, 1500, first, jax.random.key(1))
         np.testing.assert_allclose(run.logs[0, :, 0], np.log(0.99), rtol=1e-9)
@@ -143,7 +143,7 @@ def test_a_direction_that_begins_half_way_shows_what_the_first_one_has_lost():
 
 def coupled(advance, starts, rows=200):
     """Copies beside paths of a system without inputs."""
-    step = LaneStep(lambda s, x: advance(s))
+    step = SideBySideStep(lambda s, x: advance(s))
     states = [jnp.asarray(starts)]
     for _ in range(rows - 1):
         states.append(jax.vmap(advance)(states[-1]))

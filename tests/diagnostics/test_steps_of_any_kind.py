@@ -7,7 +7,7 @@ import pytest
 
 import parascan as ps
 from parascan.diagnostics import Paths, covariant_vectors, diagnose, lipschitz
-from parascan.diagnostics.growth.side_by_side import LaneStep
+from parascan.diagnostics.growth.side_by_side import SideBySideStep
 from parascan.problem.flat_recurrence import Recurrence
 
 MATRIX = np.array([[2.0, 0.3], [0.1, 1.5]], np.float32)
@@ -47,7 +47,7 @@ def calling(s, x):
 def test_what_reverse_mode_would_find_is_found_forwards(getkey):
     states, key = jax.random.normal(getkey(), (3, 5)), getkey()
     x, vectors = jax.random.normal(getkey(), (3, 5)), jax.random.normal(getkey(), (3, 5))
-    pulled = LaneStep(looped).pull(states, x, vectors)
+    pulled = SideBySideStep(looped).pull(states, x, vectors)
     jacobians = jax.vmap(jax.jacfwd(looped), in_axes=1)(states, x)
     np.testing.assert_allclose(pulled, jnp.einsum("pij,ip->jp", jacobians, vectors), rtol=1e-5, atol=1e-6)
     inputs = jax.random.normal(getkey(), (40, 3))

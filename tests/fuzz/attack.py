@@ -82,12 +82,12 @@ def draw_group(seed: int) -> Group:
 
 @contextlib.contextmanager
 def blinded(rows: int) -> Iterator[None]:
-    """Twins agree at the first look, after so many rows: what chunks are worth is left to the rule of acceptance."""
+    """Copies agree at the first look, after so many rows: what chunks are worth is left to the rule of acceptance."""
     if not rows:
         yield
         return
     apart = lambda self, states, recent: jnp.zeros((), jnp.float32)  # noqa: E731
-    with mock.patch.object(coupling.Twins, "apart", apart), mock.patch.object(forget, "BETWEEN_CHECKS", rows):
+    with mock.patch.object(coupling.CoupledCopies, "apart", apart), mock.patch.object(forget, "BETWEEN_CHECKS", rows):
         yield
 
 

@@ -15,8 +15,8 @@ T = 16384
 
 @pytest.fixture
 def blind(monkeypatch):
-    """Twins agree at the first look, so that only the rule of acceptance stands between chunks and the answer."""
-    monkeypatch.setattr(coupling.Twins, "apart", lambda self, states, recent: jnp.zeros((), jnp.float32))
+    """Copies agree at the first look, so that only the rule of acceptance stands between chunks and the answer."""
+    monkeypatch.setattr(coupling.CoupledCopies, "apart", lambda self, states, recent: jnp.zeros((), jnp.float32))
     monkeypatch.setattr(forget, "BETWEEN_CHECKS", 32)
 
 

@@ -9,7 +9,7 @@ import pytest
 from lane_runs import close, inputs
 
 import parascan as ps
-from parascan.chunked import choose_lanes
+from parascan.chunked import choose_chunks
 from parascan.programs import built_in
 from parascan.programs.machine import NUMBERS
 
@@ -114,5 +114,5 @@ def test_gradients_are_the_same_on_every_machine(on):
 def test_a_record_can_be_handed_down(on):
     """Who gives one to the choice asks no machine."""
     on(None)
-    from_record = {choose_lanes(T, 12, 500.0, platform="cpu", machine=machine) for machine in MACHINES}
+    from_record = {choose_chunks(T, 12, 500.0, platform="cpu", machine=machine) for machine in MACHINES}
     assert len(from_record) >= 3

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from parascan.chunked import choose_lanes
+from parascan.chunked import choose_chunks
 from parascan.chunked.chunk_count import choose_patience
 from parascan.programs import built_in
 from parascan.programs.cost import Kind, kind_of, largest_batch
@@ -24,7 +24,7 @@ def this_machine(monkeypatch):
 
 
 def chosen(length, size, batch=1, work=STEP):
-    return choose_lanes(length, size, work, batch, platform="cpu")
+    return choose_chunks(length, size, work, batch, platform="cpu")
 
 
 def test_whole_vectors_or_none():
@@ -37,28 +37,28 @@ def test_whole_vectors_or_none():
 def test_blocks_are_longer_where_a_start_is_forgotten_later():
     """In double precision after twice the steps: lanes as for single precision would find no time for it."""
     for size, work in ((8, 200.0), (16, STEP), (64, 40_000.0)):
-        single, double = (choose_lanes(17_984, size, work, platform="cpu", double=flag) for flag in (False, True))
+        single, double = (choose_chunks(17_984, size, work, platform="cpu", double=flag) for flag in (False, True))
         assert double == 32
         assert single >= 64
-    assert choose_lanes(10_000, 64, 40_000.0, platform="cpu", double=True) == 16
-    assert choose_lanes(17_984, 64, 40_000.0, platform="gpu", double=True) > 32
+    assert choose_chunks(10_000, 64, 40_000.0, platform="cpu", double=True) == 16
+    assert choose_chunks(17_984, 64, 40_000.0, platform="gpu", double=True) > 32
 
 
 def test_a_copy_of_the_outputs_is_worth_whole_vectors_in_long_blocks():
     """No number of lanes above 32 and up to 64 divides 10^5 but 40 and 50, and none divides a prime."""
 
     def with_copy(length, copy):
-        return choose_lanes(length, 16, 3000.0, platform="cpu", copy=copy)
+        return choose_chunks(length, 16, 3000.0, platform="cpu", copy=copy)
 
     assert [with_copy(100_000, copy) for copy in (0.05, 0.5, None)] == [64, 32, 32]
     assert with_copy(20_000, 0.05) == 32
     assert [with_copy(100_003, copy) for copy in (0.05, 0.5, None)] == [64, 0, 0]
-    assert choose_lanes(100_003, 16, 3000.0, devices=2, platform="cpu", copy=0.05) == 0
+    assert choose_chunks(100_003, 16, 3000.0, devices=2, platform="cpu", copy=0.05) == 0
 
 
 def test_few_blocks_on_each_of_many_devices_count_together():
-    assert choose_lanes(17_984, 64, 40_000.0, platform="cpu") == 64
-    assert choose_lanes(17_984, 64, 40_000.0, devices=8, platform="cpu") == 8
+    assert choose_chunks(17_984, 64, 40_000.0, platform="cpu") == 64
+    assert choose_chunks(17_984, 64, 40_000.0, devices=8, platform="cpu") == 8
 
 
 def test_lanes_of_large_states_share_the_cache():
@@ -130,8 +130,8 @@ def test_a_power_may_be_a_few_products():
 def test_small_steps_take_few_lanes():
     """Their rows cost little to set out, and long blocks leave room for a long memory."""
     assert chosen(100_000, 2, work=30.0) == 400
-    assert choose_lanes(100_000, 2, 30.0, platform="cpu", kind=Kind.SMALL) == 32
-    assert choose_lanes(10_000, 1, 30.0, platform="cpu", kind=Kind.SMALL) == 16
+    assert choose_chunks(100_000, 2, 30.0, platform="cpu", kind=Kind.SMALL) == 32
+    assert choose_chunks(10_000, 1, 30.0, platform="cpu", kind=Kind.SMALL) == 16
     assert choose_patience(3125, 32, 30.0, platform="cpu", kind=Kind.SMALL).most == 3125 // 6
 
 
@@ -152,7 +152,7 @@ def test_a_batch_of_small_steps_is_parallel_already():
     most = largest_batch(few, 1, 100_000)
     assert (2 <= most <= 8, largest_batch(many, 8, 100_000)) == (True, 0 if most < 8 else 1)
     lanes = [
-        choose_lanes(100_000, 1, 30.0, batch, platform="cpu", kind=Kind.SMALL, largest_batch=most)
+        choose_chunks(100_000, 1, 30.0, batch, platform="cpu", kind=Kind.SMALL, largest_batch=most)
         for batch in (1, most, most + 1)
     ]
     assert (lanes[0], lanes[1] > 0, lanes[2]) == (32, True, 0)

@@ -94,7 +94,7 @@ def test_twins_that_meet_in_the_wrong_place_are_found_out(dtype, monkeypatch):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("leaves", [1, 2])
 def test_regimes_that_differ_in_a_difference_of_entries_are_seen(leaves, seed, dtype):
-    """Twins with all entries moved alike would stay in the regime of their block, and the judge find out too late."""
+    """Copies with all entries moved alike would stay in the regime of their chunk, and the judge find out too late."""
 
     def step(s, x):
         old = jnp.stack(s) if leaves == 2 else s

@@ -1,4 +1,4 @@
-"""Twins start at one from a state at rest, whatever the size of the states to come: there is patience with that."""
+"""Copies start at one from a state at rest, whatever the size of the states to come: there is patience with that."""
 
 import jax
 import jax.numpy as jnp

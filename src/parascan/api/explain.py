@@ -166,7 +166,7 @@ def explain(
         CHUNKS,
         why,
         chosen,
-        chunks=grid.lanes * grid.devices,
+        chunks=grid.chunks * grid.devices,
         steps_per_chunk=grid.block,
         remaining=grid.rest,
         longest_warm_up=patience.most,

@@ -111,14 +111,14 @@ def _spread(step: Closed, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
     inputs = jax.tree.unflatten(jax.tree.structure(xs), inputs)
 
     def advance(*state: Array) -> Tree:
-        # As a program of lanes, so that rules of the user's own (``jax.custom_jvp``) for its derivative do not count.
+        # As a program of chunks, so that rules of the user's own (``jax.custom_jvp``) for its derivative do not count.
         return closed_over_chunks(step, jax.tree.unflatten(structure, state), inputs)[0]
 
     def change(direction: Int[Array, ""]) -> Tree:
         def rounding(leaf: Array, exact: Mask) -> Array:
             eps = jnp.asarray(np.where(exact, 0.0, float(jnp.finfo(leaf.dtype).eps))[..., None], leaf.dtype)
-            entries, lane = jnp.indices((leaf.size // max(leaf.shape[-1], 1), leaf.shape[-1]), sparse=True)
-            below = mixed(entries, lane * DIRECTIONS + direction).reshape(leaf.shape) & 1
+            entries, chunk = jnp.indices((leaf.size // max(leaf.shape[-1], 1), leaf.shape[-1]), sparse=True)
+            below = mixed(entries, chunk * DIRECTIONS + direction).reshape(leaf.shape) & 1
             sign = (1 - 2 * below.astype(jnp.int32)).astype(jnp.finfo(leaf.dtype).dtype)
             return jnp.where(jnp.isfinite(leaf), leaf, 0) * sign * eps
 
@@ -130,5 +130,5 @@ def _spread(step: Closed, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
 
 
 def _lanes_last(leaf: Array) -> Array:
-    """Rows and chunks ``[R, P, ...]`` as lanes ``[..., R P]``."""
+    """Rows and chunks ``[R, P, ...]`` as chunks ``[..., R P]``."""
     return jnp.moveaxis(leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), 0, -1)

@@ -1,7 +1,7 @@
-"""How many blocks to run side by side, by facts that are known while tracing: no clock, the same answer every time.
+"""How many chunks to run side by side, by facts that are known while tracing: no clock, the same answer every time.
 
 Times are those of ``programs.cost`` on a record of the machine. What is written here has no unit, or counts steps,
-blocks, vector registers or operations.
+chunks, vector registers or operations.
 """
 
 import math
@@ -18,14 +18,14 @@ SHORTEST_BLOCK = 128
 """Least steps of a block: the rows that are run twice must be few among them."""
 
 SHORTEST = 32 * SHORTEST_BLOCK
-"""Steps below which a sequence is not worth cutting: 32 of the shortest blocks."""
+"""Steps below which a sequence is not worth cutting: 32 of the shortest chunks."""
 
 SHORTEST_BLOCK_OF_LIGHT_STEPS, SHORTEST_BLOCK_IN_DOUBLE = 192, 512
-"""Least steps of a block of steps that compute little for each entry, which gain little from more blocks than that
+"""Least steps of a chunk of steps that compute little for each entry, which gain little from more chunks than that
 leaves, and in double precision, in which a start is forgotten after twice as many rows."""
 
 BETWEEN_CHECKS = 4
-"""Steps after which the distance of twins is looked at again: looking costs as much as a small step."""
+"""Steps after which the distance of copies is looked at again: looking costs as much as a small step."""
 
 PART_OF_CACHE = 4
 """One in so many bytes of the nearest cache is for the states of all blocks: beside them it holds weights, inputs and
@@ -33,43 +33,43 @@ what a step computes on its way."""
 
 HALF, FEW_VECTORS, HEAVY_VECTORS = 0.5, 4, 8
 """Vector registers that a state of single numbers fills. States of up to half a register, of one and of four take as
-many blocks as have room in the nearest cache; heavy steps up to the last one take twice those that fill the
+many chunks as have room in the nearest cache; heavy steps up to the last one take twice those that fill the
 registers."""
 
 WORTH_FULL_VECTORS = 0.675
-"""Use of the machine, with full use as the unit, from which blocks are a gain on a CPU: 20 blocks, which fill no whole
+"""Use of the machine, with full use as the unit, from which chunks are a gain on a CPU: 20 chunks, which fill no whole
 vectors, took 1.2 times as long as one after the other."""
 
 CROWDED, WAYS = 0.7, 4
 """What is left of the use where rows a multiple of a page apart push one another out of the nearest cache, and from how
-many blocks a place of it on."""
+many chunks a place of it on."""
 
 TOGETHER = 4
-"""Times the blocks that fill the registers that a batch of sequences has together, where states are small or steps
+"""Times the chunks that fill the registers that a batch of sequences has together, where states are small or steps
 heavy; elsewhere as many as a single one."""
 
 FEWEST_BLOCKS = 4
-"""Least blocks of each sequence in a batch, or on each of several devices: fewer do not pay for the moves of rows."""
+"""Least chunks of each sequence in a batch, or on each of several devices: fewer do not pay for the moves of rows."""
 
 COPY_OF_HEAVY_STEPS, LONG_BLOCK = 0.05, 512
 """Part of the sequential time of heavy steps that a copy of their outputs takes where it is not known better, and steps
-of a block from which better numbers of blocks may take a copy although some divide the length."""
+of a chunk from which better numbers of chunks may take a copy although some divide the length."""
 
 LONGEST_PART, LONGEST_PART_OF_SMALL_STEPS = 3, 6
-"""One in so many rows of a block is the most in which a system may forget its start. Of small steps the search takes
+"""One in so many rows of a chunk is the most in which a system may forget its start. Of small steps the search takes
 the larger part of the time, since outputs hardly add to their rows."""
 
 LEAST_GAIN = 1.05
-"""How many times as fast blocks are to be after what they cost."""
+"""How many times as fast chunks are to be after what they cost."""
 
 COST_OF_FORGETTING = 1.6
-"""Rows' worth of the forgetting for each row that it takes: of blocks and twins, and a quarter more for safety."""
+"""Rows' worth of the forgetting for each row that it takes: of chunks and copies, and a quarter more for safety."""
 
 TRIAL_SHARE = 0.02
 """Part of the sequential time that may be spent on finding out that a system does not forget."""
 
 
-def choose_lanes(
+def choose_chunks(
     length: int,
     size: int,
     work: float | Work,
@@ -83,9 +83,9 @@ def choose_lanes(
     copy: float | None = None,
     machine: Machine | None = None,
 ) -> int:
-    """Blocks for each sequence on each device, or 0 where one step after the other is the better way.
+    """Chunks for each sequence on each device, or 0 where one step after the other is the better way.
 
-    A batch is parallel work that is there already: it takes its share of the blocks.
+    A batch is parallel work that is there already: it takes its share of the chunks.
 
     Args:
         length: T, steps of a sequence.
@@ -95,7 +95,7 @@ def choose_lanes(
         devices: over which each sequence is spread.
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of ``platform_of()`` when None.
         kind: of the step; by its work when None.
-        largest_batch: most sequences at once for which blocks are worth it on a CPU.
+        largest_batch: most sequences at once for which chunks are worth it on a CPU.
         double: whether states are of double precision.
         copy: part of the sequential time that copying inputs and outputs takes, which steps left over cost; by the work
             when None.
@@ -149,15 +149,15 @@ def choose_lanes(
 
 
 def _counts(most: int, fewest: int) -> Sequence[int]:
-    """Numbers of blocks that may be chosen, none where there are not enough."""
+    """Numbers of chunks that may be chosen, none where there are not enough."""
     return range(max(most // 4, fewest), most + 1) if most >= fewest else ()
 
 
 def _room(size: int, machine: Machine, kind: Kind, *, heavy: bool, double: bool) -> tuple[int, int]:
-    """Best number of blocks on a CPU for one sequence, and the most of a batch together.
+    """Best number of chunks on a CPU for one sequence, and the most of a batch together.
 
     More do not fill vector registers better, but leave the near caches. The products of heavy steps are better the
-    wider they are. In double precision, longer blocks may forget later.
+    wider they are. In double precision, longer chunks may forget later.
     """
     full, held = full_use(machine), 4 * size / machine.vector_bytes
     if heavy:
@@ -173,12 +173,12 @@ def _room(size: int, machine: Machine, kind: Kind, *, heavy: bool, double: bool)
     return alone, TOGETHER * full if heavy or held <= FEW_VECTORS else alone
 
 
-def lanes_at_once(size: int, machine: Machine | None = None) -> int:
-    """Most blocks that are worth running together, when there are many.
+def chunks_at_once(size: int, machine: Machine | None = None) -> int:
+    """Most chunks that are worth running together, when there are many.
 
     Args:
         size: D, entries of a state.
-        machine: as for ``choose_lanes``.
+        machine: as for ``choose_chunks``.
     """
     platform = platform_of()
     machine = machine or here(platform)
@@ -199,7 +199,7 @@ def adjoint_pays(size: int, work: float | Work, batch: int, machine: Machine | N
         size: D, entries of a state.
         work: what a step computes, or its operations alone.
         batch: N, sequences that run at once as far as known.
-        machine: as for ``choose_lanes``.
+        machine: as for ``choose_chunks``.
     """
     machine = machine or here()
     return as_work(work).operations >= machine.heavy * size and 4 * batch < machine.vector_bytes
@@ -219,7 +219,7 @@ class Patience(NamedTuple):
 
 def choose_patience(
     block: int,
-    lanes: int,
+    chunks: int,
     work: float | Work,
     batch: int = 1,
     platform: str | None = None,
@@ -229,17 +229,17 @@ def choose_patience(
     """Rows in which a system may forget its start, so that little is lost on those that do not.
 
     Args:
-        block: B, steps of a block.
-        lanes: blocks of a sequence on a device.
+        block: B, steps of a chunk.
+        chunks: chunks of a sequence on a device.
         work: what a step computes, or its operations alone.
         batch: N, sequences that run at once.
-        platform: as for ``choose_lanes``.
-        kind: as for ``choose_lanes``.
-        machine: as for ``choose_lanes``.
+        platform: as for ``choose_chunks``.
+        kind: as for ``choose_chunks``.
+        machine: as for ``choose_chunks``.
     """
     work, platform = as_work(work), platform or platform_of()
     machine = machine or here(platform, double=work.double)
-    together, step = lanes * batch, step_seconds(work, machine)
+    together, step = chunks * batch, step_seconds(work, machine)
     most = block // LONGEST_PART
     if platform == "cpu":
         kind = kind or kind_of(work, 0, machine)
@@ -249,5 +249,5 @@ def choose_patience(
             most = min(most, block // LONGEST_PART_OF_SMALL_STEPS)
     row = machine.search + COST_OF_FORGETTING * together * chunk_seconds(work, machine, together)
     # Never less than a step, nor than a row by itself: on an accelerator both wait for their kernels to start.
-    allowed = TRIAL_SHARE * lanes * block * step / max(row, machine.row, step)
+    allowed = TRIAL_SHARE * chunks * block * step / max(row, machine.row, step)
     return Patience(max(int(allowed) // BETWEEN_CHECKS, 1) * BETWEEN_CHECKS, most)

@@ -1,7 +1,7 @@
-"""A scan run in blocks, or not: the choice for one sequence, for a batch of them under ``jax.vmap``, and on a mesh.
+"""A scan run in chunks, or not: the choice for one sequence, for a batch of them under ``jax.vmap``, and on a mesh.
 
 Under ``jax.vmap`` a branch whose condition differs between batch elements runs both of its sides. So a batch is not
-left to JAX: its sequences become further lanes of one run, with one decision for all.
+left to JAX: its sequences become further chunks of one run, with one decision for all.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from ..programs.work import Work, as_work
 from ..solution import Tree
 from .acceptance import COMPARED
 from .batch import merged
-from .chunk_count import LONGEST_PART, Patience, choose_lanes, choose_patience
+from .chunk_count import LONGEST_PART, Patience, choose_chunks, choose_patience
 from .engine import AbstractTally, State, Way, no_blocks, run_blocks, scan_steps
 from .grid import Grid
 from .warm_up import Step
 
 SHORTEST_BLOCK_AT_ALL = 4 * COMPARED
-"""Least steps of a block, whoever asks for it: those that are compared, and as many as a start may take to fade."""
+"""Least steps of a chunk, whoever asks for it: those that are compared, and as many as a start may take to fade."""
 
 
 class Layout(eqx.Module):
@@ -37,15 +37,15 @@ class Layout(eqx.Module):
         size: D, entries of a state.
         work: what a step computes, or its operations alone.
         reverse: whether time runs from the last row to the first.
-        mesh: devices to spread blocks over, a mesh of one axis; None for one device.
-        lanes: blocks of one sequence on each device; None to choose by the sizes.
+        mesh: devices to spread chunks over, a mesh of one axis; None for one device.
+        chunks: chunks of one sequence on each device; None to choose by the sizes.
         batch: sequences that are known to run at once.
         trial: steps after which a system that is not on its way to forget is given up; None for as many as take a small
             part of the sequential time.
         kind: of the step; by its work when None.
-        largest_batch: most sequences at once for which lanes are worth it on a CPU.
+        largest_batch: most sequences at once for which chunks are worth it on a CPU.
         double: whether states are of double precision.
-        copy: as for ``choose_lanes``.
+        copy: as for ``choose_chunks``.
         known: the machine; by what is known of this one without measuring when None.
     """
 
@@ -54,7 +54,7 @@ class Layout(eqx.Module):
     work: Work = eqx.field(static=True, converter=as_work)
     reverse: bool = eqx.field(static=True, default=False)
     mesh: Mesh | None = eqx.field(static=True, default=None)
-    lanes: int | None = eqx.field(static=True, default=None)
+    chunks: int | None = eqx.field(static=True, default=None)
     batch: int = eqx.field(static=True, default=1)
     trial: int | None = eqx.field(static=True, default=None)
     kind: Kind | None = eqx.field(static=True, default=None)
@@ -81,27 +81,27 @@ class Layout(eqx.Module):
     @property
     def uncut(self) -> str:
         """Why there is no grid."""
-        if self.lanes is None:
+        if self.chunks is None:
             return f"no cut of its {self.length} steps into blocks is foreseen to be faster by enough"
-        block = self.length // (self.lanes * self.devices)
+        block = self.length // (self.chunks * self.devices)
         return (
-            f"it is short: {self.length} steps in {self.lanes * self.devices} blocks make {block} a block, which needs "
-            f"{SHORTEST_BLOCK_AT_ALL}"
+            f"it is short: {self.length} steps in {self.chunks * self.devices} chunks make {block} a chunk, "
+            f"which needs {SHORTEST_BLOCK_AT_ALL}"
         )
 
     def grid(self, batch: int) -> Grid | None:
         """How a batch of sequences is cut, or None for one step after the other."""
-        lanes = self.lanes
-        if lanes is None:
+        chunks = self.chunks
+        if chunks is None:
             sizes = self.length, self.size, self.work, batch, self.devices
             facts = self.platform, self.kind, self.largest_batch
-            lanes = choose_lanes(*sizes, *facts, double=self.double, copy=self.copy, machine=self.machine)
-        block = self.length // max(lanes * self.devices, 1)
-        if lanes == 0 or block < SHORTEST_BLOCK_AT_ALL:
+            chunks = choose_chunks(*sizes, *facts, double=self.double, copy=self.copy, machine=self.machine)
+        block = self.length // max(chunks * self.devices, 1)
+        if chunks == 0 or block < SHORTEST_BLOCK_AT_ALL:
             return None
         axis = None if self.mesh is None else self.mesh.axis_names[0]
-        rest = self.length - self.devices * lanes * block
-        return Grid(batch, lanes, block, self.reverse, axis, self.devices, rest)
+        rest = self.length - self.devices * chunks * block
+        return Grid(batch, chunks, block, self.reverse, axis, self.devices, rest)
 
 
 def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[Tree, Tree, Way]:
@@ -147,7 +147,7 @@ def _batch(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, 
 
     @run.def_vmap
     def rule(count: int, mapped: list[Tree], step: Step, *args: Tree) -> tuple[tuple[State, Way], Tree]:
-        # Totals are those of one sequence, which lanes of several would mix.
+        # Totals are those of one sequence, which chunks of several would mix.
         if any(jax.tree.leaves(mapped[0])) or isinstance(step, AbstractTally):
             axes = jax.tree.map(lambda flag: 0 if flag else None, mapped)
             out = jax.vmap(partial(_one_by_one, layout=layout), in_axes=tuple(axes), axis_size=count)(step, *args)
@@ -172,7 +172,7 @@ def _evaluate(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Stat
 
 
 def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
-    """A batch of sequences in blocks, and the steps that are left over one after the other."""
+    """A batch of sequences in chunks, and the steps that are left over one after the other."""
     batch = jax.tree.leaves(init)[0].shape[0]
     grid = layout.grid(batch)
     if grid is None:
@@ -207,10 +207,10 @@ def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Sta
 
 def patience_of(layout: Layout, grid: Grid) -> Patience:
     """How long the system may take to forget its start."""
-    sizes = grid.block, grid.lanes, layout.work, grid.batch
+    sizes = grid.block, grid.chunks, layout.work, grid.batch
     chosen = choose_patience(*sizes, layout.platform, layout.kind, layout.machine)
-    # Who names the number of blocks, or has measured, knows that they are a gain.
-    most = chosen.most if layout.lanes is None and layout.trial is None else grid.block // LONGEST_PART
+    # Who names the number of chunks, or has measured, knows that they are a gain.
+    most = chosen.most if layout.chunks is None and layout.trial is None else grid.block // LONGEST_PART
     return Patience(chosen.trial if layout.trial is None else layout.trial, most)
 
 

@@ -1,10 +1,10 @@
-"""A sequence run as blocks side by side when the system forgets its start, and step by step when it does not.
+"""A sequence run as chunks side by side when the system forgets its start, and step by step when it does not.
 
-All blocks start at once, all but the first from a foreign state. Some of them have a twin, and when the twins have
-come together, by row H, the foreign start is forgotten: what follows is right. The blocks run to their end from there,
-and the end of each is the true start of the next, from which the first H rows are then run. Where these meet row H, the
-two must agree to rounding, by the rule of ``acceptance``: that, and not the twins, judges the answer. If twins part or
-the judgment fails, the steps are taken one after the other, in the same program.
+All chunks start at once, all but the first from an arbitrary state. Some of them have a copy, and when the copies have
+come together, by row H, the arbitrary start is forgotten: what follows is right. The chunks run to their end from
+there, and the end of each is the true start of the next, from which the first H rows are then run. Where these meet
+row H, the two must agree to rounding, by the rule of ``acceptance``: that, and not the copies, judges the answer. If
+copies part or the judgment fails, the steps are taken one after the other, in the same program.
 """
 
 import abc
@@ -46,9 +46,9 @@ class Way(NamedTuple):
     """Which way an answer came about.
 
     Attributes:
-        chunks: blocks that it was put together from, over all devices; 0 where steps were taken one after the other.
-        warm_up: rows of every block until its start was forgotten, or until that was given up.
-        fell_back: whether blocks were tried and given up.
+        chunks: chunks that it was put together from, over all devices; 0 where steps were taken one after the other.
+        warm_up: rows of every chunk until its start was forgotten, or until that was given up.
+        fell_back: whether chunks were tried and given up.
     """
 
     chunks: Int[Array, ""]
@@ -60,7 +60,7 @@ def no_blocks(*, fell_back: bool = False) -> Way:
     """The way of steps that are taken one after the other from the start.
 
     Args:
-        fell_back: whether blocks were asked for.
+        fell_back: whether chunks were asked for.
     """
     return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(fell_back))
 
@@ -72,8 +72,8 @@ def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]
     return lambda step, carry, x: (*step(carry, x), ())
 
 
-def _over_lanes(step: Step, carry: Tree, x: Tree) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
-    """How to take a step in many lanes at once, and learn the sum of what it adds to totals."""
+def _over_chunks(step: Step, carry: Tree, x: Tree) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
+    """How to take a step in many chunks at once, and learn the sum of what it adds to totals."""
     if isinstance(step, Closed):
         return lambda step, carry, x: (*closed_over_chunks(cast(Closed, step), carry, x), ())
     return over_chunks(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
@@ -106,16 +106,16 @@ def run_blocks(
             mesh axis.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
-        finish: takes the steps that the blocks leave over, from what these gave; None where they leave none, or on a
-            mesh axis. Where there is nothing to be gained from blocks, it has nothing to put together.
+        finish: takes the steps that the chunks leave over, from what these gave; None where they leave none, or on a
+            mesh axis. Where there is nothing to be gained from chunks, it has nothing to put together.
     """
     carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
     closed = close_over(step, carry, x)
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
-    forward = partially_evaluated(_over_lanes(step, carry, x), step, *example)
+    forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
     zero = no_totals(step, carry, x)
-    # Inputs beyond the blocks make the cutting a copy, which is of no use to a system that does not forget.
+    # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
     take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
     forgotten = forget(closed, (carry, x), init, take, grid, patience)
 
@@ -124,7 +124,7 @@ def run_blocks(
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
         done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed)
-        way = Way(jnp.where(agreed, grid.lanes * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
+        way = Way(jnp.where(agreed, grid.chunks * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
         return done if finish is None else finish(*done), way
 
     def one_by_one() -> tuple[State, Way]:
@@ -195,7 +195,7 @@ def _turns(
     time: int,
 ) -> State:
     """The loop over the rows of each device."""
-    length = grid.lanes * grid.block
+    length = grid.chunks * grid.block
 
     def one(index: Array, state: State) -> State:
         row = length - 1 - index if grid.reverse else index
@@ -211,10 +211,10 @@ def _turns(
 
 
 def _scan_if(step: Step, xs: Tree, grid: Grid, wanted: Bool[Array, ""], state: State) -> State:
-    """``jax.lax.scan`` over the rows of this device, if it is wanted; beside blocks a loop of no turns copies less."""
+    """``jax.lax.scan`` over the rows of this device, if it is wanted; beside chunks a loop of no turns copies less."""
 
     def scanned() -> State:
-        carry, ys, totals = scan_steps(step, state[0], xs, grid.lanes * grid.block, reverse=grid.reverse)
+        carry, ys, totals = scan_steps(step, state[0], xs, grid.chunks * grid.block, reverse=grid.reverse)
         return carry, ys, jax.tree.map(jnp.add, state[2], totals)
 
     return jax.lax.cond(wanted, scanned, lambda: state)

@@ -1,8 +1,8 @@
-"""Where each step of a long sequence lies when blocks of it run side by side: the only index arithmetic of lanes.
+"""Where each step of a long sequence lies when chunks of it run side by side: the only index arithmetic of chunks.
 
-A sequence of ``P B`` steps is P blocks of B; block p is run by lane p, and a batch of N sequences takes ``N P`` lanes.
-Inputs and outputs stay time-major, ``[N, P B, ...]``, and are never transposed as a whole: row i of every block is
-taken and put in one strided move. States carry the lanes as their last axis, ``[..., N P]``.
+A sequence of ``P B`` steps is P chunks of B steps, and a batch of N sequences has ``N P`` chunks. Inputs and outputs
+stay time-major, ``[N, P B, ...]``, and are never transposed as a whole: row i of every chunk is taken and put in one
+strided move. States carry the chunks as their last axis, ``[..., N P]``.
 """
 
 from typing import NamedTuple
@@ -15,20 +15,20 @@ from ..solution import Tree
 
 
 class Grid(NamedTuple):
-    """A batch of sequences cut into blocks, on one device or on each device of a mesh axis.
+    """A batch of sequences cut into chunks, on one device or on each device of a mesh axis.
 
     Attributes:
         batch: N, sequences.
-        lanes: P, blocks of a sequence on this device.
-        block: B, steps of a block.
+        chunks: P, chunks of a sequence on this device.
+        block: B, steps of a chunk.
         reverse: whether time runs from the last row to the first.
         axis: name of the mesh axis over which the sequence goes on, or None.
         devices: length of that axis, 1 without one.
-        rest: steps of a sequence beyond the blocks, the last in time.
+        rest: steps of a sequence beyond the chunks, the last in time.
     """
 
     batch: int
-    lanes: int
+    chunks: int
     block: int
     reverse: bool = False
     axis: str | None = None
@@ -38,30 +38,30 @@ class Grid(NamedTuple):
     @property
     def length(self) -> int:
         """Steps of a sequence, over all devices."""
-        return self.devices * self.lanes * self.block
+        return self.devices * self.chunks * self.block
 
     def row(self, step: Int[Array, ""]) -> Int[Array, ""]:
-        """Row of a block that holds its step 0, 1, .. B - 1 in the order of time."""
+        """Row of a chunk that holds its step 0, 1, .. B - 1 in the order of time."""
         return self.block - 1 - step if self.reverse else step
 
     def own(self, xs: Tree) -> Tree:
-        """Inputs ``[N or 1, P B, ...]`` of the blocks, the first in time of ``[N or 1, T, ...]``."""
-        steps = self.lanes * self.block
+        """Inputs ``[N or 1, P B, ...]`` of the chunks, the first in time of ``[N or 1, T, ...]``."""
+        steps = self.chunks * self.block
         return jax.tree.map(lambda leaf: leaf[:, leaf.shape[1] - steps :] if self.reverse else leaf[:, :steps], xs)
 
     def picked(self, xs: Tree, step: Int[Array, ""]) -> Tree:
         """As ``take``, from inputs ``[N or 1, T, ...]`` that are not cut: slower for a row, but no copy of them all."""
-        lanes = jnp.arange(self.lanes) * self.block + self.row(step)
+        chunks = jnp.arange(self.chunks) * self.block + self.row(step)
 
         def one(leaf: Array) -> Array:
-            first = leaf.shape[1] - self.lanes * self.block if self.reverse else 0
-            rows = leaf.at[:, first + lanes].get(mode="promise_in_bounds")
+            first = leaf.shape[1] - self.chunks * self.block if self.reverse else 0
+            rows = leaf.at[:, first + chunks].get(mode="promise_in_bounds")
             return self._gathered(rows.reshape(-1, *leaf.shape[2:]))
 
         return jax.tree.map(one, xs)
 
     def cut(self, xs: Tree) -> Tree:
-        """Inputs ``[N or 1, T, ...]`` in blocks, ``[N P or P, B, ...]``, but for what is beyond them.
+        """Inputs ``[N or 1, T, ...]`` in chunks, ``[N P or P, B, ...]``, but for what is beyond them.
 
         Done outside of loops: inside, XLA would divide every element's index anew.
         """
@@ -73,17 +73,17 @@ class Grid(NamedTuple):
         return jax.tree.map(one, self.own(xs))
 
     def take(self, blocks: Tree, step: Int[Array, ""]) -> Tree:
-        """The inputs ``[..., N P]`` of one step of every block."""
+        """The inputs ``[..., N P]`` of one step of every chunk."""
         row = self.row(step)
         return jax.tree.map(lambda leaf: self._gathered(_row(leaf, row)), blocks)
 
     def room(self, y: Tree) -> Tree:
         """Uninitialized outputs ``[N P, B, ...]`` for results of one step, ``[...]``."""
-        shape = (self.batch * self.lanes, self.block)
+        shape = (self.batch * self.chunks, self.block)
         return jax.tree.map(lambda leaf: jax.lax.empty((*shape, *leaf.shape), leaf.dtype), y)
 
     def put(self, ys: Tree, y: Tree, step: Int[Array, ""]) -> Tree:
-        """Outputs with the results ``[..., N P]`` of one step of every block in place."""
+        """Outputs with the results ``[..., N P]`` of one step of every chunk in place."""
 
         def one(room: Array, values: Array) -> Array:
             return jax.lax.dynamic_update_index_in_dim(
@@ -94,23 +94,23 @@ class Grid(NamedTuple):
 
     def joined(self, ys: Tree) -> Tree:
         """Outputs ``[N, P B, ...]``."""
-        return jax.tree.map(lambda leaf: leaf.reshape(self.batch, self.lanes * self.block, *leaf.shape[2:]), ys)
+        return jax.tree.map(lambda leaf: leaf.reshape(self.batch, self.chunks * self.block, *leaf.shape[2:]), ys)
 
     def spread(self, init: Tree) -> Tree:
-        """Every lane's state when all start from the initial one, ``[N, ...]``."""
-        return jax.tree.map(lambda leaf: jnp.repeat(jnp.moveaxis(leaf, 0, -1), self.lanes, axis=-1), init)
+        """Every chunk's state when all start from the initial one, ``[N, ...]``."""
+        return jax.tree.map(lambda leaf: jnp.repeat(jnp.moveaxis(leaf, 0, -1), self.chunks, axis=-1), init)
 
     def starts(self, ends: Tree, init: Tree) -> Tree:
-        """Where each lane starts if the lane before it ended there; the first starts from the initial state."""
+        """Where each chunk starts if the chunk before it ended there; the first starts from the initial state."""
 
         def one(end: Array, first: Array) -> Array:
-            end = end.reshape(*end.shape[:-1], self.batch, self.lanes)
+            end = end.reshape(*end.shape[:-1], self.batch, self.chunks)
             first = jnp.moveaxis(first, 0, -1)[..., None]
             kept, sent = (end[..., 1:], end[..., :1]) if self.reverse else (end[..., :-1], end[..., -1:])
             if self.axis is not None:
                 first = jnp.where(self._is_first(), first, self._passed_on(sent))
             parts = (kept, first) if self.reverse else (first, kept)
-            return jnp.concatenate(parts, axis=-1).reshape(*end.shape[:-2], self.batch * self.lanes)
+            return jnp.concatenate(parts, axis=-1).reshape(*end.shape[:-2], self.batch * self.chunks)
 
         return jax.tree.map(one, ends, init)
 
@@ -118,7 +118,7 @@ class Grid(NamedTuple):
         """The state ``[N, ...]`` after the whole sequence."""
 
         def one(end: Array) -> Array:
-            end = end.reshape(*end.shape[:-1], self.batch, self.lanes)
+            end = end.reshape(*end.shape[:-1], self.batch, self.chunks)
             last = jnp.moveaxis(end[..., 0 if self.reverse else -1], -1, 0)
             if self.axis is None:
                 return last
@@ -128,8 +128,8 @@ class Grid(NamedTuple):
         return jax.tree.map(one, ends)
 
     def _gathered(self, rows: Array) -> Array:
-        """``[N P, ...]``, or ``[P, ...]`` for all sequences alike, with the lanes as the last axis, ``[..., N P]``."""
-        if len(rows) < self.batch * self.lanes:
+        """``[N P, ...]``, or ``[P, ...]`` for all sequences alike, with the chunks as the last axis, ``[..., N P]``."""
+        if len(rows) < self.batch * self.chunks:
             rows = jnp.tile(rows, (self.batch, *(1 for _ in rows.shape[1:])))
         return jnp.moveaxis(rows, 0, -1)
 
@@ -145,7 +145,7 @@ class Grid(NamedTuple):
 
 
 def _row(blocks: Array, row: Int[Array, ""]) -> Array:
-    """One row of every block.
+    """One row of every chunk.
 
     The index needs no check for being negative: one operation less in a loop of few, which XLA then runs without
     handing them to other threads.

@@ -1,4 +1,4 @@
-"""Runs over all rows of all blocks, side by side, until every junction between two blocks is accepted."""
+"""Runs over all rows of all chunks, side by side, until every junction between two chunks is accepted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ PASSES = 2
 """Runs over all rows before the answer is given up: a second one starts from what the first one found."""
 
 Filled = tuple[Tree, Tree, Tree, Tree, Tree]
-"""States of the lanes, the blocks' ends, states to keep, outputs and totals."""
+"""States of the chunks, the chunks' ends, states to keep, outputs and totals."""
 
 BODY = COMPARED + 1
 """Parts of a run before its body: the warm-up up to the compared rows, and each of these."""
 
 PARTS = 2 * BODY + 1
-"""Parts of a run: the warm-up of all blocks from foreign starts, their bodies, and the warm-up from the true ones."""
+"""Parts of a run: the warm-up of all chunks from arbitrary starts, their bodies, and the warm-up from the true ones."""
 
 
 class Attempt(NamedTuple):
-    """Where the lanes start, where all blocks passed the compared rows, their results, and what these are worth.
+    """Where the chunks start, where all chunks passed the compared rows, their results, and what these are worth.
 
     Attributes:
-        states: where the next run goes on: at the row where twins met, later at row H ``[..., N P]``.
+        states: where the next run goes on: at the row where copies met, later at row H ``[..., N P]``.
         passed: states after each of the compared rows ``[COMPARED, ..., N P]``; none yet before the first run.
         ys: outputs ``[N P, B, ...]``.
         ends: states after the last row ``[..., N P]``.
@@ -54,15 +54,15 @@ class Attempt(NamedTuple):
 class Passes:
     """What is the same in every run.
 
-    All rows are taken by one loop, so that two runs of a block that have come together round alike.
+    All rows are taken by one loop, so that two runs of a chunk that have come together round alike.
 
     Args:
         step: of one sequence.
-        forward: the same for all lanes at once, with what it adds to totals.
+        forward: the same for all chunks at once, with what it adds to totals.
         init: initial carries, floating leaves ``[N, ...]``.
         zero: totals over no step.
         grid: how the sequences are cut.
-        forgotten: what twins said.
+        forgotten: what copies said.
     """
 
     step: Step
@@ -76,7 +76,7 @@ class Passes:
         """The last of the runs, which is the answer if its excess is no more than one.
 
         Args:
-            blocks: inputs in blocks, as ``Grid.cut`` gives them.
+            blocks: inputs in chunks, as ``Grid.cut`` gives them.
             room: for the outputs ``[N P, B, ...]``.
         """
         states = self.forgotten.states
@@ -97,7 +97,7 @@ class Passes:
         rows = self.forgotten.horizon - COMPARED + jnp.arange(COMPARED)
         inputs = jax.vmap(partial(self.grid.take, blocks))(rows)
         runs = jax.tree.map(lambda leaf: leaf[BODY + 1 : -1], kept), (after, way), inputs
-        # Lanes come second: these few steps are taken all at once, by the step as it is.
+        # Chunks come second: these few steps are taken all at once, by the step as it is.
         found = excess(self.step, *jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), runs))
         found = found if self.grid.axis is None else jax.lax.pmax(found, self.grid.axis)
         # What is far off remembers its start, and no second run would agree either.
@@ -124,7 +124,7 @@ class Passes:
 
         # A branch that all devices take alike, so that none waits for a message that is not sent.
         states, ends = jax.lax.cond(body, from_ends, lambda: (states, ends))
-        # What the warm-up from a foreign start adds to totals is not theirs.
+        # What the warm-up from an arbitrary start adds to totals is not theirs.
         totals = jax.tree.map(lambda leaf, none: jnp.where(part < BODY, none, leaf), totals, self.zero)
         kept = jax.tree.map(lambda room, leaf: jax.lax.dynamic_update_index_in_dim(room, leaf, part, 0), kept, states)
         return states, ends, kept, ys, totals

@@ -1,4 +1,4 @@
-"""Parts of a run in blocks by themselves: how soon the start is forgotten, and the rows of all blocks."""
+"""Parts of a run in chunks by themselves: how soon the start is forgotten, and the rows of all chunks."""
 
 from functools import partial
 
@@ -16,14 +16,14 @@ from .warm_up import Step, forget
 
 
 def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Bool[Array, ""], Int[Array, ""]]:
-    """Whether copies of one sequence from different starts meet within a third of a block, and after how many steps.
+    """Whether copies of one sequence from different starts meet within a third of a chunk, and after how many steps.
 
     Args:
         step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.
         init: initial carry, floating leaves.
         xs: inputs with leading axis T.
         length: T.
-        blocks: number of blocks; steps that they leave over at the end are not looked at.
+        blocks: number of chunks; steps that they leave over at the end are not looked at.
     """
     grid = Grid(1, blocks, length // blocks)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
@@ -35,7 +35,7 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
 
 
 def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Tree, Tree]:
-    """All steps of all blocks side by side, each block from the initial state: the work of a run, not its answer.
+    """All steps of all chunks side by side, each chunk from the initial state: the work of a run, not its answer.
 
     Args:
         step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.
@@ -45,7 +45,7 @@ def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tup
         blocks: their number.
 
     Returns:
-        The states after the last row of every block, and the outputs with leading axis T.
+        The states after the last row of every chunk, and the outputs with leading axis T.
     """
     grid = Grid(1, blocks, length // blocks)
     example = (init, jax.tree.map(lambda leaf: leaf[0], xs))

@@ -1,4 +1,4 @@
-"""The rows in which blocks forget that they did not start where they should have, told by twins of some of them."""
+"""The rows in which chunks forget that they did not start where they should have, told by copies of some of them."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -15,18 +15,18 @@ from ..programs.unrounded import exact_entries
 from ..solution import Tree
 from .acceptance import COMPARED
 from .chunk_count import BETWEEN_CHECKS, Patience
-from .coupled_copies import Twins, goal
+from .coupled_copies import CoupledCopies, goal
 from .grid import Grid
 
 MARGIN = 8
-"""One in so many rows is run on top of those in which twins met: they are some of the blocks, and others may forget a
+"""One in so many rows is run on top of those in which copies met: they are some of the chunks, and others may forget a
 little later. Without it half of the networks were judged to be not quite there and run again; with it none of 69."""
 
 PUNCTUAL, NEARLY = 0.8, 0.85
-"""Part of the rows that are allowed in which twins have to have come nearly together, and what that is."""
+"""Part of the rows that are allowed in which copies have to have come nearly together, and what that is."""
 
 UNDER_WAY = 0.25
-"""Part of the way that twins must have come in half of the rows on the scale of their states of late: a system at rest
+"""Part of the way that copies must have come in half of the rows on the scale of their states of late: a system at rest
 whose states themselves decay takes its start along, however small both become."""
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
@@ -34,13 +34,13 @@ Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 
 
 class Forgotten(NamedTuple):
-    """What twins say of the blocks that they belong to.
+    """What copies say of the chunks that they belong to.
 
     Attributes:
         met: whether they met.
         row: where they did, or were given up.
         horizon: H, some rows later, by which the others may be expected to have met theirs.
-        states: of all blocks at ``row`` ``[..., N P]``.
+        states: of all chunks at ``row`` ``[..., N P]``.
     """
 
     met: Bool[Array, ""]
@@ -57,27 +57,27 @@ def forget(
     grid: Grid,
     patience: Patience,
 ) -> Forgotten:
-    """Whether twins meet within the rows that are allowed, and from where on all blocks have forgotten their starts.
+    """Whether copies meet within the rows that are allowed, and from where on all chunks have forgotten their starts.
 
     Args:
         step: the step of one sequence.
         example: shapes of its carry and inputs.
         init: initial carries, floating leaves ``[N, ...]``.
-        take: the inputs ``[..., N P]`` of one step of every block.
+        take: the inputs ``[..., N P]`` of one step of every chunk.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
     """
     most = max(patience.most - COMPARED, 1)
     closed = close_over(step, *example)
-    twins = Twins(grid.batch * grid.lanes, exact_entries(closed, *example))
+    copies = CoupledCopies(grid.batch * grid.chunks, exact_entries(closed, *example))
     far = goal(init)
-    start = twins.start(grid.spread(init))
-    begun = twins.parted(start)
+    start = copies.start(grid.spread(init))
+    begun = copies.parted(start)
     advance = partially_evaluated(
         lambda step, carry, x: closed_over_chunks(step, carry, x)[0],
         closed,
         start,
-        jax.eval_shape(lambda: twins.join(take(jnp.int32(0)))),
+        jax.eval_shape(lambda: copies.join(take(jnp.int32(0)))),
     )
 
     def going(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> Bool[Array, ""]:
@@ -92,25 +92,25 @@ def forget(
         return (row < most) & (apart > 1) & hopeful
 
     def run(first: Array, end: Array, states: Tree) -> Tree:
-        return jax.lax.fori_loop(first, end, lambda i, states: advance(states, twins.join(take(i))), states)
+        return jax.lax.fori_loop(first, end, lambda i, states: advance(states, copies.join(take(i))), states)
 
     def follow(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Array, Tree, Tree]:
         row, _, _, begin, states, recent = state
         end = jnp.minimum(row + BETWEEN_CHECKS, most)
         states = run(row, end, states)
-        # Twins start far outside of where the states of a system at rest will be, and until they have come there their
+        # Copies start far outside of where the states of a system at rest will be, and until they have come there their
         # distance is as large as they are: the pace is measured in units of where they set out.
-        shares = [now / first for now, first in zip(twins.parted(states), begun, strict=True)]
+        shares = [now / first for now, first in zip(copies.parted(states), begun, strict=True)]
         fallen = jnp.log(reduce(jnp.maximum, shares).astype(far.dtype))
-        apart = twins.apart(states, recent)
-        return end, apart, fallen, jnp.where(row == 0, apart, begin), states, twins.magnitudes(states)
+        apart = copies.apart(states, recent)
+        return end, apart, fallen, jnp.where(row == 0, apart, begin), states, copies.magnitudes(states)
 
     infinite = jnp.asarray(jnp.inf, jnp.float32)
-    before = (jnp.int32(0), infinite, jnp.zeros_like(far), infinite, start, twins.magnitudes(start))
+    before = (jnp.int32(0), infinite, jnp.zeros_like(far), infinite, start, copies.magnitudes(start))
     row, apart, _, _, states, _ = jax.lax.while_loop(going, follow, before)
     met = everywhere(apart <= 1, grid)
     horizon = jnp.where(met, jnp.minimum(row + row // MARGIN, most) + COMPARED, row)
-    return Forgotten(met, row, horizon, twins.part(states))
+    return Forgotten(met, row, horizon, copies.part(states))
 
 
 def everywhere(flag: Bool[Array, ""], grid: Grid) -> Bool[Array, ""]:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 
-from ..chunked import TWINS
+from ..chunked import COPIES
 from ..problem.flat_recurrence import Recurrence
 from ..problem.jacobian import DENSE_SIZE_ON_CPU, columns_of, diagonal_columns_of
 from ..programs.built_in import here
@@ -118,7 +118,7 @@ def forgetting_seconds(workload: Workload, step: StepCost, machine: Machine, blo
     """
     rows = workload.length / (blocks * workload.devices)
     lanes = blocks * workload.batch
-    trial = horizon * (step.row + (lanes + TWINS) * step.lane)
+    trial = horizon * (step.row + (lanes + COPIES) * step.lane)
     return CALLS * machine.call + trial + rows * (step.row + lanes * step.lane)
 
 

@@ -112,7 +112,7 @@ def measure_blocks(recurrence: Recurrence, workload: Workload, blocks: int, tria
         blocks: their number.
         trial: steps after which it gives up.
     """
-    layout = Layout(workload.length, workload.size, workload.work, lanes=blocks, trial=trial)
+    layout = Layout(workload.length, workload.size, workload.work, chunks=blocks, trial=trial)
 
     def run(recurrence: Recurrence) -> tuple[Array, Array]:
         return scan_blocks(StateStep(recurrence), recurrence.initial, recurrence.inputs, layout)[:2]

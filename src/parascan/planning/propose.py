@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from ..chunked import SHORTEST_BLOCK, TRIAL_SHARE, choose_lanes
+from ..chunked import SHORTEST_BLOCK, TRIAL_SHARE, choose_chunks
 from ..diagnostics import Diagnosis, Estimate
 from ..diagnostics.estimate import estimate_of
 from ..diagnostics.forecast.updates import newton_on_blocks
@@ -223,7 +223,7 @@ def block_numbers(workload: Workload, horizon: float) -> list[int]:
     powers = [2**k for k in range(2, 11) if 2**k <= most]
     found = {min(whole, key=lambda n: abs(math.log(n / power))) if whole else power for power in powers}
     sizes = *workload[:3], workload.batch, workload.devices, workload.platform
-    by_rule = choose_lanes(*sizes, double=workload.work.double)
+    by_rule = choose_chunks(*sizes, double=workload.work.double)
     return sorted(found | ({by_rule} if 0 < by_rule <= most else set()))
 
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ..chunked import lanes_at_once
+from ..chunked import chunks_at_once
 from ..programs.batching import over_chunks
 from ..programs.closure import Function
 from ..programs.linearize import Linearize, linearized
@@ -165,7 +165,7 @@ class BlockRecurrence(Recurrence):
             known: what stands for blocks that are not visited.
             axis: of the result that counts blocks.
         """
-        size = min(lanes_at_once(self.size), self.length)
+        size = min(chunks_at_once(self.size), self.length)
         count = -(-self.length // size)
         before = self.previous(states)
         if count == 1:

@@ -145,7 +145,7 @@ def _layout(signature: Signature, wanted: Wanted, closed: ClosedJaxpr, batch: in
     return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy)
 
 
-class _LaneStep(Function):
+class _ChunkStep(Function):
     """A scan's step on the floating leaves of its carry, its outputs as bits; the discrete leaves arrive as inputs."""
 
     step: Closed
@@ -177,7 +177,7 @@ def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree, Way]:
     problem = call.problem
     floating = problem.layout.part(call.init)[0]
     inputs = (call.xs, problem.discrete())
-    floating, ys, way = scan_blocks(_LaneStep(problem.step, problem.layout), floating, inputs, layout)
+    floating, ys, way = scan_blocks(_ChunkStep(problem.step, problem.layout), floating, inputs, layout)
     kinds = problem.step.closed.out_avals[len(jax.tree.leaves(call.init)) :]
     ys = from_bits(ys, [kind.dtype for kind in kinds])
     return *batch_first(problem.typed(problem.layout.whole(floating, problem.final_discrete), ys)), way
@@ -199,7 +199,7 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
     Where that does not pay or cannot be, the tangent of the plain loop as JAX has it.
     """
     call, layout = primals
-    if call.plain or (layout.lanes is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
+    if call.plain or (layout.chunks is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
         answer, moved = eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
         return (*answer, no_blocks()), (*moved, STILL)
     problem = call.problem

@@ -12,7 +12,7 @@ from ...problem.flat_recurrence import Recurrence
 from ...solution import State, Tree
 from .paths import Paths
 from .settling import beginning
-from .side_by_side import LaneStep, last
+from .side_by_side import SideBySideStep, last
 from .spectrum import orthonormal
 from .statistics import means_of_stretches
 
@@ -90,7 +90,7 @@ def inputs_of(recurrence: Recurrence, first: np.ndarray, count: int) -> Tree:
 
 
 def follow(
-    step: LaneStep,
+    step: SideBySideStep,
     starts: Float[Array, "P D"],
     inputs: Tree,
     rows: int,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 from ..estimate import Estimate
 from .paths import Paths
 from .products import STORED_SIZE, geometric, log_norms, products_needed
-from .side_by_side import LaneStep
+from .side_by_side import SideBySideStep
 from .spectral_norms import EXACTNESS, norms_of_products, shortfall, stored_norms
 from .statistics import extrapolated_maximum
 
@@ -227,7 +227,7 @@ def place_norms(paths: Paths, places: np.ndarray, key: Key[Array, ""]) -> tuple[
         key: of the start vectors.
     """
     states, x = paths.at(places)
-    step = LaneStep(paths.advance)
+    step = SideBySideStep(paths.advance)
     if paths.size <= STORED_SIZE:
         return stored_norms(step.matrices(states, x)), 2 * EXACTNESS
     start = jax.random.normal(key, states.shape, states.dtype)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from ...solution import Tree
 from ..estimate import Estimate
-from .side_by_side import LaneStep, last
+from .side_by_side import SideBySideStep, last
 from .statistics import half_width
 
 LEVEL = 0.95
@@ -55,7 +55,7 @@ class Coupling(eqx.Module):
 
 
 def couple(
-    step: LaneStep, before: Float[Array, "P R D"], inputs: Tree, spread: Float[Array, ""], key: Key[Array, ""]
+    step: SideBySideStep, before: Float[Array, "P R D"], inputs: Tree, spread: Float[Array, ""], key: Key[Array, ""]
 ) -> Coupling:
     """Follow two copies of every path: one from where another path starts, one from close by.
 
@@ -90,7 +90,7 @@ def couple(
     )
 
 
-def _distances(step: LaneStep, start: Float[Array, "P D"], before: Array, inputs: Tree) -> Float[Array, "P R"]:
+def _distances(step: SideBySideStep, start: Float[Array, "P D"], before: Array, inputs: Tree) -> Float[Array, "P R"]:
     """Distance of copies from their paths before every step."""
 
     def one(copies: Array, row: tuple[Array, Tree]) -> tuple[Array, Array]:

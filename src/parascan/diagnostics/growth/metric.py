@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from ..estimate import Estimate
 from .paths import Paths
-from .side_by_side import LaneStep
+from .side_by_side import SideBySideStep
 from .spectral_norms import EXACTNESS, leading_vectors, stored_norms
 from .statistics import extrapolated_maximum
 
@@ -66,7 +66,7 @@ def contraction(paths: Paths) -> Contraction:
     size = paths.size
     searched = paths.spread_places(max(min(SEARCHED, ENTRIES // size**2), 1))
     measured = paths.spread_places(max(min(MEASURED, ENTRIES // size**2), 1))
-    step = LaneStep(paths.advance)
+    step = SideBySideStep(paths.advance)
     factor = _search(step.matrices(*paths.at(searched)))
     norms = stored_norms(_transformed(factor, step.matrices(*paths.at(measured))))
     value = jnp.max(norms)

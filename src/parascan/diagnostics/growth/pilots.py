@@ -22,7 +22,7 @@ from .growth_constants import STARTS, jacobian_norm, products_of_regularity, reg
 from .jumps import Coupling, couple
 from .paths import Paths
 from .products import STORED_SIZE
-from .side_by_side import LaneStep
+from .side_by_side import SideBySideStep
 from .spectral_norms import LANCZOS_STEPS
 
 BUDGET_SHARE = 0.05
@@ -134,7 +134,7 @@ def measure_growth(recurrence: Recurrence, key: Key[Array, ""], budget: int | No
 def _growth(recurrence: Recurrence, key: Key[Array, ""], layout: Layout) -> Growth:
     """The record, by one program."""
     run_key, pilot_key, copy_key, key = jax.random.split(key, 4)
-    step = LaneStep(recurrence.advance)
+    step = SideBySideStep(recurrence.advance)
     first = inputs_of(recurrence, np.zeros(1, int), layout.run)
     directions = jax.random.normal(key, (DIRECTIONS, recurrence.size, 1), recurrence.dtype)
     run = follow(step, recurrence.initial[None], first, layout.run, directions, run_key)

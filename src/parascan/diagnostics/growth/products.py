@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from .paths import Paths
-from .side_by_side import LaneStep
+from .side_by_side import SideBySideStep
 from .spectral_norms import stored_norms
 
 STORED_SIZE = 16
@@ -60,7 +60,7 @@ def products_needed(size: int, starts: int, lengths: np.ndarray, *, stored: bool
 def _by_storing(paths: Paths, starts: Array, lengths: Array, key: Key[Array, ""]) -> Float[Array, "m n"]:
     """Norms of matrices that grow step by step."""
     del key
-    step, size = LaneStep(paths.advance), paths.size
+    step, size = SideBySideStep(paths.advance), paths.size
 
     def grow(row: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         matrix, log_scale = carry
@@ -83,7 +83,7 @@ def _by_storing(paths: Paths, starts: Array, lengths: Array, key: Key[Array, ""]
 
 def _by_power(paths: Paths, starts: Array, lengths: Array, key: Key[Array, ""]) -> Float[Array, "m n"]:
     """Lower bounds by products with a window and its transpose in turn."""
-    step = LaneStep(paths.advance)
+    step = SideBySideStep(paths.advance)
 
     def unit(vector: Array) -> tuple[Array, Array]:
         norm = jnp.sqrt(jnp.sum(vector**2, axis=0))

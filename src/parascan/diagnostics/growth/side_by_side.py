@@ -17,7 +17,7 @@ from ...programs.derivatives import refuse_without_derivative
 from ...solution import State, Tree
 
 
-class LaneStep(Function):
+class SideBySideStep(Function):
     """``f_t`` at places ``[D P]`` with inputs ``[... P]``.
 
     Attributes:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 
 from ..estimate import Estimate
 from .paths import Paths
-from .side_by_side import LaneStep, transposed
+from .side_by_side import SideBySideStep, transposed
 from .statistics import extrapolated_maximum
 
 LEVEL = 0.95
@@ -45,7 +45,7 @@ def lipschitz(paths: Paths, key: Key[Array, ""], *, places: int = PLACES, radius
     """
     states, x = paths.at(paths.spread_places(places))
     reach = RADIUS * state_spread(paths) if radius is None else jnp.asarray(radius, states.dtype)
-    step = LaneStep(paths.advance)
+    step = SideBySideStep(paths.advance)
     offset_key, u_key, v_key = jax.random.split(key, 3)
     u, v, offsets = (_unit(jax.random.normal(each, states.shape, states.dtype)) for each in (u_key, v_key, offset_key))
     distance = reach * jnp.linspace(0, 1, states.shape[1], dtype=states.dtype)
@@ -104,7 +104,7 @@ def drift(paths: Paths, key: Key[Array, ""], *, places: int = PLACES) -> Float[A
     """
     states, x = paths.at(paths.spread_places(places))
     vectors = jax.random.normal(key, (DIRECTIONS, *states.shape), states.dtype)
-    moved = LaneStep(paths.advance).push(states, x, vectors) - vectors
+    moved = SideBySideStep(paths.advance).push(states, x, vectors) - vectors
     return jnp.sqrt(jnp.mean(jnp.sum(moved**2, axis=1)))
 
 

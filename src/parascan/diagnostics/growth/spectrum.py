@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ...problem.flat_recurrence import Recurrence
 from ...programs.derivatives import refuse_steps_without_derivative
 from ...solution import State, Trajectory, Tree
-from .side_by_side import LaneStep, last
+from .side_by_side import SideBySideStep, last
 
 MOST_LANES = 32
 """Most windows side by side."""
@@ -166,7 +166,7 @@ def _in_windows(
     recurrence: Recurrence, frames: Float[Array, "V k D"], states: Trajectory | None, windows: Windows
 ) -> tuple[Float[Array, "T V k"], int, Float[Array, " k"]]:
     """Log stretches of all steps, the number one, and the bias of their mean."""
-    step = LaneStep(recurrence.advance)
+    step = SideBySideStep(recurrence.advance)
     rows = jnp.arange(windows.segments * windows.segment)
 
     def cut(leaf: Array) -> Array:
@@ -213,7 +213,7 @@ class _Pass(NamedTuple):
 
 
 def _side_by_side(
-    step: LaneStep, frames: Float[Array, "V k D"], steps: Tree, real: Int[Array, ""], windows: Windows
+    step: SideBySideStep, frames: Float[Array, "V k D"], steps: Tree, real: Int[Array, ""], windows: Windows
 ) -> tuple[Float[Array, "V k D"], Float[Array, "S V k"], Float[Array, " k"]]:
     """The frames after a segment, the log stretches of its steps, and the error of their mean for want of turning.
 
