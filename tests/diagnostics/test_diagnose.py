@@ -107,7 +107,7 @@ def test_states_that_leave_the_range_of_numbers_leave_it_open():
 def test_chaotic_lorenz_is_unpredictable_and_rounding_in_float32_is_named():
     lorenz = ps.systems.get("lorenz")
     start = jax.lax.fori_loop(0, 2000, lambda _, s: lorenz.step(s, None), lorenz.initial_state)
-    found = ps.diagnose(lorenz.step, start, length=100_000, key=KEY, budget=3000, dt=0.01)
+    found = ps.diagnose(lorenz.step, start, length=100_000, key=KEY, budget=6000, dt=0.01)
     assert found.verdict == "unpredictable"
     assert float(found.exponent_per_time.value) == pytest.approx(100 * float(found.exponent.value), rel=1e-5)
     assert 500 < float(found.prediction_horizon.value) < 5000

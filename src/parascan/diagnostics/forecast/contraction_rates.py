@@ -102,7 +102,7 @@ def converges_globally(log_one_step: Number, log_sensitivity: Number, beta: Numb
     Source: theorem in appendix F of the paper.
 
     Example:
-        >>> from parascan.diagnostics.bounds import log_geometric_sum
+        >>> from parascan.diagnostics.conditioning.bounds import log_geometric_sum
         >>> bool(converges_globally(jnp.log(0.1), log_geometric_sum(jnp.log(0.1), 100.0), 0.5).holds)
         True
     """
