@@ -6,7 +6,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint, Implicit
-from ..planning import Plan, updates_within
+from ..planning import Plan
 from ..problem.arguments import as_integer
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature
@@ -15,7 +15,7 @@ from ..solvers.criterion import AbstractCriterion
 from ..solvers.guesses import as_guess
 from ..solvers.request import Request
 
-_DEFAULTS = Request(Chunked(), updates_within=updates_within)
+_DEFAULTS = Request(Chunked())
 
 
 def resolve_options(
@@ -123,7 +123,8 @@ def _refuse_unused(request: Request, iterative: list[str], *, by_default: bool) 
                 "through, expected None, Implicit(), or a solver that iterates such as solver=ps.deer()."
             )
     # With a solver that iterates ``unroll`` is a hint that no loop follows, as ``jax.lax.scan`` takes it for one.
-    solver.check(request, name)
+    # Looked up by its class: a method of an equinox module takes tens of microseconds to be bound.
+    type(solver).check(solver, request, name)
 
 
 def _check_numbers(request: Request) -> None:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import batch_size
 from ..diagnostics.certificate.certify import Requirements, certificate_of
-from ..planning import Plan
+from ..planning import Plan, updates_within
 from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, resolve
@@ -123,7 +123,7 @@ def scan(
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     if request.solver.iterates:
         refuse_nan(init)
-    with running_on(f, init, xs, mesh=request.solver.devices()) as platform:
+    with running_on(f, init, xs, mesh=request.solver.devices) as platform:
         carry, ys, outcome = _scan_programs(f, init, xs, request._replace(platform=platform))
     if outcome is None or not throw:
         return carry, ys
@@ -220,7 +220,7 @@ def rollout(
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
     if request.solver.iterates:
         refuse_nan(init)
-    with running_on(step, init, xs, mesh=request.solver.devices()) as platform:
+    with running_on(step, init, xs, mesh=request.solver.devices) as platform:
         solution = _rollout_programs(step, init, xs, request._replace(platform=platform))
     return _raise_unless_successful(solution, solution) if throw else solution
 
@@ -229,14 +229,15 @@ def _scan(step: StepFunction, init: Tree, xs: Tree, request: Request) -> tuple[T
     """Final carry and outputs, and the solution of a solver that can fail."""
     signature = resolve(step, init, xs, request.length, scan_form=True)
     solver = solver_for(signature, request)
-    solution = solver.run(signature, request._replace(keep_states=False))
+    solution = solver.run(signature, request._replace(keep_states=False, updates_within=updates_within))
     return solution.carry, solution.ys, solution if solver.iterates else None
 
 
 def _rollout(step: StepFunction, init: Tree, xs: Tree, request: Request) -> Solution:
     """The whole solution."""
     signature = resolve(step, init, xs, request.length, scan_form=False)
-    solution = solver_for(signature, request).run(signature, request)
+    solver = solver_for(signature, request)
+    solution = solver.run(signature, request._replace(updates_within=updates_within))
     return solution if request.certify is False else _certified(solution, signature, request)
 
 

@@ -1,4 +1,4 @@
-"""What a user's step and arguments mean: their form, their length, and every refusal that needs no compilation."""
+"""What a step and its arguments mean together: their form, and what is refused of them before compilation."""
 
 import dataclasses
 from collections.abc import Callable

@@ -83,6 +83,7 @@ class AbstractSolver(eqx.Module):
         """
         raise ValueError(f"mesh: given together with solver={type(self).__name__}, expected solver=None or Chunked().")
 
+    @property
     def devices(self) -> Mesh | None:
         """The devices that it is spread over; None for one."""
         return None

@@ -122,6 +122,7 @@ class Chunked(AbstractDirectSolver):
             raise ValueError("mesh: given together with a Chunked of another mesh, expected one of the two.")
         return Chunked(self.chunks, mesh, self.trial_steps)
 
+    @property
     def devices(self) -> Mesh | None:
         """The mesh."""
         return self.mesh

@@ -13,7 +13,7 @@ from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array, Key
 
 from ...problem.flat_recurrence import Recurrence
-from ...programs.measured import Measured, measured
+from ...programs.measured_rounding import Measured, measured
 from ...programs.noisy import UNITS_OF_PROGRAMS, Noisy
 from ...programs.unknown import unknown_is
 from ...solution import State, Trajectory, Tree
