@@ -1,4 +1,4 @@
-"""The record of this machine measured: what calibration measures once, and the file of the user's cache that keeps it."""
+"""What calibration measures once of this machine, and the file of the user's cache that keeps it."""
 
 import dataclasses
 import hashlib
