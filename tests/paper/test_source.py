@@ -96,3 +96,26 @@ def test_the_library_counts_and_its_surface_does_not(tmp_path, monkeypatch):
     assert whole() == first
     (tmp_path / "core.py").write_text("x = 2")
     assert whole() != first
+
+
+def test_code_of_a_neighboring_folder_counts(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def of(step):
+        for name in [each for each in sys.modules if each.partition(".")[0] == "neighbors"]:
+            sys.modules.pop(name)
+        for path, text in {
+            "__init__.py": "",
+            "harness/__init__.py": "",
+            "experiments/__init__.py": "",
+            "harness/helper.py": f"def scale(point):\n    return {step} * point\n",
+            "experiments/figure.py": "from ..harness.helper import scale\n\ndef measure(point):\n    return scale(point)\n",
+        }.items():
+            place = tmp_path / "neighbors" / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+        importlib.invalidate_caches()
+        _source._definitions.cache_clear()
+        return _source.digest_of(importlib.import_module("neighbors.experiments.figure").measure)
+
+    assert of(2) == of(2) != of(3)
