@@ -109,7 +109,7 @@ def test_code_of_a_neighboring_folder_counts(tmp_path, monkeypatch):
             "harness/__init__.py": "",
             "experiments/__init__.py": "",
             "harness/helper.py": f"def scale(point):\n    return {step} * point\n",
-            "experiments/figure.py": "from ..harness.helper import scale\n\ndef measure(point):\n    return scale(point)\n",
+            "experiments/figure.py": "from ..harness.helper import scale\n\ndef measure(x):\n    return scale(x)\n",
         }.items():
             place = tmp_path / "neighbors" / path
             place.parent.mkdir(parents=True, exist_ok=True)
