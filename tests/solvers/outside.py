@@ -35,3 +35,7 @@ def made() -> ShortenedNewton:
 
 def ones() -> jax.Array:
     return jnp.ones(2)
+
+
+def needing(factor: float) -> ShortenedNewton:
+    return ShortenedNewton(factor)

@@ -55,11 +55,15 @@ def test_the_command_line_runs_it(monkeypatch):
     assert "successful" in found.output
 
 
-def test_what_makes_no_solver_is_refused(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("ones", "expected a solver"), ("needing", "function without arguments"), ("nothing", "can be imported")],
+)
+def test_what_makes_no_solver_is_refused(name, text, monkeypatch):
     monkeypatch.chdir(Path(__file__).parent)
-    found = CliRunner().invoke(app, ["run", "henon", "--length", "30", "--solver", "outside:ones"])
+    found = CliRunner().invoke(app, ["run", "henon", "--length", "30", "--solver", f"outside:{name}"])
     assert found.exit_code == 2
-    assert "expected a solver" in found.output
+    assert text in " ".join(found.output.replace("\u2502", " ").split())
 
 
 def test_the_planner_compares_it_by_a_pilot():
@@ -73,3 +77,11 @@ def test_the_planner_compares_it_by_a_pilot():
 def test_what_is_no_method_is_refused_by_the_planner():
     with pytest.raises(TypeError, match="solvers: given Sequential, expected solvers that iterate"):
         ps.plan(step, INIT, XS, measure=False, solvers=[ps.Sequential()])
+    with pytest.raises(TypeError, match="solvers: given LevenbergMarquardt, expected a list"):
+        ps.plan(step, INIT, XS, measure=False, solvers=ps.elk())
+
+
+def test_no_step_is_planned_as_none():
+    plan = ps.plan(step, INIT, XS[:0], measure=False)
+    assert isinstance(plan.solver, ps.Sequential)
+    assert "there is no step to take" in str(plan)

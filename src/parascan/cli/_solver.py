@@ -1,5 +1,6 @@
 """The solver that a command is asked to run: a nickname, or what a function of the user's returns."""
 
+import inspect
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -30,7 +31,12 @@ def solver_of(text: str) -> Any:
     """
     if SEPARATOR not in text and text not in SOLVERS:
         raise ValueError(f"--solver: given {text!r}, expected {', '.join(SOLVERS)}, or MODULE:FUNCTION.")
-    made = SOLVERS[text]() if text in SOLVERS else function_of("--solver", text)()
+    make = SOLVERS[text] if text in SOLVERS else function_of("--solver", text)
+    try:
+        inspect.signature(make).bind()
+    except TypeError as error:
+        raise TypeError(f"--solver: given {text!r}, expected a function without arguments: {error}.") from error
+    made = make()
     if not isinstance(made, AbstractSolver):
-        raise TypeError(f"--solver: given {text!r}, which makes a {type(made).__name__}, expected a solver.")
+        raise TypeError(f"--solver: given {text!r}, which makes {type(made).__name__}, expected a solver.")
     return made

@@ -113,6 +113,8 @@ def plan(
     signature = resolve(step, init, xs, length, scan_form=False)
     devices = 1 if mesh is None else mesh.size
     platform = platform_of(init, xs, mesh=mesh)
+    if signature.length == 0:
+        return _only_sequential(signature, platform, batch, devices, "there is no step to take")
     if reason := why_not_elsewhere(signature):
         return _only_sequential(signature, platform, batch, devices, reason)
     try:

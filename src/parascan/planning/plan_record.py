@@ -65,7 +65,7 @@ class Plan(eqx.Module):
         plain = next(
             each for each in self.candidates if isinstance(each.solver, Sequential) and each.device == self.platform
         )
-        return float(plain.seconds.value) / float(self.chosen.seconds.value)
+        return 1.0 if plain is self.chosen else float(plain.seconds.value) / float(self.chosen.seconds.value)
 
     @property
     def rejected(self) -> Mapping[str, str]:

@@ -37,6 +37,8 @@ def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rate
         raise TypeError(f"diagnosis: given {type(diagnosis).__name__}, expected what ps.diagnose returns, or None.")
     if rates is not None and not isinstance(rates, Machine):
         raise TypeError(f"rates: given {type(rates).__name__}, expected a Machine or None.")
+    if not isinstance(solvers, list | tuple):
+        raise TypeError(f"solvers: given {type(solvers).__name__}, expected a list of solvers, such as [ps.elk()].")
     for each in solvers:
         if not isinstance(each, AbstractIterativeSolver | MultipleShooting):
             given = getattr(each, "__name__", type(each).__name__)
