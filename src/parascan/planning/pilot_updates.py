@@ -3,15 +3,15 @@
 import jax
 import jax.numpy as jnp
 
-from ..adjoint.implicit import Implicit, Loop
+from ..adjoint.implicit import Implicit
 from ..diagnostics import Estimate
 from ..diagnostics.estimate import estimate_of
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Result
 from ..solvers import AbstractTrajectorySolver
 from ..solvers.criterion import AbstractCriterion
-from ..solvers.iterate import LoopState
 from ..solvers.request import Request
+from ..solvers.trajectory import solve_as_asked
 
 STEPS = 512
 """Steps of a pilot."""
@@ -30,13 +30,10 @@ def pilot_updates(recurrence: Recurrence, solver: AbstractTrajectorySolver, crit
     first = Recurrence(recurrence.advance, recurrence.initial, inputs, steps)
     start = jnp.broadcast_to(recurrence.initial, (steps, recurrence.size))
 
-    def solve(problem: Recurrence, request: Request, loop: Loop) -> LoopState:
-        return request.solver.solve(problem, request, loop)
-
     @jax.jit
     def run(first: Recurrence, start: jax.Array) -> tuple[Result, jax.Array]:
         request = Request(solver, criterion, start=start, repair=start, budget=steps)
-        outcome = Implicit().find(first, request, solve)
+        outcome = Implicit().find(first, request, solve_as_asked)
         return outcome.result, outcome.stats.iterations
 
     result, iterations = run(first, start)

@@ -223,7 +223,7 @@ class AbstractIterativeSolver(AbstractTrajectorySolver):
 
     def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
         """Updates until the criterion or the budget stops them."""
-        return iterate(problem, self, request, loop)
+        return iterate(problem, request._replace(solver=self), loop)
 
     def most_updates(self, problem: Recurrence, request: Request) -> int:
         """T for a causal method, a fixed number for others, or what the call gives."""

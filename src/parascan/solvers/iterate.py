@@ -19,7 +19,7 @@ from ..solution import History, Result, Stats, Trajectory, Tree
 from .criterion import Progress
 from .request import Request
 from .residuals import View
-from .update import Iterate, Method, newton_update
+from .update import Iterate, newton_update
 
 IMPROVEMENT = 0.999
 """Share of the best ratio so far that counts as an improvement on it."""
@@ -44,28 +44,19 @@ class LoopState(eqx.Module):
     history: History | None
 
 
-class Plan(NamedTuple):
-    """What stays the same from one iteration to the next: the method, and what the call asks of it."""
-
-    solver: Method
-    request: Request
-
-
-def iterate(problem: Recurrence, solver: Method, request: Request, loop: Loop) -> LoopState:
+def iterate(problem: Recurrence, request: Request, loop: Loop) -> LoopState:
     """Improve the first trajectory until the criterion or the budget stops it.
 
     Args:
         problem: the recurrence.
-        solver: makes one update.
-        request: of the call, with first trajectory, repair, unit and budget.
+        request: of the call, with the method as its solver, first trajectory, repair, unit and budget.
         loop: how to repeat.
     """
-    plan = Plan(solver, request)
 
     def body(state: LoopState) -> LoopState:
-        return _advance(problem, plan, state)
+        return _advance(problem, request, state)
 
-    last = loop(lambda state: state.running, body, _first_state(problem, plan), request.budget + 1)
+    last = loop(lambda state: state.running, body, _first_state(problem, request), request.budget + 1)
     return _judged(_with_best(last), problem.length)
 
 
@@ -88,35 +79,35 @@ def _with_best(last: LoopState) -> LoopState:
     return dataclasses.replace(last, states=states, stats=stats)
 
 
-def _first_state(problem: Recurrence, plan: Plan) -> LoopState:
+def _first_state(problem: Recurrence, request: Request) -> LoopState:
     """The state of a loop that has tested nothing yet."""
-    start = plan.request.start
+    start = request.start
     real, integer = jnp.zeros((), problem.dtype), jnp.zeros((), jnp.int32)
     infinite = jnp.asarray(jnp.inf, problem.dtype)
     history = None
-    if plan.request.history:
-        unknown = jnp.full((plan.request.budget + 1,), jnp.nan, problem.dtype)
-        history = History(unknown, unknown, jnp.full((plan.request.budget + 1,), -1, jnp.int32))
+    if request.history:
+        unknown = jnp.full((request.budget + 1,), jnp.nan, problem.dtype)
+        history = History(unknown, unknown, jnp.full((request.budget + 1,), -1, jnp.int32))
     stats = Stats(integer, real, real, real, integer, integer, integer, integer, integer, jnp.asarray(False))
     return LoopState(
         states=start,
-        solver_state=plan.solver.init(problem, start),
+        solver_state=request.solver.init(problem, start),
         result=Result.max_iterations_reached,
         running=jnp.asarray(True),
         stats=stats,
         best_ratio=infinite,
         stagnation=integer,
         initial_merit=infinite,
-        best=None if plan.solver.causal else (start, stats),
+        best=None if request.solver.causal else (start, stats),
         history=history,
     )
 
 
-def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
+def _advance(problem: Recurrence, request: Request, state: LoopState) -> LoopState:
     """Test the current iterate and, unless it ends the loop, replace it by the next."""
-    if plan.solver.causal:
+    if request.solver.causal:
         problem = problem.knowing(state.stats.exact_prefix)
-    view = View.of(state.states, _images(problem, plan, state), plan.request.repair, problem.steps, plan.request.unit)
+    view = View.of(state.states, _images(problem, request, state), request.repair, problem.steps, request.unit)
     merit = view.merit()
     initial_merit = jnp.where(state.stats.iterations == 0, merit, state.initial_merit)
     unknown = jnp.full((problem.size,), jnp.nan, problem.dtype)
@@ -128,25 +119,23 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
         defect=view.defect(),
         stagnation=state.stagnation,
         all_finite=jnp.all(view.finite),
-        causal=plan.solver.causal,
-        unit=plan.request.unit,
+        causal=request.solver.causal,
+        unit=request.unit,
     )
-    proposal = _propose(problem, plan, state, view, evidence)
-    ratio = plan.request.criterion.ratio(evidence.replace(correction=proposal.measured))
+    proposal = _propose(problem, request, state, view, evidence)
+    ratio = request.criterion.ratio(evidence.replace(correction=proposal.measured))
     improved = ratio < IMPROVEMENT * state.best_ratio
     stagnation = jnp.where(improved, 0, state.stagnation + 1)
-    stop, result = plan.request.criterion.verdict(
-        evidence.replace(correction=proposal.correction, stagnation=stagnation)
-    )
-    running = ~(stop | (state.stats.iterations >= plan.request.budget))
+    stop, result = request.criterion.verdict(evidence.replace(correction=proposal.correction, stagnation=stagnation))
+    running = ~(stop | (state.stats.iterations >= request.budget))
     best = improved | (state.stats.iterations == 0)
-    following, repairs = _follow(problem, plan, state, view, proposal, running)
+    following, repairs = _follow(problem, request, state, view, proposal, running)
     stats = Stats(
         iterations=state.stats.iterations + running.astype(jnp.int32),
         residual_norm=jnp.max(view.largest(view.residual), initial=0.0),
         merit=merit,
         error_estimate=jnp.max(proposal.correction, initial=0.0)
-        if plan.request.criterion.corrected
+        if request.criterion.corrected
         else -jnp.ones_like(merit),
         exact_prefix=view.exact_prefix,
         finite_prefix=view.finite_prefix,
@@ -170,11 +159,11 @@ def _advance(problem: Recurrence, plan: Plan, state: LoopState) -> LoopState:
     )
 
 
-def _images(problem: Recurrence, plan: Plan, state: LoopState) -> Trajectory:
+def _images(problem: Recurrence, request: Request, state: LoopState) -> Trajectory:
     """What the step makes of the current iterate."""
-    if plan.request.images is None:
+    if request.images is None:
         return problem.images(state.states)
-    known = plan.request.images
+    known = request.images
     return jax.lax.cond(state.stats.iterations == 0, lambda: known, lambda: problem.images(state.states))
 
 
@@ -204,32 +193,32 @@ class Proposal(NamedTuple):
     measured: Float[Array, " D"]
 
 
-def _propose(problem: Recurrence, plan: Plan, state: LoopState, view: View, evidence: Progress) -> Proposal:
+def _propose(problem: Recurrence, request: Request, state: LoopState, view: View, evidence: Progress) -> Proposal:
     """The next trajectory as far as the criterion needs it to judge the current one."""
 
     def update() -> tuple[Trajectory, Tree]:
-        return _update(problem, plan, state, view)
+        return _update(problem, request, state, view)
 
     def check() -> tuple[Trajectory, Tree]:
         transition = full(problem, view.states).guarded()
         return newton_update(transition, Iterate(view.states, view.images)), state.solver_state
 
-    if not plan.request.criterion.corrected:
+    if not request.criterion.corrected:
         return Proposal(None, state.solver_state, evidence.correction, evidence.correction)
-    if plan.solver.exact:
+    if request.solver.exact:
         states, solver_state = update()
         error = view.error(states)
         return Proposal(states, solver_state, error, error)
     residual = view.largest(view.residual)
-    near = plan.request.criterion.ratio(evidence.replace(correction=residual)) <= 1
+    near = request.criterion.ratio(evidence.replace(correction=residual)) <= 1
     states, solver_state = jax.lax.cond(near, check, update)
     error = view.error(states)
     return Proposal(states, solver_state, jnp.where(near, error, jnp.inf), jnp.where(near, error, residual))
 
 
-def _update(problem: Recurrence, plan: Plan, state: LoopState, view: View) -> tuple[Trajectory, Tree]:
+def _update(problem: Recurrence, request: Request, state: LoopState, view: View) -> tuple[Trajectory, Tree]:
     """The solver's next trajectory and memory."""
-    return plan.solver.step(problem, Iterate(view.states, view.images), state.solver_state)
+    return request.solver.step(problem, Iterate(view.states, view.images), state.solver_state)
 
 
 class Following(NamedTuple):
@@ -240,17 +229,17 @@ class Following(NamedTuple):
 
 
 def _follow(
-    problem: Recurrence, plan: Plan, state: LoopState, view: View, proposal: Proposal, running: Bool[Array, ""]
+    problem: Recurrence, request: Request, state: LoopState, view: View, proposal: Proposal, running: Bool[Array, ""]
 ) -> tuple[Following, Int[Array, ""]]:
     """The next trajectory with overflow put back, or the current one when the loop ends; and how much was put back."""
     states, solver_state = proposal.states, proposal.solver_state
     if states is None:
         unchanged = (view.states, state.solver_state)
-        states, solver_state = jax.lax.cond(running, lambda: _update(problem, plan, state, view), lambda: unchanged)
-    if plan.solver.causal:
+        states, solver_state = jax.lax.cond(running, lambda: _update(problem, request, state, view), lambda: unchanged)
+    if request.solver.causal:
         states = view.keep_exact_prefix(states)
     broken = ~jnp.all(jnp.isfinite(states), axis=1)
-    repaired = jnp.where(broken[:, None], plan.request.repair, states)
+    repaired = jnp.where(broken[:, None], request.repair, states)
     kept = jax.tree.map(lambda new, old: jnp.where(running, new, old), solver_state, state.solver_state)
     repairs = jnp.where(running, jnp.sum(~view.finite | broken, dtype=jnp.int32), 0)
     return Following(jnp.where(running, repaired, view.states), kept), repairs

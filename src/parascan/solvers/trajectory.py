@@ -53,19 +53,27 @@ def solve_call(solver: "AbstractTrajectorySolver", signature: Signature, request
         repair=request.guess.repair(problem),
     )
 
-    def solve(recurrence: Recurrence, request: Request, loop: Loop) -> LoopState:
-        return request.solver.solve(recurrence, request, loop)
-
     if problem.has_own_pullback:
-        outcome = Implicit().find(recurrence, asked, solve)
+        outcome = Implicit().find(recurrence, asked, solve_as_asked)
         states, ys = replayed(problem, jax.lax.stop_gradient(outcome.states))
     else:
-        outcome = request.adjoint.apply(recurrence, asked, solve)
+        outcome = request.adjoint.apply(recurrence, asked, solve_as_asked)
         states, ys = outcome.states, None
     states = _void_after(states, outcome.result == Result.nonfinite, outcome.stats.finite_prefix)
     carry, ys = problem.typed(problem.carry(states), problem.outputs(states) if ys is None else ys)
     kept = problem.carries(states) if request.keep_states else None
     return Solution(kept, carry, ys, outcome.result, outcome.stats, outcome.history, solver)
+
+
+def solve_as_asked(problem: Recurrence, request: Request, loop: Loop) -> LoopState:
+    """The states by the solver of a request.
+
+    Args:
+        problem: the recurrence.
+        request: of the call.
+        loop: how to repeat.
+    """
+    return request.solver.solve(problem, request, loop)
 
 
 def _refuse_varying(problem: ScanProblem, solver: "AbstractTrajectorySolver") -> None:

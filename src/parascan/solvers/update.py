@@ -1,12 +1,9 @@
-"""One update of a trajectory: what it starts from, what makes it, and Newton's."""
-
-from typing import Any, ClassVar, Protocol
+"""One update of a trajectory: what it starts from, and Newton's."""
 
 import equinox as eqx
 
 from ..linear import AbstractTransition, linear_recurrence
-from ..problem.flat_recurrence import Recurrence
-from ..solution import Trajectory, Tree
+from ..solution import Trajectory
 
 
 class Iterate(eqx.Module):
@@ -14,25 +11,6 @@ class Iterate(eqx.Module):
 
     states: Trajectory
     images: Trajectory
-
-
-class Method(Protocol):
-    """What makes one update."""
-
-    causal: ClassVar[bool]
-
-    @property
-    def exact(self) -> bool:
-        """Whether an update is the exact Newton correction."""
-        ...
-
-    def init(self, problem: Recurrence, states: Trajectory) -> Tree:
-        """What it remembers between updates."""
-        ...
-
-    def step(self, problem: Recurrence, iterate: Iterate, state: Any) -> tuple[Trajectory, Tree]:
-        """The next trajectory and memory."""
-        ...
 
 
 def newton_update(transition: AbstractTransition, iterate: Iterate) -> Trajectory:
