@@ -85,7 +85,7 @@ def test_an_operation_of_the_users_own_is_run_by_default(operation):
 
 
 def test_an_operation_that_cannot_be_batched_is_run_step_by_step_and_says_why():
-    reason = chunked_call.why_not(resolve(stepping(ALONE), jnp.zeros(3), XS, None, scan_form=True), BLOCKS.wanted)
+    reason = chunked_call.why_not(resolve(stepping(ALONE), jnp.zeros(3), XS, None, scan_form=True), BLOCKS)
     assert "cannot be run for several blocks" in reason
 
 

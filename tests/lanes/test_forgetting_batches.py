@@ -7,7 +7,7 @@ import pytest
 
 import parascan as ps
 from parascan.problem.signature import resolve
-from parascan.solvers.chunked_call import Wanted, why_not
+from parascan.solvers.chunked_call import why_not
 
 LENGTH = 4096
 READS = {"outputs": lambda ys: jnp.sum(ys, axis=0), "last": lambda ys: ys[-1] ** 2}
@@ -43,5 +43,7 @@ def test_gradient_of_a_mapped_scan(size, products, batch, read, getkey):
 def test_a_batch_may_take_few_blocks_where_one_sequence_would_need_many():
     W = jnp.zeros((64, 64), jnp.float32)
     signature = resolve(lambda s, x: (jnp.tanh(W @ s + x),) * 2, W[0], jnp.ones((16 * 701, 64)), None, scan_form=True)
-    assert why_not(signature, Wanted()) == "no cut of its 11216 steps into blocks is foreseen to be faster by enough"
-    assert why_not(signature, Wanted(), batch=4) is None
+    assert (
+        why_not(signature, ps.Chunked()) == "no cut of its 11216 steps into blocks is foreseen to be faster by enough"
+    )
+    assert why_not(signature, ps.Chunked(), batch=4) is None

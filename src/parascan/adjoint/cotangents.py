@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from ..chunked import AbstractTally, Layout, tally_blocks
 from ..problem.flat_recurrence import Recurrence
 from ..programs.closure import close_over
+from ..programs.shapes import row_of
 from ..programs.work import counted
 from ..solution import State, Trajectory, Tree
 
@@ -64,9 +65,7 @@ class Pullback:
         self._rows = (problem.previous(states), inputs, others)
         self._tangent = tangent
         self._zero = jnp.zeros_like(problem.initial)
-        row = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (*self._rows, jnp.zeros_like(states))
-        )
+        row = row_of((*self._rows, jnp.zeros_like(states)))
         program = close_over(self._step.tally, self._zero, row)
         work = counted(program.closed)
         self._layout = Layout(problem.length, problem.size, work, reverse=True, double=problem.dtype.itemsize == 8)

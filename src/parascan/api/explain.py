@@ -155,11 +155,11 @@ def explain(
     plain = Explanation(PLAIN, _why_plain(signature, request), chosen, memory=memory, **known)
     if not isinstance(chosen, Chunked):
         return plain
-    found = foreseen(signature, chosen.wanted, request.batch, reverse=request.reverse)
+    found = foreseen(signature, chosen, request.batch, reverse=request.reverse)
     if found is None:
         return dataclasses.replace(plain, reason=f"a batch of {request.batch} is parallel work that is there already")
     grid, patience = found
-    usual = foreseen(signature, chosen.wanted._replace(trial=None), request.batch, reverse=request.reverse)
+    usual = foreseen(signature, dataclasses.replace(chosen, trial_steps=None), request.batch, reverse=request.reverse)
     share = TRIAL_SHARE * patience.trial / usual[1].trial if usual else TRIAL_SHARE
     why = "it may forget its start, which is found out on the way" if chosen.chunks is None else "asked for"
     return Explanation(
@@ -190,7 +190,7 @@ def _why_plain(signature: Signature, request: Request) -> str:
     if isinstance(request.solver, Chunked):
         if request.unrolls:
             return f"unroll={request.unroll} asks for the plain loop"
-        return why_not(signature, request.solver.wanted, request.batch) or ""
+        return why_not(signature, request.solver, request.batch) or ""
     return "asked for"
 
 

@@ -16,6 +16,7 @@ from ..programs.built_in import here
 from ..programs.closure import close_over
 from ..programs.cost import EVERY_BATCH, Kind
 from ..programs.machine import Machine
+from ..programs.shapes import row_of
 from ..programs.work import Work, as_work
 from ..solution import Tree
 from .acceptance import COMPARED
@@ -133,7 +134,7 @@ def _of_one(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[State, Wa
     """Results of a single sequence, and which way they came."""
     if not isinstance(step, AbstractTally):
         with jax.numpy_dtype_promotion("standard"):
-            x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+            x = row_of(xs)
             step = close_over(step, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), init), x)
     one = jax.tree.map(lambda leaf: leaf[None], (init, xs))
     (carry, ys, totals), way = _batch(step, *one, layout=layout)

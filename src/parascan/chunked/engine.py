@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Int
 from ..programs.batching import closed_over_chunks, over_chunks
 from ..programs.closure import Closed, close_over
 from ..programs.partial_evaluation import partially_evaluated
+from ..programs.shapes import row_of
 from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
@@ -109,7 +110,7 @@ def run_blocks(
         finish: takes the steps that the chunks leave over, from what these gave; None where they leave none, or on a
             mesh axis. Where there is nothing to be gained from chunks, it has nothing to put together.
     """
-    carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
+    carry = row_of(init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
     closed = close_over(step, carry, x)
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
@@ -146,7 +147,7 @@ def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) 
             carry, y, share = forward(step, state[0], x)
             return (carry, jax.tree.map(jnp.add, state[1], share)), y
 
-        x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+        x = row_of(xs)
         (carry, totals), ys = jax.lax.scan(one, (init, no_totals(step, init, x)), xs, length, reverse=reverse)
         return carry, ys, totals
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Int
 from ..programs.batching import closed_over_chunks
 from ..programs.closure import close_over
 from ..programs.partial_evaluation import partially_evaluated
+from ..programs.shapes import row_of
 from ..solution import Tree
 from .chunk_count import LONGEST_PART, Patience
 from .grid import Grid
@@ -26,9 +27,9 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
         blocks: number of chunks; steps that they leave over at the end are not looked at.
     """
     grid = Grid(1, blocks, length // blocks)
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+    x = row_of(xs)
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, jax.tree.map(lambda leaf: leaf[: grid.length], xs)))
-    carry = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), init)
+    carry = row_of(init)
     patience = Patience(grid.block, grid.block // LONGEST_PART)
     found = forget(step, (carry, x), init, partial(grid.take, grid.cut(rows)), grid, patience)
     return found.met, found.row

@@ -11,6 +11,7 @@ from ..programs.built_in import here
 from ..programs.cost import CALLS, chunk_seconds, full_use, step_seconds
 from ..programs.machine import Machine
 from ..programs.platform import platform_of
+from ..programs.shapes import row_of
 from ..programs.work import Work, counted
 from ..solvers import AbstractTrajectorySolver
 from ..solvers.linearizations import UpdateWork
@@ -77,7 +78,7 @@ def work_of(recurrence: Recurrence) -> Work:
     Args:
         recurrence: whose step it is.
     """
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), recurrence.inputs)
+    x = row_of(recurrence.inputs)
     return counted(jax.make_jaxpr(recurrence.advance)(recurrence.initial, x), recurrence.size)
 
 

@@ -22,7 +22,7 @@ from ..programs.platform import on_its_platform, platform_of
 from ..programs.unknown import unknown_is
 from ..solution import StepFunction, Tree
 from ..solvers import AbstractIterativeSolver, Chunked, MultipleShooting, Sequential
-from ..solvers.chunked_call import Wanted, why_not, why_not_elsewhere
+from ..solvers.chunked_call import why_not, why_not_elsewhere
 from ..solvers.criterion import AbstractCriterion, Merit, StateError
 from .calibration import is_double, known_machine
 from .candidate import Candidate
@@ -134,9 +134,9 @@ def plan(
     setting = Setting(recurrence, workload, cost, machine, diagnosis, budget, memory_limit)
     memory = measure_memory(recurrence) if measure and recurrence.length > ROWS else None
     seen = _Seen(measure, memory, tuple(solvers), StateError() if criterion is None else criterion)
-    forbidden = why_not(signature, Wanted(1, mesh))
+    forbidden = why_not(signature, Chunked(1, mesh))
     # What is measured need not be foretold from the step's operations, as the default has to.
-    ranked = _ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Wanted(mesh=mesh)))
+    ranked = _ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Chunked(mesh=mesh)))
     why, of_call = reasons_for(ranked[0], setting, seen.memory), (platform, batch, devices)
     sizes = recurrence.length, recurrence.size, str(recurrence.dtype)
     return Plan(ranked, why, diagnosis.verdict, *sizes, *of_call, "measured" if measure else origin, origin)

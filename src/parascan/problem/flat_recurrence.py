@@ -19,11 +19,12 @@ from ..programs.closure import Closed, Function, close_over
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
 from ..programs.platform import platform_of
+from ..programs.shapes import row_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
 from .discrete_leaves import refuse_dependent_leaves
 from .dtypes import weak_as
-from .signature import Signature, shapes_of
+from .signature import Signature, keeping, shapes_of
 
 PORTION = 64
 """Steps of a portion."""
@@ -55,7 +56,7 @@ class Recurrence(eqx.Module):
     @property
     def entrance(self) -> tuple[Callable[[State, Tree], State], Tree]:
         """The step that takes a state up, and shapes of its inputs: an entry that it does not read has no influence."""
-        return self.advance, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.inputs)
+        return self.advance, row_of(self.inputs)
 
     def previous(self, states: Trajectory) -> Trajectory:
         """The state before each step."""
@@ -161,7 +162,7 @@ class ScanProblem(eqx.Module):
                 "to iterate on. Use solver=Sequential()."
             )
         xs = _flip(signature.xs) if reverse else signature.xs
-        x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+        x = row_of(xs)
         refuse_dependent_leaves(signature, x)
         step = comparing_rounded(close_over(signature.step, shapes_of(signature.init), x))
         initial, discrete = layout.split(signature.init)
@@ -174,6 +175,16 @@ class ScanProblem(eqx.Module):
     def has_own_pullback(self) -> bool:
         """Whether the step has a derivative of the user's own that only reverse mode can take."""
         return has_own_pullback(self.step.closed)
+
+    def keeping_states(self, init: Tree, xs: Tree) -> "ScanProblem":
+        """The same with the carry after each step among the outputs; what is solved is not replaced.
+
+        Args:
+            init: initial carry.
+            xs: inputs with leading axis T.
+        """
+        step = close_over(keeping(self.step), jax.eval_shape(lambda: init), row_of(xs))
+        return dataclasses.replace(self, step=step)
 
     def stepping(self, step: Closed) -> "ScanProblem":
         """The same problem with the step written otherwise.

@@ -17,6 +17,7 @@ from ..linear import (
 from ..programs.closure import Function
 from ..programs.derivatives import refuse_steps_without_derivative
 from ..programs.platform import platform_of
+from ..programs.shapes import row_of
 from ..programs.structure import Structure, classify, dependency_pattern, diagonal_colors
 from ..solution import State, Trajectory, Tree
 from .flat_recurrence import Recurrence
@@ -101,7 +102,7 @@ def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
 
 def _pattern(problem: Recurrence) -> np.ndarray:
     """Which state entries may influence which, or all when D is too large to analyze."""
-    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.inputs)
+    inputs = row_of(problem.inputs)
     return _reads(problem, problem.advance, inputs)
 
 

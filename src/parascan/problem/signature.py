@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.core import ShapedArray
 
 from ..programs.closure import Closed, Known, close_over
+from ..programs.shapes import row_of
 from ..solution import StepFunction, Tree
 from .arguments import as_arrays, describe, resolve_length
 from .carry import CarryLayout
@@ -37,7 +38,7 @@ class Signature(eqx.Module):
     @property
     def row(self) -> Tree:
         """Shapes of the inputs of one step."""
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.xs)
+        return row_of(self.xs)
 
     def shapes_of_step(self) -> tuple[Tree, Tree]:
         """Shapes of the carry after a step and of its outputs."""
@@ -80,7 +81,7 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
         raise TypeError(f"step: given {type(step).__name__}, expected a callable (state, x) -> state.")
     steps = resolve_length(xs, length)
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+    x = row_of(xs)
     canonical = _canonical(step, scan_form=scan_form)
     closed = close_over(canonical, shapes_of(init), x)
     promoted = _promote_weak(init, closed.shapes[0])

@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 from ..solution import Tree
 from .inline import Values, writable, written
-from .inside import shape_like
+from .shapes import shape_like
 
 
 class Program:

@@ -10,6 +10,8 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from .shapes import shape_like
+
 INLINED = {
     "call": "call_jaxpr",
     "jit": "jaxpr",
@@ -138,15 +140,6 @@ def scan_parts(eqn: JaxprEqn) -> tuple[int, int]:
 def _rank(atom: Any) -> int:
     """Number of axes of an operand or a result."""
     return len(getattr(atom.aval, "shape", ()))
-
-
-def shape_like(aval: Any) -> jax.ShapeDtypeStruct:
-    """Shape, dtype and weak type of a value in a program.
-
-    Args:
-        aval: its type.
-    """
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 
 def bind(eqn: Any, params: Any, values: Sequence[Any]) -> list[Any]:

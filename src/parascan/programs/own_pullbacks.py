@@ -10,8 +10,9 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from .closure import Closed
-from .inside import as_closed, bind, interpreted, opened, programs_in, shape_like
+from .inside import as_closed, bind, interpreted, opened, programs_in
 from .primitives import OWN_PULLBACKS
+from .shapes import shape_like
 
 
 def has_own_pullback(closed: ClosedJaxpr) -> bool:

@@ -10,7 +10,7 @@ from ..problem.arguments import as_integer
 from ..problem.signature import Signature
 from ..solution import Tree
 from .base import AbstractDirectSolver, AbstractSolver
-from .chunked_call import Wanted, decides, evaluate_in_chunks, why_not
+from .chunked_call import decides, evaluate_in_chunks, why_not
 from .request import Request
 from .sequential import Sequential
 
@@ -75,14 +75,9 @@ class Chunked(AbstractDirectSolver):
             if len(self.mesh.axis_names) != 1:
                 raise ValueError(f"mesh: given axes {self.mesh.axis_names}, expected one axis, that of the chunks.")
 
-    @property
-    def wanted(self) -> Wanted:
-        """How chunks are asked for."""
-        return Wanted(self.chunks, self.mesh, self.trial_steps)
-
     def outcome(self, signature: Signature, request: Request) -> tuple[Tree, Tree, Way]:
         """Final carry, outputs, and which way they came."""
-        return evaluate_in_chunks(signature, self.wanted, request.batch, reverse=request.reverse)
+        return evaluate_in_chunks(signature, self, request.batch, reverse=request.reverse)
 
     def chosen(self, signature: Signature, request: Request) -> AbstractSolver:
         """The plain loop where it is asked for or chunks cannot be tried.
@@ -92,7 +87,7 @@ class Chunked(AbstractDirectSolver):
         """
         if request.unrolls:
             return Sequential()
-        reason = why_not(signature, self.wanted, request.batch)
+        reason = why_not(signature, self, request.batch)
         if reason and self.chunks is not None and signature.length > 0 and not decides(signature):
             raise ValueError(
                 f"solver: given Chunked(chunks={self.chunks}), but {reason}, expected a call that can be cut, or "

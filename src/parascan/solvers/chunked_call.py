@@ -1,25 +1,24 @@
 """A call in chunks side by side: what of a scan can be run so, its carry as chunks want it, and its derivative."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 from jax.extend.core import ClosedJaxpr
-from jax.sharding import Mesh
 from jaxtyping import Array
 
 from ..adjoint.axes import batch_first
-from ..adjoint.implicit import attach
+from ..adjoint.of_call import tangent_of_call
 from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, patience_of, scan_blocks
 from ..problem.carry import CarryLayout
 from ..problem.discrete_leaves import dependent_leaves
 from ..problem.dtypes import as_bits, from_bits
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.plain_derivative import only_step_by_step
-from ..problem.signature import Signature, keeping
+from ..problem.signature import Signature
 from ..programs.batching import runs_over_chunks
-from ..programs.closure import Closed, Function, close_over
+from ..programs.closure import Closed, Function
 from ..programs.cost import copy_share, kind_of, largest_batch
 from ..programs.suitability import unrewarding, unsuited
 from ..programs.totality import partial_reason
@@ -27,32 +26,20 @@ from ..programs.unknown import unknown_is
 from ..programs.work import counted
 from ..solution import Tree
 
-
-class Wanted(NamedTuple):
-    """How chunks are asked for.
-
-    Attributes:
-        blocks: their number on each device; None to choose.
-        mesh: devices to spread them over, or None.
-        trial: steps after which chunks that are not on their way to meet are given up; None to choose.
-    """
-
-    blocks: int | None = None
-    mesh: Mesh | None = None
-    trial: int | None = None
-
+if TYPE_CHECKING:
+    from .chunked import Chunked
 
 STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents of what has none
 """No tangent for any part of the way."""
 
 
-def _not_understood(signature: Signature, wanted: Wanted, batch: int = 1) -> str | None:
+def _not_understood(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | None:
     """Why a call is run one step after the other where nothing is known of its step."""
     return "its program could not be analyzed"
 
 
 @unknown_is(_not_understood)
-def why_not(signature: Signature, wanted: Wanted, batch: int = 1) -> str | None:
+def why_not(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | None:
     """Why a checked call is better, or only, run one step after the other; None where blocks can be tried.
 
     Args:
@@ -72,7 +59,7 @@ def why_not(signature: Signature, wanted: Wanted, batch: int = 1) -> str | None:
         return reason
     if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
         return reason
-    if wanted.blocks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
+    if wanted.chunks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
         return reason
     layout = _layout(signature, wanted, closed, batch, reverse=False)
     if layout.grid(1) is None and layout.grid(batch) is None:
@@ -105,7 +92,7 @@ def _traced(signature: Signature) -> ClosedJaxpr:
     return jax.make_jaxpr(signature.step)(signature.init, signature.row)
 
 
-def evaluate_in_chunks(signature: Signature, wanted: Wanted, batch: int, *, reverse: bool) -> tuple[Tree, Tree, Way]:
+def evaluate_in_chunks(signature: Signature, wanted: "Chunked", batch: int, *, reverse: bool) -> tuple[Tree, Tree, Way]:
     """Final carry and outputs of a checked call, with derivatives of every order, and which way they came.
 
     Args:
@@ -121,7 +108,7 @@ def evaluate_in_chunks(signature: Signature, wanted: Wanted, batch: int, *, reve
     return _evaluate(_Call(problem, signature.init, signature.xs, plain), layout)
 
 
-def foreseen(signature: Signature, wanted: Wanted, batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
+def foreseen(signature: Signature, wanted: "Chunked", batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
     """How a checked call would be cut, and how long it may take to forget its start; None for one step after the other.
 
     Args:
@@ -135,11 +122,11 @@ def foreseen(signature: Signature, wanted: Wanted, batch: int, *, reverse: bool)
     return None if grid is None else (grid, patience_of(layout, grid))
 
 
-def _layout(signature: Signature, wanted: Wanted, closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
+def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
     """What is fixed about a run of a step."""
     length, size = signature.length, signature.layout.size
     work = counted(closed, size)
-    facts = work, reverse, wanted.mesh, wanted.blocks, batch, wanted.trial
+    facts = work, reverse, wanted.mesh, wanted.chunks, batch, wanted.trial_steps
     double = signature.layout.dtype.itemsize == 8
     copy = copy_share(closed, length, size, len(jax.tree.leaves(signature.init)))
     return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy)
@@ -202,15 +189,7 @@ def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> t
     if call.plain or (layout.chunks is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
         answer, moved = eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
         return (*answer, no_blocks()), (*moved, STILL)
-    problem = call.problem
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
-    keep = close_over(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
-    kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
+    kept = dataclasses.replace(call, problem=call.problem.keeping_states(call.init, call.xs))
     carry, (ys, states), way = _evaluate(kept, layout)
-    answer = jax.lax.stop_gradient(problem.flatten(states))
-
-    def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
-        states = attach(problem.recurrence, answer, layout.batch)
-        return batch_first((problem.carry(states), problem.outputs(states)))
-
-    return (carry, ys, way), (*eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1], STILL)
+    moved = tangent_of_call(call.problem, tangents[0].problem, states, layout.batch)
+    return (carry, ys, way), (*moved, STILL)

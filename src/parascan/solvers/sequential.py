@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 
 from ..adjoint.axes import batch_first
-from ..adjoint.implicit import Implicit, attach
+from ..adjoint.implicit import Implicit
+from ..adjoint.of_call import tangent_of_call
 from ..chunked import Way, no_blocks
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.plain_derivative import only_step_by_step
-from ..problem.signature import Signature, keeping
-from ..programs.closure import close_over
+from ..problem.signature import Signature
 from ..solution import Tree
 from .base import AbstractDirectSolver
 from .request import Request
@@ -91,15 +91,7 @@ def _evaluate(call: _Call) -> tuple[Tree, Tree]:
 @_evaluate.def_jvp
 def _evaluate_jvp(primals: tuple[_Call], tangents: tuple[Any]) -> tuple[Any, Any]:
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs."""
-    (call,), problem = primals, primals[0].problem
-    x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), call.xs)
-    keep = close_over(keeping(problem.step), jax.eval_shape(lambda: call.init), x)
-    kept = dataclasses.replace(call, problem=dataclasses.replace(problem, step=keep))
+    (call,) = primals
+    kept = dataclasses.replace(call, problem=call.problem.keeping_states(call.init, call.xs))
     carry, (ys, states) = _loop(kept)
-    answer = jax.lax.stop_gradient(problem.flatten(states))
-
-    def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
-        states = attach(problem.recurrence, answer, call.batch)
-        return batch_first((problem.carry(states), problem.outputs(states)))
-
-    return batch_first((carry, ys)), eqx.filter_jvp(read_off, (problem,), (tangents[0].problem,))[1]
+    return batch_first((carry, ys)), tangent_of_call(call.problem, tangents[0].problem, states, call.batch)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Key
 from ...problem.flat_recurrence import Recurrence
 from ...programs.measured_rounding import Measured, measured
 from ...programs.noisy import UNITS_OF_PROGRAMS, Noisy
+from ...programs.shapes import row_of
 from ...programs.unknown import unknown_is
 from ...solution import State, Trajectory, Tree
 
@@ -98,5 +99,5 @@ def images_with_errors(problem: Recurrence, states: Trajectory) -> tuple[Traject
 
 def _program(problem: Recurrence) -> ClosedJaxpr:
     """The program of a step, of a flat state and the leaves of its inputs."""
-    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), problem.inputs)
+    inputs = row_of(problem.inputs)
     return jax.make_jaxpr(problem.advance)(jax.ShapeDtypeStruct((problem.size,), problem.dtype), inputs)

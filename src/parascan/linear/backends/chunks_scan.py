@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from ...chunked import Layout, scan_blocks
 from ...programs.closure import Closed, Function, close_over
+from ...programs.shapes import row_of
 from ...programs.work import counted
 from ...solution import State, Trajectory
 from .._abstract import AbstractTransition
@@ -42,7 +43,7 @@ class _Backward(Function):
 def run(transition: AbstractTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
     """Solution of the recurrence, or of the transposed one."""
     multiply = transition.transposed_product if transpose else transition.product
-    row = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), transition.slices)
+    row = row_of(transition.slices)
     product = close_over(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
     init = jnp.zeros_like(b[0])
     work = counted(product.closed)
