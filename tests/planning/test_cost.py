@@ -9,7 +9,14 @@ import pytest
 
 import parascan as ps
 from parascan.planning import Machine, built_in, cache_file, calibrate, calibration, known_machine
-from parascan.planning.evaluation_cost import (
+from parascan.planning.measure import measure_memory, measure_row, measure_step, measure_update
+from parascan.planning.timing import seconds_of
+from parascan.problem.flat_recurrence import ScanProblem
+from parascan.problem.signature import resolve
+from parascan.programs.built_in import here
+from parascan.programs.cost import row_seconds, step_seconds
+from parascan.programs.machine import Link
+from parascan.solvers.evaluation_cost import (
     CALLS,
     StepCost,
     forgetting_seconds,
@@ -19,13 +26,6 @@ from parascan.planning.evaluation_cost import (
     update_seconds,
     workload_of,
 )
-from parascan.planning.measure import measure_memory, measure_row, measure_step, measure_update
-from parascan.planning.timing import seconds_of
-from parascan.problem.flat_recurrence import ScanProblem
-from parascan.problem.signature import resolve
-from parascan.programs.built_in import here
-from parascan.programs.cost import row_seconds, step_seconds
-from parascan.programs.machine import Link
 
 
 def recurrence(size=4, length=4096):

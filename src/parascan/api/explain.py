@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import TRIAL_SHARE
-from ..planning import Plan, updates_within
+from ..planning import Plan
 from ..problem.arguments import as_arrays
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, resolve
@@ -200,8 +200,7 @@ def _of_iterations(signature: Signature, request: Request, solver: AbstractTraje
 
     def measure(init: Tree, xs: Tree) -> None:
         problem = ScanProblem.of(dataclasses.replace(signature, init=init, xs=xs), reverse=request.reverse).recurrence
-        asked = request._replace(updates_within=updates_within)
-        found.append((solver.most_updates(problem, asked), solver.peak_bytes(problem)))
+        found.append((solver.most_updates(problem, request), solver.peak_bytes(problem)))
 
     jax.eval_shape(measure, signature.init, signature.xs)
     budget, memory = found[-1]

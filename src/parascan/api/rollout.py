@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import batch_size
 from ..diagnostics.certificate.certify import Requirements, certificate_of
-from ..planning import Plan, updates_within
+from ..planning import Plan
 from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, resolve
@@ -229,15 +229,14 @@ def _scan(step: StepFunction, init: Tree, xs: Tree, request: Request) -> tuple[T
     """Final carry and outputs, and the solution of a solver that can fail."""
     signature = resolve(step, init, xs, request.length, scan_form=True)
     solver = solver_for(signature, request)
-    solution = solver.run(signature, request._replace(keep_states=False, updates_within=updates_within))
+    solution = solver.run(signature, request._replace(keep_states=False))
     return solution.carry, solution.ys, solution if solver.iterates else None
 
 
 def _rollout(step: StepFunction, init: Tree, xs: Tree, request: Request) -> Solution:
     """The whole solution."""
     signature = resolve(step, init, xs, request.length, scan_form=False)
-    solver = solver_for(signature, request)
-    solution = solver.run(signature, request._replace(updates_within=updates_within))
+    solution = solver_for(signature, request).run(signature, request)
     return solution if request.certify is False else _certified(solution, signature, request)
 
 

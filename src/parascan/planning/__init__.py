@@ -8,6 +8,5 @@ from .calibration import calibrate as calibrate
 from .calibration import fingerprint as fingerprint
 from .calibration import known_machine as known_machine
 from .candidate import Candidate as Candidate
-from .evaluation_cost import updates_within as updates_within
 from .plan import plan as plan
 from .plan_record import Plan as Plan

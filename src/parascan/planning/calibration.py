@@ -23,7 +23,7 @@ from ..programs.hardware import detected, processor
 from ..programs.machine import FORM, Link, Links, Machine
 from ..programs.platform import platform_of
 from ..programs.work import Work
-from .evaluation_cost import work_of
+from ..solvers.evaluation_cost import work_of
 from .measure import ROWS, measure_row
 from .timing import seconds_of, seconds_of_call
 

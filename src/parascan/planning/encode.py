@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import numpy as np
 
 from .. import solvers
 from ..solvers import AbstractSolver
+from ..solvers.deprecated import NEW_ARGUMENTS, NEW_NAMES
 from ..solvers.linearizations import AbstractLinearization
 
 KINDS: Mapping[str, type] = {
@@ -18,17 +18,6 @@ KINDS: Mapping[str, type] = {
     if inspect.isclass(kind) and issubclass(kind, AbstractSolver | AbstractLinearization)
 }
 """Classes that a plan may consist of."""
-
-OLD_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "Forgetting": "Chunked",
-        "Blocks": "MultipleShooting",
-        "Guarded": "WithFallback",
-        "blocks": "chunks",
-        "trial": "trial_steps",
-    }
-)
-"""Names of classes and arguments in plans that an earlier release stored."""
 
 
 def encode_solver(solver: Any) -> Mapping[str, Any]:
@@ -56,9 +45,10 @@ def decode_solver(entry: Mapping[str, Any]) -> Any:
         ValueError: an unknown kind of solver.
     """
     given = entry.get("kind", "")
-    if given in OLD_NAMES:
-        entry = {OLD_NAMES.get(key, key): value for key, value in entry.items()}
-    kind = KINDS.get(OLD_NAMES.get(given, given))
+    if given in NEW_NAMES:
+        # A plan that an earlier release stored.
+        entry = {NEW_ARGUMENTS.get(key, key): value for key, value in entry.items()}
+    kind = KINDS.get(NEW_NAMES.get(given, given))
     if kind is None:
         raise ValueError(f"solver: given kind {entry.get('kind')!r}, expected one of {', '.join(sorted(KINDS))}.")
     return kind(**{key: _decode(value) for key, value in entry.items() if key != "kind"})

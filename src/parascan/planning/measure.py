@@ -14,7 +14,7 @@ from ..problem.flat_recurrence import Recurrence
 from ..programs.machine import Machine
 from ..solution import Tree
 from ..solvers import AbstractTrajectorySolver, Iterate
-from .evaluation_cost import StepCost, Workload
+from ..solvers.evaluation_cost import StepCost, Workload
 from .timing import seconds_of
 
 ROWS = 64

@@ -24,9 +24,9 @@ from ..solution import StepFunction, Tree
 from ..solvers import AbstractIterativeSolver, Chunked, MultipleShooting, Sequential
 from ..solvers.chunked_call import why_not, why_not_elsewhere
 from ..solvers.criterion import AbstractCriterion, Merit, StateError
+from ..solvers.evaluation_cost import step_cost, workload_of
 from .calibration import is_double, known_machine
 from .candidate import Candidate
-from .evaluation_cost import step_cost, workload_of
 from .measure import ROWS, Memory, measure_blocks, measure_memory, measure_row, measure_step, measure_update, on_host
 from .pilot_updates import pilot_updates
 from .plan_record import Plan

@@ -21,8 +21,7 @@ from ..solvers import (
     picard,
     quasi_deer,
 )
-from .candidate import Candidate, Standing, digits
-from .evaluation_cost import (
+from ..solvers.evaluation_cost import (
     StepCost,
     Workload,
     forgetting_seconds,
@@ -30,6 +29,7 @@ from .evaluation_cost import (
     sequential_seconds,
     update_seconds,
 )
+from .candidate import Candidate, Standing, digits
 
 MEASURED, MODELED = 1.25, 2.0
 """Factors by which a time may be off that follows from measured steps, and from rates alone."""

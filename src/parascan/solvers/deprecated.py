@@ -8,6 +8,14 @@ from typing import Any
 from .chunked import Chunked
 from .with_fallback import WithFallback
 
+NEW_NAMES: Mapping[str, str] = MappingProxyType(
+    {"Forgetting": "Chunked", "Blocks": "MultipleShooting", "Guarded": "WithFallback"}
+)
+"""Names of solvers now, by their names in an earlier release."""
+
+NEW_ARGUMENTS: Mapping[str, str] = MappingProxyType({"blocks": "chunks", "trial": "trial_steps"})
+"""Names of their arguments now, by those in an earlier release."""
+
 
 class _Old(type):
     """A class under its old name: what it makes, and what counts as one, are of the new class."""
@@ -30,10 +38,8 @@ class Forgetting(metaclass=_Old):
         return Chunked(blocks, mesh, trial)
 
 
-OLD_NAMES: Mapping[str, tuple[str, Any]] = MappingProxyType(
-    {"Forgetting": ("Chunked", Forgetting), "Guarded": ("WithFallback", WithFallback)}
-)
-"""New names of old ones, and what the old ones stand for."""
+OLD: Mapping[str, Any] = MappingProxyType({"Forgetting": Forgetting, "Guarded": WithFallback})
+"""What old names stand for that warn; ``Blocks`` stays as a nickname."""
 
 
 def __getattr__(name: str) -> Any:
@@ -48,8 +54,8 @@ def __getattr__(name: str) -> Any:
     Warns:
         DeprecationWarning: it is one.
     """
-    if name not in OLD_NAMES:
+    if name not in OLD:
         raise AttributeError(f"module 'parascan' has no attribute {name!r}")
-    new, found = OLD_NAMES[name]
+    new = NEW_NAMES[name]
     warnings.warn(f"ps.{name} is called ps.{new} now; the old name goes with the next release.", DeprecationWarning, 3)
-    return found
+    return OLD[name]

@@ -33,7 +33,6 @@ class Request(NamedTuple):
         made_for: T, D and dtype of the plan that chose the solver, or None.
         platform: where the call runs.
         keep_states: whether the states are wanted, beside the carry and the outputs.
-        updates_within: ``(part, recurrence, solver) -> updates`` that take a part of the sequential time.
         start: first trajectory ``[T D]``; filled in by the solver, as are all that follow.
         repair: what states that are not finite are put back to ``[T D]``.
         images: one-step predictions of the first trajectory ``[T D]`` where they are known.
@@ -57,7 +56,6 @@ class Request(NamedTuple):
     made_for: tuple[int, int, str] | None = None
     platform: str | None = None
     keep_states: bool = True
-    updates_within: Any = None
     start: Any = None
     repair: Any = None
     images: Trajectory | None = None

@@ -14,6 +14,7 @@ from ..chunked import merged
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Result, Tree
 from .base import AbstractIterativeSolver, AbstractTrajectorySolver
+from .evaluation_cost import updates_within
 from .iterate import LoopState
 from .multiple_shooting import MultipleShooting
 from .request import Request
@@ -30,7 +31,7 @@ class WithFallback(AbstractTrajectorySolver):
         first: an iterative solver, or ``MultipleShooting`` of one.
         fallback: what follows, ``Sequential()``.
         budget: the most that ``first`` may take: a whole number of updates, or a part of the sequential time. That is
-            turned into updates by the cost model's built-in numbers, without a clock, and may be none;
+            turned into updates by what is known of the machine, without a clock, and may be none;
             ``parascan.plan`` gives updates.
 
     Raises:
@@ -91,9 +92,7 @@ class WithFallback(AbstractTrajectorySolver):
 
     def most_updates(self, problem: Recurrence, request: Request) -> int:
         """What the first method may take, but no more than it would without a fallback."""
-        bought = (
-            self.budget if isinstance(self.budget, int) else request.updates_within(self.budget, problem, self.first)
-        )
+        bought = self.budget if isinstance(self.budget, int) else updates_within(self.budget, problem, self.first)
         return min(self.first.most_updates(problem, request), bought)
 
     def peak_bytes(self, problem: Recurrence) -> int:

@@ -13,8 +13,8 @@ from ..programs.machine import Machine
 from ..programs.platform import platform_of
 from ..programs.shapes import row_of
 from ..programs.work import Work, counted
-from ..solvers import AbstractTrajectorySolver
-from ..solvers.linearizations import UpdateWork
+from .base import AbstractTrajectorySolver
+from .linearizations import UpdateWork
 
 
 class Workload(NamedTuple):
