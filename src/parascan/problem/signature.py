@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import ShapedArray
 
-from ..programs.closure import Closed, Known, close_over
+from ..programs.closure import Closed, close_over
 from ..programs.shapes import row_of
 from ..solution import StepFunction, Tree
 from .arguments import as_arrays, describe, resolve_length
@@ -90,7 +90,7 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
     _check_unchanged(promoted, closed.shapes[0])
     # Types that say where an array lies are part of a program: that of other ones is traced where it is run.
     plain = all(map(_is_plain, jax.tree.leaves((promoted, xs))))
-    return Signature(Known(closed) if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
+    return Signature(closed if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
 
 
 def as_canonical(step: StepFunction, carry: Tree, x: Tree) -> Closed:

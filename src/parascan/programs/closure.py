@@ -151,21 +151,6 @@ class Closed(Function):
         return [next(i for i, other in enumerate(variables) if other is variable) for variable in variables]
 
 
-class Known:
-    """A traced function that is known by identity, as loops of JAX ask of theirs, and not taken apart as a tree.
-
-    Attributes:
-        traced: the function.
-    """
-
-    def __init__(self, traced: Closed) -> None:
-        self.traced = traced
-
-    def __call__(self, *args: Any) -> Any:
-        """The function's value."""
-        return self.traced(*args)
-
-
 def close_over(function: Callable[..., Any], *example: Any) -> Closed:
     """The function as a tree whose leaves are the arrays that it closes over, traced once.
 
@@ -175,9 +160,8 @@ def close_over(function: Callable[..., Any], *example: Any) -> Closed:
         function: what to trace.
         example: its arguments, arrays given by value or as ``ShapeDtypeStruct``.
     """
-    known = function.traced if isinstance(function, Known) else function
-    if isinstance(known, Closed) and known.takes(*example):
-        return known
+    if isinstance(function, Closed) and function.takes(*example):
+        return function
     arrays, rest = eqx.partition(example, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct))
     leaves, treedef = jax.tree.flatten(arrays)
     traced: list[tuple[Any, Tree]] = []
