@@ -66,7 +66,7 @@ def test_a_default_scan(counts, system):
     assert counts.traced == 1
     assert counts.programs <= 7
     assert counts.shapes <= 3
-    assert counts.walks <= 5
+    assert counts.walks <= 2
 
 
 def test_a_rollout_by_newton_steps(counts, system):

@@ -52,10 +52,15 @@ def kind_of(step: ClosedJaxpr | Work, size: int, machine: Machine | None = None)
         size: D, entries of a state.
         machine: that it runs on; this one, by what is known without measuring, when None.
     """
-    work = step if isinstance(step, Work) else counted(step, size)
+    work = _counted(step, size)
     if work.small:
         return Kind.SMALL
     return Kind.NEAR if near(work, machine or here(double=work.double)) else Kind.OTHER
+
+
+def _counted(step: ClosedJaxpr | Work, size: int) -> Work:
+    """The work of a step."""
+    return step if isinstance(step, Work) else counted(step, size)
 
 
 def near(work: Work, machine: Machine) -> bool:
@@ -182,7 +187,7 @@ def largest_batch(step: ClosedJaxpr | Work, size: int, length: int, machine: Mac
         length: T, how often it is taken.
         machine: as for ``kind_of``.
     """
-    work = step if isinstance(step, Work) else counted(step, size)
+    work = _counted(step, size)
     if not work.small or work.products:
         return EVERY_BATCH
     return batch_within_gain(work, length, machine or here(double=work.double))
@@ -202,17 +207,16 @@ def batch_within_gain(work: Work, length: int, machine: Machine) -> int:
     return int(waiting(work, machine) / each) if each > 0 else EVERY_BATCH
 
 
-def copy_share(closed: ClosedJaxpr, length: int, size: int, carried: int, machine: Machine | None = None) -> float:
+def copy_share(closed: ClosedJaxpr, work: Work, length: int, carried: int, machine: Machine | None = None) -> float:
     """Part of the sequential time that copying all inputs and outputs takes.
 
     Args:
         closed: the step, ``(carry, x) -> (carry, y)``.
+        work: of the step.
         length: T, how often it is taken.
-        size: D, entries of a state.
         carried: leaves of the carry.
         machine: as for ``kind_of``.
     """
-    work = counted(closed, size)
     machine = machine or here(double=work.double)
     sizes = [
         length * sum(math.prod(aval.shape) * getattr(aval.dtype, "itemsize", 8) for aval in avals[carried:])

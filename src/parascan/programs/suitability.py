@@ -54,7 +54,9 @@ def unsuited(closed: ClosedJaxpr, *arrays: Tree) -> str | None:
     return None
 
 
-def unrewarding(closed: ClosedJaxpr, length: int, size: int, machine: Machine | None = None) -> str | None:
+def unrewarding(
+    closed: ClosedJaxpr, length: int, size: int, machine: Machine | None = None, work: Work | None = None
+) -> str | None:
     """Why a step gains nothing from several blocks at once, or None; asked on a CPU.
 
     Args:
@@ -62,10 +64,11 @@ def unrewarding(closed: ClosedJaxpr, length: int, size: int, machine: Machine | 
         length: T, how often it is taken.
         size: D, entries of a state.
         machine: that it runs on; this one, by what is known without measuring, when None.
+        work: of the step, where that is counted.
     """
     if platform_of() != "cpu":
         return None
-    work = counted(closed, size)
+    work = work or counted(closed, size)
     machine = machine or here("cpu", double=work.double)
     least = least_seconds(work, size, machine)
     # XLA copies all outputs of this dtype at every step of a plain loop; blocks, and what they fall back to, avoid it.

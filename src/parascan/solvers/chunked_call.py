@@ -59,9 +59,9 @@ def why_not(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | No
         return reason
     if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
         return reason
-    if wanted.chunks is None and (reason := unrewarding(closed, signature.length, signature.layout.size)):
-        return reason
     layout = _layout(signature, wanted, closed, batch, reverse=False)
+    if wanted.chunks is None and (reason := unrewarding(closed, layout.length, layout.size, work=layout.work)):
+        return reason
     if layout.grid(1) is None and layout.grid(batch) is None:
         return layout.uncut
     return None if runs_over_chunks(closed) else "it holds an operation that cannot be run for several blocks at once"
@@ -128,7 +128,7 @@ def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, batch:
     work = counted(closed, size)
     facts = work, reverse, wanted.mesh, wanted.chunks, batch, wanted.trial_steps
     double = signature.layout.dtype.itemsize == 8
-    copy = copy_share(closed, length, size, len(jax.tree.leaves(signature.init)))
+    copy = copy_share(closed, work, length, len(jax.tree.leaves(signature.init)))
     return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy)
 
 
