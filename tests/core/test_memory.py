@@ -69,3 +69,11 @@ def test_the_refusal_comes_before_any_allocation():
 def test_wrong_limits(limit, kind):
     with pytest.raises(kind, match="memory_limit: given"):
         ps.rollout(step, jnp.zeros(D), XS, memory_limit=limit)
+
+
+def test_chunks_hold_their_outputs_twice():
+    chunks, loop = (
+        ps.explain(step, jnp.zeros(D), XS, solver=solver).memory for solver in (ps.Chunked(chunks=4), ps.Sequential())
+    )
+    assert loop > XS.nbytes
+    assert chunks - loop == XS.nbytes

@@ -76,6 +76,8 @@ def test_what_linearizes_less_costs_less():
     order = [ps.jacobi(), ps.picard(), ps.quasi_deer(), ps.deer(), ps.elk()]
     costs = [update_seconds(w, STEP, RATES, solver) for solver in order]
     assert costs == sorted(costs)
+    # Jacobi's method takes each step once, and solves no recurrence.
+    assert costs[0] == pytest.approx(STEP.row + 4096 * STEP.lane)
     assert update_seconds(w, STEP, RATES, ps.MultipleShooting(ps.deer(), 64)) < costs[3] + 64 * 2 * STEP.row
 
 
