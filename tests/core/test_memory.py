@@ -77,3 +77,13 @@ def test_chunks_hold_their_outputs_twice():
     )
     assert loop > XS.nbytes
     assert chunks - loop == XS.nbytes
+
+
+def test_inputs_that_products_read_are_not_counted_again():
+    def held(width):
+        wide = lambda s, x: jnp.tanh(W @ s + x[:D])  # noqa: E731
+        signature = resolve(wide, jnp.zeros(D), jnp.ones((T, width)), None, scan_form=False)
+        problem = ScanProblem.of(signature, reverse=False).recurrence
+        return ps.Newton(ps.Full("matrix_free")).peak_bytes(problem)
+
+    assert held(50 * D) == held(D + 1)
