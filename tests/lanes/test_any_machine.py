@@ -30,6 +30,11 @@ def random_machine(seed):
         "far_bytes": int(2 ** rng.integers(18, 31)),
         "vector_bytes": int(2 ** rng.integers(4, 8)),
         "few": int(10 ** rng.uniform(1, 5)),
+        "portion": int(2 ** rng.integers(0, 10)),
+        "stored": int(rng.integers(0, 20)),
+        "apart": int(rng.integers(0, 20)),
+        "known_bytes": int(2 ** rng.integers(0, 20)),
+        "products": int(2 ** rng.integers(3, 12)),
     }
     others = [name for name in NUMBERS if name not in sizes and name != "cores"]
     factors = (LARGEST_FACTOR ** rng.uniform(-1, 1, len(others))).tolist()
@@ -88,6 +93,19 @@ def test_answers_are_the_same_on_every_machine(on, name, call):
         close(found, expected, "float32", UNITS)
         ways.add(foreseen.chunks)
     assert len(ways) >= 4
+
+
+def test_iterations_are_the_same_on_every_machine(on):
+    """Jacobians that are stored or not, predictions in other portions, weights known to the compiler or not."""
+    step, init, xs = forgetting(6, 0.5)
+    xs = xs[:1000]
+    expected = jax.lax.scan(step, init, xs)
+    solvers = (ps.deer(), ps.MultipleShooting(ps.deer(), 20))
+    for machine in (dataclasses.replace(MACHINES[0], stored=0, apart=0, portion=7, known_bytes=0), *MACHINES[1:3]):
+        on(machine)
+        for solver in solvers:
+            found = ps.rollout(lambda s, x: step(s, x), init, xs, solver=solver)
+            close((found.carry, found.ys), expected, "float32", UNITS)
 
 
 def test_a_chaotic_system_is_never_accepted_on_any_machine(on):

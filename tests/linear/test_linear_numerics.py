@@ -9,7 +9,8 @@ import pytest
 from combinations import crossed, pairwise, product
 from parascan.linear import DenseTransition, DiagonalTransition, linear_recurrence
 from parascan.linear.backends import BACKENDS
-from parascan.linear.backends.blocked_scan import CHUNKS, layout
+from parascan.linear.backends.blocked_scan import layout
+from parascan.programs.built_in import here
 
 pairs = pytest.mark.parametrize(("name", "backend"), members.CORE_PAIRS)
 backends = pytest.mark.parametrize("backend", BACKENDS)
@@ -106,17 +107,17 @@ def test_chunked_program_does_not_grow_with_length(make, transpose):
 
         return len(list(equations(jax.make_jaxpr(solve)(make(T), jnp.zeros((T, 3))).jaxpr)))
 
-    assert size(2 * CHUNKS) == size(200 * CHUNKS)
+    assert size(2 * here().products) == size(200 * here().products)
     # Lengths that the chunks do not divide add the padding.
-    assert size(2 * CHUNKS + 1) == size(10**6 + 3)
+    assert size(2 * here().products + 1) == size(10**6 + 3)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 64, 1000, 1021, 1024, 100_000, 102_400, 10**6 + 3])
 def test_chunks_cover_the_length_and_are_bounded(length):
     chunks, rows = layout(length)
-    assert 1 <= chunks <= CHUNKS
+    assert 1 <= chunks <= here().products
     assert length <= chunks * rows < length + 2 * max(chunks, rows)
-    assert length < CHUNKS or chunks > CHUNKS // 4
+    assert length < here().products or chunks > here().products // 4
 
 
 @pytest.mark.parametrize("make", [DenseTransition, DiagonalTransition])

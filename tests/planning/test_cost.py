@@ -133,11 +133,11 @@ def test_rates_survive_json_and_refuse_nonsense():
     for record in (RATES, here("cpu", double=True), RATES.known("calibrated", {"turn": 1e-8})):
         assert Machine.from_json(record.to_json()) == record
     assert hash(RATES) == hash(Machine.from_json(RATES.to_json()))
-    for text in ("", "[]", '{"form": 3, "call": 1}'):
+    for text in ("", "[]", '{"form": 4, "call": 1}'):
         with pytest.raises(ValueError, match="machine: given no JSON"):
             Machine.from_json(text)
-    for text in ('{"call": 1}', RATES.to_json().replace('"form": 3', '"form": 2')):
-        with pytest.raises(ValueError, match="expected form 3: calibrate again"):
+    for text in ('{"call": 1}', RATES.to_json().replace('"form": 4', '"form": 3')):
+        with pytest.raises(ValueError, match="expected form 4: calibrate again"):
             Machine.from_json(text)
     for value in (-1.0, float("nan"), float("inf"), "3"):
         with pytest.raises(ValueError, match="turn: given"):
@@ -163,7 +163,7 @@ def test_a_calibration_is_found_again_and_only_on_its_machine(tmp_path, monkeypa
     path.write_text(other.to_json())
     assert known_machine("cpu", "float32", tmp_path) == other
     assert (other.origin, other.source("turn"), other.source("wait")) == ("calibrated", "calibrated", "built-in")
-    for text in ("broken", other.to_json().replace('"form": 3', '"form": 2')):
+    for text in ("broken", other.to_json().replace('"form": 4', '"form": 3')):
         path.write_text(text)
         assert known_machine("cpu", "float32", tmp_path) == here("cpu")
     path.write_text(other.to_json())

@@ -200,7 +200,7 @@ def test_a_plan_says_which_numbers_it_used(small, tmp_path, monkeypatch):
     path.parent.mkdir()
     path.write_text(built_in("cpu").known("calibrated", {"turn": 1e-8}).to_json())
     assert said() == "calibrated"
-    path.write_text(path.read_text().replace('"form": 3', '"form": 2'))
+    path.write_text(path.read_text().replace('"form": 4', '"form": 3'))
     assert said() == here("cpu").origin
 
 

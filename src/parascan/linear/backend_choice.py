@@ -1,8 +1,8 @@
 """Which backend ``backend="auto"`` takes, and why: static facts only, so the same call always runs the same way."""
 
+from ..programs.built_in import here
 from ..programs.platform import platform_of
 from ._abstract import AbstractComposableTransition, AbstractTransition
-from .backends.blocked_scan import CHUNKS
 from .block_diagonal import BlockTransition
 from .transitions import DenseTransition
 
@@ -10,8 +10,8 @@ SHORT = 64
 """Lengths up to which a loop of small kernels is no deeper than a tree with its slicing and joining: a tree over 64
 steps has 12 levels of some five kernels each."""
 
-LONG = 8 * CHUNKS
-"""Lengths from which the chunks of the two-level backend are all there and several steps long."""
+LONG = 8
+"""Steps of each chunk from which the two-level backend pays, with as many chunks as the machine wants."""
 
 
 def choose_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:
@@ -62,8 +62,9 @@ def explain_backend(transition: AbstractTransition, length: int, platform: str |
 def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple[str, str]:
     """Backend and reason."""
     structure = type(transition).__name__
+    long = length >= LONG * here(platform).products
     if not isinstance(transition, AbstractComposableTransition):
-        if length >= LONG:
+        if long:
             return "lanes", f"{length} steps of a {structure}: blocks of products side by side, where they contract"
         return "sequential", f"a {structure} has no matrices to multiply with each other"
     if platform == "cpu":
@@ -76,6 +77,6 @@ def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple
         )
     if length <= SHORT:
         return "sequential", f"{length} steps are at most {SHORT}, too few for a tree to be shallower than a loop"
-    if length >= LONG and isinstance(transition, DenseTransition | BlockTransition):
+    if long and isinstance(transition, DenseTransition | BlockTransition):
         return "chunked", f"{length} steps of a {structure}: half the matrix products of a tree, at a fixed depth"
     return "associative", f"{length} steps of a {structure}: its products are cheap, so the shallowest form wins"

@@ -18,15 +18,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..chunked import chunks_at_once
 from ..programs.batching import over_chunks
+from ..programs.built_in import here
 from ..programs.closure import Function
 from ..programs.linearize import Linearize, linearized
 from ..programs.partial_evaluation import partially_evaluated
 from ..programs.work import costly
 from ..solution import State, Trajectory, Tree
 from .flat_recurrence import Recurrence
-
-FEW_VECTORS = 8
-"""Vectors up to which each is pushed on its own: together, XLA reorders the axes at every step."""
 
 
 class BlockMap(Function):
@@ -87,7 +85,7 @@ class BlockRecurrence(Recurrence):
         """The same for all blocks, from the states before them."""
         advance, first = self._lanes(), before.T
         linearize, push = linearized(advance, first, self._row(jnp.int32(0)))
-        few = len(vectors) <= FEW_VECTORS
+        few = len(vectors) <= here().apart
 
         def all_through(linear: list[Array], vectors: Any) -> Any:
             return tuple(push(linear, v) for v in vectors) if few else jax.vmap(partial(push, linear))(vectors)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ..programs.built_in import here
 from ..programs.closure import Closed, Function, close_over
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
@@ -25,9 +26,6 @@ from .carry import CarryLayout
 from .discrete_leaves import refuse_dependent_leaves
 from .dtypes import weak_as
 from .signature import Signature, keeping, shapes_of
-
-PORTION = 64
-"""Steps of a portion."""
 
 
 class Recurrence(eqx.Module):
@@ -111,10 +109,11 @@ def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
 
     def run(*rows: Tree) -> Tree:
         length = jax.tree.leaves(rows)[0].shape[0]
-        whole = length - length % PORTION
-        if platform_of(rows) != "cpu" or whole < 2 * PORTION:
+        portion = here(platform_of(rows)).portion
+        whole = length - length % portion
+        if whole < 2 * portion:
             return mapped(*rows)
-        portions = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // PORTION, PORTION, *leaf.shape[1:]), rows)
+        portions = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // portion, portion, *leaf.shape[1:]), rows)
         out = jax.lax.scan(lambda _, portion: (None, mapped(*portion)), None, portions)[1]
         out = jax.tree.map(lambda leaf: leaf.reshape(whole, *leaf.shape[2:]), out)
         if whole == length:

@@ -14,6 +14,7 @@ from ..linear import (
     MatrixFreeTransition,
     ZeroTransition,
 )
+from ..programs.built_in import here
 from ..programs.closure import Function
 from ..programs.derivatives import refuse_steps_without_derivative
 from ..programs.platform import platform_of
@@ -26,9 +27,6 @@ FORMS = ("auto", "dense", "matrix_free", "structured")
 
 ANALYZED_SIZE = 256
 """Largest D whose structure is analyzed: the analysis handles D x D masks while tracing."""
-
-DENSE_SIZE_ON_CPU = 8
-"""Largest D for which stored Jacobians beat one recursion of Jacobian-vector products on a CPU."""
 
 DENSE_BYTES = 2**32
 """Most memory that ``auto`` spends on stored Jacobians."""
@@ -146,6 +144,6 @@ def _dense(problem: Recurrence, states: Trajectory) -> jax.Array:
 
 def _dense_pays(problem: Recurrence) -> bool:
     """Whether storing the Jacobians beats one sequential recursion of products, by static facts alone."""
-    if platform_of(problem) == "cpu":
-        return problem.size <= DENSE_SIZE_ON_CPU
+    if problem.size > here(platform_of(problem)).stored:
+        return False
     return problem.length * problem.size**2 * problem.dtype.itemsize <= DENSE_BYTES

@@ -50,6 +50,11 @@ _CPU_SINGLE = Machine(
     gain_near=1.3,
     heavy=300,
     pushforward=0.65,
+    portion=64,
+    stored=8,
+    apart=8,
+    known_bytes=2**14,
+    products=512,
     links=_on_a_processor(entry=2e-10, tree=2.6e-9),
 )
 
@@ -67,6 +72,7 @@ _CPU_DOUBLE = dataclasses.replace(
         for name in ("turn_large", "loop", "stall", "operation", "operation_large", "turn_near", "operation_near")
     },
     pushforward=0.45,
+    known_bytes=2**15,
     links=_on_a_processor(entry=5e-10, tree=4e-9),
 )
 
@@ -103,6 +109,11 @@ _ACCELERATOR = Machine(
     gain_near=100.0,
     heavy=300,
     pushforward=1.5,
+    portion=2**30,
+    stored=2**30,
+    apart=8,
+    known_bytes=2**14,
+    products=512,
     links=Links(Link(1e-5, 1e-10), Link(1e-11, 1e-12, 1e-13, 2e-5), Link(1e-11, 1e-12, 1e-13, 2e-5)),
 )
 

@@ -12,8 +12,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import mlir
 from jaxtyping import Array, ArrayLike
 
-LARGEST = 4096
-"""Entries of an array up to which a compiler gains by knowing its values, and does not lose by carrying them."""
+from .built_in import here
 
 
 class Values:
@@ -30,7 +29,9 @@ def writable(array: ArrayLike) -> bool:
     if isinstance(array, Tracer):
         return False
     kind = jax.typeof(array)
-    return isinstance(kind.dtype, np.dtype) and kind.size <= LARGEST and getattr(array, "is_fully_addressable", True)
+    if not isinstance(kind.dtype, np.dtype) or not getattr(array, "is_fully_addressable", True):
+        return False
+    return kind.size * kind.dtype.itemsize <= here(double=kind.dtype.itemsize == 8).known_bytes
 
 
 def written(values: Values) -> Array:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-FORM = 3
+FORM = 4
 """Version of the record and of its JSON form."""
 
 Source = Literal["calibrated", "detected", "built-in"]
@@ -92,6 +92,11 @@ class Machine:
         gain_near: how many times as fast those are whose weights are near.
         heavy: operations for each entry of the state from which a step takes far longer than moving its state.
         pushforward: a Jacobian-vector product, in steps of the same chunks side by side.
+        portion: steps whose predictions are made at once, so that what lies between their operations stays near.
+        stored: entries of a state up to which stored Jacobians beat products one step after the other.
+        apart: vectors up to which each is pushed through a step on its own: together, XLA reorders their axes.
+        known_bytes: of an array up to which a compiler gains by knowing its values.
+        products: most chunks of a linear recurrence whose products are trees: enough to fill the vector units.
         links: linear recurrences.
         sources: where numbers are from that are not built in, as pairs of a name and a source.
     """
@@ -129,6 +134,11 @@ class Machine:
     gain_near: float
     heavy: float
     pushforward: float
+    portion: int
+    stored: int
+    apart: int
+    known_bytes: int
+    products: int
     links: Links
     sources: tuple[tuple[str, Source], ...] = ()
 
@@ -190,6 +200,7 @@ class Machine:
 
 LEAST: Mapping[str, float] = MappingProxyType(
     {"cores": 1, "near_bytes": 1, "near_ways": 1, "far_bytes": 1, "vector_bytes": 1, "few": 1}
+    | {"portion": 1, "stored": 0, "apart": 0, "known_bytes": 0, "products": 1}
     | {"gain": 0.1, "gain_near": 0.1}
 )
 """Least values of the numbers that are not seconds."""

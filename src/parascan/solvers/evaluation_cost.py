@@ -6,7 +6,7 @@ import jax
 
 from ..chunked import COPIES
 from ..problem.flat_recurrence import Recurrence
-from ..problem.jacobian import DENSE_SIZE_ON_CPU, columns_of, diagonal_columns_of
+from ..problem.jacobian import columns_of, diagonal_columns_of
 from ..programs.built_in import here
 from ..programs.cost import CALLS, chunk_seconds, full_use, step_seconds
 from ..programs.machine import Machine
@@ -157,7 +157,7 @@ def update_seconds(workload: Workload, step: StepCost, machine: Machine, solver:
     if columns == 0 and entries == 0:
         return once
     links = -(-workload.length // block)
-    if block == 1 and columns == workload.size > DENSE_SIZE_ON_CPU and workload.platform == "cpu":
+    if block == 1 and columns == workload.size > machine.stored:
         # Not stored: one product of each Jacobian, one step after the other.
         return once + workload.length * workload.batch * step.alone * (1 + machine.pushforward)
     products = columns * step.product * workload.length * workload.batch / workload.devices

@@ -15,12 +15,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ...programs.built_in import here
 from ...solution import State, Trajectory
 from .._abstract import AbstractComposableTransition
 from . import associative_scan, sequential_scan
-
-CHUNKS = 512
-"""Most chunks P: enough to fill vector units, few enough for a shallow tree."""
 
 
 def run(transition: AbstractComposableTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
@@ -43,7 +41,7 @@ def layout(length: int) -> tuple[int, int]:
 
     Otherwise the operands are padded with zeros, which costs a copy of them.
     """
-    most = min(CHUNKS, -(-length // 2))
+    most = min(here().products, -(-length // 2))
     exact = [chunks for chunks in range(most // 2 + 1, most + 1) if length % chunks == 0]
     chunks = max(exact, default=most)
     return chunks, -(-length // chunks)
