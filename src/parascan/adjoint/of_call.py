@@ -6,24 +6,29 @@ import equinox as eqx
 import jax
 
 from ..problem.flat_recurrence import ScanProblem
+from ..problem.signature import TracedSignature
 from ..solution import Tree
 from .axes import batch_first
 from .implicit import attach
 
 
-def tangent_of_call(problem: ScanProblem, tangent: Any, states: Tree, batch: int) -> tuple[Tree, Tree]:
+def tangent_of_call(
+    signature: TracedSignature, tangent: Any, states: Tree, batch: int, *, reverse: bool
+) -> tuple[Tree, Tree]:
     """Tangents of the final carry and the outputs: one linear recurrence for the states, and what follows from it.
 
     Args:
-        problem: of the call.
-        tangent: of the problem.
+        signature: the call.
+        tangent: of the call.
         states: the carries after each step, with leading axis T.
         batch: sequences that are known to run at once.
+        reverse: whether time runs from the last input to the first.
     """
-    answer = jax.lax.stop_gradient(problem.flatten(states))
 
-    def read_off(problem: ScanProblem) -> tuple[Tree, Tree]:
-        states = attach(problem.recurrence, answer, batch)
-        return batch_first((problem.carry(states), problem.outputs(states)))
+    def read_off(signature: TracedSignature) -> tuple[Tree, Tree]:
+        problem = ScanProblem.of_traced(signature, reverse=reverse)
+        answer = jax.lax.stop_gradient(problem.flatten(states))
+        states_found = attach(problem.recurrence, answer, batch)
+        return batch_first((problem.carry(states_found), problem.outputs(states_found)))
 
-    return eqx.filter_jvp(read_off, (problem,), (tangent,))[1]
+    return eqx.filter_jvp(read_off, (signature,), (tangent,))[1]

@@ -14,7 +14,7 @@ from jaxtyping import Array, Key
 from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
 from ..problem.arguments import as_arrays, refuse_nan
-from ..problem.flat_recurrence import Recurrence, ScanProblem
+from ..problem.flat_recurrence import Recurrence, ScanProblem, traced
 from ..problem.signature import Signature, resolve
 from ..programs.built_in import here
 from ..programs.machine import Machine
@@ -253,12 +253,12 @@ def _recurrence_of(signature: Signature, reverse: bool) -> Recurrence:
     """
     if signature.length == 0:
         raise ValueError("there is no step to take")
-    problem = ScanProblem.of(signature, reverse=reverse)
-    if not _can_be_linearized(problem.recurrence):
+    signature = traced(signature)
+    if not _can_be_linearized(ScanProblem.of_traced(signature, reverse=reverse).recurrence):
         raise ValueError("its step cannot be run side by side, or has no derivative")
     # As inside a ``jit`` that knows the weights: XLA computes with their values beforehand, which made the steps of
     # some flows 2.5 times as fast, and those of many lanes hardly.
-    return problem.stepping(problem.step.with_values()).recurrence
+    return ScanProblem.of_traced(signature.with_values(), reverse=reverse).recurrence
 
 
 @unknown_is(lambda recurrence: False)

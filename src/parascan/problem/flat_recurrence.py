@@ -6,7 +6,6 @@ belongs to step k + 1: row k of ``states`` is ``s_{k+1}``, row k of ``inputs`` d
 convention, and the flip of time for ``reverse``, live here and nowhere else.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +24,7 @@ from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
 from .discrete_leaves import refuse_dependent_leaves
 from .dtypes import weak_as
-from .signature import Signature, keeping, shapes_of
+from .signature import Signature, TracedSignature, shapes_of
 
 
 class Recurrence(eqx.Module):
@@ -154,50 +153,29 @@ class ScanProblem(eqx.Module):
         Raises:
             ValueError: the carry has no floating leaf, or a discrete leaf of it depends on a floating one.
         """
-        layout = signature.layout
-        if layout.size == 0:
-            raise ValueError(
-                "init: given a carry without floating entries, expected at least one; a parallel method has nothing "
-                "to iterate on. Use solver=Sequential()."
-            )
-        xs = _flip(signature.xs) if reverse else signature.xs
-        x = row_of(xs)
-        refuse_dependent_leaves(signature, x)
-        step = comparing_rounded(close_over(signature.step, shapes_of(signature.init), x))
-        initial, discrete = layout.split(signature.init)
-        solved = without_own_pullbacks(step)
-        before, final = _run_discrete(solved, layout, initial, discrete, xs, signature.length)
-        recurrence = Recurrence(FlatStep(solved, layout), initial, (xs, before), signature.length)
+        return cls.of_traced(traced(signature), reverse=reverse)
+
+    @classmethod
+    def of_traced(cls, signature: TracedSignature, *, reverse: bool) -> "ScanProblem":
+        """The problem of a call whose step is traced.
+
+        Args:
+            signature: the call.
+            reverse: whether time runs from the last input to the first.
+        """
+        layout, step = signature.layout, signature.step
+        before, final = discrete_leaves(signature, reverse=reverse)
+        inputs = signature.xs, before
+        if reverse:
+            inputs = _flip(inputs)
+        initial = layout.split(signature.init)[0]
+        recurrence = Recurrence(FlatStep(without_own_pullbacks(step), layout), initial, inputs, signature.length)
         return cls(recurrence, step, layout, final, reverse)
 
     @property
     def has_own_pullback(self) -> bool:
         """Whether the step has a derivative of the user's own that only reverse mode can take."""
         return has_own_pullback(self.step.closed)
-
-    def keeping_states(self, init: Tree, xs: Tree) -> "ScanProblem":
-        """The same with the carry after each step among the outputs; what is solved is not replaced.
-
-        Args:
-            init: initial carry.
-            xs: inputs with leading axis T.
-        """
-        step = close_over(keeping(self.step), jax.eval_shape(lambda: init), row_of(xs))
-        return dataclasses.replace(self, step=step)
-
-    def stepping(self, step: Closed) -> "ScanProblem":
-        """The same problem with the step written otherwise.
-
-        Args:
-            step: equal to ``step`` but for outputs.
-        """
-        advance = FlatStep(without_own_pullbacks(step), self.layout)
-        recurrence = dataclasses.replace(self.recurrence, advance=advance)
-        return dataclasses.replace(self, recurrence=recurrence, step=step)
-
-    def discrete(self) -> tuple[Array, ...]:
-        """The discrete leaves before every step, with leading axis T in the user's direction of time."""
-        return self.outward(self.recurrence.inputs[1])
 
     def outputs(self, states: Trajectory, computed: Tree = None) -> Tree:
         """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry.
@@ -261,20 +239,40 @@ def _flip(tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: leaf[::-1], tree)
 
 
-def _run_discrete(
-    step: Callable[[Tree, Tree], tuple[Tree, Tree]],
-    layout: CarryLayout,
-    initial: State,
-    discrete: tuple[Array, ...],
-    xs: Tree,
-    length: int,
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Discrete leaves before every step and after the last; floating leaves stay put, since none depends on them."""
+def traced(signature: Signature) -> TracedSignature:
+    """The call with its step traced, its arrays as leaves, and comparisons of narrow numbers as they are meant.
+
+    Args:
+        signature: the call.
+
+    Raises:
+        ValueError: the carry has no floating leaf, or a discrete leaf of it depends on a floating one.
+    """
+    if signature.layout.size == 0:
+        raise ValueError(
+            "init: given a carry without floating entries, expected at least one; a parallel method has nothing "
+            "to iterate on. Use solver=Sequential()."
+        )
+    refuse_dependent_leaves(signature, signature.row)
+    step = comparing_rounded(close_over(signature.step, shapes_of(signature.init), signature.row))
+    return TracedSignature(**{**vars(signature), "step": step})
+
+
+def discrete_leaves(signature: TracedSignature, *, reverse: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Discrete leaves before every step, in the user's order of time, and after the last step.
+
+    Floating leaves stay put meanwhile, since none of these depends on them.
+
+    Args:
+        signature: the call.
+        reverse: whether time runs from the last input to the first.
+    """
+    floating, discrete = signature.layout.part(signature.init)
     if not discrete:
         return (), ()
 
     def advance(leaves: tuple[Array, ...], x: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        return layout.split(step(layout.join(initial, leaves), x)[0])[1], leaves
+        return signature.layout.part(signature.step(signature.layout.whole(floating, leaves), x)[0])[1], leaves
 
-    final, before = jax.lax.scan(advance, discrete, xs, length=length)
+    final, before = jax.lax.scan(advance, discrete, signature.xs, signature.length, reverse=reverse)
     return before, final

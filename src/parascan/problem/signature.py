@@ -49,6 +49,21 @@ class Signature(eqx.Module):
         return dataclasses.replace(self, step=keeping(self.step), kept=True)
 
 
+class TracedSignature(Signature):
+    """A checked call whose step is traced, with the arrays that it closes over as leaves."""
+
+    step: Closed  # pyright: ignore[reportIncompatibleMethodOverride]  # a traced function is a function
+
+    def keeping_states(self) -> "TracedSignature":
+        """The call whose step puts out its new carry after its own outputs."""
+        step = close_over(keeping(self.step), shapes_of(self.init), self.row)
+        return dataclasses.replace(self, step=step, kept=True)
+
+    def with_values(self) -> "TracedSignature":
+        """The call whose step knows small arrays that it closes over, as ``Closed.with_values`` has it."""
+        return dataclasses.replace(self, step=self.step.with_values())
+
+
 def keeping(step: StepFunction) -> StepFunction:
     """A step with its new carry among the outputs.
 

@@ -1,6 +1,5 @@
 """A call in chunks side by side: what of a scan can be run so, its carry as chunks want it, and its derivative."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -13,10 +12,10 @@ from ..adjoint.of_call import tangent_of_call
 from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, patience_of, scan_blocks
 from ..problem.carry import CarryLayout
 from ..problem.discrete_leaves import dependent_leaves
-from ..problem.dtypes import as_bits, from_bits
-from ..problem.flat_recurrence import ScanProblem
+from ..problem.dtypes import as_bits, from_bits, weak_as
+from ..problem.flat_recurrence import discrete_leaves, traced
 from ..problem.plain_derivative import only_step_by_step
-from ..problem.signature import Signature
+from ..problem.signature import Signature, TracedSignature
 from ..programs.batching import runs_over_chunks
 from ..programs.closure import Closed, Function
 from ..programs.cost import copy_share, kind_of, largest_batch
@@ -101,11 +100,10 @@ def evaluate_in_chunks(signature: Signature, wanted: "Chunked", batch: int, *, r
         batch: sequences that are known to run at once.
         reverse: direction of time.
     """
-    problem = ScanProblem.of(signature, reverse=reverse)
-    layout = _layout(signature, wanted, problem.step.closed, batch, reverse=reverse)
-    plain = only_step_by_step(problem.step, problem.layout, kept=signature.kept)
-    problem = problem.stepping(problem.step.with_values())
-    return _evaluate(_Call(problem, signature.init, signature.xs, plain), layout)
+    signature = traced(signature)
+    layout = _layout(signature, wanted, signature.step.closed, batch, reverse=reverse)
+    plain = only_step_by_step(signature.step, signature.layout, kept=signature.kept)
+    return _evaluate(signature.with_values(), layout, plain)
 
 
 def foreseen(signature: Signature, wanted: "Chunked", batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
@@ -145,51 +143,34 @@ class _ChunkStep(Function):
         return self.layout.part(carry)[0], as_bits(y)
 
 
-class _Call(eqx.Module):
-    """A problem together with the carry and inputs that it was made from.
-
-    The problem has them raveled and in the order of computation, which the run itself has no need of. ``plain`` says
-    whether the derivative has to be that of the plain loop.
-    """
-
-    problem: ScanProblem
-    init: Tree
-    xs: Tree
-    plain: bool = eqx.field(static=True)
-
-
 @eqx.filter_custom_jvp
-def _evaluate(call: _Call, layout: Layout) -> tuple[Tree, Tree, Way]:
-    """Final carry, outputs, and which way they came."""
-    problem = call.problem
-    floating = problem.layout.part(call.init)[0]
-    inputs = (call.xs, problem.discrete())
-    floating, ys, way = scan_blocks(_ChunkStep(problem.step, problem.layout), floating, inputs, layout)
-    kinds = problem.step.closed.out_avals[len(jax.tree.leaves(call.init)) :]
-    ys = from_bits(ys, [kind.dtype for kind in kinds])
-    return *batch_first(problem.typed(problem.layout.whole(floating, problem.final_discrete), ys)), way
+def _evaluate(signature: TracedSignature, layout: Layout, plain: bool) -> tuple[Tree, Tree, Way]:
+    """Final carry, outputs, and which way they came; ``plain`` where the derivative has to be that of the loop."""
+    carried = signature.layout
+    before, last = discrete_leaves(signature, reverse=layout.reverse)
+    inputs = (signature.xs, before)
+    step = _ChunkStep(signature.step, carried)
+    floating, ys, way = scan_blocks(step, carried.part(signature.init)[0], inputs, layout)
+    kinds = signature.step.closed.out_avals
+    ys = from_bits(ys, [kind.dtype for kind in kinds[len(carried.leaves) :]])
+    return *batch_first(weak_as((carried.whole(floating, last), ys), kinds)), way
 
 
-def _one_by_one(call: _Call, layout: Layout) -> tuple[Tree, Tree]:
+def _one_by_one(signature: TracedSignature, layout: Layout) -> tuple[Tree, Tree]:
     """Final carry and outputs by ``jax.lax.scan``."""
-
-    def step(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
-        return call.problem.step(carry, x)
-
-    return jax.lax.scan(step, call.init, call.xs, layout.length, reverse=layout.reverse)
+    return jax.lax.scan(signature.step, signature.init, signature.xs, layout.length, reverse=layout.reverse)
 
 
 @_evaluate.def_jvp
-def _evaluate_jvp(primals: tuple[_Call, Layout], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+def _evaluate_jvp(primals: tuple[TracedSignature, Layout, bool], tangents: tuple[Any, Any, Any]) -> tuple[Any, Any]:
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs.
 
     Where that does not pay or cannot be, the tangent of the plain loop as JAX has it.
     """
-    call, layout = primals
-    if call.plain or (layout.chunks is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
-        answer, moved = eqx.filter_jvp(lambda call: batch_first(_one_by_one(call, layout)), (call,), (tangents[0],))
+    signature, layout, plain = primals
+    if plain or (layout.chunks is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
+        answer, moved = eqx.filter_jvp(lambda each: batch_first(_one_by_one(each, layout)), (signature,), tangents[:1])
         return (*answer, no_blocks()), (*moved, STILL)
-    kept = dataclasses.replace(call, problem=call.problem.keeping_states(call.init, call.xs))
-    carry, (ys, states), way = _evaluate(kept, layout)
-    moved = tangent_of_call(call.problem, tangents[0].problem, states, layout.batch)
+    carry, (ys, states), way = _evaluate(signature.keeping_states(), layout, plain)
+    moved = tangent_of_call(signature, tangents[0], states, layout.batch, reverse=layout.reverse)
     return (carry, ys, way), (*moved, STILL)

@@ -1,7 +1,6 @@
 """Sequential evaluation, the yardstick and the fallback."""
 
-import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,9 +9,9 @@ from ..adjoint.axes import batch_first
 from ..adjoint.implicit import Implicit
 from ..adjoint.of_call import tangent_of_call
 from ..chunked import Way, no_blocks
-from ..problem.flat_recurrence import ScanProblem
+from ..problem.flat_recurrence import traced
 from ..problem.plain_derivative import only_step_by_step
-from ..problem.signature import Signature
+from ..problem.signature import Signature, TracedSignature
 from ..solution import Tree
 from .base import AbstractDirectSolver
 from .request import Request
@@ -40,17 +39,6 @@ class Sequential(AbstractDirectSolver):
         return *found, no_blocks(fell_back=request.solver.promised(request) and signature.length > 0)
 
 
-class _Call(eqx.Module):
-    """A problem together with the carry and inputs that it was made from."""
-
-    problem: ScanProblem
-    init: Tree
-    xs: Tree
-    length: int = eqx.field(static=True)
-    unroll: int | bool = eqx.field(static=True)
-    batch: int = eqx.field(static=True)
-
-
 def _with_parallel_backward(signature: Signature, request: Request) -> tuple[Tree, Tree]:
     """Final carry and outputs by the plain loop, their derivative by a linear recurrence.
 
@@ -60,38 +48,36 @@ def _with_parallel_backward(signature: Signature, request: Request) -> tuple[Tre
     Raises:
         ValueError: a discrete carry leaf depends on a floating one, or there is no floating one.
     """
-    problem = ScanProblem.of(signature, reverse=request.reverse)
-    if only_step_by_step(problem.step, problem.layout, kept=signature.kept):
+    signature = traced(signature)
+    if only_step_by_step(signature.step, signature.layout, kept=signature.kept):
         return _plainly(signature, request)
-    return _evaluate(_Call(problem, signature.init, signature.xs, signature.length, request.unroll, request.batch))
+    return _evaluate(signature, _Loop(request.unroll, request.batch, request.reverse))
 
 
-def _plainly(signature: Signature, request: Request) -> tuple[Tree, Tree]:
+class _Loop(NamedTuple):
+    """How a call is run, beside its arrays."""
+
+    unroll: int | bool
+    batch: int
+    reverse: bool
+
+
+def _plainly(signature: Signature, how: Request | _Loop) -> tuple[Tree, Tree]:
     """Final carry and outputs, differentiated as JAX differentiates its loop."""
     call = signature.step, signature.init, signature.xs, signature.length
-    return jax.lax.scan(*call, reverse=request.reverse, unroll=request.unroll)
-
-
-def _loop(call: _Call) -> tuple[Tree, Tree]:
-    """Final carry and outputs by ``jax.lax.scan``."""
-
-    def step(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
-        return call.problem.step(carry, x)
-
-    reverse = call.problem.reverse
-    return jax.lax.scan(step, call.init, call.xs, call.length, reverse=reverse, unroll=call.unroll)
+    return jax.lax.scan(*call, reverse=how.reverse, unroll=how.unroll)
 
 
 @eqx.filter_custom_jvp
-def _evaluate(call: _Call) -> tuple[Tree, Tree]:
+def _evaluate(signature: TracedSignature, how: _Loop) -> tuple[Tree, Tree]:
     """Final carry and outputs."""
-    return batch_first(_loop(call))
+    return batch_first(_plainly(signature, how))
 
 
 @_evaluate.def_jvp
-def _evaluate_jvp(primals: tuple[_Call], tangents: tuple[Any]) -> tuple[Any, Any]:
+def _evaluate_jvp(primals: tuple[TracedSignature, _Loop], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs."""
-    (call,) = primals
-    kept = dataclasses.replace(call, problem=call.problem.keeping_states(call.init, call.xs))
-    carry, (ys, states) = _loop(kept)
-    return batch_first((carry, ys)), tangent_of_call(call.problem, tangents[0].problem, states, call.batch)
+    signature, how = primals
+    carry, (ys, states) = _plainly(signature.keeping_states(), how)
+    moved = tangent_of_call(signature, tangents[0], states, how.batch, reverse=how.reverse)
+    return batch_first((carry, ys)), moved
