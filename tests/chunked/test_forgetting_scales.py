@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from lane_runs import BLOCKS, close, inputs, ran_in_blocks
+from chunked_runs import BLOCKS, close, inputs, ran_in_blocks
 
 import parascan as ps
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lane_runs import BLOCKS, close, inputs, mesh, ran_in_blocks, rnn
+from chunked_runs import BLOCKS, close, inputs, mesh, ran_in_blocks, rnn
 
 import parascan as ps
 from combinations import pairwise, product

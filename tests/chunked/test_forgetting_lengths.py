@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
-from lane_runs import close, inputs, ran_in_blocks
+from chunked_runs import close, inputs, ran_in_blocks
 
 import parascan as ps
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lane_runs import close, inputs, ran_in_blocks
+from chunked_runs import close, inputs, ran_in_blocks
 
 import parascan as ps
 from parascan.programs.totality import partial_reason
