@@ -219,7 +219,7 @@ def blocked(step, init, xs, block):
 
 @pytest.mark.parametrize("length", [400, 403])
 def test_blocks_known_to_be_exact_are_not_visited(length):
-    """Groups have 16 lanes here: inputs of the first 20 blocks are missing, and those of 16 are not asked for."""
+    """Groups have 16 blocks here: inputs of the first 20 blocks are missing, and those of 16 are not asked for."""
     step, init, xs = rnn(length, size=33)
     coarse = blocked(step, init, xs.at[:80].set(jnp.nan), 4).coarse
     whole = blocked(step, init, xs, 4).coarse

@@ -118,7 +118,7 @@ def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> t
     if not any(leaf.size for leaf in jax.tree.leaves(tangents[0])):
         return answer, jnp.zeros_like(answer)
     transition = full(problem, answer)
-    if batch == 1 and choose_backend(transition, problem.length) == "lanes":
+    if batch == 1 and choose_backend(transition, problem.length) == "contracting":
         pull = Pullback(problem, answer, tangents[0])
         if pull.side_by_side:
             return answer, _in_one_system(problem, answer, tangents[0], transition, pull)
