@@ -149,8 +149,9 @@ class Stats(eqx.Module):
         error_estimate: largest estimated error of a state entry, the size of the next Newton correction; zero
             for sequential evaluation, -1 when the criterion asked for none.
         exact_prefix: number of leading steps whose residual is exactly zero.
-        finite_prefix: number of leading steps whose image under the step is finite; T on success.
-        repairs: states put back to the guess because they, or their image, were not finite, summed over iterations.
+        finite_prefix: number of leading steps whose one-step prediction is finite; T on success.
+        repairs: states put back to the guess because they, or their one-step predictions, were not finite, summed over
+            iterations.
         settled_prefix: number of leading steps whose residual is zero within rounding: where an unfinished trajectory
             goes wrong.
         improved_at: the iteration that gave the best iterate so far by the criterion's measure: when a trajectory

@@ -9,6 +9,7 @@ import pytest
 
 import parascan as ps
 from parascan.linear import Bidiagonal, DiagonalTransition, damped_solve
+from parascan.solvers import Iterate
 
 
 def test_an_old_name_makes_the_new_solver_and_warns():
@@ -56,6 +57,12 @@ def test_an_argument_under_its_old_name():
     assert old.estimate.method == exponent(chunks=4).estimate.method != exponent(chunks=1).estimate.method
     with pytest.raises(TypeError, match="lanes: given together with chunks"):
         exponent(lanes=4, chunks=4)
+
+
+def test_an_iterate_under_its_old_words():
+    iterate = Iterate(jnp.zeros((3, 1)), jnp.ones((3, 1)))
+    with pytest.warns(DeprecationWarning, match="images is called predictions now"):
+        assert iterate.images is iterate.predictions
 
 
 def test_a_backend_by_its_old_name():

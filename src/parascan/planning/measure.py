@@ -138,9 +138,9 @@ def measure_update(
     states = jnp.broadcast_to(recurrence.initial, (problem.length, recurrence.size))
 
     def update(problem: Recurrence, states: Array) -> Array:
-        images = problem.images(states)
+        predictions = problem.predictions(states)
         memory = method.init(problem, states)
-        return method.step(problem, Iterate(states, images), memory)[0]
+        return method.step(problem, Iterate(states, predictions), memory)[0]
 
     seconds = _beyond_call(seconds_of(update, problem, states), machine)
     return seconds * workload.length / part.length

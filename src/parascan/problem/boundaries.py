@@ -69,7 +69,7 @@ class BlockRecurrence(Recurrence):
         """The same recurrence, told that its first boundaries are exact."""
         return dataclasses.replace(self, known=prefix)
 
-    def images(self, states: Trajectory) -> Trajectory:
+    def predictions(self, states: Trajectory) -> Trajectory:
         """``F_k(s_{k-1})`` for all blocks; those that are known to be exact are ``s_k``."""
         return self._in_groups(lambda group, before: group.run(before, 0), states, states, 0)
 
