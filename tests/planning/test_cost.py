@@ -133,9 +133,8 @@ def test_rates_survive_json_and_refuse_nonsense():
     for record in (RATES, here("cpu", double=True), RATES.known("calibrated", {"turn": 1e-8})):
         assert Machine.from_json(record.to_json()) == record
     assert hash(RATES) == hash(Machine.from_json(RATES.to_json()))
-    for text in ("", "[]", '{"form": 4, "call": 1}'):
-        with pytest.raises(ValueError, match="machine: given no JSON"):
-            Machine.from_json(text)
+    with pytest.raises(ValueError, match="text: given a record whose fields are not a machine's"):
+        Machine.from_json('{"form": 4, "call": 1}')
     for text in ('{"call": 1}', RATES.to_json().replace('"form": 4', '"form": 3')):
         with pytest.raises(ValueError, match="expected form 4: calibrate again"):
             Machine.from_json(text)

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from ..problem.arguments import as_arrays, describe, resolve_length
+from ..problem.arguments import as_arrays, describe, refuse_traced, resolve_length
 from ..problem.signature import Signature, resolve
 from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
@@ -21,6 +20,9 @@ from .failure import explain_failure
 from .inflow import AbstractSource, Arrays, Chunks, Inflow, leading
 from .options import resolve_options
 from .rollout import RolloutError, rollout
+
+OUTSIDE = "a stream hands out its pieces on the host. Call ps.stream outside of jit, vmap and grad."
+"""Why no stream is made of traced values, and what to do."""
 
 
 class Piece(NamedTuple):
@@ -116,13 +118,13 @@ def stream(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress: given {type(progress).__name__}, expected a callable (done, total) or None.")
     arrays = init if isinstance(xs, Iterator) else (init, xs)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
-        raise TypeError("init, xs: given traced values, expected arrays; stream runs outside jit, vmap and grad.")
+    refuse_traced("init, xs", arrays, OUTSIDE)
     options = resolve_options(None, solver, criterion, max_iterations, None, None, False, 1, False, None, None, 1)
     source, row = _source(xs, length)
     window = window if source.total is None else max(1, min(window, source.total))
     sample = jax.tree.map(jnp.asarray, row)
     signature = resolve(step, as_arrays("init", init), sample, None if jax.tree.leaves(row) else 1, scan_form=False)
+    refuse_traced("step", signature, OUTSIDE)
     carry, inflow = signature.init, Inflow(source)
     path = None if state_file is None else Path(state_file)
     settings = Settings(

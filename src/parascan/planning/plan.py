@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 
 from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
-from ..problem.arguments import as_arrays, refuse_nan
+from ..problem.arguments import as_arrays, refuse_nan, refuse_traced
 from ..problem.flat_recurrence import Recurrence, ScanProblem
 from ..problem.signature import Signature, resolve
 from ..programs.built_in import here
@@ -32,7 +32,7 @@ from .pilot_updates import pilot_updates
 from .plan_record import Plan
 from .propose import MEASURED, MEMORIES, Setting, chunk_numbers, in_chunks, iterative, newton_family, sequential
 from .reasons import reasons_for
-from .refusals import refuse_arguments, refuse_other_diagnosis
+from .refusals import OUTSIDE, refuse_arguments, refuse_other_diagnosis
 from .timing import seconds_of_call
 
 WORTH_TIMING = 4.0
@@ -108,9 +108,10 @@ def plan(
         ('Sequential', 'unpredictable')
     """
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
-    refuse_arguments((init, xs), diagnosis, batch, budget, rates, solvers)
+    refuse_arguments((init, xs, key), diagnosis, batch, budget, rates, solvers)
     refuse_nan(init)
     signature = resolve(step, init, xs, length, scan_form=False)
+    refuse_traced("step", signature, OUTSIDE)
     devices = 1 if mesh is None else mesh.size
     platform = platform_of(init, xs, mesh=mesh)
     if signature.length == 0:

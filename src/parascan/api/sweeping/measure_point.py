@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ...diagnostics import diagnose, lyapunov_exponents
-from ...problem.arguments import resolve_length
+from ...problem.arguments import refuse_traced, resolve_length
 from ...programs.rebind import Rebinder
 from ...solution import Result, Tree
 from ...solvers import Diagonal, Full, GradientDescent, Identity, Newton, Zero
@@ -147,6 +147,7 @@ class Measure:
             problem = self.problem(point, shared=shared)
             found = replace(found, length=resolve_length(*problem[2:]))
             estimate = lyapunov_exponents(*problem, key=self.key).estimate
+            refuse_traced("make", estimate, "a sweep reads numbers. Call ps.sweep outside of jit, vmap and grad.")
             found = replace(found, exponent=Interval.of(estimate))
             solution = rollout(
                 *problem,
