@@ -76,7 +76,7 @@ class Certificate(eqx.Module):
         correction: largest change of a state by the Newton corrections, the measured part of the bound.
         rounding: largest part of the bound that accounts for rounding within the steps.
         curvature: Kantorovich's h over the steps, at most 1/2 where the bound holds.
-        used: what the bound at the step of the largest bound rests on.
+        used: what the bound rests on, at the step where it is largest.
         assumptions: what has to be true for the bound to mean anything.
     """
 
@@ -121,7 +121,7 @@ class Certificate(eqx.Module):
 
 
 def _plain(array: Array) -> Any:
-    """Numbers as JSON knows them."""
+    """Numbers as JSON has them: infinite ones are None."""
     values = np.asarray(array, float)
     plain = values.astype(object)
     plain[~np.isfinite(values)] = None
@@ -231,7 +231,7 @@ class Solution(eqx.Module):
 
 
 def _way(stats: Stats, solver: eqx.Module) -> list[str]:
-    """Which way an answer came about, with numbers."""
+    """How an answer came about, in a line with numbers."""
     lines = []
     if getattr(solver, "iterates", True):
         lines.append(
