@@ -44,7 +44,7 @@ test: setup
 		echo "The tests took $$(($$(date +%s) - started)) s."; exit $$status
 
 # What rests on how numbers are rounded is tested as users compile it too.
-ROUNDED := tests/fuzz tests/lanes/test_acceptance.py tests/lanes/test_acceptance_overlooked.py tests/dropin/test_scan.py
+ROUNDED := tests/fuzz tests/chunked/test_acceptance.py tests/chunked/test_acceptance_overlooked.py tests/dropin/test_scan.py
 test-optimized: setup
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --optimized $(ROUNDED) $(PYTEST_ARGS)
 

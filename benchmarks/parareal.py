@@ -48,7 +48,7 @@ class Parareal(AbstractIterativeSolver):
             return jax.lax.scan(lambda s, x: (self.coarse(s, x), None), s, skipped, steps)[0]
 
         before = jax.vmap(propagate)(problem.previous(iterate.states), xs)
-        gap = iterate.images - before
+        gap = iterate.predictions - before
 
         def sweep(s, row):
             block, gap = row

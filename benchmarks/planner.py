@@ -1,7 +1,7 @@
 """`python -m benchmarks.planner`: the planner over the zoo, its regret, and its forecasts against what happened.
 
 Regret is the time of the planned method over that of the best of all methods tried: the plan, the default, one step
-after the other, blocks side by side in several numbers, Newton and quasi-Newton on every step and on blocks. All of
+after the other, chunks side by side in several numbers, Newton and quasi-Newton on every step and on blocks. All of
 them take turns in one process; each counts with its least time, which what else the machine does disturbs least.
 """
 
@@ -28,8 +28,8 @@ from .zoo import NeverFiniteError, Specimen, more_flows, scan_form, zoo
 
 FOLDER = Path(__file__).parent / "results" / "planner"
 
-BLOCKS = (8, 16, 32, 64, 128, 256)
-"""Numbers of blocks side by side that are tried beside the plan's."""
+CHUNKS = (8, 16, 32, 64, 128, 256)
+"""Numbers of chunks side by side that are tried beside the plan's."""
 
 HOPELESS = 15.0
 """Times the sequential time from which a method is not tried, as the plan expects it: it cannot be the best."""
@@ -140,7 +140,7 @@ def _programs(w: Workload, plan: Any) -> dict[str, Program]:
 
     found: dict[str, Program] = {"lax.scan": direct(yardsticks.sequential(w.step, T))}
     found |= {"default": ours(None), "plan": ours(plan)}
-    found |= {f"{blocks} blocks": ours(ps.Chunked(blocks)) for blocks in BLOCKS if 128 * blocks <= T}
+    found |= {f"{chunks} chunks": ours(ps.Chunked(chunks)) for chunks in CHUNKS if 128 * chunks <= T}
     one_by_one = next(each for each in plan.candidates if isinstance(each.solver, ps.Sequential))
     for each in plan.candidates:
         hopeful = float(each.seconds.value) <= HOPELESS * float(one_by_one.seconds.value)
@@ -164,7 +164,7 @@ def _solving(programs: Mapping[str, Program], w: Workload, *, exact: bool) -> di
         if not bool(solved):
             continue
         if exact:
-            direct = name in ("lax.scan", "default", "plan") or name.endswith("blocks")
+            direct = name in ("lax.scan", "default", "plan") or name.endswith("chunks")
             assert_close(states, expected, 2**16 if direct else 2**43, name)
         kept[name] = program
     return kept

@@ -76,7 +76,7 @@ class Certificate(eqx.Module):
         correction: largest change of a state by the Newton corrections, the measured part of the bound.
         rounding: largest part of the bound that accounts for rounding within the steps.
         curvature: Kantorovich's h over the steps, at most 1/2 where the bound holds.
-        used: what the bound at the step of the largest bound rests on.
+        used: what the bound rests on, at the step where it is largest.
         assumptions: what has to be true for the bound to mean anything.
     """
 
@@ -121,7 +121,7 @@ class Certificate(eqx.Module):
 
 
 def _plain(array: Array) -> Any:
-    """Numbers as JSON knows them."""
+    """Numbers as JSON has them: infinite ones are None."""
     values = np.asarray(array, float)
     plain = values.astype(object)
     plain[~np.isfinite(values)] = None
@@ -149,8 +149,9 @@ class Stats(eqx.Module):
         error_estimate: largest estimated error of a state entry, the size of the next Newton correction; zero
             for sequential evaluation, -1 when the criterion asked for none.
         exact_prefix: number of leading steps whose residual is exactly zero.
-        finite_prefix: number of leading steps whose image under the step is finite; T on success.
-        repairs: states put back to the guess because they, or their image, were not finite, summed over iterations.
+        finite_prefix: number of leading steps whose one-step prediction is finite; T on success.
+        repairs: states put back to the guess because they, or their one-step predictions, were not finite, summed over
+            iterations.
         settled_prefix: number of leading steps whose residual is zero within rounding: where an unfinished trajectory
             goes wrong.
         improved_at: the iteration that gave the best iterate so far by the criterion's measure: when a trajectory
@@ -230,7 +231,7 @@ class Solution(eqx.Module):
 
 
 def _way(stats: Stats, solver: eqx.Module) -> list[str]:
-    """Which way an answer came about, with numbers."""
+    """How an answer came about, in a line with numbers."""
     lines = []
     if getattr(solver, "iterates", True):
         lines.append(

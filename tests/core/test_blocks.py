@@ -219,20 +219,20 @@ def blocked(step, init, xs, block):
 
 @pytest.mark.parametrize("length", [400, 403])
 def test_blocks_known_to_be_exact_are_not_visited(length):
-    """Groups have 16 lanes here: inputs of the first 20 blocks are missing, and those of 16 are not asked for."""
+    """Groups have 16 blocks here: inputs of the first 20 blocks are missing, and those of 16 are not asked for."""
     step, init, xs = rnn(length, size=33)
     coarse = blocked(step, init, xs.at[:80].set(jnp.nan), 4).coarse
     whole = blocked(step, init, xs, 4).coarse
     states = jax.random.normal(jax.random.key(2), (coarse.length, 33))
     vectors = jnp.eye(33)[:2]
-    images = coarse.knowing(jnp.int32(20)).images(states)
-    np.testing.assert_array_equal(images[:16], states[:16])
-    assert bool(jnp.all(jnp.isnan(images[16:20])))
-    np.testing.assert_allclose(images[20:], whole.images(states)[20:], rtol=1e-5)
+    predictions = coarse.knowing(jnp.int32(20)).predictions(states)
+    np.testing.assert_array_equal(predictions[:16], states[:16])
+    assert bool(jnp.all(jnp.isnan(predictions[16:20])))
+    np.testing.assert_allclose(predictions[20:], whole.predictions(states)[20:], rtol=1e-5)
     pushed = coarse.knowing(jnp.int32(16)).pushforward(states, vectors)
     np.testing.assert_array_equal(pushed[:, :16], 0)
     np.testing.assert_allclose(pushed[:, 20:], whole.pushforward(states, vectors)[:, 20:], rtol=1e-4, atol=1e-6)
-    assert bool(jnp.all(jnp.isnan(coarse.images(states)[:20])))
+    assert bool(jnp.all(jnp.isnan(coarse.predictions(states)[:20])))
 
 
 def test_groups_of_blocks_are_all_of_them():
@@ -241,7 +241,7 @@ def test_groups_of_blocks_are_all_of_them():
     coarse = blocked(step, init, xs, 4).coarse
     states = jax.random.normal(jax.random.key(2), (coarse.length, 33))
     before = coarse.previous(states)
-    np.testing.assert_allclose(coarse.images(states), jax.vmap(coarse.advance)(before, coarse.inputs), rtol=1e-5)
+    np.testing.assert_allclose(coarse.predictions(states), jax.vmap(coarse.advance)(before, coarse.inputs), rtol=1e-5)
     vector = jnp.ones(33)
     expected = jax.vmap(lambda s, x: jax.jvp(lambda s: coarse.advance(s, x), (s,), (vector,))[1])(before, coarse.inputs)
     np.testing.assert_allclose(coarse.pushforward(states, vector[None])[0], expected, rtol=1e-4, atol=1e-6)

@@ -20,7 +20,7 @@ def step(carry, x):
 
 
 def runs_chunks(call, *args):
-    """Whether a call's program holds the lanes of the default, by what it leaves in ``solution.solver``."""
+    """Whether a call's program holds the chunks of the default, by what it leaves in ``solution.solver``."""
     return isinstance(jax.eval_shape(call, *args).solver, ps.Chunked)
 
 

@@ -3,10 +3,13 @@
 import json
 import warnings
 
+import jax
 import jax.numpy as jnp
 import pytest
 
 import parascan as ps
+from parascan.linear import Bidiagonal, DiagonalTransition, damped_solve
+from parascan.solvers import Iterate
 
 
 def test_an_old_name_makes_the_new_solver_and_warns():
@@ -32,6 +35,46 @@ def test_the_nickname_stays_without_a_warning():
 def test_a_name_that_never_was_is_unknown():
     with pytest.raises(AttributeError, match="has no attribute 'Remembering'"):
         ps.Remembering  # noqa: B018
+
+
+def test_what_an_old_solver_says_of_itself():
+    with pytest.warns(DeprecationWarning, match="Forgetting"):
+        old = ps.Forgetting(blocks=16, trial=7)
+    with pytest.warns(DeprecationWarning, match="blocks is called chunks now"):
+        assert old.blocks == 16
+    with pytest.warns(DeprecationWarning, match="trial is called trial_steps now"):
+        assert old.trial == 7
+
+
+def test_an_argument_under_its_old_name():
+    def exponent(**options):
+        halve = lambda s, x: 0.5 * s  # noqa: E731
+        return ps.lyapunov_exponents(halve, jnp.ones(2), length=64, key=jax.random.key(0), **options)
+
+    with pytest.warns(DeprecationWarning, match="lanes is called chunks now") as caught:
+        old = exponent(lanes=4)
+    assert caught[0].filename == __file__
+    assert old.estimate.method == exponent(chunks=4).estimate.method != exponent(chunks=1).estimate.method
+    with pytest.raises(TypeError, match="lanes: given together with chunks"):
+        exponent(lanes=4, chunks=4)
+
+
+def test_an_iterate_under_its_old_words():
+    iterate = Iterate(jnp.zeros((3, 1)), jnp.ones((3, 1)))
+    with pytest.warns(DeprecationWarning, match="images is called predictions now"):
+        assert iterate.images is iterate.predictions
+
+
+def test_a_backend_by_its_old_name():
+    A, b = jnp.full((3, 1), 0.5), jnp.ones((3, 1))
+    with pytest.warns(DeprecationWarning, match='backend "lanes" is called "contracting" now') as caught:
+        old = ps.linear_recurrence(A, b, backend="lanes")
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert jnp.all(old == ps.linear_recurrence(A, b, backend="contracting"))
+    with pytest.warns(DeprecationWarning, match="contracting"):
+        assert jnp.all(Bidiagonal(DiagonalTransition(A), "lanes").solve(b) == old)
+    with pytest.warns(DeprecationWarning, match="contracting"):
+        damped_solve(DiagonalTransition(A), b, 1.0, backend="lanes")
 
 
 def test_a_plan_that_an_earlier_release_stored_is_read():

@@ -255,8 +255,10 @@ def test_wrong_arguments_are_refused(changes, error, text):
 
 
 def test_traced_arguments_are_refused():
-    with pytest.raises(TypeError, match="outside jit"):
+    with pytest.raises(TypeError, match=r"init, xs: given traced values, .*outside of jit"):
         jax.jit(lambda init: list(ps.stream(step, init, XS)))(jnp.zeros(3))
+    with pytest.raises(TypeError, match=r"step: given traced values, .*outside of jit, vmap and grad"):
+        jax.grad(lambda scale: len(list(ps.stream(lambda s, x: step(scale * s, x), jnp.zeros(3), XS))) * scale)(1.0)
 
 
 KILLED = """

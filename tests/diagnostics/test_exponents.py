@@ -101,9 +101,11 @@ def test_windows_agree_with_one_after_the_other(getkey):
     with jax.enable_x64(True):
         rnn = ps.systems.tanh_rnn(gain=1.5, size=16, key=jax.random.key(3))
         xs, key = rnn.inputs(4000), getkey()
-        alone, beside = (lyapunov_exponents(rnn.step, rnn.initial_state, xs, key=key, lanes=lanes) for lanes in (1, 8))
+        alone, beside = (
+            lyapunov_exponents(rnn.step, rnn.initial_state, xs, key=key, chunks=chunks) for chunks in (1, 8)
+        )
         problem = recurrence(rnn.step, rnn.initial_state, xs)
-        known = lyapunov_exponents(rnn.step, rnn.initial_state, xs, key=key, lanes=8, states=trajectory(problem))
+        known = lyapunov_exponents(rnn.step, rnn.initial_state, xs, key=key, chunks=8, states=trajectory(problem))
         assert "8 windows" in beside.estimate.method
         scale = alone.estimate.high - alone.per_step
         assert np.all(np.abs(beside.per_step - alone.per_step) < 0.5 * scale)
@@ -115,7 +117,7 @@ def test_windows_without_a_burn_in_run_until_their_directions_have_turned(getkey
         # From a random direction, the slow coordinate takes 60 steps to win over the other.
         rates = jnp.asarray([0.9, 0.85])
         step = lambda s, _: rates * s  # noqa: E731
-        found = lyapunov_exponents(step, jnp.ones(2), length=8000, key=getkey(), lanes=16, burn_in=0, warm_up=1000)
+        found = lyapunov_exponents(step, jnp.ones(2), length=8000, key=getkey(), chunks=16, burn_in=0, warm_up=1000)
         np.testing.assert_allclose(found.per_step, np.log(0.9), atol=1e-9)
 
 
@@ -192,8 +194,8 @@ def test_what_is_not_finite_is_never_a_number_with_an_interval(getkey):
 
     xs = jnp.ones((400, 2)).at[300].set(jnp.nan)
     for start, sound in ((jnp.ones(2), 3), (jnp.full(2, jnp.nan), 0)):
-        for lanes in (None, 2):
-            found = lyapunov_exponents(step, start, xs, key=getkey(), windows=4, lanes=lanes)
+        for chunks in (None, 2):
+            found = lyapunov_exponents(step, start, xs, key=getkey(), windows=4, chunks=chunks)
             assert np.isnan(found.per_step)
             assert np.isneginf(found.estimate.low)
             assert np.isposinf(found.estimate.high)

@@ -149,7 +149,7 @@ def test_unroll_asks_for_the_plain_loop_by_default_and_only_there():
         carry, _ = ps.scan(step, INIT, XS[:8], unroll=unroll)
         np.testing.assert_allclose(carry, jax.lax.scan(step, INIT, XS[:8])[0])
     assert "while" not in program("scan", unroll=4)
-    with pytest.raises(ValueError, match="unroll: given 4 together with Chunked"):
+    with pytest.raises(ValueError, match="unroll: given 4 with Chunked, whose 16 chunks"):
         ps.scan(step, INIT, XS, unroll=4, solver=ps.Chunked(chunks=16))
     assert program("scan", unroll=4, solver=ps.deer()) == program("scan", solver=ps.deer())
     assert program("scan", unroll=False) == program("scan")

@@ -67,7 +67,7 @@ def test_overflowing_products_do_not_reach_the_sequential_backend():
     np.testing.assert_array_equal(given, b)
 
 
-@pytest.mark.parametrize(("backend", "transpose"), crossed(BACKENDS, [False, True], ["sequential", "lanes"], []))
+@pytest.mark.parametrize(("backend", "transpose"), crossed(BACKENDS, [False, True], ["sequential", "contracting"], []))
 def test_float32_stays_accurate_over_a_hundred_thousand_steps(backend, transpose):
     # Rounding of 1/2 ulp a step, remembered for 1 / (1 - rate) steps: 100 of them at most.
     T, D, rate = 100_000, 4, 0.99

@@ -76,7 +76,7 @@ def test_a_wrong_argument_is_named_with_what_was_expected(call, text):
         call()
 
 
-@pytest.mark.parametrize("backend", [name for name in BACKENDS if name not in ("sequential", "lanes")])
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name not in ("sequential", "contracting")])
 def test_matrix_free_products_cannot_be_multiplied(backend):
     transition = MatrixFreeTransition(identity_product, b, D)
     with pytest.raises(

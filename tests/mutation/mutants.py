@@ -88,8 +88,8 @@ MUTANTS = (
     ),
     Mutant(
         "Newton's correction leaves out the residual",
-        "return iterate.images + (linear_recurrence(transition, -residual) + residual)",
-        "return iterate.images + linear_recurrence(transition, -residual)",
+        "return iterate.predictions + (linear_recurrence(transition, -residual) + residual)",
+        "return iterate.predictions + linear_recurrence(transition, -residual)",
         "test_solvers.py",
     ),
     Mutant(

@@ -25,7 +25,7 @@ class ShortenedNewton(AbstractIterativeSolver):
         return None
 
     def step(self, problem: Any, iterate: Iterate, state: None) -> tuple[jax.Array, None]:
-        residual = iterate.states - iterate.images
+        residual = iterate.states - iterate.predictions
         return iterate.states + self.factor * linear_recurrence(full(problem, iterate.states), -residual), None
 
 

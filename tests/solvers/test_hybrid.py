@@ -14,7 +14,7 @@ from parascan.solvers import Iterate
 def problem_and_iterate():
     problem = Recurrence(lambda s, x: 50 * s**2, jnp.zeros(1), None, 3)
     states = jnp.asarray([[0.0], [1.0], [50.0]])
-    return problem, Iterate(states, problem.images(states))
+    return problem, Iterate(states, problem.predictions(states))
 
 
 def test_newton_is_not_kept_where_it_overshoots_and_is_kept_in_the_basin():
@@ -26,7 +26,7 @@ def test_newton_is_not_kept_where_it_overshoots_and_is_kept_in_the_basin():
     assert not bool(phase.fast)
     assert int(phase.since) == 1
     near = jnp.asarray([[0.0], [1e-3], [5e-5]])
-    iterate = Iterate(near, problem.images(near))
+    iterate = Iterate(near, problem.predictions(near))
     states, phase = hybrid.step(problem, iterate, hybrid.init(problem, near))
     np.testing.assert_array_equal(states, newton.step(problem, iterate, jnp.int32(0))[0])
     assert bool(phase.fast)

@@ -24,9 +24,9 @@ def recurrence(length=12):
 def test_the_published_step_is_the_smoother_and_fixed_damping_stays():
     problem, solver = recurrence(), ps.elk(0.5)
     states = jax.random.normal(jax.random.key(0), (12, 2))
-    iterate = Iterate(states, problem.images(states))
+    iterate = Iterate(states, problem.predictions(states))
     after, memory = solver.step(problem, iterate, solver.init(problem, states))
-    first = states.at[0].set(problem.images(states)[0])
+    first = states.at[0].set(problem.predictions(states)[0])
     residual = problem.residual(first).at[0].set(0.0)
     known = jnp.arange(12) < 1
     expected = first + damped_solve(Full().transition(problem, first, jnp.int32(0)), residual, 0.5, known)
@@ -41,7 +41,7 @@ def test_the_merit_never_rises_and_the_damping_falls_where_the_linearization_is_
     memory, merits, dampings = solver.init(problem, states), [], []
     for _ in range(5):
         merits.append(float(problem.merit(states)))
-        states, memory = solver.step(problem, Iterate(states, problem.images(states)), memory)
+        states, memory = solver.step(problem, Iterate(states, problem.predictions(states)), memory)
         dampings.append(float(memory.damping))
     assert all(later < earlier for earlier, later in itertools.pairwise(merits[1:]))
     np.testing.assert_allclose(dampings, [1e-1, 1e-2, 1e-3, 1e-3, 1e-3], rtol=1e-5)
@@ -52,7 +52,7 @@ def test_a_step_that_would_raise_the_merit_is_not_taken_and_the_damping_grows():
     problem = Recurrence(lambda s, x: 50 * s**2, jnp.zeros(1), None, 3)
     solver = ps.LevenbergMarquardt(Full(), damping=1e-6)
     states = jnp.asarray([[0.1], [1.0], [50.0]])
-    iterate = Iterate(states, problem.images(states))
+    iterate = Iterate(states, problem.predictions(states))
     after, memory = solver.step(problem, iterate, solver.init(problem, states))
     np.testing.assert_array_equal(after[:, 0], [0.0, 1.0, 50.0])
     np.testing.assert_allclose(memory.damping, 5e-6, rtol=1e-5)
@@ -70,7 +70,7 @@ def test_it_keeps_the_merit_low_where_newton_overflows():
     assert int(elk.stats.repairs) == 0
 
 
-def test_a_guess_with_infinite_images_is_worked_off():
+def test_a_guess_with_infinite_predictions_is_worked_off():
     guess = ps.guesses.Given(jnp.full((20, 1), 1e30), reset=jnp.full((20, 1), 0.5))
     solution = ps.rollout(logistic, jnp.asarray([0.3]), length=20, solver=ps.elk(), guess=guess)
     assert bool(solution.result == ps.Result.successful)

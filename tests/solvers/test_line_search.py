@@ -11,7 +11,7 @@ from parascan.solvers import Iterate
 
 
 def after_one_step(solver, problem, states):
-    iterate = Iterate(states, problem.images(states))
+    iterate = Iterate(states, problem.predictions(states))
     return solver.step(problem, iterate, solver.init(problem, states))[0]
 
 
@@ -42,10 +42,10 @@ def test_a_full_step_that_is_good_is_the_inner_step_to_the_last_bit():
     np.testing.assert_array_equal(plain, searched)
 
 
-def test_from_infinite_images_any_finite_trial_is_better():
+def test_from_infinite_predictions_any_finite_trial_is_better():
     problem = Recurrence(lambda s, x: s**2 * 0.1, jnp.ones(1), None, 3)
     states = jnp.asarray([[0.1], [1e30], [1.0]])
-    repaired = Iterate(states, jnp.where(jnp.isfinite(problem.images(states)), problem.images(states), 1.0))
+    repaired = Iterate(states, jnp.where(jnp.isfinite(problem.predictions(states)), problem.predictions(states), 1.0))
     solver = ps.LineSearch(ps.jacobi())
     after = solver.step(problem, repaired, solver.init(problem, states))[0]
     assert np.isfinite(float(problem.merit(after)))

@@ -154,6 +154,16 @@ def test_a_point_that_fails_is_told_with_its_place_and_the_others_go_on():
     assert "failed at gain = 0.8: KeyError" in str(found)
 
 
+def test_traced_values_are_a_reason_in_words():
+    def updates(scale):
+        made = lambda gain: (lambda s, x: jnp.tanh(gain * scale * s) + x, jnp.zeros(2), jnp.ones((20, 2)))  # noqa: E731
+        reason = ps.sweep(made, {"gain": [0.5]}, key=KEY).reason[0]
+        assert "make: given traced values, expected arrays: a sweep reads numbers. Call ps.sweep outside" in reason
+        return scale
+
+    jax.grad(updates)(1.0)
+
+
 def test_fewer_inputs_than_steps_are_a_reason():
     found = ps.sweep(linear, {"gain": [0.5]}, 301, key=KEY)
     assert found.reason[0] == "ValueError: length: given 301, expected at most 300, as many steps as there are inputs."

@@ -118,7 +118,7 @@ def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> t
     if not any(leaf.size for leaf in jax.tree.leaves(tangents[0])):
         return answer, jnp.zeros_like(answer)
     transition = full(problem, answer)
-    if batch == 1 and choose_backend(transition, problem.length) == "lanes":
+    if batch == 1 and choose_backend(transition, problem.length) == "contracting":
         pull = Pullback(problem, answer, tangents[0])
         if pull.side_by_side:
             return answer, _in_one_system(problem, answer, tangents[0], transition, pull)
@@ -127,7 +127,7 @@ def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> t
 
 def _drive(problem: Recurrence, states: Trajectory, tangent: Recurrence) -> Trajectory:
     """``(df_t/dp) dp`` for all t."""
-    drive = eqx.filter_jvp(lambda p: p.images_in_portions(states), (problem,), (tangent,))[1]
+    drive = eqx.filter_jvp(lambda p: p.predictions_in_portions(states), (problem,), (tangent,))[1]
     # None where no next state depends on what moves, as behind a sign or a comparison.
     return jnp.zeros_like(states) if drive is None else drive
 
@@ -142,8 +142,8 @@ def _in_one_system(
 
     def product(unknown: tuple[Trajectory, Recurrence]) -> tuple[Trajectory, Recurrence]:
         ds, dp = unknown
-        images = eqx.filter_jvp(lambda p, s: p.images_in_portions(s), (problem, states), (dp, ds))[1]
-        return ds if images is None else ds - images, dp
+        predictions = eqx.filter_jvp(lambda p, s: p.predictions_in_portions(s), (problem, states), (dp, ds))[1]
+        return ds if predictions is None else ds - predictions, dp
 
     def solve(_: Any, rhs: tuple[Trajectory, Recurrence]) -> tuple[Trajectory, Recurrence]:
         drive, dp = rhs

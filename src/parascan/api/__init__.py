@@ -1,1 +1,1 @@
-"""The calls of users: their options, devices and errors."""
+"""What users call: ``scan``, ``rollout``, ``stream``, ``explain``, ``sweep``; with their options, devices, errors."""

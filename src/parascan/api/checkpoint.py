@@ -1,4 +1,4 @@
-"""The state file of a stream: where it stands, in a form that gives the same bits back."""
+"""The state file of a stream: how far it has come, stored so that it goes on with the same bits."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ def save_mark(path: Path, mark: Mark, setting: dict[str, Any]) -> None:
 
 
 class Seen:
-    """A fingerprint of rows that pass by, whatever the pieces in which they do."""
+    """A fingerprint of the rows of inputs read so far; it does not depend on the pieces they were read in."""
 
     def __init__(self) -> None:
         self.hashes: list[Any] = []
@@ -62,12 +62,12 @@ class Seen:
             each.update(_raw(leaf))
 
     def digest(self) -> str:
-        """What stands for all rows so far."""
+        """The fingerprint of all rows so far."""
         return "".join(each.hexdigest() for each in self.hashes)
 
 
 def fingerprint(tree: Tree) -> str:
-    """What stands for the values of a tree of arrays.
+    """A fingerprint of the values of a tree of arrays.
 
     Args:
         tree: the arrays.
@@ -86,7 +86,7 @@ def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> tuple[Mark, st
         setting: what the file must have been written under.
 
     Raises:
-        ValueError: the file is another's: of another format, window, solver, carry or initial carry.
+        ValueError: the file belongs to another stream: its format, window, solver, carry or initial carry differs.
     """
     if not path.exists():
         return None
@@ -121,7 +121,7 @@ def _raw(leaf: Any) -> np.ndarray:
 
 
 def _restored(raw: np.ndarray, like: Any) -> Any:
-    """The array that the bytes came from."""
+    """The array that was stored as these bytes."""
     if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(_restored(raw, jax.random.key_data(like)), impl=jax.random.key_impl(like))
     return jnp.asarray(np.frombuffer(raw.tobytes(), like.dtype).reshape(like.shape))

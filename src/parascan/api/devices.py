@@ -1,4 +1,4 @@
-"""Several devices: a mesh of all cores of a CPU, and where the arguments of a call belong on a mesh."""
+"""Several devices: a mesh over all cores of a CPU, and the placement of a call's arguments on a mesh."""
 
 import contextlib
 import os
@@ -17,10 +17,10 @@ THREADS = "xla_cpu_multi_thread_eigen"
 def every_core(count: int | None = None) -> Mesh:
     """A mesh with one device for each core of the CPU, for the ``mesh`` of ``scan`` and ``rollout``.
 
-    JAX shows a CPU as one device unless told otherwise before its first computation; called early enough, this tells
-    it (``jax_num_cpu_devices``), and leaves each device its one thread (``--xla_cpu_multi_thread_eigen=false`` in
-    ``XLA_FLAGS``, unless these say something about it): devices that share threads wait for each other, which costs a
-    fifth of the speed. Where JAX has accelerators, the mesh is still that of the CPU.
+    JAX shows a CPU as one device unless it is told otherwise before its first computation. Called before that, this
+    function tells it (``jax_num_cpu_devices``) and gives each device one thread (``--xla_cpu_multi_thread_eigen=false``
+    in ``XLA_FLAGS``, unless you have set that flag): devices that share threads wait for each other, which costs a
+    fifth of the speed. The mesh is of the CPU even where JAX has accelerators.
 
     Args:
         count: number of devices; None for the cores that this process may use.
@@ -59,9 +59,9 @@ def every_core(count: int | None = None) -> Mesh:
 
 
 def placed(init: Tree, xs: Tree, mesh: Mesh | None) -> tuple[Tree, Tree]:
-    """Concrete arguments on the devices of a mesh: the carry on all of them, the inputs cut along time if they can be.
+    """The arguments of a call on the devices of a mesh: the carry on all, the inputs cut along time where T allows.
 
-    What is bound to no device stays where it is: a compiled call brings it to the devices that it turns out to need.
+    Arrays that are bound to no device stay where they are: the compiled call moves them to the devices that it needs.
 
     Args:
         init: initial carry.

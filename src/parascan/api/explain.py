@@ -35,10 +35,10 @@ class Explanation(eqx.Module):
         batch: sequences at once.
         chunks: of each sequence, over all devices; 0 without.
         steps_per_chunk: steps of a chunk; 0 without.
-        remaining: steps beyond the chunks, taken one after the other.
-        longest_warm_up: steps after which chunks that have not forgotten their starts are given up in any case.
-        trial_steps: steps after which they are given up unless they are on their way.
-        trial_share: part of the sequential time that the trial may take, where the chunks are then given up.
+        remaining: steps left over by the chunks, taken one after the other.
+        longest_warm_up: most steps of the warm-up; chunks that have not forgotten their starts by then are given up.
+        trial_steps: steps after which chunks are given up that are not yet on their way to forget their starts.
+        trial_share: most that such a trial in vain adds, as a part of the sequential time.
         method: name of the iterative method, else None.
         criterion: its stopping rule in words, else None.
         budget: the most iterations; 0 without.
@@ -104,10 +104,10 @@ def explain(
     memory_limit: int | None = None,
     batch: int = 1,
 ) -> Explanation:
-    """Which way ``scan`` or ``rollout`` will take with these arguments, and why: traced and counted, nothing is run.
+    """Which way ``scan`` or ``rollout`` will take with these arguments, and why; the step is traced, nothing is run.
 
-    Chunks are tried and accepted only where they agree, so that of the default this says what is tried;
-    ``solution.stats`` says what came of it. To have ways compared by time, use ``ps.plan``.
+    The default tries chunks and accepts them only where they agree. This function says whether they will be tried;
+    ``solution.stats`` says afterwards what came of it. To compare ways by their time, use ``ps.plan``.
 
     Args:
         f: as for ``scan`` or ``rollout``.
@@ -178,13 +178,13 @@ def explain(
 
 
 def _room(signature: Signature, solver: AbstractDirectSolver) -> int:
-    """Bytes that ``scan`` holds for its outputs, or ``rollout`` for the states where a step has no outputs."""
+    """Bytes of the outputs that ``scan`` returns, or of the states where the step has no outputs."""
     with_outputs = jax.tree.leaves(signature.shapes_of_step()[1])
     return solver.peak_bytes(signature if with_outputs else signature.keeping_states())
 
 
 def _why_plain(signature: Signature, request: Request) -> str:
-    """Why a call takes one step after the other."""
+    """Why a call takes one step after the other, in a sentence."""
     if signature.length == 0:
         return "there is no step to take"
     if isinstance(request.solver, Chunked):
@@ -195,7 +195,7 @@ def _why_plain(signature: Signature, request: Request) -> str:
 
 
 def _of_iterations(signature: Signature, request: Request, solver: AbstractTrajectorySolver) -> Explanation:
-    """Of a call by a method that iterates; shapes are all that is computed with."""
+    """The explanation of a call by a method that iterates; only shapes are computed with."""
     found: list[tuple[int, int]] = []
 
     def measure(init: Tree, xs: Tree) -> None:

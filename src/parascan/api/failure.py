@@ -5,11 +5,11 @@ import jax.numpy as jnp
 from ..solution import Result, Solution
 
 NEARLY = 1e3
-"""Tolerance, in units of rounding, up to which an error that no longer falls is put down to rounding."""
+"""An error that no longer falls is put down to rounding where the tolerance is at most so many units of rounding."""
 
 
 def explain_failure(solution: Solution) -> str:
-    """Cause and cure of an unsuccessful solution whose values are at hand, in a few sentences.
+    """Cause and cure of an unsuccessful solution, in a few sentences; its values must be known, not traced.
 
     Args:
         solution: one solution, not a batch.
@@ -24,7 +24,7 @@ def explain_failure(solution: Solution) -> str:
 
 
 def _advice(solution: Solution) -> str:
-    """What the statistics suggest beyond what the result code says."""
+    """Advice that follows from the statistics, beyond the text of the result code."""
     stats, result = solution.stats, solution.result
     iterations, settled = int(stats.iterations), int(stats.settled_prefix)
     if bool(result == Result.nonfinite):

@@ -59,7 +59,7 @@ class Chunks(AbstractSource):
 
 
 class Inflow:
-    """The rows that lie in the window: filled from a source, dropped from the front."""
+    """The rows of the current window: read from a source at the end, dropped at the front."""
 
     def __init__(self, source: AbstractSource) -> None:
         self.source, self.rows, self.count = source, None, 0
@@ -74,7 +74,7 @@ class Inflow:
         return self.count
 
     def padded(self, window: int) -> Tree:
-        """The window's rows, the last one repeated where there are too few: one shape means one compiled program."""
+        """The window's rows, the last one repeated to fill it: windows of one shape share one compiled program."""
 
         def pad(leaf: Any) -> Any:
             concatenate = jnp.concatenate if isinstance(leaf, jax.Array) else np.concatenate
@@ -83,14 +83,14 @@ class Inflow:
         return jax.tree.map(pad, self.rows)
 
     def drop(self, count: int) -> None:
-        """Forget the first rows, but for their fingerprint where one is taken."""
+        """Drop the first rows; where a fingerprint is kept, it takes them in."""
         if self.seen is not None:
             self.seen.add(jax.tree.map(lambda leaf: leaf[:count], self.rows))
         self.rows, self.count = jax.tree.map(lambda leaf: leaf[count:], self.rows), self.count - count
 
 
 def joined(first: Tree, then: Tree) -> Tree:
-    """Two trees of rows as one; None is no rows."""
+    """Two trees of rows joined along time; None stands for no rows."""
     if first is None:
         return then
 

@@ -33,7 +33,7 @@ def resolve_options(
     batch: int,
     certify: bool | float = False,
 ) -> Request:
-    """Checked options with every default in place."""
+    """The options of a call as a ``Request``: checked, with every default filled in."""
     length, max_iterations, unroll, memory_limit = map(as_integer, (length, max_iterations, unroll, memory_limit))
     made_for, by_default = None, solver is None
     if isinstance(solver, Plan):

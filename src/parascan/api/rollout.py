@@ -1,4 +1,4 @@
-"""The two entry points: check the call, run it compiled, turn failure into an exception."""
+"""``scan`` and ``rollout``: check the call, run it compiled, turn failure into an exception."""
 
 import dataclasses
 import warnings
@@ -59,8 +59,9 @@ def scan(
     """Final carry and stacked outputs of a scan: ``jax.lax.scan``, in parallel over time where the system allows it.
 
     Every call that ``jax.lax.scan`` accepts is accepted and returns the same tree with the same dtypes. Without a
-    solver a long sequence is run in blocks side by side if the system forgets its start, as is found out on the way,
-    and as ``jax.lax.scan`` runs it if not; see ``Chunked``. Derivatives are exact whatever the solver.
+    solver, a long sequence is cut into chunks that run side by side, if the system forgets its start, which the call
+    finds out as it runs; otherwise it runs as in ``jax.lax.scan``. See ``Chunked``. Derivatives are exact whatever the
+    solver.
 
     Args:
         f: ``(carry, x) -> (carry, y)``.

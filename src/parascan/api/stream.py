@@ -1,4 +1,4 @@
-"""``stream``: sequences that do not fit, or do not converge at once, a window at a time."""
+"""``stream``: sequences too long for memory, or for one solve, a window of steps at a time."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from ..problem.arguments import as_arrays, describe, resolve_length
+from ..problem.arguments import as_arrays, describe, refuse_traced, resolve_length
 from ..problem.signature import Signature, resolve
 from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
@@ -21,6 +20,9 @@ from .failure import explain_failure
 from .inflow import AbstractSource, Arrays, Chunks, Inflow, leading
 from .options import resolve_options
 from .rollout import RolloutError, rollout
+
+OUTSIDE = "a stream hands out its pieces on the host. Call ps.stream outside of jit, vmap and grad."
+"""Why no stream is made of traced values, and what to do."""
 
 
 class Piece(NamedTuple):
@@ -68,10 +70,10 @@ def stream(
 ) -> Iterator[Piece]:
     """The trajectory of a sequence of any length, piece by piece, in memory that does not grow with the length.
 
-    A window of steps is solved from where the last piece ended. It is handed out whole where the solver succeeds;
-    where the budget of iterations ends first, the steps that are exact already are, the window moves on by as many, and
-    what is known of the others is the guess for the next. Device memory is that of one rollout of ``window`` steps.
-    Runs eagerly: not under ``jit`` or ``vmap``, and nothing can be differentiated.
+    Each window of steps is solved from where the last piece ended. If the solver succeeds, the piece is the whole
+    window. If the iterations run out first, the piece is the leading steps that are exact already; the window moves on
+    by as many steps, and the states found for the others are its guess. Device memory is that of one rollout of
+    ``window`` steps. Runs eagerly: not under ``jit`` or ``vmap``, and nothing can be differentiated.
 
     Args:
         step: as for ``rollout``.
@@ -84,11 +86,11 @@ def stream(
         criterion: as for ``rollout``.
         max_iterations: most updates of a window before it moves on, as for ``rollout``.
         progress: called after each piece with the steps done and T (None where not known).
-        state_file: where to keep the state after each piece that has been taken. A stream that finds the file goes on
-            from there, with the same bits, whenever and however the earlier one ended; the piece that was being worked
-            on is handed out again, with the same ``start``. The inputs of the steps that are done are read again, once,
-            from the beginning: the file is refused unless they, ``init`` and the options are those that it was written
-            with, to the bit. What ``step`` computes cannot be compared; a file of another step is not noticed.
+        state_file: a file that keeps the state after each piece that you have taken. A stream that finds the file goes
+            on from there with the same bits, however the earlier one ended; the piece that was being worked on is
+            handed out again, with the same ``start``. The inputs of the steps that are done are read once more from
+            the beginning: the file is refused unless they, ``init`` and the options are the same to the bit. Whether
+            ``step`` is the same cannot be checked.
 
     Returns:
         An iterator of pieces: ``start``, ``states``, ``ys``, ``carry``, ``iterations``, arrays of numpy. Without a step
@@ -116,13 +118,13 @@ def stream(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress: given {type(progress).__name__}, expected a callable (done, total) or None.")
     arrays = init if isinstance(xs, Iterator) else (init, xs)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
-        raise TypeError("init, xs: given traced values, expected arrays; stream runs outside jit, vmap and grad.")
+    refuse_traced("init, xs", arrays, OUTSIDE)
     options = resolve_options(None, solver, criterion, max_iterations, None, None, False, 1, False, None, None, 1)
     source, row = _source(xs, length)
     window = window if source.total is None else max(1, min(window, source.total))
     sample = jax.tree.map(jnp.asarray, row)
     signature = resolve(step, as_arrays("init", init), sample, None if jax.tree.leaves(row) else 1, scan_form=False)
+    refuse_traced("step", signature, OUTSIDE)
     carry, inflow = signature.init, Inflow(source)
     path = None if state_file is None else Path(state_file)
     settings = Settings(
@@ -151,10 +153,10 @@ def stream(
 
 
 def _pass_over(inflow: Inflow, done: int, inputs: str, path: Path, window: int) -> None:
-    """Go to where a state file stands, past inputs that have to be those it was written for.
+    """Read past the inputs of the steps that a state file has done, and check that they are the same.
 
     Raises:
-        ValueError: there are fewer, or they are others.
+        ValueError: there are fewer inputs, or they are other ones.
     """
     left = done
     while left and (rows := inflow.fill(min(window, left))):
@@ -183,7 +185,7 @@ def _empty(signature: Signature) -> Piece:
 
 
 def _source(xs: Any, length: int | None) -> tuple[AbstractSource, Tree]:
-    """Where rows come from, and one row or more to know their shapes by."""
+    """The source of the rows, and one row or more that shows their shapes."""
     if isinstance(xs, Iterator):
         first = next(xs, None)
         if first is None:
@@ -196,7 +198,7 @@ def _source(xs: Any, length: int | None) -> tuple[AbstractSource, Tree]:
 
 
 def _pieces(settings: Settings, inflow: Inflow, mark: Mark) -> Iterator[Piece]:
-    """Piece after piece; a mark is set when the next one is asked for."""
+    """Piece after piece; the state file is written when the next piece is asked for."""
     window = settings.window
     while rows := inflow.fill(window):
         guess = Given(mark.guess) if settings.iterative else None

@@ -1,7 +1,7 @@
-"""An answer under a transformation, where it cannot be looked at: failure is raised as the program runs.
+"""Failure inside ``jit``, ``vmap`` or ``grad``, where the result is not known yet: it is raised as the program runs.
 
-A program that is exported, or lowered for a platform which this process has not, cannot call back to raise anything.
-There what a failed solve puts out is NaN instead: not silently wrong either.
+A program that is exported, or lowered for a platform that this process does not have, cannot raise an exception. There
+a failed solve puts out NaN, so that it is not silently wrong either.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from ..solution import Result, Tree
 
 
 def successful_or_raise(answer: Tree, result: Result) -> Tree:
-    """The answer; where the program runs and the result is no success, an error that names cause and cure.
+    """The answer, with a check that raises an error when the program runs and the result is no success.
 
-    Under ``jax.vmap`` one failure is that of all. Derivatives of a failed answer are NaN.
+    Under ``jax.vmap`` one failed element raises for all. Derivatives of a failed answer are NaN.
 
     Args:
         answer: any tree; keys in it are handed on as they are.
@@ -61,20 +61,20 @@ _success.multiple_results = True
 
 @_success.def_abstract_eval
 def _shapes(failed: ShapedArray, code: ShapedArray, *arrays: ShapedArray, kind: Any) -> Sequence[ShapedArray]:
-    """What goes in comes out."""
+    """The shapes of the check's results: those of its operands."""
     return arrays
 
 
 @_success.def_impl
 def _raised(failed: Array, code: Array, *arrays: Array, kind: Any) -> list[Array]:
-    """The arrays, or an error."""
+    """The arrays, or an error raised on the host."""
     # With several elements the one that failed worst speaks for all, as in equinox.
     result = jax.tree.unflatten(kind, [jnp.max(code)])
     return result.error_if(list(arrays), jnp.any(failed))
 
 
 def _voided(failed: Bool[Array, "*batch"], code: Array, *arrays: Array, kind: Any) -> list[Array]:
-    """The arrays, or NaN."""
+    """The arrays, or NaN in place of their values."""
 
     def one(array: Array) -> Array:
         where = failed.reshape(*failed.shape, *(1 for _ in range(array.ndim - failed.ndim)))
@@ -85,20 +85,20 @@ def _voided(failed: Bool[Array, "*batch"], code: Array, *arrays: Array, kind: An
 
 @unknown_is(lambda context: False)
 def _may_raise(context: mlir.LoweringRuleContext) -> bool:
-    """Whether the program is for this process and for one platform, which it has."""
+    """Whether the program will run in this process, on one platform that is here, so that an error can be raised."""
     module: Any = context.module_context
     module.get_backend()
     return len(module.platforms) == 1 and not module.lowering_parameters.for_export
 
 
 def _lower(context: mlir.LoweringRuleContext, *operands: Any, kind: Any) -> Any:
-    """The check as a program."""
+    """The check as code for a platform: with an error where one can be raised, else with NaN."""
     run = _raised if _may_raise(context) else _voided
     return mlir.lower_fun(run, multiple_results=True)(context, *operands, kind=kind)
 
 
 def _batch(operands: Sequence[Array], dims: Sequence[Any], *, kind: Any) -> tuple[list[Array], list[Any]]:
-    """One check for all elements; an element's failure is known by the leading axes."""
+    """One check for all elements of a batch, whose failures are flags along the batch axis."""
     size = next(operand.shape[dim] for operand, dim in zip(operands, dims, strict=True) if dim is not None)
 
     def first(operand: Array, dim: Any) -> Array:

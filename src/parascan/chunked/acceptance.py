@@ -107,7 +107,7 @@ def _spread(step: Closed, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
     """
     leaves, structure = jax.tree.flatten(states)
     rows, chunks = leaves[0].shape[:2]
-    given, inputs = ([_lanes_last(leaf) for leaf in tree] for tree in (leaves, jax.tree.leaves(xs)))
+    given, inputs = ([_chunks_last(leaf) for leaf in tree] for tree in (leaves, jax.tree.leaves(xs)))
     inputs = jax.tree.unflatten(jax.tree.structure(xs), inputs)
 
     def advance(*state: Array) -> Tree:
@@ -129,6 +129,6 @@ def _spread(step: Closed, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0).reshape(rows, chunks, *leaf.shape[:-1]), largest)
 
 
-def _lanes_last(leaf: Array) -> Array:
+def _chunks_last(leaf: Array) -> Array:
     """Rows and chunks ``[R, P, ...]`` as chunks ``[..., R P]``."""
     return jnp.moveaxis(leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), 0, -1)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ..problem.arguments import as_arrays, refuse_nan, resolve_length
+from ..problem.arguments import as_arrays, refuse_nan, refuse_traced, resolve_length
 from ..problem.flat_recurrence import Recurrence, ScanProblem
 from ..problem.signature import resolve
 from ..programs.compile_cache import ProgramCache
@@ -28,6 +28,9 @@ from .growth.pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
 
 EVALUATIONS_PER_STEP = 6
 """Step evaluations of Newton's pilot, side by side, for each step of the budget."""
+
+OUTSIDE = "what is measured next depends on the numbers found. Call ps.diagnose outside of jit, vmap and grad."
+"""Why nothing is diagnosed of traced values, and what to do."""
 
 
 @on_its_platform
@@ -73,7 +76,8 @@ def diagnose(
         A ``Diagnosis``; ``print`` it, or see ``verdict``, ``evidence``, ``iterations``.
 
     Raises:
-        TypeError: the step returns neither form, or the criterion is neither ``StateError`` nor ``Merit``.
+        TypeError: the step returns neither form, the criterion is neither ``StateError`` nor ``Merit``, or a value is
+            traced.
         ValueError: no step, NaN in ``init``, lengths that disagree, or a number out of its range.
 
     Source: definition 1, theorem 2, appendix J.1 and equation 7 of the paper.
@@ -85,6 +89,7 @@ def diagnose(
         ('predictable', 1)
     """
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
+    refuse_traced("init, xs, key", (init, xs, key), OUTSIDE)
     refuse_nan(init)
     criterion = StateError() if criterion is None else criterion
     steps = resolve_length(xs, length)
@@ -93,6 +98,7 @@ def diagnose(
         xs = jax.tree.map(lambda leaf: leaf[::-1], xs)
     budget = max(int(BUDGET_SHARE * steps), LEAST_BUDGET) if budget is None else int(budget)
     seen = _programs(step, init, xs, key, steps, budget, int(settle))
+    refuse_traced("step", seen, OUTSIDE)
     pilot = newton_pilot(step, init, xs, steps, criterion, EVALUATIONS_PER_STEP * budget)
     return _assemble(seen, pilot, criterion, steps, block, dt)
 

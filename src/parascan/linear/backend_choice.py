@@ -17,9 +17,9 @@ LONG = 8
 def choose_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:
     """Name of the backend that ``backend="auto"`` runs for such a recurrence; ``explain_backend`` says why.
 
-    ``"lanes"`` for long recurrences over matrices that are not stored, ``"sequential"`` for short ones. For stored
-    matrices ``"sequential"`` on a CPU; on an accelerator ``"sequential"`` for short recurrences, ``"chunked"`` for long
-    dense and block recurrences, ``"associative"`` for the rest.
+    Over matrices that are not stored, ``"contracting"`` for long recurrences and ``"sequential"`` for short ones. Over
+    stored matrices, ``"sequential"`` on a CPU; on an accelerator ``"sequential"`` for short recurrences, ``"chunked"``
+    for long dense and block recurrences, ``"associative"`` for the rest.
 
     Args:
         transition: the transition, or one of the same structure, size and dtype.
@@ -27,7 +27,7 @@ def choose_backend(transition: AbstractTransition, length: int, platform: str | 
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; by default that of the matrices, or where JAX would put them.
 
     Returns:
-        ``"sequential"``, ``"associative"``, ``"chunked"`` or ``"lanes"``.
+        ``"sequential"``, ``"associative"``, ``"chunked"`` or ``"contracting"``.
 
     Example:
         >>> import jax.numpy as jnp
@@ -65,7 +65,7 @@ def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple
     long = length >= LONG * here(platform).products
     if not isinstance(transition, AbstractComposableTransition):
         if long:
-            return "lanes", f"{length} steps of a {structure}: blocks of products side by side, where they contract"
+            return "contracting", f"{length} steps of a {structure}: chunks side by side, where products contract"
         return "sequential", f"a {structure} has no matrices to multiply with each other"
     if platform == "cpu":
         # Measured on 2 cores at T = 65536, float32 and float64, forward and transposed: 2 to 18 times as fast as the

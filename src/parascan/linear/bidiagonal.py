@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ..solution import Trajectory
 from ._abstract import AbstractTransition
 from .backend_choice import choose_backend
-from .backends import find_backend
+from .backends import backend_called, find_backend
 from .transitions import ZeroTransition
 
 
@@ -54,7 +54,9 @@ class Bidiagonal(eqx.Module):
         """Either solution, with its derivative."""
         if len(b) == 0 or isinstance(self.transition, ZeroTransition):
             return b
-        name = self.backend if self.backend != "auto" else choose_backend(self.transition, len(b))
+        name = backend_called(self.backend)
+        if name == "auto":
+            name = choose_backend(self.transition, len(b))
         run = find_backend(name, self.transition).run
         given = Bidiagonal(self.transition.transposable())
         return jax.lax.custom_linear_solve(

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ..solution import State, Trajectory
 from ._abstract import AbstractComposableTransition, AbstractTransition, require_rows
-from .backends import find_backend
+from .backends import backend_called, find_backend
 from .bidiagonal import Bidiagonal
 from .transitions import DenseTransition, DiagonalTransition, ScalarTransition
 
@@ -42,7 +42,8 @@ def linear_recurrence(
         s0: initial state, shape [D], same dtype; zero if None, and then ``A_1`` has no effect.
         transpose: return the adjoint instead, ``y_T = b_T`` and ``y_t = A_{t+1}^T y_{t+1} + b_t``.
         reverse: run from the last row to the first, ``s_t = A_t s_{t+1} + b_t`` from ``s_{T+1} = s0``.
-        backend: ``"auto"``, ``"sequential"``, ``"associative"`` or ``"chunked"``; ``"auto"`` is ``choose_backend``.
+        backend: ``"auto"``, ``"sequential"``, ``"associative"``, ``"chunked"`` or ``"contracting"``; ``"auto"`` is
+            ``choose_backend``.
 
     Returns:
         Row k is ``s_{k+1}`` (or ``y_{k+1}``), shape and dtype of ``b``.
@@ -58,6 +59,7 @@ def linear_recurrence(
         >>> print(linear_recurrence(jnp.array([0.5, 0.5, 0.5]), jnp.ones((3, 1)), jnp.zeros(1)).ravel())
         [1.   1.5  1.75]
     """
+    backend = backend_called(backend)
     b = jnp.asarray(b)
     require_rows("b", b, "[T D]", 2)
     transition = _as_transition(A, *b.shape)

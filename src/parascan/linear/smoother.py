@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..solution import Trajectory
 from ._abstract import AbstractTransition
 from .backend_choice import choose_backend
+from .backends import backend_called
 from .backends.blocked_scan import cut, layout
 from .bidiagonal import Bidiagonal
 from .block_diagonal import BlockTransition
@@ -132,6 +133,7 @@ def damped_solve(
         >>> print(damped_solve(ZeroTransition(2, 1, jnp.float32), jnp.ones((2, 1)), 1.0).ravel())
         [-0.5 -0.5]
     """
+    backend = backend_called(backend)
     if backend == "auto":
         backend = choose_backend(transition, len(r)) if len(r) else "sequential"
     backend = backend if backend in RICCATI else "sequential"

@@ -30,8 +30,8 @@ from .timing import seconds_of, seconds_of_call
 SIZES = (1, 4, 16, 64)
 """D of the steps that are timed."""
 
-LANES = (8, 32, 128)
-"""Lanes that they are timed on."""
+CHUNKS = (8, 32, 128)
+"""Chunks that they are timed on."""
 
 WIDTHS = (2, 8)
 """D of the linear recurrences that are timed."""
@@ -130,7 +130,7 @@ def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda l
     rows = []
     for each in sequences:
         progress(f"{dtype} steps of {each.size} entries side by side")
-        rows.append([measure_row(each, known, lanes) for lanes in LANES])
+        rows.append([measure_row(each, known, chunks) for chunks in CHUNKS])
     found = known.known("calibrated", _rates(known, work, alone, rows))
     found = found.known("calibrated", _gains(found, work, rows))
     progress(f"{dtype} Jacobian-vector products")
@@ -155,7 +155,7 @@ def _rates(known: Machine, work: list[Work], alone: list[float], rows: list[list
     times = list(alone)
     for each, measured in zip(work, rows, strict=True):
         if each.small:
-            columns.extend([row_seconds(each, part, lanes) for part in parts] for lanes in LANES)
+            columns.extend([row_seconds(each, part, chunks) for part in parts] for chunks in CHUNKS)
             times.extend(measured)
     factors = dict(zip(names, _fit(columns, times), strict=True))
     return {
@@ -178,9 +178,9 @@ def _gains(found: Machine, work: list[Work], rows: list[list[float]]) -> dict[st
         if each.small:
             continue
         of_one = dataclasses.replace(found, gain=1.0, gain_near=1.0)
-        for lanes, seconds in zip(LANES, measured, strict=True):
-            if use(lanes, found) >= 1:
-                alone = lanes * chunk_seconds(each, of_one, lanes)
+        for chunks, seconds in zip(CHUNKS, measured, strict=True):
+            if use(chunks, found) >= 1:
+                alone = chunks * chunk_seconds(each, of_one, chunks)
                 name = "gain_near" if near(each, found) else "gain"
                 gains.setdefault(name, []).append(max(alone / max(seconds - found.row, 0.1 * seconds), LEAST_GAIN))
     return {name: float(np.exp(np.mean(np.log(each)))) for name, each in gains.items()}
@@ -220,7 +220,7 @@ def _network(size: int, dtype: str) -> Recurrence:
     """A network of tanh units with inputs."""
     keys = jax.random.split(jax.random.key(size), 2)
     weights = 0.5 * jax.random.normal(keys[0], (size, size), dtype) / math.sqrt(size)
-    length = max(ALONE, max(LANES) * ROWS)
+    length = max(ALONE, max(CHUNKS) * ROWS)
 
     def advance(state: Array, x: Array) -> Array:
         return jnp.tanh(weights @ state + x)
@@ -230,15 +230,15 @@ def _network(size: int, dtype: str) -> Recurrence:
 
 
 def _product(recurrence: Recurrence, known: Machine) -> float:
-    """What a Jacobian-vector product costs in evaluations on the same lanes."""
-    lanes = LANES[1]
-    short = Recurrence(recurrence.advance, recurrence.initial, recurrence.inputs[: lanes * ROWS], lanes * ROWS)
+    """What a Jacobian-vector product costs in evaluations on the same chunks."""
+    chunks = CHUNKS[1]
+    short = Recurrence(recurrence.advance, recurrence.initial, recurrence.inputs[: chunks * ROWS], chunks * ROWS)
     blocks = Blocked.of(short, ROWS).coarse
-    states = jnp.zeros((lanes, recurrence.size), recurrence.dtype)
+    states = jnp.zeros((chunks, recurrence.size), recurrence.dtype)
     with_products = (
         seconds_of(lambda b, s: b.pushed(s, jnp.eye(recurrence.size, dtype=recurrence.dtype)), blocks, states) / ROWS
     )
-    plain = measure_row(recurrence, known, lanes)
+    plain = measure_row(recurrence, known, chunks)
     return max(with_products / plain - 1, 0.1) / recurrence.size
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from .. import solvers
 from ..solvers import AbstractSolver
-from ..solvers.deprecated import NEW_ARGUMENTS, NEW_NAMES
+from ..solvers.deprecated import NEW_NAMES
 from ..solvers.linearizations import AbstractLinearization
+from ..solvers.old_arguments import NEW_ARGUMENTS
 
 KINDS: Mapping[str, type] = {
     name: kind

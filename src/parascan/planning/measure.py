@@ -18,10 +18,10 @@ from ..solvers.evaluation_cost import StepCost, Workload
 from .timing import seconds_of
 
 ROWS = 64
-"""Steps that every lane of a pilot takes, at least."""
+"""Steps that every chunk of a pilot takes, at least."""
 
 STEPS_OF_ROWS = 2**15
-"""Steps that the lanes of a pilot take together, where they may take more: a call sets out for as long as many rows."""
+"""Steps that the chunks of a pilot take together; the whole sequence where it has fewer."""
 
 STEPS_ALONE = 2**15
 """Steps of the sequential pilot, at most."""
@@ -30,10 +30,10 @@ STEPS_OF_UPDATES = 4096
 """Steps over which one update of an iterative method is timed, at most."""
 
 FEW, MANY = 8, 32
-"""Lanes of the two pilots whose difference tells what a further lane costs."""
+"""Chunks of the two pilots whose difference tells what a further chunk costs."""
 
-BLOCKS_OF_PROBE = 4
-"""Blocks over which it is measured how soon a start is forgotten: the fewest, which allow the longest memory."""
+CHUNKS_OF_PROBE = 4
+"""Chunks over which it is measured how soon a start is forgotten: the fewest, which allow the longest memory."""
 
 
 class Memory(NamedTuple):
@@ -82,37 +82,37 @@ def measure_step(recurrence: Recurrence, machine: Machine) -> StepCost:
     if recurrence.length < MANY * ROWS:
         return StepCost(seconds, machine.row, seconds, seconds, measured=True)
     few, many = (measure_row(recurrence, machine, count) for count in (FEW, MANY))
-    lane = max((many - few) / (MANY - FEW), many / MANY / 4)
-    return StepCost(seconds, max(many - MANY * lane, 0.0), lane, lane, measured=True)
+    chunk = max((many - few) / (MANY - FEW), many / MANY / 4)
+    return StepCost(seconds, max(many - MANY * chunk, 0.0), chunk, chunk, measured=True)
 
 
-def measure_row(recurrence: Recurrence, machine: Machine, lanes: int) -> float:
-    """Seconds in which a number of lanes take one step, outputs included.
+def measure_row(recurrence: Recurrence, machine: Machine, chunks: int) -> float:
+    """Seconds in which a number of chunks take one step, outputs included.
 
     Args:
-        recurrence: whose step it is; at least ``lanes * ROWS`` steps long.
+        recurrence: whose step it is; at least ``chunks * ROWS`` steps long.
         machine: that this is.
-        lanes: their number.
+        chunks: their number.
     """
-    rows = max(min(STEPS_OF_ROWS, recurrence.length) // lanes, ROWS)
-    pilot = first_steps(recurrence, lanes * rows)
+    rows = max(min(STEPS_OF_ROWS, recurrence.length) // chunks, ROWS)
+    pilot = first_steps(recurrence, chunks * rows)
 
     def run(pilot: Recurrence) -> tuple[Array, Array]:
-        return fill_rows(StateStep(pilot), pilot.initial, pilot.inputs, pilot.length, lanes)
+        return fill_rows(StateStep(pilot), pilot.initial, pilot.inputs, pilot.length, chunks)
 
     return _beyond_call(seconds_of(run, pilot), machine) / rows
 
 
-def measure_blocks(recurrence: Recurrence, workload: Workload, blocks: int, trial: int) -> float:
-    """Seconds of a whole run in blocks, with finding out on the way that the system forgets.
+def measure_chunks(recurrence: Recurrence, workload: Workload, chunks: int, trial: int) -> float:
+    """Seconds of a whole run in chunks, with finding out on the way that the system forgets.
 
     Args:
         recurrence: the whole.
         workload: its sizes.
-        blocks: their number.
+        chunks: their number.
         trial: steps after which it gives up.
     """
-    layout = Layout(workload.length, workload.size, workload.work, chunks=blocks, trial=trial)
+    layout = Layout(workload.length, workload.size, workload.work, chunks=chunks, trial=trial)
 
     def run(recurrence: Recurrence) -> tuple[Array, Array]:
         return scan_blocks(StateStep(recurrence), recurrence.initial, recurrence.inputs, layout)[:2]
@@ -138,9 +138,9 @@ def measure_update(
     states = jnp.broadcast_to(recurrence.initial, (problem.length, recurrence.size))
 
     def update(problem: Recurrence, states: Array) -> Array:
-        images = problem.images(states)
+        predictions = problem.predictions(states)
         memory = method.init(problem, states)
-        return method.step(problem, Iterate(states, images), memory)[0]
+        return method.step(problem, Iterate(states, predictions), memory)[0]
 
     seconds = _beyond_call(seconds_of(update, problem, states), machine)
     return seconds * workload.length / part.length
@@ -153,7 +153,7 @@ def on_host(recurrence: Recurrence) -> Recurrence:
 
 
 def measure_memory(recurrence: Recurrence) -> Memory:
-    """How soon copies of the system that start apart come together, as a run in blocks finds it out.
+    """How soon copies of the system that start apart come together, as a run in chunks finds it out.
 
     Args:
         recurrence: the whole.
@@ -161,7 +161,7 @@ def measure_memory(recurrence: Recurrence) -> Memory:
 
     def rows(recurrence: Recurrence) -> tuple[Array, Array]:
         step = StateStep(recurrence)
-        return coupling_rows(step, recurrence.initial, recurrence.inputs, recurrence.length, BLOCKS_OF_PROBE)
+        return coupling_rows(step, recurrence.initial, recurrence.inputs, recurrence.length, CHUNKS_OF_PROBE)
 
     forgets, steps = eqx.filter_jit(rows)(recurrence)
     return Memory(bool(forgets), int(steps))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 
 from ..diagnostics import Diagnosis, Estimate, diagnose
 from ..diagnostics.estimate import estimate_of
-from ..problem.arguments import as_arrays, refuse_nan
+from ..problem.arguments import as_arrays, refuse_nan, refuse_traced
 from ..problem.flat_recurrence import Recurrence, ScanProblem, traced
 from ..problem.signature import Signature, resolve
 from ..programs.built_in import here
@@ -27,25 +27,25 @@ from ..solvers.criterion import AbstractCriterion, Merit, StateError
 from ..solvers.evaluation_cost import step_cost, workload_of
 from .calibration import is_double, known_machine
 from .candidate import Candidate
-from .measure import ROWS, Memory, measure_blocks, measure_memory, measure_row, measure_step, measure_update, on_host
+from .measure import ROWS, Memory, measure_chunks, measure_memory, measure_row, measure_step, measure_update, on_host
 from .pilot_updates import pilot_updates
 from .plan_record import Plan
-from .propose import MEASURED, MEMORIES, Setting, block_numbers, forgetting, iterative, newton_family, sequential
+from .propose import MEASURED, MEMORIES, Setting, chunk_numbers, in_chunks, iterative, newton_family, sequential
 from .reasons import reasons_for
-from .refusals import refuse_arguments, refuse_other_diagnosis
+from .refusals import OUTSIDE, refuse_arguments, refuse_other_diagnosis
 from .timing import seconds_of_call
 
 WORTH_TIMING = 4.0
 """Times the best expected time up to which a method's update is worth timing: compiling it takes a second."""
 
 ROUNDING = 128
-"""Units of rounding to which a run in blocks lets copies come together."""
+"""Units of rounding to which a run in chunks lets copies come together."""
 
 BRIEF = 0.1
-"""Seconds of sequential evaluation up to which runs in blocks are timed whole."""
+"""Seconds of sequential evaluation up to which runs in chunks are timed whole."""
 
 KEPT = 3
-"""Numbers of blocks that stay among the candidates."""
+"""Numbers of chunks that stay among the candidates."""
 
 
 @on_its_platform
@@ -83,7 +83,7 @@ def plan(
         criterion: stopping rule of methods that iterate, ``StateError()`` when None.
         reverse: whether the call runs from the last input to the first.
         batch: N, sequences that ``jax.vmap`` will run at once.
-        mesh: devices that the call will spread its blocks over, a mesh of one axis.
+        mesh: devices that the call will spread its chunks over, a mesh of one axis.
         budget: part of the sequential time that a wrong forecast may cost, above 0.
         memory_limit: most bytes that a method may hold; None for no limit.
         rates: record of the machine; the one that ``parascan calibrate`` stored, or what is known without measuring,
@@ -108,9 +108,10 @@ def plan(
         ('Sequential', 'unpredictable')
     """
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
-    refuse_arguments((init, xs), diagnosis, batch, budget, rates, solvers)
+    refuse_arguments((init, xs, key), diagnosis, batch, budget, rates, solvers)
     refuse_nan(init)
     signature = resolve(step, init, xs, length, scan_form=False)
+    refuse_traced("step", signature, OUTSIDE)
     devices = 1 if mesh is None else mesh.size
     platform = platform_of(init, xs, mesh=mesh)
     if signature.length == 0:
@@ -161,7 +162,7 @@ class _Seen(NamedTuple):
 def _ranked(setting: Setting, seen: _Seen, forbidden: str | None, unsuited: str | None) -> tuple[Candidate, ...]:
     """All candidates, the chosen one first and the others by their expected time."""
     plain = sequential(setting)
-    found = [plain, *_in_blocks(setting, seen, unsuited)]
+    found = [plain, *_in_chunks(setting, seen, unsuited)]
     if forbidden is None:
         found.extend(_iterating(setting, seen))
     if setting.workload.platform != "cpu":
@@ -171,16 +172,16 @@ def _ranked(setting: Setting, seen: _Seen, forbidden: str | None, unsuited: str 
     return (dataclasses.replace(best, standing="chosen"), *rest)
 
 
-def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Candidate]:
-    """Runs in blocks, for the best numbers of them."""
+def _in_chunks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Candidate]:
+    """Runs in chunks side by side, for the best numbers of them."""
     horizon = _horizon(setting, seen)
-    numbers = block_numbers(setting.workload, float(horizon.value)) or [4]
+    numbers = chunk_numbers(setting.workload, float(horizon.value)) or [4]
     candidates = []
-    for blocks in numbers:
-        lanes = blocks * setting.workload.batch
-        timed = seen.measured and lanes * ROWS <= setting.recurrence.length and unsuited is None
-        row = measure_row(setting.recurrence, setting.machine, lanes) if timed else None
-        candidates.append(forgetting(setting, blocks, horizon, row))
+    for chunks in numbers:
+        together = chunks * setting.workload.batch
+        timed = seen.measured and together * ROWS <= setting.recurrence.length and unsuited is None
+        row = measure_row(setting.recurrence, setting.machine, together) if timed else None
+        candidates.append(in_chunks(setting, chunks, horizon, row))
     kept = sorted(candidates, key=_expected)[:KEPT]
     if unsuited is not None:
         return [dataclasses.replace(each, standing="rejected", reason=unsuited) for each in kept[:1]]
@@ -189,15 +190,15 @@ def _in_blocks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Cand
 
 
 def _timed(candidate: Candidate, setting: Setting, horizon: Estimate) -> Candidate:
-    """A run in blocks that may win, timed as a whole: what its parts leave out matters in a short one."""
+    """A run in chunks that may win, timed as a whole: what its parts leave out matters in a short one."""
     solver = candidate.solver
     if not isinstance(solver, Chunked) or solver.chunks is None:
         return candidate
     fits = MEMORIES * float(horizon.value) <= setting.workload.length // solver.chunks
     if not fits or _expected(candidate) > MEASURED * setting.sequential:
         return candidate
-    whole = measure_blocks(setting.recurrence, setting.workload, solver.chunks, solver.trial_steps or 1)
-    return forgetting(setting, solver.chunks, horizon, whole=whole)
+    whole = measure_chunks(setting.recurrence, setting.workload, solver.chunks, solver.trial_steps or 1)
+    return in_chunks(setting, solver.chunks, horizon, whole=whole)
 
 
 def _horizon(setting: Setting, seen: _Seen) -> Estimate:
@@ -257,7 +258,7 @@ def _recurrence_of(signature: Signature, reverse: bool) -> Recurrence:
     if not _can_be_linearized(ScanProblem.of_traced(signature, reverse=reverse).recurrence):
         raise ValueError("its step cannot be run side by side, or has no derivative")
     # As inside a ``jit`` that knows the weights: XLA computes with their values beforehand, which made the steps of
-    # some flows 2.5 times as fast, and those of many lanes hardly.
+    # some flows 2.5 times as fast, and those of many chunks hardly.
     return ScanProblem.of_traced(signature.with_values(), reverse=reverse).recurrence
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import equinox as eqx
 
+from ..programs.json_object import json_object
 from ..solvers import AbstractSolver, Sequential
 from .candidate import Candidate, digits
 
@@ -92,16 +93,20 @@ class Plan(eqx.Module):
         Raises:
             ValueError: it is no plan, or one of another form.
         """
+        fields = json_object("text", text, "what to_json of a plan returned")
+        form = fields.pop("form", None)
+        if form != FORM:
+            raise ValueError(f"text: given a plan of form {form!r}, expected form {FORM}.")
         try:
-            fields = json.loads(text)
-            form = fields.pop("form")
             candidates = tuple(Candidate.from_dict(each) for each in fields.pop("candidates"))
             reasons = tuple(fields.pop("reasons"))
             plan = cls(candidates=candidates, reasons=reasons, **fields)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"text: given no JSON of a plan ({error!r}), expected what to_json returned.") from error
-        if form != FORM:
-            raise ValueError(f"text: given a plan of form {form}, expected form {FORM}.")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"text: given a plan whose fields are not those of one ({error}), expected what to_json returned."
+            ) from error
+        if not candidates:
+            raise ValueError("text: given a plan without candidates, expected what to_json returned.")
         return plan
 
     def lines(self) -> list[str]:

@@ -24,7 +24,7 @@ from ..solvers import (
 from ..solvers.evaluation_cost import (
     StepCost,
     Workload,
-    forgetting_seconds,
+    chunked_seconds,
     iterative_seconds,
     sequential_seconds,
     update_seconds,
@@ -95,43 +95,43 @@ def sequential(setting: Setting) -> Candidate:
     return Candidate("one step after the other", Sequential(), platform, seconds, None, held, "possible", reason)
 
 
-def forgetting(
-    setting: Setting, blocks: int, horizon: Estimate, row: float | None = None, whole: float | None = None
+def in_chunks(
+    setting: Setting, chunks: int, horizon: Estimate, row: float | None = None, whole: float | None = None
 ) -> Candidate:
-    """Blocks side by side.
+    """Chunks side by side.
 
     Args:
         setting: the call.
-        blocks: their number for each sequence on each device.
+        chunks: their number for each sequence on each device.
         horizon: steps in which the system forgets its start.
-        row: seconds of a row of as many lanes, where it was timed.
+        row: seconds of a row of as many chunks, where it was timed.
         whole: seconds of such a call, where it was timed.
     """
     workload, step = setting.workload, setting.step
-    name, held = f"{blocks * workload.devices} blocks side by side", states_bytes(setting)
+    name, held = f"{chunks * workload.devices} chunks side by side", states_bytes(setting)
     if not math.isfinite(float(horizon.value)):
         value = (1 + TRIAL_SHARE) * setting.sequential
         seconds, reason = (
             setting.seconds(value, value, value, "given up on the way"),
             "the system does not forget its start",
         )
-        return Candidate(name, Chunked(blocks), workload.platform, seconds, None, held, "rejected", reason)
+        return Candidate(name, Chunked(chunks), workload.platform, seconds, None, held, "rejected", reason)
     if row is not None:
-        step = step._replace(row=0.0, lane=row / (blocks * workload.batch))
+        step = step._replace(row=0.0, chunk=row / (chunks * workload.batch))
     value, low, high = (
-        forgetting_seconds(workload, step, setting.machine, blocks, float(steps))
+        chunked_seconds(workload, step, setting.machine, chunks, float(steps))
         for steps in (horizon.value, horizon.low, min(float(horizon.high), workload.length))
     )
     method = "rows timed" if row is not None else "rates of the machine"
     if whole is not None:
         value, low, high, method = whole, whole, max(high - value, 0.0) + whole, "timed"
     seconds = setting.seconds(value, low, high, method)
-    solver = Chunked(blocks, trial_steps=max(math.ceil(TRIALS * float(horizon.value)), 1))
-    block = workload.length // (blocks * workload.devices)
+    solver = Chunked(chunks, trial_steps=max(math.ceil(TRIALS * float(horizon.value)), 1))
+    each = workload.length // (chunks * workload.devices)
     standing, reason = _worth(seconds, setting)
-    if float(horizon.value) * MEMORIES > block:
+    if float(horizon.value) * MEMORIES > each:
         standing = "rejected"
-        reason = f"a start is forgotten after {float(horizon.value):.0f} steps, over a third of a block of {block}"
+        reason = f"a start is forgotten after {float(horizon.value):.0f} steps, over a third of a chunk of {each}"
     return Candidate(name, solver, workload.platform, seconds, None, held, standing, reason)
 
 
@@ -210,8 +210,8 @@ def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver |
     return found
 
 
-def block_numbers(workload: Workload, horizon: float) -> list[int]:
-    """Numbers of blocks worth a look: the default's, and whole vectors of them with blocks long against the memory.
+def chunk_numbers(workload: Workload, horizon: float) -> list[int]:
+    """Numbers of chunks worth a look: the default's, and whole vectors of them with chunks long against the memory.
 
     Args:
         workload: sizes.

@@ -15,7 +15,7 @@ def reasons_for(choice: Candidate, setting: Setting, memory: Memory | None) -> t
         memory: how soon the system forgets its start, if measured.
     """
     if isinstance(choice.solver, Chunked):
-        return _forgetting(choice, setting, memory)
+        return _chunked(choice, setting, memory)
     if isinstance(choice.solver, WithFallback) and choice.updates is not None:
         return (
             f"Newton-like methods are forecast to need {float(choice.updates.value):.0f} updates "
@@ -25,8 +25,8 @@ def reasons_for(choice: Candidate, setting: Setting, memory: Memory | None) -> t
     return _sequential(choice, setting, memory)
 
 
-def _forgetting(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
-    """Why blocks."""
+def _chunked(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
+    """Why chunks."""
     length = setting.workload.length
     if memory is not None:
         forgets = f"copies of it that start apart agree to rounding after {memory.steps} of {length} steps"
@@ -56,7 +56,8 @@ def _sequential(choice: Candidate, setting: Setting, memory: Memory | None) -> t
             found.append(f"copies of it that start apart do not come together within {memory.steps} of {length} steps")
         elif memory is not None:
             found.append(
-                f"it forgets its start within {memory.steps} of {length} steps, but lanes gain too little here"
+                f"it forgets its start within {memory.steps} of {length} steps, but chunks side by side gain too "
+                "little here"
             )
     if choice.device != setting.workload.platform:
         found.append(

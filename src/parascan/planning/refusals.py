@@ -2,22 +2,27 @@
 
 from typing import Any
 
-import jax
 import numpy as np
-from jax.core import Tracer
 
 from ..diagnostics import Diagnosis
+from ..problem.arguments import refuse_traced
 from ..problem.flat_recurrence import Recurrence
 from ..programs.machine import Machine
 from ..solution import Tree
 from ..solvers import AbstractIterativeSolver, MultipleShooting
+
+OUTSIDE = (
+    "a plan reads numbers and measures. Call ps.plan outside of jit, vmap and grad and give it as solver=plan, or "
+    "leave solver=None, which decides without measuring."
+)
+"""Why no plan is made of traced values, and what to do."""
 
 
 def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rates: Any, solvers: Any) -> None:
     """Refuse what no plan can be made of.
 
     Args:
-        arrays: initial state and inputs.
+        arrays: initial state, inputs and key.
         diagnosis: what was given as one.
         batch: sequences at once.
         budget: part of the sequential time.
@@ -28,11 +33,7 @@ def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rate
         TypeError: an argument of the wrong kind, or traced arrays.
         ValueError: a number out of its range.
     """
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
-        raise TypeError(
-            "init, xs: given traced values, expected arrays: a plan measures. Make it outside of jit and give it as "
-            "solver=plan, or leave solver=None, which decides without measuring."
-        )
+    refuse_traced("init, xs, key", arrays, OUTSIDE)
     if diagnosis is not None and not isinstance(diagnosis, Diagnosis):
         raise TypeError(f"diagnosis: given {type(diagnosis).__name__}, expected what ps.diagnose returns, or None.")
     if rates is not None and not isinstance(rates, Machine):

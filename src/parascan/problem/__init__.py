@@ -1,1 +1,1 @@
-"""What is solved: step and carry as a recurrence of flat states, its Jacobians, and its view at chunk boundaries."""
+"""What is solved: step and carry as a recurrence of flat states, its Jacobians, and its states at block boundaries."""

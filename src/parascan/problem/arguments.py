@@ -60,6 +60,21 @@ def as_integer(value: Any) -> Any:
         return value
 
 
+def refuse_traced(name: str, tree: Tree, instead: str) -> None:
+    """Refuse traced values where a call has to look at numbers.
+
+    Args:
+        name: of the arguments that hold them, or whose results do.
+        tree: arrays.
+        instead: why, and what to do.
+
+    Raises:
+        TypeError: one of the arrays is traced.
+    """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)):
+        raise TypeError(f"{name}: given traced values, expected arrays: {instead}")
+
+
 def refuse_nan(init: Tree) -> None:
     """Refuse NaN in an initial state whose values are at hand; traced values are judged by the result.
 

@@ -43,7 +43,7 @@ class BlockMap(Function):
 
 
 class BlockRecurrence(Recurrence):
-    """The recurrence of block maps, whose blocks run side by side as lanes wherever all of them are visited.
+    """The recurrence of block maps, whose blocks run side by side, as the last axis, wherever all of them are visited.
 
     Attributes:
         whole: whether all blocks are full, so that no row need be told from padding.
@@ -69,7 +69,7 @@ class BlockRecurrence(Recurrence):
         """The same recurrence, told that its first boundaries are exact."""
         return dataclasses.replace(self, known=prefix)
 
-    def images(self, states: Trajectory) -> Trajectory:
+    def predictions(self, states: Trajectory) -> Trajectory:
         """``F_k(s_{k-1})`` for all blocks; those that are known to be exact are ``s_k``."""
         return self._in_groups(lambda group, before: group.run(before, 0), states, states, 0)
 
@@ -83,7 +83,7 @@ class BlockRecurrence(Recurrence):
 
     def pushed(self, before: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
         """The same for all blocks, from the states before them."""
-        advance, first = self._lanes(), before.T
+        advance, first = self._side_by_side(), before.T
         linearize, push = linearized(advance, first, self._row(jnp.int32(0)))
         few = len(vectors) <= here().apart
 
@@ -125,7 +125,7 @@ class BlockRecurrence(Recurrence):
             states: where each block starts ``[P D]``.
             skipped: rows left out.
         """
-        return self._over_rows(self._lanes(), states.T, skipped).T
+        return self._over_rows(self._side_by_side(), states.T, skipped).T
 
     def trajectories(
         self, states: Trajectory, known: tuple[Float[Array, "P B D"], Bool[Array, ""]] | None = None
@@ -137,7 +137,7 @@ class BlockRecurrence(Recurrence):
             known: an earlier result, and whether it will do; the loop then takes no turn, which copies less than a
                 branch does. Not to be differentiated in reverse.
         """
-        advance = self._lanes()
+        advance = self._side_by_side()
 
         def forward(row: Int[Array, ""], carry: tuple[Array, Array]) -> tuple[Array, Array]:
             after = advance(carry[0], self._row(row))
@@ -205,12 +205,12 @@ class BlockRecurrence(Recurrence):
         real = jax.lax.dynamic_index_in_dim(self.inputs[1], row, 1, keepdims=False)
         return jax.tree.map(lambda new, old: jnp.where(real, new, old), after, before)
 
-    def _lanes(self) -> Callable[[Array, Tree], Array]:
+    def _side_by_side(self) -> Callable[[Array, Tree], Array]:
         """One step of every block, ``[D P] -> [D P]``."""
         step, x = self.entrance
-        lanes = over_chunks(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, x)
+        together = over_chunks(lambda step, state, x: step(state, x), (False, True, True), step, self.initial, x)
         states = jnp.broadcast_to(self.initial[:, None], (self.size, self.length))
-        return partially_evaluated(lanes, step, states, jax.eval_shape(lambda: self._row(jnp.int32(0))))
+        return partially_evaluated(together, step, states, jax.eval_shape(lambda: self._row(jnp.int32(0))))
 
     def _x(self) -> Tree:
         """Shapes of the inputs of one step."""

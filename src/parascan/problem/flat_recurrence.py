@@ -63,7 +63,7 @@ class Recurrence(eqx.Module):
         """The same recurrence, told that its first states are exact and need not be computed again."""
         return self
 
-    def images(self, states: Trajectory) -> Trajectory:
+    def predictions(self, states: Trajectory) -> Trajectory:
         """``f_t(s_{t-1})`` for all t in parallel; equal to ``states`` only at the solution."""
         return jax.vmap(self.advance)(self.previous(states), self.inputs)
 
@@ -76,7 +76,7 @@ class Recurrence(eqx.Module):
         of_steps = jax.vmap(product, in_axes=(0, 0, None))
         return jax.vmap(of_steps, in_axes=(None, None, 0))(self.previous(states), self.inputs, vectors)
 
-    def images_in_portions(self, states: Trajectory) -> Trajectory:
+    def predictions_in_portions(self, states: Trajectory) -> Trajectory:
         """The same, in a form whose derivative keeps to the caches and stores nothing but its arguments."""
         return in_portions(self.advance)(self.previous(states), self.inputs)
 
@@ -91,7 +91,7 @@ class Recurrence(eqx.Module):
 
     def residual(self, states: Trajectory) -> Trajectory:
         """``r_t = s_t - f_t(s_{t-1})``."""
-        return states - self.images(states)
+        return states - self.predictions(states)
 
     def merit(self, states: Trajectory) -> Float[Array, ""]:
         """``1/2 ||r||^2``."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from .json_object import json_object
+
 FORM = 4
 """Version of the record and of its JSON form."""
 
@@ -182,20 +184,23 @@ class Machine:
     def from_json(cls, text: str) -> "Machine":
         """A record from JSON.
 
+        Args:
+            text: what ``to_json`` returned.
+
         Raises:
             ValueError: it is no JSON of a record, or of one of another form.
         """
+        found = json_object("text", text, "what to_json of a machine's record returned")
+        form = found.pop("form", None)
+        if form != FORM:
+            raise ValueError(f"text: given a machine's record of form {form!r}, expected form {FORM}: calibrate again.")
         try:
-            found = json.loads(text)
-            form = found.pop("form", None)
-            if form == FORM:
-                links = Links(**{name: Link(**each) for name, each in found.pop("links").items()})
-                return cls(**found | {"links": links, "sources": tuple(sorted(found["sources"].items()))})
-        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
+            links = Links(**{name: Link(**each) for name, each in found.pop("links").items()})
+            return cls(**found | {"links": links, "sources": tuple(sorted(found["sources"].items()))})
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
-                f"machine: given no JSON of a record ({error!r}), expected what to_json returns."
+                f"text: given a record whose fields are not a machine's ({error}), expected what to_json returned."
             ) from error
-        raise ValueError(f"machine: given a record of form {form!r}, expected form {FORM}: calibrate again.")
 
 
 LEAST: Mapping[str, float] = MappingProxyType(

@@ -29,8 +29,9 @@ MOVED_LIGHTLY = 2
 """How much less moving the entries of a state of a few entries costs, which vector registers hold."""
 
 FEW_REDUCTIONS = 0.08
-"""Part of the work in reductions above which lanes are no gain: with the lanes last XLA reduces entry by entry, and
-computes again what several entries have in common (outer products 14 times as slow, a softmax of two 5 times)."""
+"""Part of the work in reductions above which chunks side by side are no gain: with the chunks as the last axis XLA
+reduces entry by entry, and computes again what several entries have in common (outer products 14 times as
+slow, a softmax of two 5 times)."""
 
 
 def unsuited(closed: ClosedJaxpr, *arrays: Tree) -> str | None:

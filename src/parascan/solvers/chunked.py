@@ -11,6 +11,7 @@ from ..problem.signature import Signature
 from ..solution import Tree
 from .base import AbstractDirectSolver, AbstractSolver
 from .chunked_call import decides, evaluate_in_chunks, why_not
+from .old_arguments import old_attribute
 from .request import Request
 from .sequential import Sequential
 
@@ -60,6 +61,8 @@ class Chunked(AbstractDirectSolver):
     chunks: int | None = eqx.field(static=True, default=None, converter=as_integer)
     mesh: Mesh | None = eqx.field(static=True, default=None, converter=automatic)
     trial_steps: int | None = eqx.field(static=True, default=None, converter=as_integer)
+    blocks = old_attribute("blocks", "chunks")
+    trial = old_attribute("trial", "trial_steps")
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
     implicit: ClassVar[bool] = True
 
@@ -103,8 +106,8 @@ class Chunked(AbstractDirectSolver):
         """Refuse to unroll a loop over steps that chunks do not have."""
         if self.chunks is not None and request.unrolls:
             raise ValueError(
-                f"unroll: given {request.unroll} together with {name} of so many chunks, expected 1, or solver=None or "
-                "Sequential(), whose loop over steps is unrolled."
+                f"unroll: given {request.unroll} with {name}, whose {self.chunks} chunks run side by side, expected 1; "
+                "to unroll the loop over the steps, take solver=None or Sequential()."
             )
 
     def spread(self, mesh: Mesh) -> AbstractSolver:

@@ -1,4 +1,4 @@
-"""Names of an earlier release, which work and warn for one more."""
+"""Names of solvers in an earlier release, which work and warn for one more."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,9 +12,6 @@ NEW_NAMES: Mapping[str, str] = MappingProxyType(
     {"Forgetting": "Chunked", "Blocks": "MultipleShooting", "Guarded": "WithFallback"}
 )
 """Names of solvers now, by their names in an earlier release."""
-
-NEW_ARGUMENTS: Mapping[str, str] = MappingProxyType({"blocks": "chunks", "trial": "trial_steps"})
-"""Names of their arguments now, by those in an earlier release."""
 
 
 class _Old(type):

@@ -28,7 +28,7 @@ class Workload(NamedTuple):
         diagonal_columns: those that give its diagonal.
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
         batch: N, sequences that run at once.
-        devices: over which the blocks of each are spread.
+        devices: over which the chunks of each are spread.
     """
 
     length: int
@@ -46,15 +46,15 @@ class StepCost(NamedTuple):
 
     Attributes:
         alone: one after the other.
-        row: of a row of lanes, whatever their number.
-        lane: for each lane of a row.
-        product: of a Jacobian-vector product of a lane.
+        row: of a row of chunks, whatever their number.
+        chunk: for each chunk of a row.
+        product: of a Jacobian-vector product of a chunk.
         measured: whether these were timed on the step itself.
     """
 
     alone: float
     row: float
-    lane: float
+    chunk: float
     product: float
     measured: bool = False
 
@@ -89,8 +89,8 @@ def step_cost(workload: Workload, machine: Machine) -> StepCost:
         workload: sizes.
         machine: that it runs on.
     """
-    lane = chunk_seconds(workload.work, machine, full_use(machine))
-    return StepCost(step_seconds(workload.work, machine), machine.row, lane, machine.pushforward * lane)
+    chunk = chunk_seconds(workload.work, machine, full_use(machine))
+    return StepCost(step_seconds(workload.work, machine), machine.row, chunk, machine.pushforward * chunk)
 
 
 def sequential_seconds(workload: Workload, step: StepCost, machine: Machine) -> float:
@@ -103,24 +103,24 @@ def sequential_seconds(workload: Workload, step: StepCost, machine: Machine) -> 
     """
     together = workload.batch * step.alone
     if workload.batch > 1:
-        together = min(together, step.row + workload.batch * step.lane)
+        together = min(together, step.row + workload.batch * step.chunk)
     return machine.call + workload.length * together
 
 
-def forgetting_seconds(workload: Workload, step: StepCost, machine: Machine, blocks: int, horizon: float) -> float:
-    """Blocks side by side: as many rows as a block has, and before them those in which the start is forgotten.
+def chunked_seconds(workload: Workload, step: StepCost, machine: Machine, chunks: int, horizon: float) -> float:
+    """Chunks side by side: as many rows as a chunk has, and before them those in which the start is forgotten.
 
     Args:
         workload: sizes.
         step: cost of a step.
         machine: that it runs on.
-        blocks: of each sequence on each device.
+        chunks: of each sequence on each device.
         horizon: steps in which a start is forgotten.
     """
-    rows = workload.length / (blocks * workload.devices)
-    lanes = blocks * workload.batch
-    trial = horizon * (step.row + (lanes + COPIES) * step.lane)
-    return CALLS * machine.call + trial + rows * (step.row + lanes * step.lane)
+    rows = workload.length / (chunks * workload.devices)
+    together = chunks * workload.batch
+    trial = horizon * (step.row + (together + COPIES) * step.chunk)
+    return CALLS * machine.call + trial + rows * (step.row + together * step.chunk)
 
 
 def iterative_seconds(
@@ -193,4 +193,4 @@ def _products(update: UpdateWork, workload: Workload) -> tuple[int, int]:
 
 def _side_by_side(workload: Workload, step: StepCost, block: int) -> float:
     """All steps of all blocks once, side by side."""
-    return block * step.row + workload.length * workload.batch * step.lane / workload.devices
+    return block * step.row + workload.length * workload.batch * step.chunk / workload.devices

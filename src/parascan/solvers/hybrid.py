@@ -94,7 +94,7 @@ class Hybrid(AbstractIterativeSolver):
             states, memory = self.then.step(problem, iterate, state.then)
             return states, Phase(jnp.asarray(True), jnp.zeros((), jnp.int32), state.first, memory)
 
-        before = _norm(iterate.states - iterate.images)
+        before = _norm(iterate.states - iterate.predictions)
         if self.radius is not None:
             return jax.lax.cond(before <= self.radius, fast, slow, state)
 

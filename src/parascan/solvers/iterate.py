@@ -18,7 +18,7 @@ from ..problem.jacobian import full
 from ..solution import History, Result, Stats, Trajectory, Tree
 from .criterion import Progress
 from .request import Request
-from .residuals import View
+from .residuals import Residuals
 from .update import Iterate, newton_update
 
 IMPROVEMENT = 0.999
@@ -107,44 +107,45 @@ def _advance(problem: Recurrence, request: Request, state: LoopState) -> LoopSta
     """Test the current iterate and, unless it ends the loop, replace it by the next."""
     if request.solver.causal:
         problem = problem.knowing(state.stats.exact_prefix)
-    view = View.of(state.states, _images(problem, request, state), request.repair, problem.steps, request.unit)
-    merit = view.merit()
+    predictions = _predictions(problem, request, state)
+    residuals = Residuals.of(state.states, predictions, request.repair, problem.steps, request.unit)
+    merit = residuals.merit()
     initial_merit = jnp.where(state.stats.iterations == 0, merit, state.initial_merit)
     unknown = jnp.full((problem.size,), jnp.nan, problem.dtype)
     evidence = Progress(
         merit=merit,
         initial_merit=initial_merit,
         correction=unknown,
-        scale=view.largest(view.states),
-        defect=view.defect(),
+        scale=residuals.largest(residuals.states),
+        defect=residuals.defect(),
         stagnation=state.stagnation,
-        all_finite=jnp.all(view.finite),
+        all_finite=jnp.all(residuals.finite),
         causal=request.solver.causal,
         unit=request.unit,
     )
-    proposal = _propose(problem, request, state, view, evidence)
+    proposal = _propose(problem, request, state, residuals, evidence)
     ratio = request.criterion.ratio(evidence.replace(correction=proposal.measured))
     improved = ratio < IMPROVEMENT * state.best_ratio
     stagnation = jnp.where(improved, 0, state.stagnation + 1)
     stop, result = request.criterion.verdict(evidence.replace(correction=proposal.correction, stagnation=stagnation))
     running = ~(stop | (state.stats.iterations >= request.budget))
     best = improved | (state.stats.iterations == 0)
-    following, repairs = _follow(problem, request, state, view, proposal, running)
+    following, repairs = _follow(problem, request, state, residuals, proposal, running)
     stats = Stats(
         iterations=state.stats.iterations + running.astype(jnp.int32),
-        residual_norm=jnp.max(view.largest(view.residual), initial=0.0),
+        residual_norm=jnp.max(residuals.largest(residuals.values), initial=0.0),
         merit=merit,
         error_estimate=jnp.max(proposal.correction, initial=0.0)
         if request.criterion.corrected
         else -jnp.ones_like(merit),
-        exact_prefix=view.exact_prefix,
-        finite_prefix=view.finite_prefix,
+        exact_prefix=residuals.exact_prefix,
+        finite_prefix=residuals.finite_prefix,
         repairs=state.stats.repairs + repairs,
-        settled_prefix=view.settled_prefix,
+        settled_prefix=residuals.settled_prefix,
         improved_at=jnp.where(best, state.stats.iterations, state.stats.improved_at),
         fell_back=state.stats.fell_back,
     )
-    step = view.largest(following.states - view.states)
+    step = residuals.largest(following.states - residuals.states)
     return LoopState(
         states=following.states,
         solver_state=following.solver_state,
@@ -154,17 +155,17 @@ def _advance(problem: Recurrence, request: Request, state: LoopState) -> LoopSta
         best_ratio=jnp.where(improved, ratio, state.best_ratio),
         stagnation=stagnation,
         initial_merit=initial_merit,
-        best=_better(state.best, best, (view.states, stats)),
+        best=_better(state.best, best, (residuals.states, stats)),
         history=_record(state.history, state.stats.iterations, merit, step, repairs),
     )
 
 
-def _images(problem: Recurrence, request: Request, state: LoopState) -> Trajectory:
+def _predictions(problem: Recurrence, request: Request, state: LoopState) -> Trajectory:
     """What the step makes of the current iterate."""
-    if request.images is None:
-        return problem.images(state.states)
-    known = request.images
-    return jax.lax.cond(state.stats.iterations == 0, lambda: known, lambda: problem.images(state.states))
+    if request.predictions is None:
+        return problem.predictions(state.states)
+    known = request.predictions
+    return jax.lax.cond(state.stats.iterations == 0, lambda: known, lambda: problem.predictions(state.states))
 
 
 def _better(
@@ -193,32 +194,34 @@ class Proposal(NamedTuple):
     measured: Float[Array, " D"]
 
 
-def _propose(problem: Recurrence, request: Request, state: LoopState, view: View, evidence: Progress) -> Proposal:
+def _propose(
+    problem: Recurrence, request: Request, state: LoopState, residuals: Residuals, evidence: Progress
+) -> Proposal:
     """The next trajectory as far as the criterion needs it to judge the current one."""
 
     def update() -> tuple[Trajectory, Tree]:
-        return _update(problem, request, state, view)
+        return _update(problem, request, state, residuals)
 
     def check() -> tuple[Trajectory, Tree]:
-        transition = full(problem, view.states).guarded()
-        return newton_update(transition, Iterate(view.states, view.images)), state.solver_state
+        transition = full(problem, residuals.states).guarded()
+        return newton_update(transition, Iterate(residuals.states, residuals.predictions)), state.solver_state
 
     if not request.criterion.corrected:
         return Proposal(None, state.solver_state, evidence.correction, evidence.correction)
     if request.solver.exact:
         states, solver_state = update()
-        error = view.error(states)
+        error = residuals.error(states)
         return Proposal(states, solver_state, error, error)
-    residual = view.largest(view.residual)
-    near = request.criterion.ratio(evidence.replace(correction=residual)) <= 1
-    states, solver_state = jax.lax.cond(near, check, update)
-    error = view.error(states)
-    return Proposal(states, solver_state, jnp.where(near, error, jnp.inf), jnp.where(near, error, residual))
+    residual = residuals.largest(residuals.values)
+    within = request.criterion.ratio(evidence.replace(correction=residual)) <= 1
+    states, solver_state = jax.lax.cond(within, check, update)
+    error = residuals.error(states)
+    return Proposal(states, solver_state, jnp.where(within, error, jnp.inf), jnp.where(within, error, residual))
 
 
-def _update(problem: Recurrence, request: Request, state: LoopState, view: View) -> tuple[Trajectory, Tree]:
+def _update(problem: Recurrence, request: Request, state: LoopState, residuals: Residuals) -> tuple[Trajectory, Tree]:
     """The solver's next trajectory and memory."""
-    return request.solver.step(problem, Iterate(view.states, view.images), state.solver_state)
+    return request.solver.step(problem, Iterate(residuals.states, residuals.predictions), state.solver_state)
 
 
 class Following(NamedTuple):
@@ -229,20 +232,27 @@ class Following(NamedTuple):
 
 
 def _follow(
-    problem: Recurrence, request: Request, state: LoopState, view: View, proposal: Proposal, running: Bool[Array, ""]
+    problem: Recurrence,
+    request: Request,
+    state: LoopState,
+    residuals: Residuals,
+    proposal: Proposal,
+    running: Bool[Array, ""],
 ) -> tuple[Following, Int[Array, ""]]:
     """The next trajectory with overflow put back, or the current one when the loop ends; and how much was put back."""
     states, solver_state = proposal.states, proposal.solver_state
     if states is None:
-        unchanged = (view.states, state.solver_state)
-        states, solver_state = jax.lax.cond(running, lambda: _update(problem, request, state, view), lambda: unchanged)
+        unchanged = (residuals.states, state.solver_state)
+        states, solver_state = jax.lax.cond(
+            running, lambda: _update(problem, request, state, residuals), lambda: unchanged
+        )
     if request.solver.causal:
-        states = view.keep_exact_prefix(states)
+        states = residuals.keep_exact_prefix(states)
     broken = ~jnp.all(jnp.isfinite(states), axis=1)
     repaired = jnp.where(broken[:, None], request.repair, states)
     kept = jax.tree.map(lambda new, old: jnp.where(running, new, old), solver_state, state.solver_state)
-    repairs = jnp.where(running, jnp.sum(~view.finite | broken, dtype=jnp.int32), 0)
-    return Following(jnp.where(running, repaired, view.states), kept), repairs
+    repairs = jnp.where(running, jnp.sum(~residuals.finite | broken, dtype=jnp.int32), 0)
+    return Following(jnp.where(running, repaired, residuals.states), kept), repairs
 
 
 def _record(

@@ -127,11 +127,11 @@ def _judge(
     problem: Recurrence, settled: Settled, transition: AbstractTransition, correction: Trajectory
 ) -> tuple[Bool[Array, ""], Float[Array, ""]]:
     """Whether to take a step, and the decrease of the merit over the one that the linearization predicts."""
-    images = problem.images(settled.states + correction)
-    finite = jnp.all(jnp.isfinite(images), axis=1)
+    predictions = problem.predictions(settled.states + correction)
+    finite = jnp.all(jnp.isfinite(predictions), axis=1)
     nonfinite = jnp.sum(~finite)
     residual = settled.residual
-    after = jnp.where(finite[:, None], settled.states + correction - images, 0.0)
+    after = jnp.where(finite[:, None], settled.states + correction - predictions, 0.0)
     linear = residual + Bidiagonal(transition).mv(correction)
     before = jnp.sum(residual**2)
     predicted = before - jnp.sum(linear**2)

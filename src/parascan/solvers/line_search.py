@@ -75,7 +75,7 @@ class LineSearch(AbstractIterativeSolver):
         """The longest step that decreases the merit enough."""
         target, state = self.inner.step(problem, iterate, state)
         direction = target - iterate.states
-        residual = iterate.states - iterate.images
+        residual = iterate.states - iterate.predictions
         merit = _finite(problem.merit(iterate.states))
         slope = _slope(problem, iterate, residual, direction)
         lengths = self.shrink ** jnp.arange(self.trials, dtype=problem.dtype)

@@ -147,15 +147,15 @@ class MultipleShooting(AbstractTrajectorySolver):
         """
         blocked = Blocked.of(problem, self.length)
         start, repair = blocked.boundaries(request.start), blocked.boundaries(request.repair)
-        filled = images = None
+        filled = predictions = None
         if self.burn_in:
             start = blocked.burn_in(request.start, self.burn_in)
             if not request.adjoint.needs_budget:
                 filled = blocked.fill(start)
-                images = blocked.boundaries(filled)
+                predictions = blocked.boundaries(filled)
                 # No chunk starts from the last boundary, and a last chunk that is short has not forgotten its start.
-                start = start.at[-1].set(jnp.where(jnp.isfinite(images[-1]), images[-1], start[-1]))
-        asked = request._replace(start=start, repair=repair, images=images)
+                start = start.at[-1].set(jnp.where(jnp.isfinite(predictions[-1]), predictions[-1], start[-1]))
+        asked = request._replace(start=start, repair=repair, predictions=predictions)
         outcome = self.outer.solve(blocked.coarse, asked, loop)
         known = None if filled is None else (filled, outcome.stats.iterations == 0)
         states = blocked.fill(outcome.states, known)

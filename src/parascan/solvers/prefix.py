@@ -9,19 +9,19 @@ from .update import Iterate
 
 
 def known_prefix(residual: Trajectory) -> Bool[Array, " T"]:
-    """The leading steps without any residual, and the one after them: its state is the image of an exact one."""
+    """The leading steps without any residual, and the one after them: its state is the prediction from an exact one."""
     exact = jnp.cumprod(jnp.all(residual == 0, axis=1))
     return jnp.concatenate([jnp.ones((1,), bool), exact[:-1].astype(bool)])
 
 
 class Settled(Iterate):
-    """An iterate whose known states are in place, with its residual and how many images are not finite.
+    """An iterate whose known states are in place, with its residual and how many predictions are not finite.
 
     Images that are not finite are replaced by those of the iterate it is made of.
 
     Attributes:
         known: the steps whose states are exact ``[T]``.
-        nonfinite: how many images were not finite.
+        nonfinite: how many predictions were not finite.
     """
 
     known: Bool[Array, " T"]
@@ -30,13 +30,13 @@ class Settled(Iterate):
     @classmethod
     def of(cls, problem: Recurrence, iterate: Iterate) -> "Settled":
         """The iterate with the state after its exact prefix put in place."""
-        known = known_prefix(iterate.states - iterate.images)
-        states = jnp.where(known[:, None], iterate.images, iterate.states)
-        images = problem.images(states)
-        finite = jnp.all(jnp.isfinite(images), axis=1)
-        return cls(states, jnp.where(finite[:, None], images, iterate.images), known, jnp.sum(~finite))
+        known = known_prefix(iterate.states - iterate.predictions)
+        states = jnp.where(known[:, None], iterate.predictions, iterate.states)
+        predictions = problem.predictions(states)
+        finite = jnp.all(jnp.isfinite(predictions), axis=1)
+        return cls(states, jnp.where(finite[:, None], predictions, iterate.predictions), known, jnp.sum(~finite))
 
     @property
     def residual(self) -> Trajectory:
         """What the unknown states leave to solve for ``[T D]``."""
-        return jnp.where(self.known[:, None], 0.0, self.states - self.images)
+        return jnp.where(self.known[:, None], 0.0, self.states - self.predictions)

@@ -35,7 +35,7 @@ class Request(NamedTuple):
         keep_states: whether the states are wanted, beside the carry and the outputs.
         start: first trajectory ``[T D]``; filled in by the solver, as are all that follow.
         repair: what states that are not finite are put back to ``[T D]``.
-        images: one-step predictions of the first trajectory ``[T D]`` where they are known.
+        predictions: one-step predictions of the first trajectory ``[T D]`` where they are known.
         unit: unit of rounding of each entry ``[D]``; that of the states' dtype when None.
         budget: the most updates.
     """
@@ -58,7 +58,7 @@ class Request(NamedTuple):
     keep_states: bool = True
     start: Any = None
     repair: Any = None
-    images: Trajectory | None = None
+    predictions: Trajectory | None = None
     unit: np.ndarray | None = None
     budget: int = 0
 

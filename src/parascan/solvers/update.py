@@ -4,13 +4,20 @@ import equinox as eqx
 
 from ..linear import AbstractTransition, linear_recurrence
 from ..solution import Trajectory
+from .old_arguments import old_attribute
 
 
 class Iterate(eqx.Module):
-    """A trajectory and its one-step predictions ``f_t(s_{t-1})``, computed once for everybody."""
+    """A trajectory and its one-step predictions, computed once for everybody.
+
+    Attributes:
+        states: ``s_1 .. s_T``, ``[T D]``.
+        predictions: ``f_t(s_{t-1})``, what the step makes of the state before each ``[T D]``.
+    """
 
     states: Trajectory
-    images: Trajectory
+    predictions: Trajectory
+    images = old_attribute("images", "predictions")
 
 
 def newton_update(transition: AbstractTransition, iterate: Iterate) -> Trajectory:
@@ -20,5 +27,5 @@ def newton_update(transition: AbstractTransition, iterate: Iterate) -> Trajector
         transition: the linearization.
         iterate: the trajectory.
     """
-    residual = iterate.states - iterate.images
-    return iterate.images + (linear_recurrence(transition, -residual) + residual)
+    residual = iterate.states - iterate.predictions
+    return iterate.predictions + (linear_recurrence(transition, -residual) + residual)

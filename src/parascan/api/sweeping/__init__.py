@@ -1,4 +1,4 @@
-"""Diagnoses over the parameters of a step: the threshold of a user's own system."""
+"""Diagnoses over the parameters of a step, to find where the user's own system stops being predictable."""
 
 from .blame import place_of as place_of
 from .blame import reason_of as reason_of

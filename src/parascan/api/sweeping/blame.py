@@ -12,11 +12,11 @@ LONGEST = 300
 """Most characters of an error's text."""
 
 TOLD = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
-"""A place as a text that holds a traceback tells it."""
+"""File and line in the text of a traceback."""
 
 
 def place_of(error: BaseException) -> str:
-    """File and line of the innermost call that is in nobody's package; empty where there is none.
+    """File and line of the innermost call in the user's own code; empty where there is none.
 
     Args:
         error: as it was caught.
@@ -31,7 +31,7 @@ def place_of(error: BaseException) -> str:
 
 
 def _is_own(file: str) -> bool:
-    """Whether a file is the user's: neither of this library nor of an installed one, and not made up."""
+    """Whether a file is the user's: neither of this library, nor installed, nor a name like ``<string>``."""
     paths = sysconfig.get_paths()
     foreign = (PACKAGE, *(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")), "<")
     return not file.startswith(foreign) and "site-packages" not in file

@@ -1,4 +1,4 @@
-"""One point of a sweep: exponent, expected updates and counted ones, or why they could not be had."""
+"""One point of a sweep: the exponent, the expected and the counted updates, or why they could not be found."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ...diagnostics import diagnose, lyapunov_exponents
-from ...problem.arguments import resolve_length
+from ...problem.arguments import refuse_traced, resolve_length
 from ...programs.rebind import Rebinder
 from ...solution import Result, Tree
 from ...solvers import Diagonal, Full, GradientDescent, Identity, Newton, Zero
@@ -18,10 +18,10 @@ from .blame import reason_of
 from .parameter_values import Point
 
 FORECASTS = {Full: "newton", Diagonal: "quasi_newton", Identity: "picard", Zero: "jacobi"}
-"""Names of a diagnosis' forecasts by the linearization of Newton's method."""
+"""The name under which a diagnosis forecasts updates, by the linearization that Newton's method uses."""
 
 OUTCOMES = ("successful", "max_iterations_reached", "stalled", "diverged", "nonfinite")
-"""How a rollout may end."""
+"""Names of the results with which a rollout may end."""
 
 
 @dataclass(frozen=True)
@@ -133,20 +133,21 @@ class Measure:
         return self.rebind(step) if shared else step, init, xs, length
 
     def __call__(self, point: Point) -> Found:
-        """All that can be found; an error ends the point and stands in its place.
+        """All that can be found of a point; an error ends its measurement and is recorded as its reason.
 
-        A step that decides by a parameter in Python cannot share a program: it gets numbers and runs as it is.
+        A step that branches in Python on a parameter cannot share a program: it gets numbers in place of arrays.
         """
         found = self._found(point, shared=True)
         return found if not found.reason else self._found(point, shared=False)
 
     def _found(self, point: Point, *, shared: bool) -> Found:
-        """All that can be found in one of both ways."""
+        """All that can be found of a point, with or without a shared program."""
         found = Found(point.index)
         try:
             problem = self.problem(point, shared=shared)
             found = replace(found, length=resolve_length(*problem[2:]))
             estimate = lyapunov_exponents(*problem, key=self.key).estimate
+            refuse_traced("make", estimate, "a sweep reads numbers. Call ps.sweep outside of jit, vmap and grad.")
             found = replace(found, exponent=Interval.of(estimate))
             solution = rollout(
                 *problem,

@@ -10,7 +10,7 @@ import numpy as np
 from jax.core import Tracer
 
 MOST_PARAMETERS = 2
-"""Parameters of a sweep, as many as a picture has axes."""
+"""Most parameters of a sweep: as many as a picture has axes."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Point:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """The values as a function is given them.
+        """The values as they are given to the user's function.
 
-        Floating numbers are arrays without axes, which what is computed from them shares a program for; they are
-        weakly typed, so that they leave the dtype of states alone. Integers may be sizes, and stay as they are.
+        Floating numbers become arrays without axes, so that all points can share one compiled program; they are weakly
+        typed, so that they do not change the dtype of states. Integers may be sizes, and stay as they are.
         """
         return {name: jnp.asarray(each) if isinstance(each, float) else each for name, each in self.values.items()}
 
@@ -68,7 +68,7 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Numbers of values."""
+        """Number of values of each parameter."""
         return tuple(len(each) for each in self.axes.values())
 
     def __iter__(self) -> Iterator[Point]:

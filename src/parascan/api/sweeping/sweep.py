@@ -1,4 +1,4 @@
-"""The sweep itself: points, one after the other or by whoever maps them, stored as they come."""
+"""``sweep``: points measured one after the other, or by a ``map`` of the user's, and stored as they come."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -122,7 +122,7 @@ def sweep(
 def _check(
     make: Any, length: int | None, key: Any, solver: Any, criterion: Any, dt: float, counts: Mapping[str, int | None]
 ) -> None:
-    """Refuse what no point could be measured with."""
+    """Refuse arguments with which no point could be measured."""
     if not callable(make):
         raise TypeError(f"make: given {type(make).__name__}, expected a function that returns (step, init, xs).")
     if not isinstance(key, jax.Array):

@@ -1,4 +1,4 @@
-"""The record of a sweep."""
+"""``Sweep``: what a sweep found, as arrays over its grid, and how it prints."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,13 +15,13 @@ from .parameter_values import Grid
 from .threshold import UNKNOWN, Crossing, crossings
 
 REMARKS = MappingProxyType({"successful": "", "max_iterations_reached": "not solved"})
-"""What a table says of an outcome, if not its name."""
+"""Words for outcomes in the printed table; others go by their name."""
 
 MOST_REASONS = 5
-"""Points that are told with the reason why they failed."""
+"""Most failed points that a printed sweep names with their reasons."""
 
 ENDS = ("value", "low", "high")
-"""Numbers of an interval."""
+"""Names of the numbers of an interval."""
 
 
 class Sweep(eqx.Module):
@@ -156,7 +156,7 @@ class Sweep(eqx.Module):
         return table
 
     def summary(self) -> list[str]:
-        """What there is to say beside the table: where the exponent crosses zero, and why points failed."""
+        """The lines below the table: where the exponent crosses zero, and why points failed."""
         name = next(iter(self.parameters))
         said = []
         for other, found in zip(self._others(), self._along(), strict=True):
@@ -174,7 +174,7 @@ class Sweep(eqx.Module):
         return [*said, f"{more} more points failed"] if more > 0 else said
 
     def _others(self) -> list[str]:
-        """The values of the second parameter in words, or an empty one."""
+        """The values of the second parameter in words; one empty text where there is none."""
         if len(self.parameters) == 1:
             return [""]
         name, axis = list(self.parameters.items())[1]

@@ -1,4 +1,4 @@
-"""The file of a sweep: every point that is measured, so that a sweep that was stopped goes on where it was."""
+"""The file of a sweep: it keeps every measured point, so that a sweep that was stopped goes on from there."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ FORMAT = 1
 """Version of the file's layout."""
 
 PACKAGES = ("parascan", "jax", "jaxlib", "numpy")
-"""What may move a number."""
+"""Packages whose versions are stored with a sweep, since another version may change its numbers."""
 
 
 class Store:
@@ -35,7 +35,7 @@ class Store:
         names: of the parameters.
 
     Raises:
-        ValueError: the file is no such one, or was written for something else.
+        ValueError: the file is no store of a sweep, or was written for another call.
     """
 
     def __init__(self, path: Path, measure: Measure, names: list[str]) -> None:
@@ -48,7 +48,7 @@ class Store:
             self._read()
 
     def known(self, point: Point) -> Found | None:
-        """What is stored of a point; nothing of one that failed, which is tried again."""
+        """What is stored of a point; None for one that failed, which is measured again."""
         entry = self._entries.get(_name(point))
         if entry is None:
             return None
@@ -90,7 +90,7 @@ class Store:
 
 
 def _setting(measure: Measure, names: list[str]) -> dict[str, Any]:
-    """All that must be the same for points of one file, as JSON; an old key is an array of numbers itself."""
+    """All that must be the same for the points of one file, as JSON; a raw key is an array of numbers already."""
     key = measure.key
     data = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
     return {
@@ -116,7 +116,7 @@ def _version(package: str) -> str:
 
 
 def _digest(measure: Measure, point: Point) -> str:
-    """What stands for step, initial state and inputs at a point."""
+    """A fingerprint of step, initial state and inputs at a point."""
     step, init, xs, length = measure.problem(point)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf)[1:], jnp.result_type(leaf)), xs)
     traced = jax.make_jaxpr(step)(init, x)
@@ -137,19 +137,19 @@ def _bytes(leaf: Tree) -> bytes:
 
 
 def _name(point: Point) -> str:
-    """What a point is found by; numbers are written so that they are read back the same."""
+    """The name of a point in the file; its numbers are written so that they are read back the same."""
     return json.dumps(dict(point.values), sort_keys=True)
 
 
 def _words(tree: Any) -> Any:
-    """Numbers that JSON does not have as words."""
+    """The tree with words in place of NaN and infinities, which JSON does not have."""
     if isinstance(tree, Mapping):
         return {name: _words(each) for name, each in tree.items()}
     return repr(tree) if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def _numbers(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Words for numbers as these, where numbers are expected."""
+    """The tree with NaN and infinities in place of their words."""
     words = ("outcome", "verdict", "reason")
     return {
         name: _numbers(each) if isinstance(each, Mapping) else each if name in words else float(each)

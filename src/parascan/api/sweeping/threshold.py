@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 
 class Crossing(NamedTuple):
-    """A place where the sign changes.
+    """A place where an exponent changes its sign.
 
     Attributes:
         value: zero of the straight line between the two neighbors, in the unit of the parameter.
@@ -21,7 +21,7 @@ class Crossing(NamedTuple):
 
 
 UNKNOWN = Crossing(np.nan, -np.inf, np.inf)
-"""In place of a crossing that the grid does not show."""
+"""Stands for a crossing that is not on the grid."""
 
 
 def crossings(
@@ -32,9 +32,9 @@ def crossings(
 ) -> tuple[Crossing, ...]:
     """All changes of sign in the order of the parameter.
 
-    A change between two ends whose intervals exclude zero counts once, however often the values between them, of which
-    none is sure, change their sign: their first change is its value. Where the exponent is continuous and the intervals
-    of both ends hold, it is zero somewhere between them.
+    Between two points whose intervals exclude zero with different signs there is one crossing, however often the unsure
+    values between them change their sign; the first such change is its value. If the exponent is continuous and both
+    intervals hold, it is zero somewhere between these points.
 
     Args:
         places: values of the parameter, increasing.
@@ -66,6 +66,6 @@ def crossings(
 
 
 def _zero(places: Float[np.ndarray, " 2"], values: Float[np.ndarray, " 2"]) -> float:
-    """Where the straight line through two points is zero; their middle where one is infinite."""
+    """Where the straight line through two points is zero; the middle between them where one is infinite."""
     share = -values[0] / (values[1] - values[0]) if np.isfinite(values).all() else 0.5
     return float(places[0] + share * (places[1] - places[0]))

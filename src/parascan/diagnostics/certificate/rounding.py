@@ -63,9 +63,9 @@ def _spread(
         return jax.jvp(lambda size: run(Noisy(key, size), previous, x), (start,), (jnp.ones_like(start),))
 
     def square(previous: State, x: Tree, key: Array) -> State:
-        images, errors = jax.vmap(lambda key: moved(previous, x, key))(jax.random.split(key, DRAWS))
+        predictions, errors = jax.vmap(lambda key: moved(previous, x, key))(jax.random.split(key, DRAWS))
         unit = 0.5 * float(jnp.finfo(problem.dtype).eps)
-        return jnp.maximum(jnp.sqrt(jnp.mean(errors**2, axis=0)), unit * jnp.abs(images[0]))
+        return jnp.maximum(jnp.sqrt(jnp.mean(errors**2, axis=0)), unit * jnp.abs(predictions[0]))
 
     keys = jax.random.split(key, problem.length)
     return jax.vmap(square)(problem.previous(states), problem.inputs, keys)
@@ -73,7 +73,7 @@ def _spread(
 
 def _without_errors(problem: Recurrence, states: Trajectory) -> tuple[Trajectory, Trajectory]:
     """Results alone, where a program is not understood."""
-    return problem.images(states), jnp.zeros_like(states)
+    return problem.predictions(states), jnp.zeros_like(states)
 
 
 @unknown_is(_without_errors)

@@ -17,7 +17,7 @@ from ...solution import Trajectory
 from ...solvers import AbstractIterativeSolver, deer
 from ...solvers.criterion import AbstractCriterion, Progress
 from ...solvers.iterate import IMPROVEMENT, Iterate
-from ...solvers.residuals import View
+from ...solvers.residuals import Residuals
 
 UNMET = -1
 """Count of a prefix that has not met its criterion within the updates that were allowed."""
@@ -92,16 +92,16 @@ def prefix_counts(
     )
 
     def body(run: _Run) -> _Run:
-        view = View.of(run.states, problem.images(run.states), guess, problem.steps)
-        iterate = Iterate(view.states, view.images)
+        residuals = Residuals.of(run.states, problem.predictions(run.states), guess, problem.steps)
+        iterate = Iterate(residuals.states, residuals.predictions)
         proposal, memory = solver.step(problem, iterate, run.memory)
         exact = proposal if solver.exact else deer().step(problem, iterate, run.updates)[0]
-        evidence = _evidence(view, exact, prefixes)
-        residual = _cumulative_largest(view, view.residual, prefixes)
+        evidence = _evidence(residuals, exact, prefixes)
+        residual = _cumulative_largest(residuals, residuals.values, prefixes)
         judge = _judge(evidence, residual, solver.exact)
         judged = [judge(rule, *of) for rule, *of in zip(criteria, run.best, run.stagnation, strict=True)]
         stop, best, stagnation = (jnp.stack(column) for column in zip(*judged, strict=True))
-        following = view.keep_exact_prefix(proposal)
+        following = residuals.keep_exact_prefix(proposal)
         whole = jnp.all(jnp.isfinite(following), axis=1, keepdims=True)
         counts = jnp.where((run.counts == UNMET) & stop, run.updates, run.counts)
         return _Run(run.updates + 1, jnp.where(whole, following, guess), memory, counts, best, stagnation)
@@ -135,30 +135,30 @@ def _judge(evidence: Progress, residual: Float[Array, "K D"], exact: bool) -> An
     return judge
 
 
-def _evidence(view: View, proposal: Trajectory, prefixes: Prefixes) -> Progress:
+def _evidence(residuals: Residuals, proposal: Trajectory, prefixes: Prefixes) -> Progress:
     """What is known of an iterate on every prefix."""
     ends = jnp.asarray(prefixes.ends)
-    squares = jnp.where(view.judged, 0.5 * jnp.sum(view.residual**2, axis=1), 0.0)
+    squares = jnp.where(residuals.judged, 0.5 * jnp.sum(residuals.values**2, axis=1), 0.0)
     merit = jnp.cumsum(_by_segment(jax.ops.segment_sum, squares, prefixes)) / ends
-    size = 1 + jnp.max(jnp.abs(view.states), axis=1)
-    defect = jnp.where(view.judged, jnp.max(jnp.abs(view.residual), axis=1) / size, 0.0)
-    correction = jnp.where(view.exact[:, None], 0.0, proposal - view.states)
+    size = 1 + jnp.max(jnp.abs(residuals.states), axis=1)
+    defect = jnp.where(residuals.judged, jnp.max(jnp.abs(residuals.values), axis=1) / size, 0.0)
+    correction = jnp.where(residuals.exact[:, None], 0.0, proposal - residuals.states)
     return Progress(
         merit=merit,
         initial_merit=merit,
-        correction=_cumulative_largest(view, correction, prefixes),
-        scale=_cumulative_largest(view, view.states, prefixes),
+        correction=_cumulative_largest(residuals, correction, prefixes),
+        scale=_cumulative_largest(residuals, residuals.states, prefixes),
         defect=jax.lax.cummax(_by_segment(jax.ops.segment_max, defect, prefixes)),
         stagnation=jnp.zeros(ends.shape, jnp.int32),
-        all_finite=ends <= view.finite_prefix,
+        all_finite=ends <= residuals.finite_prefix,
         causal=True,
     )
 
 
-def _cumulative_largest(view: View, values: Trajectory, prefixes: Prefixes) -> Float[Array, "K D"]:
+def _cumulative_largest(residuals: Residuals, values: Trajectory, prefixes: Prefixes) -> Float[Array, "K D"]:
     """Largest magnitude over the judged steps of every prefix, NaN counting as infinite."""
     magnitude = jnp.where(jnp.isnan(values), jnp.inf, jnp.abs(values))
-    judged = jnp.where(view.judged[:, None], magnitude, 0.0)
+    judged = jnp.where(residuals.judged[:, None], magnitude, 0.0)
     return jax.lax.cummax(_by_segment(jax.ops.segment_max, judged, prefixes), axis=0)
 
 

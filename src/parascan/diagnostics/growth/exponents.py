@@ -122,7 +122,7 @@ def summarize(
     value, spread = jnp.mean(directions, axis=0), jnp.std(directions, axis=0)
     over_directions = jnp.mean(logs, axis=1)
     batches = batch_means(over_directions[warm_up // cell :])
-    of_start = bias_of_starts(over_directions[warm_up // cell :] if cut.lanes == 1 else over_directions, cell, cut)
+    of_start = bias_of_starts(over_directions[warm_up // cell :] if cut.chunks == 1 else over_directions, cell, cut)
     # Directions that have not turned yet disagree by as much as they are biased.
     width = jnp.maximum(half_width(batches, LEVEL), of_start) + spread + bias + ROUNDING * jnp.finfo(logs.dtype).eps
     width = jnp.where(jnp.isnan(width) & jnp.isneginf(value), 0, width)
@@ -156,7 +156,7 @@ def bias_of_starts(series: Float[Array, "C *k"], cell: int, cut: Windows) -> Flo
         cell: steps of a cell.
         cut: the windows.
     """
-    if cut.lanes > 1:
+    if cut.chunks > 1:
         whole = len(series) // cut.segment * cut.segment
         segments = series[:whole].reshape(-1, cut.segment, *series.shape[1:])
         each = segments[:, : cut.segment // cut.rows * cut.rows]

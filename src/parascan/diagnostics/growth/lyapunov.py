@@ -14,6 +14,7 @@ from ...problem.signature import resolve
 from ...programs.compile_cache import ProgramCache
 from ...programs.platform import on_its_platform
 from ...solution import StepFunction, Trajectory, Tree
+from ...solvers.old_arguments import with_old_argument
 from ..certificate.slopes import first_slopes_are_wrong
 from .exponents import LyapunovEstimate, summarize
 from .spectrum import log_stretches
@@ -28,6 +29,7 @@ WARM_UP_MULTIPLE = 16
 """What a warm-up that is not given is a multiple of."""
 
 
+@with_old_argument("lanes")
 @on_its_platform
 def lyapunov_exponents(
     step: StepFunction,
@@ -42,7 +44,7 @@ def lyapunov_exponents(
     dt: float = 1.0,
     windows: int | None = None,
     states: Tree = None,
-    lanes: int | None = None,
+    chunks: int | None = None,
     burn_in: int | None = None,
 ) -> LyapunovEstimate:
     """How fast neighboring trajectories part: the largest exponents, the first negative for predictable systems.
@@ -68,8 +70,9 @@ def lyapunov_exponents(
         windows: number of equal windows along the data, all steps in them, for which finite-time exponents are
             returned; the last takes what is left over. None for none.
         states: the trajectory where it is known, as ``rollout`` returns it: a tree like ``init`` with leading axis T.
-        lanes: windows that run side by side in place of a choice by the sizes; 1 is algorithm 1 as published.
-        burn_in: steps for which a frame turns before its window; a quarter of it when None.
+        chunks: into how many chunks each stretch of the trajectory is cut, which run side by side; chosen by the sizes
+            when None. 1 is algorithm 1 of the paper as published.
+        burn_in: steps for which a frame turns before its chunk; a quarter of the chunk when None.
 
     Returns:
         A ``LyapunovEstimate``: the exponents per step and per unit of time, their intervals, and by-products; NaN with
@@ -89,7 +92,7 @@ def lyapunov_exponents(
         >>> round(float(estimate.per_step), 4)
         -0.6931
     """
-    counts = {"k": k, "directions": directions, "windows": windows, "lanes": lanes}
+    counts = {"k": k, "directions": directions, "windows": windows, "chunks": chunks}
     for name, value in counts.items():
         if value is not None:
             _check_integer(name, value, 1)
@@ -98,7 +101,7 @@ def lyapunov_exponents(
             _check_integer(name, value, 0)
     if not dt > 0:
         raise ValueError(f"dt: given {dt}, expected a positive duration of one step.")
-    options = _Options(length, k, directions, warm_up, float(dt), windows, lanes, burn_in)
+    options = _Options(length, k, directions, warm_up, float(dt), windows, chunks, burn_in)
     return _programs(step, as_arrays("init", init), as_arrays("xs", xs), as_arrays("states", states), key, options)
 
 
@@ -111,7 +114,7 @@ class _Options(eqx.Module):
     warm_up: int | None = eqx.field(static=True)
     dt: float = eqx.field(static=True)
     windows: int | None = eqx.field(static=True)
-    lanes: int | None = eqx.field(static=True)
+    chunks: int | None = eqx.field(static=True)
     burn_in: int | None = eqx.field(static=True)
 
 
@@ -145,14 +148,14 @@ def _estimate(
     known = None if states is None else _flat_states(problem, signature.init, states)
     frames = random_frames(key, options.directions, options.k, recurrence)
     divides = math.gcd(warm_up, length // options.windows if options.windows else 0)
-    found = log_stretches(recurrence, frames, known, options.lanes, options.burn_in, divides)
+    found = log_stretches(recurrence, frames, known, options.chunks, options.burn_in, divides)
     # Exponents of another function than the step would be told otherwise.
     wrong = first_slopes_are_wrong(recurrence, known, key)
     found = found._replace(logs=jnp.where(wrong, jnp.nan, found.logs))
     how = "algorithm 1" if options.k == 1 else "QR of pushed frames"
     cut = found.windows
-    if cut.lanes > 1:
-        how += f" in {cut.segments * cut.lanes} windows with {cut.burn_in} steps of burn-in"
+    if cut.chunks > 1:
+        how += f" in {cut.segments * cut.chunks} windows with {cut.burn_in} steps of burn-in"
     return summarize(found, warm_up, options.windows, options.dt, recurrence.size, how)
 
 

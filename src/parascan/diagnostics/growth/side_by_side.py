@@ -1,7 +1,7 @@
 """One step at many places of a trajectory at once, and products with its Jacobians there.
 
-Places are lanes, the last axis of every array: products are then matrix products with as many columns, and everything
-else one loop over lanes.
+Places are the last axis of every array: products are then matrix products with as many columns, and everything
+else one loop over places.
 """
 
 from collections.abc import Callable

@@ -54,7 +54,7 @@ def norms_of_products(
     """Lower bounds on spectral norms, by Golub and Kahan's bidiagonalization, from products alone.
 
     Args:
-        push: ``v -> J v`` in every lane.
+        push: ``v -> J v`` in every place.
         pull: ``u -> J^T u``.
         start: random vectors.
     """

@@ -19,8 +19,8 @@ from ...programs.derivatives import refuse_steps_without_derivative
 from ...solution import State, Trajectory, Tree
 from .side_by_side import SideBySideStep, last
 
-MOST_LANES = 32
-"""Most windows side by side."""
+MOST_CHUNKS = 32
+"""Most windows of a segment that run side by side."""
 
 SHORTEST_WINDOW = 256
 """Least steps of a window that is one of several."""
@@ -57,36 +57,36 @@ class Windows(eqx.Module):
     Attributes:
         length: T.
         segments: stretches that are worked off one after the other.
-        lanes: windows of a segment, side by side.
+        chunks: windows of a segment that run side by side.
         rows: steps of a window.
         burn_in: steps for which a frame turns before its window.
     """
 
     length: int = eqx.field(static=True)
     segments: int = eqx.field(static=True)
-    lanes: int = eqx.field(static=True)
+    chunks: int = eqx.field(static=True)
     rows: int = eqx.field(static=True)
     burn_in: int = eqx.field(static=True)
 
     @classmethod
-    def of(cls, length: int, size: int, lanes: int | None = None, burn_in: int | None = None) -> "Windows":
+    def of(cls, length: int, size: int, chunks: int | None = None, burn_in: int | None = None) -> "Windows":
         """A cut by the sizes.
 
         Args:
             length: T, one or more.
             size: D.
-            lanes: windows side by side in place of the choice.
+            chunks: windows side by side in place of the choice.
             burn_in: steps in place of the choice; a window's length at most.
         """
-        segments = -(-length // max(ENTRIES_OF_A_SEGMENT // size, MOST_LANES * SHORTEST_WINDOW))
+        segments = -(-length // max(ENTRIES_OF_A_SEGMENT // size, MOST_CHUNKS * SHORTEST_WINDOW))
         segment = -(-length // segments)
-        if lanes is None:
-            lanes = min(MOST_LANES, max(segment // SHORTEST_WINDOW, 1))
-        rows = -(-segment // min(lanes, segment))
-        lanes = -(-segment // rows)
+        if chunks is None:
+            chunks = min(MOST_CHUNKS, max(segment // SHORTEST_WINDOW, 1))
+        rows = -(-segment // min(chunks, segment))
+        chunks = -(-segment // rows)
         if burn_in is None:
             burn_in = -(-rows // BURN_IN_SHARE)
-        return cls(length, segments, lanes, rows, 0 if lanes == 1 else min(burn_in, rows))
+        return cls(length, segments, chunks, rows, 0 if chunks == 1 else min(burn_in, rows))
 
     @property
     def segment(self) -> int:
@@ -114,7 +114,7 @@ def log_stretches(
     recurrence: Recurrence,
     frames: Float[Array, "V k D"],
     states: Trajectory | None = None,
-    lanes: int | None = None,
+    chunks: int | None = None,
     burn_in: int | None = None,
     divides: int = 0,
 ) -> Stretches:
@@ -127,16 +127,16 @@ def log_stretches(
         recurrence: the system, with one step or more.
         frames: start directions; orthonormal rows.
         states: the trajectory ``[T D]`` where it is known.
-        lanes: windows side by side in place of the choice.
+        chunks: windows side by side in place of the choice.
         burn_in: steps for which a frame turns before its window, in place of the choice.
         divides: number of steps that cells must divide, besides T; zero for none.
     """
     refuse_steps_without_derivative(recurrence)
-    if lanes is None and states is None and frames.shape[1] == 1 and recurrence.size <= SMALL_STATE:
+    if chunks is None and states is None and frames.shape[1] == 1 and recurrence.size <= SMALL_STATE:
         cell = math.gcd(STEPS_OF_A_CELL.get(str(recurrence.dtype), 1), recurrence.length, divides)
         logs, bias = _hand_in_hand(recurrence, frames, cell), jnp.zeros(1, frames.dtype)
         return Stretches(logs, cell, bias, Windows(recurrence.length, 1, 1, recurrence.length, 0))
-    windows = Windows.of(recurrence.length, recurrence.size, lanes, burn_in)
+    windows = Windows.of(recurrence.length, recurrence.size, chunks, burn_in)
     return Stretches(*_in_windows(recurrence, frames, states, windows), windows)
 
 
@@ -220,8 +220,8 @@ def _side_by_side(
     Where the frames have not turned enough, all windows run again, each from where the one before it ended: its frame
     has then turned for one window more.
     """
-    lanes, rows, burn_in = windows.lanes, windows.rows, windows.burn_in
-    index = jnp.arange(lanes) * rows - burn_in + jnp.arange(burn_in + rows)[:, None]
+    chunks, rows, burn_in = windows.chunks, windows.rows, windows.burn_in
+    index = jnp.arange(chunks) * rows - burn_in + jnp.arange(burn_in + rows)[:, None]
     valid = (index >= 0) & (index < real)
     gathered = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 0, windows.segment - 1)], steps)
 
@@ -237,21 +237,21 @@ def _side_by_side(
         bias = jnp.abs(jnp.mean(logs - before.logs, axis=(0, 1, 3)))
         return _Pass(after, logs, bias, before.number + 1)
 
-    start = jnp.broadcast_to(frames[..., None], (*frames.shape, lanes))
+    start = jnp.broadcast_to(frames[..., None], (*frames.shape, chunks))
     after, stretches = jax.lax.scan(one, start, (gathered, valid))
     # Outside the loop over rows, where logarithms of many numbers at once are cheap.
     done = _Pass(after, jnp.log(stretches[burn_in:]), _overlap(stretches, windows), jnp.int32(1))
-    if lanes > 1:
+    if chunks > 1:
         done = jax.lax.while_loop(lambda done: _goes_on(done, windows), again, done)
     # [R V k P] to [P R V k]: window after window.
-    logs = jnp.moveaxis(done.logs, -1, 0).reshape(lanes * rows, *frames.shape[:2])
+    logs = jnp.moveaxis(done.logs, -1, 0).reshape(chunks * rows, *frames.shape[:2])
     return done.after[..., (windows.segment - 1) // rows], logs[: windows.segment], done.bias
 
 
 def _goes_on(done: _Pass, windows: Windows) -> Bool[Array, ""]:
     """Whether the bias is still to be seen beside the error of a mean that has only so many windows."""
     means = jnp.mean(done.logs, axis=(0, 1))
-    error = jnp.std(means, axis=-1) / windows.lanes**0.5
+    error = jnp.std(means, axis=-1) / windows.chunks**0.5
     least = ROUNDING * jnp.finfo(means.dtype).eps
     return (done.number < MOST_PASSES) & jnp.any(done.bias > jnp.maximum(VISIBLE_BIAS * error, least))
 
@@ -262,8 +262,8 @@ def _overlap(stretches: Float[Array, "rows V k P"], windows: Windows) -> Float[A
     What a frame lacks shrinks as it turns, so that it makes no more difference in the whole window than in the second
     half of the burn-in.
     """
-    if windows.burn_in < 2 or windows.lanes == 1:
-        return jnp.full(stretches.shape[2], 0 if windows.lanes == 1 else jnp.inf, stretches.dtype)
+    if windows.burn_in < 2 or windows.chunks == 1:
+        return jnp.full(stretches.shape[2], 0 if windows.chunks == 1 else jnp.inf, stretches.dtype)
     half = windows.burn_in // 2
     late = jnp.log(stretches[half : windows.burn_in, ..., 1:] / stretches[windows.rows + half :, ..., :-1])
     return jnp.abs(jnp.mean(late, axis=(0, 1, 3))) * (late.shape[0] / windows.rows)

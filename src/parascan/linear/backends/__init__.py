@@ -6,4 +6,5 @@ All solve ``s_t = A_t s_{t-1} + b_t`` from ``s_0 = 0`` (so that ``A_1`` is never
 
 from .backend_registry import BACKENDS as BACKENDS
 from .backend_registry import Backend as Backend
+from .backend_registry import backend_called as backend_called
 from .backend_registry import find_backend as find_backend

@@ -1,5 +1,6 @@
 """The backends by name, with the structures that each supports."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -31,9 +32,26 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
         "sequential": Backend(sequential_scan.run, AbstractTransition),
         "associative": Backend(_overflow_safe(associative_scan.run), AbstractComposableTransition),
         "chunked": Backend(_overflow_safe(blocked_scan.run), AbstractComposableTransition),
-        "lanes": Backend(chunks_scan.run, AbstractTransition),
+        "contracting": Backend(chunks_scan.run, AbstractTransition),
     }
 )
+
+
+OLD_BACKENDS: Mapping[str, str] = MappingProxyType({"lanes": "contracting"})
+"""Names of backends now, by their names in an earlier release, which work for one more."""
+
+
+def backend_called(name: str) -> str:
+    """The name of a backend now, with a ``DeprecationWarning`` where it is given by its old one.
+
+    Args:
+        name: of a backend, or ``"auto"``.
+    """
+    new = OLD_BACKENDS.get(name, name)
+    if new != name:
+        text = f'backend "{name}" is called "{new}" now; the old name goes with the next release.'
+        warnings.warn(text, DeprecationWarning, 3)
+    return new
 
 
 def find_backend(name: str, transition: AbstractTransition) -> Backend:

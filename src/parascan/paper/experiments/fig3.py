@@ -75,7 +75,7 @@ def _chain(point: Chain) -> Values:
     system, xs, _ = point.build()
     trace = ps.rollout(system.step, system.initial_state, xs, solver=ps.Sequential()).states
     estimate = ps.lyapunov_exponents(
-        system.step, system.initial_state, xs, key=jax.random.key(point.seed), warm_up=0, dt=0.01, lanes=1
+        system.step, system.initial_state, xs, key=jax.random.key(point.seed), warm_up=0, dt=0.01, chunks=1
     )
     return {
         "trace": np.asarray(trace[:, 0]),

@@ -87,7 +87,7 @@ def measure(point: Iterates, folder: Path) -> Values:
 def _exponent(system: ps.systems.System, xs: jax.Array, states: jax.Array) -> float:
     """Exponent per unit of time of the Jacobians at an iterate, whether or not it is a trajectory."""
     found = ps.lyapunov_exponents(
-        system.step, system.initial_state, xs, key=jax.random.key(0), warm_up=0, dt=0.01, lanes=1, states=states
+        system.step, system.initial_state, xs, key=jax.random.key(0), warm_up=0, dt=0.01, chunks=1, states=states
     )
     return float(found.per_time)
 

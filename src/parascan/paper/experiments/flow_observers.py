@@ -82,7 +82,7 @@ def exponents(
     def one(chosen: Bool[Array, " D"]) -> Float[Array, ""]:
         step = ChosenStep(system, chosen)
         found = ps.lyapunov_exponents(
-            step, system.initial_state, before, key=key, directions=1, states=states, lanes=1, dt=system.dt or 1.0
+            step, system.initial_state, before, key=key, directions=1, states=states, chunks=1, dt=system.dt or 1.0
         )
         return found.per_time
 

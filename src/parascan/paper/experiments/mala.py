@@ -88,7 +88,7 @@ def measure(point: Point, folder: Path) -> Values:
     states = ps.rollout(step, start, noise, solver=ps.Sequential()).states
     before = jnp.concatenate([start[None], states[:-1]])
     other = ps.rollout(step, start + jax.random.normal(of_start, (2,)), noise, solver=ps.Sequential()).states
-    estimate = ps.lyapunov_exponents(step, start, noise, key=of_direction, lanes=1)
+    estimate = ps.lyapunov_exponents(step, start, noise, key=of_direction, chunks=1)
     found = {
         "exponent": float(estimate.per_step),
         "accepted": float(jnp.mean(jnp.any(states != before, axis=1))),

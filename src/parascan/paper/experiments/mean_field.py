@@ -132,7 +132,7 @@ def _estimates(gains: jax.Array, key: jax.Array, length: int) -> tuple[jax.Array
     def estimate(gain: jax.Array) -> tuple[jax.Array, jax.Array]:
         system = ps.systems.tanh_rnn(gain=gain, size=UNITS, key=key)
         call = (system.step, system.initial_state, system.inputs(length))
-        found = ps.lyapunov_exponents(*call, key=key, warm_up=0, lanes=1)
+        found = ps.lyapunov_exponents(*call, key=key, warm_up=0, chunks=1)
         return found.per_step, found.spread
 
     return jax.vmap(estimate)(gains)

@@ -53,6 +53,6 @@ class Networks:
             )
             updates.append(int(solution.stats.iterations))
             solved.append(bool(solution.result == ps.Result.successful))
-            estimate = ps.lyapunov_exponents(*call, key=self.of_guess, warm_up=self.length // 10, lanes=1)
+            estimate = ps.lyapunov_exponents(*call, key=self.of_guess, warm_up=self.length // 10, chunks=1)
             exponents.append(float(estimate.per_step))
         return {"updates": np.array(updates), "solved": np.array(solved), "exponent": np.array(exponents)}

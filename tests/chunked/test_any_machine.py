@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lane_runs import close, inputs
+from chunked_runs import close, inputs
 
 import parascan as ps
 from parascan.chunked import choose_chunks

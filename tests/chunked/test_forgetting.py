@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lane_runs import BLOCKS, close, inputs, mesh, ran_in_blocks, rnn
+from chunked_runs import BLOCKS, close, inputs, mesh, ran_in_chunks, rnn
 
 import parascan as ps
 from combinations import pairwise, product
@@ -20,7 +20,7 @@ from parascan.chunked import coupling_rows, passes
 def test_a_system_that_forgets_is_run_in_blocks(T, reverse, dtype):
     step, s0, xs = rnn(dtype), jnp.ones(3, dtype), inputs(dtype, T)
     close(ps.scan(step, s0, xs, reverse=reverse, solver=BLOCKS), jax.lax.scan(step, s0, xs, reverse=reverse), dtype)
-    assert ran_in_blocks(lambda s, x: (step(s, x)[0],) * 2, s0, xs)
+    assert ran_in_chunks(lambda s, x: (step(s, x)[0],) * 2, s0, xs)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_chaotic_system_is_run_step_by_step(length, reverse, dtype):
     first = slice(-20, None) if reverse else slice(20)
     np.testing.assert_array_equal(given[first], expected[first])
     assert given.shape == expected.shape
-    assert not ran_in_blocks(step, s0, jnp.zeros(length))
+    assert not ran_in_chunks(step, s0, jnp.zeros(length))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -53,7 +53,7 @@ def test_one_pass_is_enough_where_all_blocks_forget_alike(seed, monkeypatch):
 
     monkeypatch.setattr(passes, "PASSES", 1)
     xs = 0.5 * inputs("float32", 16384, D=48, seed=seed)
-    assert ran_in_blocks(step, jnp.full(48, 0.1, jnp.float32), xs, lanes=16)
+    assert ran_in_chunks(step, jnp.full(48, 0.1, jnp.float32), xs, chunks=16)
 
 
 def two_wells(dtype, middle):
@@ -164,7 +164,7 @@ def test_a_part_of_the_carry_without_entries():
 
     init, xs = {"state": jnp.ones(3), "empty": jnp.zeros(0)}, inputs("float32", 2048)
     close(ps.scan(step, init, xs, solver=BLOCKS), jax.lax.scan(step, init, xs), "float32")
-    assert ran_in_blocks(step, init, xs)
+    assert ran_in_chunks(step, init, xs)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -176,7 +176,7 @@ def test_inputs_and_outputs_without_entries(reverse):
     xs = {"full": inputs("float32", 2048), "empty": jnp.zeros((2048, 0))}
     expected = jax.lax.scan(step, jnp.ones(3), xs, reverse=reverse)
     close(ps.scan(step, jnp.ones(3), xs, solver=BLOCKS, reverse=reverse), expected, "float32")
-    assert ran_in_blocks(step, jnp.ones(3), xs)
+    assert ran_in_chunks(step, jnp.ones(3), xs)
 
 
 def test_rollout_says_what_ran_and_keeps_the_states():

@@ -65,7 +65,7 @@ def mesh(count):
 MARK = 12345.0
 
 
-def ran_in_blocks(step, init, xs, lanes=8):
+def ran_in_chunks(step, init, xs, chunks=8):
     """Whether the answer came from blocks, told by spoiling what the two ways to run step by step put out."""
 
     def marked(step, init, xs, length, *, reverse):
@@ -80,5 +80,5 @@ def ran_in_blocks(step, init, xs, lanes=8):
         patch.setattr(engine, "scan_steps", marked)
         patch.setattr(engine, "run_steps", marked_if)
         # Another function, so that its program is compiled anew.
-        ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=ps.Chunked(chunks=lanes))[1]
+        ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=ps.Chunked(chunks=chunks))[1]
     return not any(bool(jnp.any(leaf == MARK)) for leaf in jax.tree.leaves(ys))

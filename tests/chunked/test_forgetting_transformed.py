@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lane_runs import BLOCKS, close, inputs, losses, mesh, rnn
+from chunked_runs import BLOCKS, close, inputs, losses, mesh, rnn
 
 import parascan as ps
 from parascan.chunked import batch_size

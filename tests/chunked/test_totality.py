@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lane_runs import close, inputs, ran_in_blocks
+from chunked_runs import close, inputs, ran_in_chunks
 
 import parascan as ps
 from parascan.programs.totality import partial_reason
@@ -166,7 +166,7 @@ def test_the_default_takes_its_own_trajectory_alone(step):
 @pytest.mark.parametrize("step", TOTAL[:3])
 def test_total_steps_run_in_blocks_with_the_same_answers(step):
     xs = inputs("float32", 2048, D)
-    assert ran_in_blocks(step, jnp.ones(D), xs)
+    assert ran_in_chunks(step, jnp.ones(D), xs)
     close(ps.scan(step, jnp.ones(D), xs, solver=ps.Chunked(chunks=8)), jax.lax.scan(step, jnp.ones(D), xs), "float32")
 
 
@@ -176,8 +176,8 @@ def test_a_plan_for_such_a_step_is_the_plain_loop():
     assert "loop" in str(plan)
 
 
-def test_what_is_alike_in_all_lanes_stays_so():
-    """A counter of an inner loop is no array of lanes: what it ends, or indexes, would become one as well."""
+def test_what_is_alike_in_all_chunks_stays_so():
+    """A counter of an inner loop is no array of chunks: what it ends, or indexes, would become one as well."""
     table = jnp.arange(6.0)
 
     def step(s, x):
@@ -190,8 +190,8 @@ def test_what_is_alike_in_all_lanes_stays_so():
 
     from parascan.programs.batching import over_chunks
 
-    lanes = over_chunks(step, (True, True), jnp.zeros(D), jnp.zeros(D))
-    program = str(jax.make_jaxpr(lanes)(jnp.zeros((D, 7)), jnp.zeros((D, 7))))
+    chunks = over_chunks(step, (True, True), jnp.zeros(D), jnp.zeros(D))
+    program = str(jax.make_jaxpr(chunks)(jnp.zeros((D, 7)), jnp.zeros((D, 7))))
     assert "gather" not in program.replace("dynamic_slice", "") or "i32[7]" not in program
     xs = inputs("float32", 2048, D)
     close(ps.scan(step, jnp.ones(D), xs, solver=ps.Chunked(chunks=8)), jax.lax.scan(step, jnp.ones(D), xs), "float32")

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lane_runs import inputs, rnn
+from chunked_runs import inputs, rnn
 from remembering import gain_control, latch_with_bursts, relay, seasons
 
 import parascan as ps

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from lane_runs import BLOCKS, close, inputs, ran_in_blocks
+from chunked_runs import BLOCKS, close, inputs, ran_in_chunks
 
 import parascan as ps
 
@@ -16,7 +16,7 @@ def test_twins_that_start_far_outside_of_small_states_are_given_time(dtype):
 
     # In double precision all but two of the rows that are allowed are needed in 2048 steps.
     s0, xs = jnp.zeros(3, dtype), inputs(dtype, 2560)
-    assert ran_in_blocks(step, s0, xs)
+    assert ran_in_chunks(step, s0, xs)
     close(ps.scan(step, s0, xs, solver=BLOCKS), jax.lax.scan(step, s0, xs), dtype)
 
 

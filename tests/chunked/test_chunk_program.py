@@ -1,4 +1,4 @@
-"""A program run over lanes gives what ``jax.vmap`` gives, lane by lane."""
+"""A program run over chunks gives what ``jax.vmap`` gives, chunk by chunk."""
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ from parascan.programs.batching import over_chunks
 from parascan.programs.lazy import add_into
 from parascan.programs.partial_evaluation import partially_evaluated
 
-LANES = 5
+CHUNKS = 5
 W = jnp.asarray(np.random.default_rng(0).normal(size=(4, 4)), jnp.float32)
 CELL = eqx.nn.GRUCell(4, 4, key=jax.random.key(1))
 
@@ -29,7 +29,7 @@ FUNCTIONS = {
     "matrix first": lambda s, x: W @ jnp.tanh(s) + x,
     "matrix last": lambda s, x: jnp.tanh(s @ W) + x,
     "matrix state": lambda s, x: jnp.outer(s, x) @ W + W @ jnp.outer(x, s),
-    "product of lanes": lambda s, x: jnp.outer(s, x) @ jnp.outer(x, x) @ s,
+    "product of chunks": lambda s, x: jnp.outer(s, x) @ jnp.outer(x, x) @ s,
     "weight of higher rank": lambda s, x: jnp.tensordot(jnp.outer(s, x), jnp.stack([W, W + 1, W, W]), 2),
     "state times weights": lambda s, x: jnp.einsum("ij,kjl->ikl", jnp.outer(s, x), jnp.stack([W, W + 1])),
     "cell": lambda s, x: CELL(x, s),
@@ -62,11 +62,11 @@ def products(monkeypatch):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_lanes_are_those_of_vmap(name, getkey, products):
+def test_chunks_are_those_of_vmap(name, getkey, products):
     function = FUNCTIONS[name]
-    s, x = jax.random.normal(getkey(), (LANES, 4)), jax.random.normal(getkey(), (LANES, 4))
-    lanes = over_chunks(function, (True, True), s[0], x[0])
-    given = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), lanes(s.T, x.T))
+    s, x = jax.random.normal(getkey(), (CHUNKS, 4)), jax.random.normal(getkey(), (CHUNKS, 4))
+    chunks = over_chunks(function, (True, True), s[0], x[0])
+    given = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), chunks(s.T, x.T))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), given, jax.vmap(function)(s, x))
 
 
@@ -74,11 +74,11 @@ def test_lanes_are_those_of_vmap(name, getkey, products):
 def test_small_products_are_sums(name, getkey):
     """XLA joins a sum with what surrounds it, and a product is a loop of its own."""
     function = FUNCTIONS[name]
-    s, x = jax.random.normal(getkey(), (LANES, 4)), jax.random.normal(getkey(), (LANES, 4))
-    lanes = over_chunks(function, (True, True), s[0], x[0])
-    given = jnp.moveaxis(lanes(s.T, x.T), -1, 0)
+    s, x = jax.random.normal(getkey(), (CHUNKS, 4)), jax.random.normal(getkey(), (CHUNKS, 4))
+    chunks = over_chunks(function, (True, True), s[0], x[0])
+    given = jnp.moveaxis(chunks(s.T, x.T), -1, 0)
     np.testing.assert_allclose(given, jax.vmap(function)(s, x), rtol=1e-5, atol=1e-5)
-    products = [eqn for eqn in jax.make_jaxpr(lanes)(s.T, x.T).eqns if eqn.primitive.name == "dot_general"]
+    products = [eqn for eqn in jax.make_jaxpr(chunks)(s.T, x.T).eqns if eqn.primitive.name == "dot_general"]
     # Weights of 12 by 4 and states of two axes are products as before.
     assert bool(products) == (name in ("matrix state", "cell"))
 
@@ -86,34 +86,34 @@ def test_small_products_are_sums(name, getkey):
 @pytest.mark.parametrize("shape", [(1, 4), (4, 1)])
 def test_a_single_row_or_column_stays_a_product(shape):
     """Written as a sum, the gain of an observer made Newton on blocks 1.8 times as slow."""
-    lanes = over_chunks(lambda s: jnp.ones(shape) @ s, (True,), jnp.ones(shape[1]))
-    names = [eqn.primitive.name for eqn in jax.make_jaxpr(lanes)(jnp.ones((shape[1], LANES))).eqns]
+    chunks = over_chunks(lambda s: jnp.ones(shape) @ s, (True,), jnp.ones(shape[1]))
+    names = [eqn.primitive.name for eqn in jax.make_jaxpr(chunks)(jnp.ones((shape[1], CHUNKS))).eqns]
     assert "dot_general" in names
 
 
-def test_what_is_alike_for_all_lanes_is_computed_once(products):
+def test_what_is_alike_for_all_chunks_is_computed_once(products):
     def function(weights, s):
         return jnp.tanh(weights @ weights) @ s
 
-    lanes = over_chunks(function, (False, True), W, W[0])
+    chunks = over_chunks(function, (False, True), W, W[0])
     shapes = [
         eqn.outvars[0].aval.shape
-        for eqn in jax.make_jaxpr(lanes)(W, jnp.ones((4, LANES))).eqns
+        for eqn in jax.make_jaxpr(chunks)(W, jnp.ones((4, CHUNKS))).eqns
         if eqn.primitive.name == "dot_general"
     ]
-    assert shapes == [(4, 4), (4, LANES)]
+    assert shapes == [(4, 4), (4, CHUNKS)]
 
 
-def test_products_keep_the_lanes_last(products):
+def test_products_keep_the_chunks_last(products):
     """A transposition in the loop would cost as much as the product."""
 
     def function(weights, s, x):
         return weights @ s + s @ weights + jnp.concatenate([x[:2], s[:2]])
 
-    lanes = over_chunks(function, (False, True, True), W, W[0], W[0])
-    state = jnp.ones((4, LANES))
+    chunks = over_chunks(function, (False, True, True), W, W[0], W[0])
+    state = jnp.ones((4, CHUNKS))
     names = {
-        eqn.primitive.name for eqn in jax.make_jaxpr(partially_evaluated(lanes, W, state, state))(state, state).eqns
+        eqn.primitive.name for eqn in jax.make_jaxpr(partially_evaluated(chunks, W, state, state))(state, state).eqns
     }
     assert "dot_general" in names
     assert "transpose" not in names
@@ -132,15 +132,15 @@ def pull(weights, s, x, y):
 
 def gated_arguments(getkey):
     weights = (jax.random.normal(getkey(), (12, 4)), W, jnp.arange(4.0))
-    return weights, *(jax.random.normal(getkey(), (LANES, *shape)) for shape in ((4,), (12,), (4,)))
+    return weights, *(jax.random.normal(getkey(), (CHUNKS, *shape)) for shape in ((4,), (12,), (4,)))
 
 
-def test_reverse_mode_over_lanes_with_the_weights_summed(getkey):
+def test_reverse_mode_over_chunks_with_the_weights_summed(getkey):
     weights, *rows = gated_arguments(getkey)
-    lanes = over_chunks(
+    chunks = over_chunks(
         pull, (False, True, True, True), weights, *(row[0] for row in rows), summed=(True, False, False)
     )
-    sums, *others = lanes(weights, *(jnp.moveaxis(row, 0, -1) for row in rows))
+    sums, *others = chunks(weights, *(jnp.moveaxis(row, 0, -1) for row in rows))
     expected_sums, *expected = jax.vmap(pull, in_axes=(None, 0, 0, 0))(weights, *rows)
     for given, each in zip(sums, expected_sums, strict=True):
         total = add_into(jnp.ones(each.shape[1:]), given)

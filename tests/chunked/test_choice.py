@@ -1,4 +1,4 @@
-"""How many lanes a call gets where nothing is measured."""
+"""How many chunks a call gets where nothing is measured."""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def test_whole_vectors_or_none():
 
 
 def test_blocks_are_longer_where_a_start_is_forgotten_later():
-    """In double precision after twice the steps: lanes as for single precision would find no time for it."""
+    """In double precision after twice the steps: chunks as for single precision would find no time for it."""
     for size, work in ((8, 200.0), (16, STEP), (64, 40_000.0)):
         single, double = (choose_chunks(17_984, size, work, platform="cpu", double=flag) for flag in (False, True))
         assert double == 32
@@ -45,7 +45,7 @@ def test_blocks_are_longer_where_a_start_is_forgotten_later():
 
 
 def test_a_copy_of_the_outputs_is_worth_whole_vectors_in_long_blocks():
-    """No number of lanes above 32 and up to 64 divides 10^5 but 40 and 50, and none divides a prime."""
+    """No number of chunks above 32 and up to 64 divides 10^5 but 40 and 50, and none divides a prime."""
 
     def with_copy(length, copy):
         return choose_chunks(length, 16, 3000.0, platform="cpu", copy=copy)
@@ -61,7 +61,7 @@ def test_few_blocks_on_each_of_many_devices_count_together():
     assert choose_chunks(17_984, 64, 40_000.0, devices=8, platform="cpu") == 8
 
 
-def test_lanes_of_large_states_share_the_cache():
+def test_chunks_of_large_states_share_the_cache():
     """Twice as many as fill a vector where there is one sequence, and no more of a whole batch."""
     assert chosen(65_536, 100) == 32
     assert [chosen(65_536, 100, batch) * batch for batch in (2, 4, 8, 16)] == [32, 32, 32, 0]
@@ -69,8 +69,8 @@ def test_lanes_of_large_states_share_the_cache():
 
 
 @pytest.mark.parametrize("units", [40, 64, 96])
-def test_networks_that_are_fast_alone_take_many_lanes_or_none(units):
-    """Sixteen lanes of a network whose weights fit the nearest cache were slower than one step after the other."""
+def test_networks_that_are_fast_alone_take_many_chunks_or_none(units):
+    """Sixteen chunks of a network whose weights fit the nearest cache were slower than one step after the other."""
     work = 2 * units**2 + 10 * units
     assert chosen(16 * 701, units, work=work) == 0
     assert chosen(32 * 700, units, work=work) == 32
@@ -84,7 +84,7 @@ def test_a_gain_that_is_small_is_not_spent_on_forgetting():
 
 
 def test_the_trial_of_a_chaotic_system_takes_a_small_part_of_its_time():
-    """In rows of 32 lanes, which take the time of 10 to 30 steps; a look at the twins is due every fourth."""
+    """In rows of 32 chunks, which take the time of 10 to 30 steps; a look at the copies is due every fourth."""
     for block in (200, 2000, 20_000):
         trial = choose_patience(block, 32, 34_000, platform="cpu").trial
         assert trial == 4 or (trial % 4 == 0 and trial * 30 < 0.04 * 32 * block)
@@ -114,7 +114,7 @@ def test_small_steps_are_few_by_what_they_wait_for():
 
 
 def test_small_steps_that_gain_nothing_are_left_alone():
-    """What is moved into lanes and out again, and functions that are called for each entry anyway."""
+    """What is moved into chunks and out again, and functions that are called for each entry anyway."""
     assert "it computes little" in rewarding(lambda s, x: 0.9 * s + x, 1_000_000)
     with jax.enable_x64(True):
         called = rewarding(lambda s, x: jnp.sin(jnp.sin(s) + x), 200_000, dtype=jnp.float64)
@@ -127,7 +127,7 @@ def test_a_power_may_be_a_few_products():
     assert rewarding(lambda s, x: jnp.power(jnp.power(s, 4.0) + x, 2.5), 100_000) is not None
 
 
-def test_small_steps_take_few_lanes():
+def test_small_steps_take_few_chunks():
     """Their rows cost little to set out, and long blocks leave room for a long memory."""
     assert chosen(100_000, 2, work=30.0) == 400
     assert choose_chunks(100_000, 2, 30.0, platform="cpu", kind=Kind.SMALL) == 32
@@ -151,10 +151,10 @@ def test_a_batch_of_small_steps_is_parallel_already():
     few, many = (jax.make_jaxpr(lambda s, x: jnp.tanh(s + x))(jnp.zeros(size), jnp.zeros(size)) for size in (1, 8))
     most = largest_batch(few, 1, 100_000)
     assert (2 <= most <= 8, largest_batch(many, 8, 100_000)) == (True, 0 if most < 8 else 1)
-    lanes = [
+    chunks = [
         choose_chunks(100_000, 1, 30.0, batch, platform="cpu", kind=Kind.SMALL, largest_batch=most)
         for batch in (1, most, most + 1)
     ]
-    assert (lanes[0], lanes[1] > 0, lanes[2]) == (32, True, 0)
+    assert (chunks[0], chunks[1] > 0, chunks[2]) == (32, True, 0)
     product = jax.make_jaxpr(lambda s, x: jnp.tanh(jnp.eye(2) @ s + x))(jnp.zeros(2), jnp.zeros(2))
     assert largest_batch(product, 2, 100_000) > 10**6
