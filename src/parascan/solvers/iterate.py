@@ -42,6 +42,7 @@ class LoopState(eqx.Module):
     initial_merit: Float[Array, ""]
     best: tuple[Trajectory, Stats] | None
     history: History | None
+    seen: Tree
 
 
 def iterate(problem: Recurrence, request: Request, loop: Loop) -> LoopState:
@@ -100,6 +101,7 @@ def _first_state(problem: Recurrence, request: Request) -> LoopState:
         initial_merit=infinite,
         best=None if request.solver.causal else (start, stats),
         history=history,
+        seen=None if request.watch is None else request.watch.first(problem),
     )
 
 
@@ -128,6 +130,9 @@ def _advance(problem: Recurrence, request: Request, state: LoopState) -> LoopSta
     improved = ratio < IMPROVEMENT * state.best_ratio
     stagnation = jnp.where(improved, 0, state.stagnation + 1)
     stop, result = request.criterion.verdict(evidence.replace(correction=proposal.correction, stagnation=stagnation))
+    seen = state.seen
+    if request.watch is not None:
+        seen, stop = request.watch.look(seen, problem, residuals, proposal.states, state.stats.iterations)
     running = ~(stop | (state.stats.iterations >= request.budget))
     best = improved | (state.stats.iterations == 0)
     following, repairs = _follow(problem, request, state, residuals, proposal, running)
@@ -157,6 +162,7 @@ def _advance(problem: Recurrence, request: Request, state: LoopState) -> LoopSta
         initial_merit=initial_merit,
         best=_better(state.best, best, (residuals.states, stats)),
         history=_record(state.history, state.stats.iterations, merit, step, repairs),
+        seen=seen,
     )
 
 

@@ -9,6 +9,7 @@ from ..adjoint.implicit import AbstractAdjoint, Implicit
 from ..solution import Trajectory
 from .criterion import AbstractCriterion, StateError
 from .guesses import AbstractGuess, RepeatInitial
+from .watch import AbstractWatch
 
 
 class Request(NamedTuple):
@@ -37,7 +38,8 @@ class Request(NamedTuple):
         repair: what states that are not finite are put back to ``[T D]``.
         predictions: one-step predictions of the first trajectory ``[T D]`` where they are known.
         unit: unit of rounding of each entry ``[D]``; that of the states' dtype when None.
-        budget: the most updates.
+        budget: the most updates; a traced number where the loop has no fixed end.
+        watch: looks at every iterate and ends the iterations in the place of the criterion, or None.
     """
 
     solver: Any
@@ -60,7 +62,8 @@ class Request(NamedTuple):
     repair: Any = None
     predictions: Trajectory | None = None
     unit: np.ndarray | None = None
-    budget: int = 0
+    budget: Any = 0
+    watch: AbstractWatch | None = None
 
     def with_constants(self, constant: Callable[[Any], Any]) -> "Request":
         """The request with all that a derivative could flow through changed.

@@ -5,19 +5,24 @@ short: one run tells the count of every length up to its own.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from ...adjoint.implicit import Implicit
 from ...problem.flat_recurrence import Recurrence
 from ...solution import Trajectory
 from ...solvers import AbstractIterativeSolver, deer
 from ...solvers.criterion import AbstractCriterion, Progress
-from ...solvers.iterate import IMPROVEMENT, Iterate
+from ...solvers.iterate import IMPROVEMENT, iterate
+from ...solvers.request import Request
 from ...solvers.residuals import Residuals
+from ...solvers.update import Iterate
+from ...solvers.watch import AbstractWatch
 
 UNMET = -1
 """Count of a prefix that has not met its criterion within the updates that were allowed."""
@@ -49,15 +54,74 @@ class Prefixes(NamedTuple):
         return np.searchsorted(np.asarray(self.ends), np.arange(1, self.ends[-1] + 1))
 
 
-class _Run(NamedTuple):
-    """The state of the loop over updates; leading axes are criteria and prefixes."""
+class _Seen(NamedTuple):
+    """What is remembered of a run; the axes are criteria and prefixes."""
 
-    updates: Int[Array, ""]
-    states: Trajectory
-    memory: Any
     counts: Int[Array, "C K"]
     best: Float[Array, "C K"]
     stagnation: Int[Array, "C K"]
+
+
+class _Counting(AbstractWatch):
+    """Counts the updates of every prefix, and ends the run when all have met every criterion.
+
+    Attributes:
+        solver: whose updates they are.
+        criteria: stopping rules.
+        prefixes: lengths.
+    """
+
+    solver: AbstractIterativeSolver
+    criteria: tuple[AbstractCriterion, ...]
+    prefixes: Prefixes = eqx.field(static=True)
+
+    def first(self, problem: Recurrence) -> _Seen:
+        """No prefix has met anything."""
+        shape = (len(self.criteria), len(self.prefixes.ends))
+        unmet, infinite = jnp.full(shape, UNMET, jnp.int32), jnp.full(shape, jnp.inf, problem.dtype)
+        return _Seen(unmet, infinite, jnp.zeros(shape, jnp.int32))
+
+    def look(
+        self,
+        seen: _Seen,
+        problem: Recurrence,
+        residuals: Residuals,
+        proposal: Trajectory | None,
+        iterations: Int[Array, ""],
+    ) -> tuple[_Seen, Bool[Array, ""]]:
+        """Which prefixes would stop here."""
+        exact = proposal
+        if exact is None or not self.solver.exact:
+            iterate = Iterate(residuals.states, residuals.predictions)
+            exact = deer().step(problem, iterate, iterations)[0]
+        judge = _judge(
+            _evidence(residuals, exact, self.prefixes),
+            _cumulative_largest(residuals, residuals.values, self.prefixes),
+            self.solver.exact,
+        )
+        judged = [judge(rule, *of) for rule, *of in zip(self.criteria, seen.best, seen.stagnation, strict=True)]
+        stop, best, stagnation = (jnp.stack(column) for column in zip(*judged, strict=True))
+        counts = jnp.where((seen.counts == UNMET) & stop, iterations, seen.counts)
+        return _Seen(counts, best, stagnation), jnp.all(counts != UNMET)
+
+
+class _Unlimited(AbstractCriterion):
+    """A rule that no iterate meets, but that has every update made before it is asked."""
+
+    corrected: ClassVar[bool] = True
+
+    def ratio(self, progress: Progress) -> Float[Array, ""]:
+        """Never good enough."""
+        return jnp.full_like(progress.merit, jnp.inf)
+
+    def at_floor(self, progress: Progress) -> Bool[Array, ""]:
+        """Never."""
+        return jnp.asarray(False)
+
+    @property
+    def accepts_floor(self) -> bool:
+        """There is none."""
+        return False
 
 
 def prefix_counts(
@@ -81,35 +145,9 @@ def prefix_counts(
         prefixes: K lengths, the last one T.
         most: updates after which to give up.
     """
-    shape = (len(criteria), len(prefixes.ends))
-    start = _Run(
-        jnp.zeros((), jnp.int32),
-        guess,
-        solver.init(problem, guess),
-        jnp.full(shape, UNMET, jnp.int32),
-        jnp.full(shape, jnp.inf, problem.dtype),
-        jnp.zeros(shape, jnp.int32),
-    )
-
-    def body(run: _Run) -> _Run:
-        residuals = Residuals.of(run.states, problem.predictions(run.states), guess, problem.steps)
-        iterate = Iterate(residuals.states, residuals.predictions)
-        proposal, memory = solver.step(problem, iterate, run.memory)
-        exact = proposal if solver.exact else deer().step(problem, iterate, run.updates)[0]
-        evidence = _evidence(residuals, exact, prefixes)
-        residual = _cumulative_largest(residuals, residuals.values, prefixes)
-        judge = _judge(evidence, residual, solver.exact)
-        judged = [judge(rule, *of) for rule, *of in zip(criteria, run.best, run.stagnation, strict=True)]
-        stop, best, stagnation = (jnp.stack(column) for column in zip(*judged, strict=True))
-        following = residuals.keep_exact_prefix(proposal)
-        whole = jnp.all(jnp.isfinite(following), axis=1, keepdims=True)
-        counts = jnp.where((run.counts == UNMET) & stop, run.updates, run.counts)
-        return _Run(run.updates + 1, jnp.where(whole, following, guess), memory, counts, best, stagnation)
-
-    def going_on(run: _Run) -> Bool[Array, ""]:
-        return (run.updates <= most) & jnp.any(run.counts == UNMET)
-
-    return jax.lax.while_loop(going_on, body, start).counts
+    watch = _Counting(solver, tuple(criteria), prefixes)
+    request = Request(solver, _Unlimited(), start=guess, repair=guess, budget=most, watch=watch)
+    return Implicit().find(problem, request, iterate).seen.counts
 
 
 def _judge(evidence: Progress, residual: Float[Array, "K D"], exact: bool) -> Any:
