@@ -83,7 +83,7 @@ class Layout(eqx.Module):
     def uncut(self) -> str:
         """Why there is no grid."""
         if self.chunks is None:
-            return f"no cut of its {self.length} steps into blocks is foreseen to be faster by enough"
+            return f"no cut of its {self.length} steps into chunks is expected to be faster by enough"
         block = self.length // (self.chunks * self.devices)
         return (
             f"it is short: {self.length} steps in {self.chunks * self.devices} chunks make {block} a chunk, "
