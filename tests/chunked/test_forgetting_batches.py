@@ -44,6 +44,6 @@ def test_a_batch_may_take_few_blocks_where_one_sequence_would_need_many():
     W = jnp.zeros((64, 64), jnp.float32)
     signature = resolve(lambda s, x: (jnp.tanh(W @ s + x),) * 2, W[0], jnp.ones((16 * 701, 64)), None, scan_form=True)
     assert (
-        why_not(signature, ps.Chunked()) == "no cut of its 11216 steps into blocks is foreseen to be faster by enough"
+        why_not(signature, ps.Chunked()) == "no cut of its 11216 steps into chunks is expected to be faster by enough"
     )
     assert why_not(signature, ps.Chunked(), batch=4) is None

@@ -1,4 +1,4 @@
-"""Steps that must not be run off their own trajectory, or for several blocks at once, and those that may."""
+"""Steps that must not be run off their own trajectory, or for several chunks at once, and those that may."""
 
 import equinox as eqx
 import jax

@@ -76,7 +76,7 @@ def test_an_operation_of_the_users_own_is_run_by_default(operation):
     expected = jax.lax.scan(step, jnp.zeros(3), XS)
     for solver in (None, BLOCKS):
         if solver is BLOCKS and operation is ALONE:
-            with pytest.raises(ValueError, match="cannot be run for several blocks at once"):
+            with pytest.raises(ValueError, match="cannot be run for several chunks at once"):
                 ps.scan(step, jnp.zeros(3), XS, solver=solver)
             continue
         carry, ys = ps.scan(step, jnp.zeros(3), XS, solver=solver)
@@ -86,7 +86,7 @@ def test_an_operation_of_the_users_own_is_run_by_default(operation):
 
 def test_an_operation_that_cannot_be_batched_is_run_step_by_step_and_says_why():
     reason = chunked_call.why_not(resolve(stepping(ALONE), jnp.zeros(3), XS, None, scan_form=True), BLOCKS)
-    assert "cannot be run for several blocks" in reason
+    assert "cannot be run for several chunks" in reason
 
 
 @pytest.mark.parametrize("operation", [ALONE, ONE_WAY], ids=str)

@@ -1,4 +1,4 @@
-"""Chunks of a sequence run side by side, one chunk each; knows nothing of carries, solvers or derivatives."""
+"""Chunks of a sequence run side by side, and when their answer is accepted; without carries, solvers or derivatives."""
 
 from .batch import batch_size, merged
 from .chunk_count import SHORTEST_BLOCK, TRIAL_SHARE, Patience, adjoint_pays, choose_chunks, chunks_at_once

@@ -1,21 +1,20 @@
-"""When the answer of chunks is accepted: every jump between two of them is as small as rounding itself.
+"""When the answer of chunks is accepted: every jump between two chunks must be as small as rounding itself.
 
 A chunk runs its first H steps twice: once from an arbitrary state, and once from the end of the chunk before it. Its
-answer is the second run up to step H and what followed the first run from there. So the whole trajectory obeys the
-user's recurrence exactly, but for one jump in each chunk: the distance of the two runs at step H. It is accepted when
-on each of the last ``COMPARED`` steps before the junction, in every entry of every chunk, the two runs are no further
+answer is the second run up to step H, and the continuation of the first run after it. So the whole trajectory obeys the
+user's recurrence exactly, except for one jump in each chunk: the distance between the two runs at step H. The jump is
+accepted when on each of the last ``COMPARED`` steps up to H, in every entry of every chunk, the two runs are no further
 apart than the larger of
 
 - ``UNITS`` units of rounding of the entry's own magnitude at that step, and
-- ``SPREAD_UNITS`` times what one unit of rounding in every entry of the state, of random sign, changes in this entry
-  within one step, to first order, in the window of ``WINDOW`` steps that holds it.
+- ``SPREAD_UNITS`` times the change of this entry by one step if every entry of the state before it is off by one unit
+  of rounding with a random sign (to first order; the largest change within a window of ``WINDOW`` steps).
 
-Nothing is measured in the magnitude of another chunk or of another step, and another entry or leaf counts only as far
-as the step itself carries its rounding over: what is remembered beside a burst, an offset that comes and goes or a
-season is compared where it is small. The second part is needed because an entry that passes through zero is as
-inexact as the terms that it is a sum of. It is a derivative, not a difference, so a threshold that an entry sits on
-does not make it large. An entry whose program rounds nothing (it is held, selected, moved or counted by signs) has no
-rounding to be excused by, and must agree to the bit.
+No entry is measured by the magnitude of another chunk or another step, and another entry or leaf counts only as far as
+the step itself carries its rounding over. So a small memory beside something large (a burst, an offset, a season) is
+compared on its own scale. The second part is needed because an entry that passes through zero is as inexact as the
+terms that it is a sum of. It is a derivative, not a difference, so a threshold that an entry sits on does not make it
+large. An entry whose program never rounds (it is held, selected, moved or counted) must agree to the bit.
 """
 
 from collections.abc import Callable
@@ -46,14 +45,15 @@ UNITS, UNITS_OF_NARROW = 4.0, 2.0
 """Units of rounding of an entry's own magnitude that count as agreement, in float32 or wider and in narrower dtypes."""
 
 SPREAD_UNITS, SPREAD_UNITS_OF_NARROW = 10.0, 5.0
-"""Times the one-step effect of rounding that count as agreement: errors of several steps add up, and a step rounds
-more than once. Networks and gated cells of 3 to 128 units agree within 9 on all of 32 or 64 chunks at once."""
+"""Distance that counts as agreement, in units of what rounding changes within one step, in float32 or wider and in
+narrower dtypes: errors of several steps add up, and a step rounds more than once. Networks and gated cells of 3 to 128
+units agree within 9 on all of 32 or 64 chunks at once."""
 
 DIRECTIONS = 2
-"""Random directions in which the effect of rounding is taken."""
+"""Number of random directions in which the effect of rounding is measured."""
 
 NEARLY = 1e4
-"""Excess up to which a second run of the chunks may bring agreement; one that remembers its start is further off."""
+"""Largest excess after which the chunks run a second time: a system that still remembers its start is further off."""
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
@@ -78,7 +78,7 @@ def excess(step: Step, before: Tree, runs: tuple[Tree, Tree], xs: Tree) -> Float
 
 
 def _excess(true: Array, other: Array, spread: Array, exact: Mask) -> Float[Array, ""]:
-    """The same of one leaf ``[R, P, ...]``."""
+    """Largest distance of two runs in one leaf ``[R, P, ...]``, in units of what is accepted."""
     info = jnp.finfo(true.dtype)
     narrow = info.bits < 32
     # Infinite entries that are the same on both runs have no distance.
@@ -130,5 +130,5 @@ def _spread(step: Closed, exact: list[Mask], states: Tree, xs: Tree) -> Tree:
 
 
 def _chunks_last(leaf: Array) -> Array:
-    """Rows and chunks ``[R, P, ...]`` as chunks ``[..., R P]``."""
+    """A leaf ``[R, P, ...]`` with rows and chunks as one last axis, ``[..., R P]``."""
     return jnp.moveaxis(leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), 0, -1)

@@ -11,10 +11,10 @@ from ..solution import Tree
 
 
 def batch_size(tree: Tree) -> int:
-    """Number of elements that ``jax.vmap`` runs a call for at once; one outside of it.
+    """Number of elements that ``jax.vmap`` runs a call for at once; one outside of ``jax.vmap``.
 
-    A function with a batching rule of its own is called, and its rule, which JAX runs at once, takes note. Batches that
-    come about later (``jax.vmap`` of a function compiled before) are not seen, and what is not an argument neither.
+    It is found by calling a function whose batching rule, which JAX runs at once, notes the size. A batch is not seen
+    if it comes about later (``jax.vmap`` of a function compiled before), or if no argument has it.
 
     Args:
         tree: the arguments of the call.

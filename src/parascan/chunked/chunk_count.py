@@ -1,7 +1,7 @@
-"""How many chunks to run side by side, by facts that are known while tracing: no clock, the same answer every time.
+"""How many chunks to run side by side, decided from what is known while tracing: without a clock, always the same.
 
-Times are those of ``programs.cost`` on a record of the machine. What is written here has no unit, or counts steps,
-chunks, vector registers or operations.
+Seconds come from ``programs.cost`` and the machine's record. The constants here have no unit, or count steps, chunks,
+vector registers or operations.
 """
 
 import math
@@ -15,55 +15,55 @@ from ..programs.platform import platform_of
 from ..programs.work import FEW, Work, as_work
 
 SHORTEST_BLOCK = 128
-"""Least steps of a block: the rows that are run twice must be few among them."""
+"""Least steps of a chunk, so that those that are run twice are few among them."""
 
 SHORTEST = 32 * SHORTEST_BLOCK
 """Steps below which a sequence is not worth cutting: 32 of the shortest chunks."""
 
 SHORTEST_BLOCK_OF_LIGHT_STEPS, SHORTEST_BLOCK_IN_DOUBLE = 192, 512
-"""Least steps of a chunk of steps that compute little for each entry, which gain little from more chunks than that
-leaves, and in double precision, in which a start is forgotten after twice as many rows."""
+"""Least steps of a chunk where a step computes little for each entry, so that more chunks gain little, and in double
+precision, in which a start is forgotten after twice as many steps."""
 
 BETWEEN_CHECKS = 4
-"""Steps after which the distance of copies is looked at again: looking costs as much as a small step."""
+"""Steps between two looks at the distance of the copies: a look costs as much as a small step."""
 
 PART_OF_CACHE = 4
-"""One in so many bytes of the nearest cache is for the states of all blocks: beside them it holds weights, inputs and
-what a step computes on its way."""
+"""One in so many bytes of the nearest cache is for the states of all chunks; the others are for weights, inputs and
+intermediate values of a step."""
 
 HALF, FEW_VECTORS, HEAVY_VECTORS = 0.5, 4, 8
-"""Vector registers that a state of single numbers fills. States of up to half a register, of one and of four take as
-many chunks as have room in the nearest cache; heavy steps up to the last one take twice those that fill the
-registers."""
+"""Sizes of a state in vector registers, between which the number of chunks changes. States of up to half a register, of
+one and of four take as many chunks as have room in the nearest cache; heavy steps with states of up to the last size
+take twice as many as fill the registers."""
 
 WORTH_FULL_VECTORS = 0.675
-"""Use of the machine, with full use as the unit, from which chunks are a gain on a CPU: 20 chunks, which fill no whole
-vectors, took 1.2 times as long as one after the other."""
+"""Least use of the vector units, as a part of full use, from which chunks are a gain on a CPU: 20 chunks, which fill no
+whole vectors, took 1.2 times as long as one step after the other."""
 
 CROWDED, WAYS = 0.7, 4
-"""What is left of the use where rows a multiple of a page apart push one another out of the nearest cache, and from how
-many chunks a place of it on."""
+"""Part of the use that is left where the rows of the chunks lie a multiple of a page apart and push one another out of
+the nearest cache, and number of chunks for each place of the cache from which they do."""
 
 TOGETHER = 4
-"""Times the chunks that fill the registers that a batch of sequences has together, where states are small or steps
-heavy; elsewhere as many as a single one."""
+"""Chunks of all sequences of a batch together, in units of those that fill the registers, where states are small or
+steps heavy; elsewhere a batch has as many together as a single sequence."""
 
 FEWEST_BLOCKS = 4
-"""Least chunks of each sequence in a batch, or on each of several devices: fewer do not pay for the moves of rows."""
+"""Least chunks of each sequence in a batch, or on each of several devices: fewer gain less than moving rows costs."""
 
 COPY_OF_HEAVY_STEPS, LONG_BLOCK = 0.05, 512
-"""Part of the sequential time of heavy steps that a copy of their outputs takes where it is not known better, and steps
-of a chunk from which better numbers of chunks may take a copy although some divide the length."""
+"""Assumed cost of copying the outputs of heavy steps, as a part of their sequential time; and steps of a chunk from
+which numbers of chunks are allowed that leave steps over, and so take a copy, although others divide the length."""
 
 LONGEST_PART, LONGEST_PART_OF_SMALL_STEPS = 3, 6
-"""One in so many rows of a chunk is the most in which a system may forget its start. Of small steps the search takes
-the larger part of the time, since outputs hardly add to their rows."""
+"""A system may take one in so many steps of a chunk to forget its start; fewer where steps are small, since finding out
+takes the larger part of their time."""
 
 LEAST_GAIN = 1.05
-"""How many times as fast chunks are to be after what they cost."""
+"""Least factor by which chunks have to be faster, with their warm-up counted."""
 
 COST_OF_FORGETTING = 1.6
-"""Rows' worth of the forgetting for each row that it takes: of chunks and copies, and a quarter more for safety."""
+"""Cost of a step of the warm-up, in steps of the chunks: it runs the copies too; a quarter is added for safety."""
 
 TRIAL_SHARE = 0.02
 """Part of the sequential time that may be spent on finding out that a system does not forget."""
@@ -149,15 +149,15 @@ def choose_chunks(
 
 
 def _counts(most: int, fewest: int) -> Sequence[int]:
-    """Numbers of chunks that may be chosen, none where there are not enough."""
+    """Numbers of chunks that may be chosen; none where the most is below the fewest."""
     return range(max(most // 4, fewest), most + 1) if most >= fewest else ()
 
 
 def _room(size: int, machine: Machine, kind: Kind, *, heavy: bool, double: bool) -> tuple[int, int]:
-    """Best number of chunks on a CPU for one sequence, and the most of a batch together.
+    """Best number of chunks of one sequence on a CPU, and the most of a batch together.
 
-    More do not fill vector registers better, but leave the near caches. The products of heavy steps are better the
-    wider they are. In double precision, longer chunks may forget later.
+    More chunks would not fill the vector registers better and would not fit the near caches. Products of heavy steps
+    are faster the wider they are. In double precision fewer, longer chunks leave more steps for the warm-up.
     """
     full, held = full_use(machine), 4 * size / machine.vector_bytes
     if heavy:
@@ -192,8 +192,8 @@ def chunks_at_once(size: int, machine: Machine | None = None) -> int:
 def adjoint_pays(size: int, work: float | Work, batch: int, machine: Machine | None = None) -> bool:
     """Whether a derivative is worth a recurrence of its own, rather than JAX's way through the plain loop.
 
-    It is where a step takes far longer than moving its state, which that recurrence does once more. In a batch whose
-    products fill a vector register the plain loop has full ones, and wins.
+    It is worth it where a step takes far longer than moving its state, which that recurrence does once more. In a batch
+    whose products fill a vector register, the plain loop is the faster way.
 
     Args:
         size: D, entries of a state.
@@ -226,7 +226,7 @@ def choose_patience(
     kind: Kind | None = None,
     machine: Machine | None = None,
 ) -> Patience:
-    """Rows in which a system may forget its start, so that little is lost on those that do not.
+    """How many steps a system may take to forget its start, so that little time is lost if it does not.
 
     Args:
         block: B, steps of a chunk.

@@ -1,9 +1,9 @@
-"""How fast a system forgets where it started, measured by coupling: no Jacobian, no assumption, a few dozen steps.
+"""How fast a system forgets its start, measured by coupled copies: no Jacobian, no assumption, a few dozen steps.
 
-Two copies of the system are started from different states under the same inputs. The number of steps until they agree
-to rounding *is* the memory horizon there; whether they agree at all tells predictable from unpredictable. Here the
-copies are some of the chunks that run anyway, each with a copy. What they say only chooses the way; whether its answer
-is accepted is decided in ``acceptance``.
+Two copies of a system start from different states and get the same inputs. The number of steps until they agree to
+rounding *is* the memory horizon there; whether they agree at all tells a predictable system from an unpredictable one.
+Here some of the chunks, which run anyway, get a copy. The copies only choose the way; ``acceptance`` decides whether
+the answer is accepted.
 """
 
 import itertools
@@ -18,13 +18,13 @@ from ..solution import Tree
 from .patterns import mixed
 
 COPIES = 8
-"""Chunks that get a copy."""
+"""Number of chunks that get a copy."""
 
 AGREEMENT = 8.0
-"""Units of rounding at which two states count as one, on the scale of ``CoupledCopies.apart``."""
+"""Units of rounding within which two states count as met, on the scale of ``CoupledCopies.apart``."""
 
 PART_OF_LEAF = 0.25
-"""Part of the largest entry of its leaf that an entry's scale has at least: a small one is as inexact as its terms."""
+"""Least scale of an entry, as a part of the largest entry of its leaf: a small sum is as inexact as its terms."""
 
 
 class CoupledCopies:
@@ -32,7 +32,7 @@ class CoupledCopies:
 
     Args:
         chunks: number of chunks that run already.
-        exact: for each entry of a state whether it is never rounded, so that copies of it agree to the bit or not.
+        exact: for each entry of a state whether it is never rounded, so that copies of it must agree to the bit.
     """
 
     def __init__(self, chunks: int, exact: list[Mask]) -> None:
@@ -42,14 +42,14 @@ class CoupledCopies:
         self._exact = exact
 
     def join(self, inputs: Tree) -> Tree:
-        """Inputs ``[..., chunks + copies]``, those of the copies being those of their chunks."""
+        """Inputs ``[..., chunks + copies]``: a copy has those of its chunk."""
         return jax.tree.map(lambda leaf: jnp.concatenate([leaf, self._chosen(leaf)], axis=-1), inputs)
 
     def start(self, states: Tree) -> Tree:
-        """States ``[..., chunks + copies]``, each entry of a copy one scale above its chunk, half of one, or mirrored.
+        """States ``[..., chunks + copies]``: each entry of a copy is shifted by its scale or half of it, or mirrored.
 
-        Were all entries moved alike, two regimes that differ in the difference of entries would not show; were none
-        mirrored, two that differ in sign would not.
+        Entries are moved differently so that regimes that differ in the difference of two entries are found, and some
+        are mirrored so that regimes that differ in sign are.
         """
 
         def one(leaf: Array, own: Array, first: int) -> Array:
@@ -74,9 +74,9 @@ class CoupledCopies:
         return jax.tree.map(jnp.abs, self._own(states))
 
     def apart(self, states: Tree, recent: Tree) -> Float[Array, ""]:
-        """Largest distance of a copy from its chunk, in units of rounding that count as none: one or less is agreement.
+        """Largest distance of a copy from its chunk, in units of what counts as agreement: one or less is agreement.
 
-        The scale of an entry is its chunk's own magnitude of late, or a part of that of the whole leaf there.
+        The scale of an entry is its own recent magnitude in the chunk, or a part of that of its whole leaf.
 
         Args:
             states: of chunks and copies ``[..., chunks + copies]``.
@@ -99,16 +99,16 @@ class CoupledCopies:
         return jnp.max(jnp.where(jnp.isnan(jnp.stack(parts)), jnp.inf, jnp.stack(parts)))
 
     def parted(self, states: Tree) -> list[Float[Array, ""]]:
-        """Largest distance of a copy from its chunk in each leaf that has entries, in the units of the system."""
+        """Largest distance of a copy from its chunk in each leaf that has entries, in units of the state."""
         leaves = zip(jax.tree.leaves(self._own(states)), jax.tree.leaves(self._copy(states)), strict=True)
         return [jnp.max(jnp.abs(own - copy)) for own, copy in leaves if own.size]
 
     def _own(self, states: Tree) -> Tree:
-        """What the chunks that have a copy have themselves."""
+        """The states of the chunks that have a copy ``[..., copies]``."""
         return jax.tree.map(self._chosen, states)
 
     def _chosen(self, leaf: Array) -> Array:
-        """Entries ``[..., copies]`` of evenly spaced chunks: a slice, which is cheaper than a choice by numbers."""
+        """Entries ``[..., copies]`` of evenly spaced chunks, by a slice, which is cheaper than a gather."""
         return leaf[..., : self._count * self._stride : self._stride]
 
     def _copy(self, states: Tree) -> Tree:
@@ -117,9 +117,10 @@ class CoupledCopies:
 
 
 def _pattern(shape: tuple[int, ...], first: int) -> tuple[Float[Array, "..."], Bool[Array, "..."]]:
-    """One or a half, and whether to mirror, for each entry of each copy ``[..., copies]``, differently for each copy.
+    """How each entry of each copy is moved ``[..., copies]``: by one scale or half of it, and whether it is mirrored.
 
-    Two entries that are a pair are never moved alike: of two entries in all, too many copies would be left to chance.
+    Copies differ. The two entries of a pair are never moved alike: with two entries in all, chance would move them
+    alike in too many copies.
 
     Args:
         shape: of one leaf of the copies' states.
@@ -134,6 +135,6 @@ def _pattern(shape: tuple[int, ...], first: int) -> tuple[Float[Array, "..."], B
 
 
 def goal(tree: Tree) -> Float[Array, ""]:
-    """Logarithm of the part of their first distance at which two copies are one, in the coarsest dtype of a state."""
+    """Logarithm of the part of their first distance at which two copies have met, in the coarsest dtype of a state."""
     coarsest = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(tree))
     return jnp.asarray(math.log(AGREEMENT * coarsest), jnp.float32)

@@ -1,7 +1,7 @@
-"""A scan run in chunks, or not: the choice for one sequence, for a batch of them under ``jax.vmap``, and on a mesh.
+"""Whether a scan is run in chunks: for one sequence, for a batch of them under ``jax.vmap``, and on a mesh.
 
-Under ``jax.vmap`` a branch whose condition differs between batch elements runs both of its sides. So a batch is not
-left to JAX: its sequences become further chunks of one run, with one decision for all.
+Under ``jax.vmap`` a branch whose condition differs between batch elements runs both of its sides. So the batching is
+done here: the sequences of a batch become further chunks of one run, with one decision for all.
 """
 
 from collections.abc import Callable
@@ -27,11 +27,11 @@ from .grid import Grid
 from .warm_up import Step
 
 SHORTEST_BLOCK_AT_ALL = 4 * COMPARED
-"""Least steps of a chunk, whoever asks for it: those that are compared, and as many as a start may take to fade."""
+"""Least steps of a chunk, also where the user gives their number: room for the compared steps and for a warm-up."""
 
 
 class Layout(eqx.Module):
-    """What is fixed about a run before it is traced.
+    """Sizes and options of a run, which are known before it is traced.
 
     Attributes:
         length: T, steps.
@@ -46,8 +46,8 @@ class Layout(eqx.Module):
         kind: of the step; by its work when None.
         largest_batch: most sequences at once for which chunks are worth it on a CPU.
         double: whether states are of double precision.
-        copy: as for ``choose_chunks``.
-        known: the machine; by what is known of this one without measuring when None.
+        copy: part of the sequential time that copying inputs and outputs takes; by the work when None.
+        known: record of the machine; what is known of this one without measuring when None.
     """
 
     length: int = eqx.field(static=True)
@@ -66,7 +66,7 @@ class Layout(eqx.Module):
 
     @property
     def machine(self) -> Machine:
-        """That the run is for."""
+        """The record of the machine that the run is for."""
         return self.known or here(self.platform, double=self.double)
 
     @property
@@ -76,14 +76,14 @@ class Layout(eqx.Module):
 
     @property
     def platform(self) -> str | None:
-        """That of the mesh, or None for the default one."""
+        """The platform of the mesh; None without one, for the default platform."""
         return None if self.mesh is None else self.mesh.devices.flat[0].platform
 
     @property
     def uncut(self) -> str:
-        """Why there is no grid."""
+        """Why the sequence is not cut, in a sentence."""
         if self.chunks is None:
-            return f"no cut of its {self.length} steps into blocks is foreseen to be faster by enough"
+            return f"no cut of its {self.length} steps into chunks is expected to be faster by enough"
         block = self.length // (self.chunks * self.devices)
         return (
             f"it is short: {self.length} steps in {self.chunks * self.devices} chunks make {block} a chunk, "
@@ -122,9 +122,9 @@ def tally_blocks(step: AbstractTally, init: Tree, xs: Tree, layout: Layout) -> S
     """Final carry, outputs, and totals over all steps of a step that has them; not to be differentiated.
 
     Args:
-        step: adds to totals.
-        init: as for ``scan_blocks``.
-        xs: as for ``scan_blocks``.
+        step: a step that also says what it adds to the totals.
+        init: initial carry, floating leaves.
+        xs: inputs with leading axis T.
         layout: sizes and choices.
     """
     return _of_one(step, init, xs, layout)[0]
@@ -167,13 +167,13 @@ def _batch(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, 
 
 
 def _evaluate(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
-    """As ``_in_blocks``, with JAX's own rules for dtypes: the step is traced already, under those of its owner."""
+    """The run under JAX's standard rules for promoting dtypes: the step has been traced already, under the user's."""
     with jax.numpy_dtype_promotion("standard"):
         return _in_blocks(step, init, xs, layout=layout)
 
 
 def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
-    """A batch of sequences in chunks, and the steps that are left over one after the other."""
+    """A batch of sequences in chunks; the steps that these leave over are taken one after the other."""
     batch = jax.tree.leaves(init)[0].shape[0]
     grid = layout.grid(batch)
     if grid is None:

@@ -1,10 +1,10 @@
 """A sequence run as chunks side by side when the system forgets its start, and step by step when it does not.
 
-All chunks start at once, all but the first from an arbitrary state. Some of them have a copy, and when the copies have
-come together, by row H, the arbitrary start is forgotten: what follows is right. The chunks run to their end from
-there, and the end of each is the true start of the next, from which the first H rows are then run. Where these meet
-row H, the two must agree to rounding, by the rule of ``acceptance``: that, and not the copies, judges the answer. If
-copies part or the judgment fails, the steps are taken one after the other, in the same program.
+All chunks start at once, all but the first from an arbitrary state. Some of them have a copy. When the copies have come
+together, by row H, the arbitrary start counts as forgotten. The chunks run on from there to their end; the end of each
+is the true start of the next, from which its first H rows are run again. At row H the two runs of a chunk must agree to
+rounding, by the rule of ``acceptance``: that rule, and not the copies, judges the answer. If the copies stay apart or
+the rule is not met, the same program takes the steps one after the other.
 """
 
 import abc
@@ -40,7 +40,7 @@ class AbstractTally(eqx.Module):
 
     @abc.abstractmethod
     def tally(self, carry: Tree, x: Tree) -> tuple[Tree, Tree, Tree]:
-        """The same, and what the step adds to the totals."""
+        """``(carry, y)`` of a step, and what it adds to the totals."""
 
 
 class Way(NamedTuple):
@@ -67,14 +67,14 @@ def no_blocks(*, fell_back: bool = False) -> Way:
 
 
 def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
-    """How to take a step and learn what it adds to totals; nothing unless it is made for that."""
+    """A function that takes a step and also gives what it adds to totals: nothing for a step without totals."""
     if isinstance(step, AbstractTally):
         return lambda step, carry, x: step.tally(carry, x)  # pyright: ignore[reportFunctionMemberAccess]  # a tally too
     return lambda step, carry, x: (*step(carry, x), ())
 
 
 def _over_chunks(step: Step, carry: Tree, x: Tree) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
-    """How to take a step in many chunks at once, and learn the sum of what it adds to totals."""
+    """A function that takes a step in many chunks at once, and also gives the sum of what it adds to totals."""
     if isinstance(step, Closed):
         return lambda step, carry, x: (*closed_over_chunks(cast(Closed, step), carry, x), ())
     return over_chunks(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
@@ -98,7 +98,7 @@ def run_blocks(
 ) -> tuple[State, Way]:
     """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
 
-    Totals are those of one sequence on one device. With a way to ``finish``, the results are those of all T steps.
+    Totals are those of one sequence on one device. With ``finish``, the results are those of all T steps.
 
     Args:
         step: the step of one sequence.
@@ -107,8 +107,8 @@ def run_blocks(
             mesh axis.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
-        finish: takes the steps that the chunks leave over, from what these gave; None where they leave none, or on a
-            mesh axis. Where there is nothing to be gained from chunks, it has nothing to put together.
+        finish: takes the steps that the chunks leave over, from the results of these; None where they leave none, or on
+            a mesh axis. It is not called where the copies do not meet: then the plain loop takes all steps.
     """
     carry = row_of(init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
@@ -139,7 +139,7 @@ def run_blocks(
 
 
 def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree, Tree]:
-    """``jax.lax.scan`` of a batch of sequences, as ``jax.vmap`` batches it unless the batch is one; and totals."""
+    """``jax.lax.scan`` of a batch of sequences, with totals; without ``jax.vmap`` where the batch is one sequence."""
     forward = tallying(step)
 
     def scan(init: Tree, xs: Tree) -> tuple[Tree, Tree, Tree]:
@@ -161,17 +161,17 @@ def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) 
 
 
 def _select(first: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
-    """One of two trees."""
+    """The one tree where a flag is true, else the other."""
     return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)
 
 
 def run_steps(
     step: Step, init: Tree, xs: Tree, grid: Grid, ys: Tree, totals: Tree, wanted: Bool[Array, ""]
 ) -> tuple[Tree, Tree, Tree]:
-    """The same one step after the other, if it is wanted, else ``init``, ``ys`` and ``totals`` as they are.
+    """The results one step after the other if they are wanted, else ``init``, ``ys`` and ``totals`` as they are.
 
-    A loop of no turns instead of a branch, which would copy the outputs; a little slower than ``jax.lax.scan`` where it
-    does turn. On a mesh axis one device follows the other.
+    It is a loop, of no turns where they are not wanted, since a branch would copy the outputs; where it does turn it is
+    a little slower than ``jax.lax.scan``. On a mesh axis one device follows the other.
     """
     if grid.batch == 1:
         # Without the axis of the batch, so that XLA compiles what it compiles for ``jax.lax.scan``.
@@ -212,7 +212,7 @@ def _turns(
 
 
 def _scan_if(step: Step, xs: Tree, grid: Grid, wanted: Bool[Array, ""], state: State) -> State:
-    """``jax.lax.scan`` over the rows of this device, if it is wanted; beside chunks a loop of no turns copies less."""
+    """``jax.lax.scan`` over the rows of this device, if it is wanted."""
 
     def scanned() -> State:
         carry, ys, totals = scan_steps(step, state[0], xs, grid.chunks * grid.block, reverse=grid.reverse)
@@ -224,7 +224,7 @@ def _scan_if(step: Step, xs: Tree, grid: Grid, wanted: Bool[Array, ""], state: S
 def _device_by_device(
     rows: Callable[[Bool[Array, ""], State], State], start: State, grid: Grid, wanted: Bool[Array, ""]
 ) -> State:
-    """What takes the rows of a device if it is its turn, for one device after the other."""
+    """The results of all devices, each of which takes its rows when it is its turn."""
     axis = str(grid.axis)
 
     def turn(index: Array, state: State) -> State:

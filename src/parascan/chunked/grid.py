@@ -1,4 +1,4 @@
-"""Where each step of a long sequence lies when chunks of it run side by side: the only index arithmetic of chunks.
+"""Where each step of a sequence lies when chunks of it run side by side; all index arithmetic of chunks is here.
 
 A sequence of ``P B`` steps is P chunks of B steps, and a batch of N sequences has ``N P`` chunks. Inputs and outputs
 stay time-major, ``[N, P B, ...]``, and are never transposed as a whole: row i of every chunk is taken and put in one
@@ -61,9 +61,9 @@ class Grid(NamedTuple):
         return jax.tree.map(one, xs)
 
     def cut(self, xs: Tree) -> Tree:
-        """Inputs ``[N or 1, T, ...]`` in chunks, ``[N P or P, B, ...]``, but for what is beyond them.
+        """Inputs ``[N or 1, T, ...]`` cut into chunks, ``[N P or P, B, ...]``, without the steps beyond them.
 
-        Done outside of loops: inside, XLA would divide every element's index anew.
+        This is done outside of loops: inside, XLA would divide every element's index anew.
         """
 
         def one(leaf: Array) -> Array:
@@ -78,7 +78,7 @@ class Grid(NamedTuple):
         return jax.tree.map(lambda leaf: self._gathered(_row(leaf, row)), blocks)
 
     def room(self, y: Tree) -> Tree:
-        """Uninitialized outputs ``[N P, B, ...]`` for results of one step, ``[...]``."""
+        """Uninitialized room ``[N P, B, ...]`` for the outputs of all steps, from shapes of those of one step."""
         shape = (self.batch * self.chunks, self.block)
         return jax.tree.map(lambda leaf: jax.lax.empty((*shape, *leaf.shape), leaf.dtype), y)
 
@@ -93,7 +93,7 @@ class Grid(NamedTuple):
         return jax.tree.map(one, ys, y)
 
     def joined(self, ys: Tree) -> Tree:
-        """Outputs ``[N, P B, ...]``."""
+        """Outputs ``[N P, B, ...]`` of the chunks joined to sequences, ``[N, P B, ...]``."""
         return jax.tree.map(lambda leaf: leaf.reshape(self.batch, self.chunks * self.block, *leaf.shape[2:]), ys)
 
     def spread(self, init: Tree) -> Tree:
@@ -138,7 +138,7 @@ class Grid(NamedTuple):
         return jax.lax.axis_index(str(self.axis)) == (self.devices - 1 if self.reverse else 0)
 
     def _passed_on(self, sent: Array) -> Array:
-        """What the device before this one in time sends."""
+        """A value of this device, passed on to the next one in time; returns that of the device before."""
         step = -1 if self.reverse else 1
         pairs = [(source, source + step) for source in range(self.devices) if 0 <= source + step < self.devices]
         return jax.lax.ppermute(sent, str(self.axis), pairs)

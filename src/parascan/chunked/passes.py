@@ -16,10 +16,10 @@ from .grid import Grid
 from .warm_up import Forgotten, Step
 
 PASSES = 2
-"""Runs over all rows before the answer is given up: a second one starts from what the first one found."""
+"""Most runs over all rows before the chunks are given up; the second starts from the ends that the first one found."""
 
 Filled = tuple[Tree, Tree, Tree, Tree, Tree]
-"""States of the chunks, the chunks' ends, states to keep, outputs and totals."""
+"""What a run hands on: states of the chunks, their ends, the states at the compared rows, outputs and totals."""
 
 BODY = COMPARED + 1
 """Parts of a run before its body: the warm-up up to the compared rows, and each of these."""
@@ -29,7 +29,7 @@ PARTS = 2 * BODY + 1
 
 
 class Attempt(NamedTuple):
-    """Where the chunks start, where all chunks passed the compared rows, their results, and what these are worth.
+    """What a run over all rows gives: where the next one goes on, the results, and how far junctions are apart.
 
     Attributes:
         states: where the next run goes on: at the row where copies met, later at row H ``[..., N P]``.
@@ -52,17 +52,17 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True)
 class Passes:
-    """What is the same in every run.
+    """Runs over all rows, with what is the same in each of them.
 
-    All rows are taken by one loop, so that two runs of a chunk that have come together round alike.
+    One loop takes all rows, so that two runs of a chunk that have come together go on to round alike.
 
     Args:
         step: of one sequence.
-        forward: the same for all chunks at once, with what it adds to totals.
+        forward: the step of all chunks at once, with what it adds to totals.
         init: initial carries, floating leaves ``[N, ...]``.
         zero: totals over no step.
         grid: how the sequences are cut.
-        forgotten: what copies said.
+        forgotten: what the coupled copies showed.
     """
 
     step: Step
@@ -73,7 +73,7 @@ class Passes:
     forgotten: Forgotten
 
     def run(self, blocks: Tree, room: Tree) -> Attempt:
-        """The last of the runs, which is the answer if its excess is no more than one.
+        """The last of the runs, whose results are accepted if its excess is no more than one.
 
         Args:
             blocks: inputs in chunks, as ``Grid.cut`` gives them.
@@ -86,7 +86,7 @@ class Passes:
         return jax.lax.while_loop(lambda attempt: (attempt.left > 0) & (attempt.excess > 1), again, first)
 
     def _attempt(self, blocks: Tree, before: Attempt) -> Attempt:
-        """One run; from the second one on, the way of the first to row H is known."""
+        """One run over all rows; a second one does not repeat the run from the arbitrary starts to row H."""
         again = before.left < PASSES
         start = before.states, before.ends, _room_for(PARTS, before.states), before.ys, self.zero
         _, ends, kept, ys, totals = jax.lax.fori_loop(
@@ -131,5 +131,5 @@ class Passes:
 
 
 def _room_for(rows: int, states: Tree) -> Tree:
-    """Room for so many states ``[rows, ...]``."""
+    """Room for the states of a number of rows ``[rows, ...]``."""
     return jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), states)

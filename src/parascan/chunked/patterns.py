@@ -1,11 +1,11 @@
-"""Patterns that look random and are the same every time: no key, and no state."""
+"""Pseudorandom patterns that are the same every time, without a key or a state."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
 
 def mixed(place: Int[Array, "..."], index: Int[Array, "..."]) -> UInt32[Array, "..."]:
-    """Eight bits for each pair of numbers, each like the toss of a coin.
+    """Eight pseudorandom bits for each pair of numbers.
 
     Args:
         place: a number from zero on, such as that of an entry.

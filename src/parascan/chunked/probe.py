@@ -1,4 +1,4 @@
-"""Parts of a run in chunks by themselves: how soon the start is forgotten, and the rows of all chunks."""
+"""Parts of a run in chunks on their own, for the planner's pilots: the coupled copies, and the rows of all chunks."""
 
 from functools import partial
 
@@ -36,7 +36,7 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
 
 
 def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Tree, Tree]:
-    """All steps of all chunks side by side, each chunk from the initial state: the work of a run, not its answer.
+    """All steps of all chunks side by side, each chunk from the initial state: the work of a run without its answer.
 
     Args:
         step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.

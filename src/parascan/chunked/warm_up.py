@@ -1,4 +1,4 @@
-"""The rows in which chunks forget that they did not start where they should have, told by copies of some of them."""
+"""The warm-up: the rows in which chunks forget their arbitrary starts, measured by coupled copies of some chunks."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -19,27 +19,28 @@ from .coupled_copies import CoupledCopies, goal
 from .grid import Grid
 
 MARGIN = 8
-"""One in so many rows is run on top of those in which copies met: they are some of the chunks, and others may forget a
-little later. Without it half of the networks were judged to be not quite there and run again; with it none of 69."""
+"""The warm-up is longer than the copies took to meet by one in so many rows, since chunks without a copy may forget a
+little later. Without it half of the networks had to be run again; with it none of 69."""
 
 PUNCTUAL, NEARLY = 0.8, 0.85
-"""Part of the rows that are allowed in which copies have to have come nearly together, and what that is."""
+"""Copies have to come nearly together within the first part of the rows allowed; nearly is the second part of the way
+to meeting, on a logarithmic scale."""
 
 UNDER_WAY = 0.25
-"""Part of the way that copies must have come in half of the rows on the scale of their states of late: a system at rest
-whose states themselves decay takes its start along, however small both become."""
+"""Part of the way that copies must have come in half of the rows, on the scale of their recent states: where the states
+themselves decay, the copies come closer without forgetting their start."""
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
 
 
 class Forgotten(NamedTuple):
-    """What copies say of the chunks that they belong to.
+    """What the coupled copies show about the warm-up.
 
     Attributes:
-        met: whether they met.
-        row: where they did, or were given up.
-        horizon: H, some rows later, by which the others may be expected to have met theirs.
+        met: whether the copies met.
+        row: the row where they met, or were given up.
+        horizon: H, some rows later, by which chunks without a copy are expected to have forgotten their start too.
         states: of all chunks at ``row`` ``[..., N P]``.
     """
 
@@ -57,7 +58,7 @@ def forget(
     grid: Grid,
     patience: Patience,
 ) -> Forgotten:
-    """Whether copies meet within the rows that are allowed, and from where on all chunks have forgotten their starts.
+    """Whether copies meet within the rows allowed, and from which row on all chunks have forgotten their starts.
 
     Args:
         step: the step of one sequence.
@@ -114,5 +115,5 @@ def forget(
 
 
 def everywhere(flag: Bool[Array, ""], grid: Grid) -> Bool[Array, ""]:
-    """Whether it holds on all devices."""
+    """Whether a flag holds on all devices."""
     return flag if grid.axis is None else jax.lax.pmin(flag.astype(jnp.int32), grid.axis) > 0

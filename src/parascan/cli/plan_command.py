@@ -30,7 +30,7 @@ def plan(
 ) -> None:
     """Choose the method for a system: what each is expected to cost here, and why.
 
-    Diagnoses the system, times its step on its first steps, and compares one step after the other, blocks side by side
+    Diagnoses the system, times its step on its first steps, and compares one step after the other, chunks side by side
     and Newton's methods. Exits with 0 whatever the choice.
     """
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):

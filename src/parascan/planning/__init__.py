@@ -1,4 +1,4 @@
-"""The choice of a method: what each would cost on this machine, and which of them is worth it."""
+"""``plan``: what each method would cost on this machine, and which of them is worth it."""
 
 from ..programs.built_in import built_in as built_in
 from ..programs.machine import Machine as Machine

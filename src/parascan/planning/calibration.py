@@ -1,4 +1,4 @@
-"""What calibration measures once of this machine, and the file of the user's cache that keeps it."""
+"""Calibration: the machine's record measured once, and the file in the user's cache that keeps it."""
 
 import dataclasses
 import hashlib
@@ -28,16 +28,16 @@ from .measure import ROWS, measure_row
 from .timing import seconds_of, seconds_of_call
 
 SIZES = (1, 4, 16, 64)
-"""D of the steps that are timed."""
+"""Sizes D of the states whose steps are timed."""
 
 CHUNKS = (8, 32, 128)
-"""Chunks that they are timed on."""
+"""Numbers of chunks side by side on which steps are timed."""
 
 WIDTHS = (2, 8)
-"""D of the linear recurrences that are timed."""
+"""Sizes D of the linear recurrences that are timed."""
 
 ALONE, LINKS, TREE = 4096, 4096, 64
-"""Steps of the loops of steps, of linear recurrences by loops, and of those by trees."""
+"""Steps of the timed loops: of a system, of a linear recurrence by a loop, and of one by a tree of products."""
 
 GROUPS = {
     "small": ("turn", "wait", "wait_costly", "entry", "term"),
@@ -48,14 +48,14 @@ GROUPS = {
     ),
     "row": ("row", "search"),
 }
-"""Numbers that are measured together: by what factor all of them differ from those that are known."""
+"""Groups of numbers that are measured together: one factor is fitted by which all numbers of a group are multiplied."""
 
 LEAST_FACTOR, LEAST_GAIN = 0.05, 0.1
 """Least factor and gain that are believed: a measurement that was disturbed may leave nothing for one of them."""
 
 
 def fingerprint() -> Mapping[str, str]:
-    """What a calibrated record holds for: the device, the processor and everything that compiles for them."""
+    """What a calibrated record is valid for: the device, the processor, and the versions that compile for them."""
     device = jax.devices()[0]
     return {
         "platform": device.platform,
@@ -100,7 +100,7 @@ def known_machine(platform: str, dtype: str, folder: Path | None = None) -> Mach
 
 
 def is_double(dtype: str) -> bool:
-    """Whether the record of double precision counts: for all that is narrower, that of single precision does.
+    """Whether a dtype goes by the record of double precision; all narrower ones go by that of single precision.
 
     Args:
         dtype: of the states.
@@ -113,7 +113,7 @@ def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda l
 
     Args:
         dtype: of the states, ``"float32"`` or ``"float64"``; the latter needs 64-bit types enabled.
-        progress: told what is measured next.
+        progress: called with a text that says what is measured next.
 
     Raises:
         ValueError: 64-bit types are asked for and disabled.
@@ -145,9 +145,9 @@ def calibrate(dtype: str = "float32", progress: Callable[[str], None] = lambda l
 
 
 def _rates(known: Machine, work: list[Work], alone: list[float], rows: list[list[float]]) -> dict[str, float]:
-    """Numbers of all groups: the known ones, times factors that give what was measured with the least relative error.
+    """Numbers of all groups: the known ones, times one factor for each group that fits the measured times best.
 
-    A time is a sum of one part for each group, and all of a group's parts have its factor in common.
+    A time is a sum of one part for each group, and the part is proportional to the group's factor.
     """
     names = tuple(GROUPS)
     parts = [_only(known, name) for name in names]
@@ -199,7 +199,7 @@ def _loops(dtype: str, known: Machine) -> Link:
 def _trees(backend: str, dtype: str, known: Machine, loops: Link) -> Link:
     """Rates of linear recurrences by trees of matrix products: what a step takes beyond one of a loop.
 
-    Levels are kept as they are known: telling them from products takes long trees, which compile for long.
+    The cost of a level is not measured: telling it from that of products takes long trees, which compile slowly.
     """
     size, level = WIDTHS[1], getattr(known.links, backend).level
     beyond = _recurrence_seconds(backend, size, TREE, dtype, known) - level * 2 * math.log2(TREE)
@@ -230,7 +230,7 @@ def _network(size: int, dtype: str) -> Recurrence:
 
 
 def _product(recurrence: Recurrence, known: Machine) -> float:
-    """What a Jacobian-vector product costs in evaluations on the same chunks."""
+    """Cost of a Jacobian-vector product, in evaluations of the step on as many chunks."""
     chunks = CHUNKS[1]
     short = Recurrence(recurrence.advance, recurrence.initial, recurrence.inputs[: chunks * ROWS], chunks * ROWS)
     blocks = Blocked.of(short, ROWS).coarse

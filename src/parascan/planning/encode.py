@@ -22,7 +22,7 @@ KINDS: Mapping[str, type] = {
 
 
 def encode_solver(solver: Any) -> Mapping[str, Any]:
-    """A solver as names and plain values.
+    """A solver as a mapping of names to plain values, for JSON.
 
     Args:
         solver: one of the library's, without functions or devices in it.

@@ -40,8 +40,8 @@ class Memory(NamedTuple):
     """How soon a start is forgotten.
 
     Attributes:
-        forgets: whether copies met within a twelfth of the length, or were given up before.
-        steps: after how many steps.
+        forgets: whether copies met, within a twelfth of the length at most.
+        steps: after how many steps they met or were given up.
     """
 
     forgets: bool
@@ -104,7 +104,7 @@ def measure_row(recurrence: Recurrence, machine: Machine, chunks: int) -> float:
 
 
 def measure_chunks(recurrence: Recurrence, workload: Workload, chunks: int, trial: int) -> float:
-    """Seconds of a whole run in chunks, with finding out on the way that the system forgets.
+    """Seconds of a whole run in chunks, with the coupled copies that find out whether the system forgets.
 
     Args:
         recurrence: the whole.
@@ -153,7 +153,7 @@ def on_host(recurrence: Recurrence) -> Recurrence:
 
 
 def measure_memory(recurrence: Recurrence) -> Memory:
-    """How soon copies of the system that start apart come together, as a run in chunks finds it out.
+    """How soon copies of the system that start apart come together, measured as a run in chunks measures it.
 
     Args:
         recurrence: the whole.
@@ -168,5 +168,5 @@ def measure_memory(recurrence: Recurrence) -> Memory:
 
 
 def _beyond_call(seconds: float, machine: Machine) -> float:
-    """Seconds of a pilot without the fixed cost of calling it, half of them at least."""
+    """Seconds of a pilot without the fixed cost of a call; at least half of the seconds."""
     return max(seconds - machine.call, seconds / 2)

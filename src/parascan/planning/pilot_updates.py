@@ -1,4 +1,4 @@
-"""Updates of a method that no forecast is known for, counted on the first steps."""
+"""Updates of a method without a forecast, counted on the first steps."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The planner: a diagnosis and the costs of this machine turned into a choice of method."""
+"""``plan``: the choice of a method from a diagnosis of the system and the costs of this machine."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -36,16 +36,17 @@ from .refusals import OUTSIDE, refuse_arguments, refuse_other_diagnosis
 from .timing import seconds_of_call
 
 WORTH_TIMING = 4.0
-"""Times the best expected time up to which a method's update is worth timing: compiling it takes a second."""
+"""A method's update is timed only if the method is expected to take at most so many times the sequential time, since
+compiling it takes a second."""
 
 ROUNDING = 128
-"""Units of rounding to which a run in chunks lets copies come together."""
+"""Units of rounding within which copies count as met, where the memory follows from the exponent."""
 
 BRIEF = 0.1
-"""Seconds of sequential evaluation up to which runs in chunks are timed whole."""
+"""Runs in chunks are timed as a whole where sequential evaluation takes at most so many seconds."""
 
 KEPT = 3
-"""Numbers of chunks that stay among the candidates."""
+"""How many numbers of chunks stay among the candidates."""
 
 
 @on_its_platform
@@ -144,7 +145,7 @@ def plan(
 
 
 class _Seen(NamedTuple):
-    """What was measured.
+    """What was measured, and what else the candidates depend on.
 
     Attributes:
         measured: whether anything may be timed.
@@ -190,7 +191,7 @@ def _in_chunks(setting: Setting, seen: _Seen, unsuited: str | None) -> list[Cand
 
 
 def _timed(candidate: Candidate, setting: Setting, horizon: Estimate) -> Candidate:
-    """A run in chunks that may win, timed as a whole: what its parts leave out matters in a short one."""
+    """A candidate in chunks that may win, timed as a whole: in a short run, what its parts leave out matters."""
     solver = candidate.solver
     if not isinstance(solver, Chunked) or solver.chunks is None:
         return candidate
@@ -247,7 +248,7 @@ def _expected(candidate: Candidate) -> float:
 
 
 def _recurrence_of(signature: Signature, reverse: bool) -> Recurrence:
-    """What is to be evaluated.
+    """The flat recurrence of a call.
 
     Raises:
         ValueError: nothing but one step after the other can evaluate it; the text says why.
@@ -264,13 +265,13 @@ def _recurrence_of(signature: Signature, reverse: bool) -> Recurrence:
 
 @unknown_is(lambda recurrence: False)
 def _can_be_linearized(recurrence: Recurrence) -> bool:
-    """Whether every step can be taken, and linearized, beside the others; nothing is run."""
+    """Whether all steps can be taken and linearized side by side; it is traced, not run."""
     eqx.filter_eval_shape(lambda problem: problem.pushforward(problem.trajectory(), problem.initial[None]), recurrence)
     return True
 
 
 def _only_sequential(signature: Signature, platform: str, batch: int, devices: int, reason: str) -> Plan:
-    """A plan without a choice."""
+    """The plan of a call that only the plain loop can evaluate."""
     layout = signature.layout
     dtype = str(layout.dtype if layout.size else jnp.result_type(float))
     machine = here(platform, double=is_double(dtype))

@@ -1,4 +1,4 @@
-"""The plan: what to run, what that is expected to cost, and why nothing else."""
+"""``Plan``: the chosen method, what it is expected to cost, and why no other one was chosen."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ FORM = 1
 """Version of the JSON form."""
 
 SHOWN = 5
-"""Candidates that are printed."""
+"""Most candidates, besides the chosen one, that a printed plan shows."""
 
 
 class Plan(eqx.Module):
@@ -28,7 +28,7 @@ class Plan(eqx.Module):
         dtype: of the states.
         platform: of the call.
         batch: sequences at once.
-        devices: over which blocks are spread.
+        devices: number of devices over which chunks are spread.
         rates: where the cost of a step comes from: measured, or as ``machine``.
         machine: where the numbers of the machine's record come from: calibrated, detected, built-in or given.
     """
@@ -62,7 +62,7 @@ class Plan(eqx.Module):
 
     @property
     def speedup(self) -> float:
-        """Expected time of one step after the other on the device of the call over that of the choice."""
+        """How many times as fast the choice is expected to be as one step after the other on the call's device."""
         plain = next(
             each for each in self.candidates if isinstance(each.solver, Sequential) and each.device == self.platform
         )
@@ -70,7 +70,7 @@ class Plan(eqx.Module):
 
     @property
     def rejected(self) -> Mapping[str, str]:
-        """Why not, by the name of the method."""
+        """The methods that are not worth it, by name, and why."""
         return {each.name: each.reason for each in self.candidates if each.standing == "rejected"}
 
     def to_json(self) -> str:
@@ -91,7 +91,7 @@ class Plan(eqx.Module):
             text: what ``to_json`` returned.
 
         Raises:
-            ValueError: it is no plan, or one of another form.
+            ValueError: the text is no plan, or one of another form.
         """
         fields = json_object("text", text, "what to_json of a plan returned")
         form = fields.pop("form", None)
@@ -137,7 +137,7 @@ def _seconds(candidate: Candidate) -> str:
 
 
 def _updates(candidate: Candidate) -> str:
-    """The forecast of iterations."""
+    """The forecast of updates in words; empty for a method without updates."""
     if candidate.updates is None:
         return ""
     return f" in {float(candidate.updates.value):.0f} updates"

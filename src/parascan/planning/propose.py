@@ -1,4 +1,4 @@
-"""Every way to evaluate a call, with what it would cost and why it is worth it or not."""
+"""The candidates of a plan: every way to evaluate a call, what it would cost, and why it is worth it or not."""
 
 import math
 from typing import Any, NamedTuple
@@ -32,22 +32,22 @@ from ..solvers.evaluation_cost import (
 from .candidate import Candidate, Standing, digits
 
 MEASURED, MODELED = 1.25, 2.0
-"""Factors by which a time may be off that follows from measured steps, and from rates alone."""
+"""Factors by which an expected time may be off: one from measured steps, and one from the machine's record alone."""
 
 GAIN = 0.9
-"""Part of the sequential time that a method may be expected to take at most to be worth its risk."""
+"""A method is worth its risk if it is expected to take at most this part of the sequential time."""
 
 NUMBERS_OF_BLOCKS = (16, 64, 256, 1024, 4096)
-"""Numbers of blocks among which the best is sought for Newton's method."""
+"""Numbers of blocks of multiple shooting that are compared for Newton's method."""
 
 MEMORIES = 3
-"""Times the memory that a block must have at least."""
+"""Least steps of a chunk, in units of the steps in which the system forgets its start."""
 
 TRIALS = 2
-"""Times the measured memory that a run in blocks may try before it gives up."""
+"""Trial steps of a run in chunks, in units of the steps in which the system forgets its start."""
 
 LARGE_TRANSIENT = 1e3
-"""Upper regularity constant from which Newton's iterates overshoot so far that damping may be needed."""
+"""Upper regularity constant a above which Newton's iterates may overshoot so far that they need damping."""
 
 
 class Setting(NamedTuple):
@@ -77,13 +77,13 @@ class Setting(NamedTuple):
         return sequential_seconds(self.workload, self.step, self.machine)
 
     def seconds(self, value: float, low: float, high: float, method: str) -> Estimate:
-        """A time with what the cost model may be off by."""
+        """A time as an estimate, whose interval is widened by what the cost model may be off by."""
         factor = MEASURED if self.step.measured else MODELED
         return estimate_of(value, low / factor, high * factor, method, "s", 0.9, ("nothing else runs",))
 
 
 def sequential(setting: Setting) -> Candidate:
-    """One step after the other on the device of the call.
+    """The candidate that takes one step after the other, on the device of the call.
 
     Args:
         setting: the call.
@@ -98,7 +98,7 @@ def sequential(setting: Setting) -> Candidate:
 def in_chunks(
     setting: Setting, chunks: int, horizon: Estimate, row: float | None = None, whole: float | None = None
 ) -> Candidate:
-    """Chunks side by side.
+    """The candidate that runs a number of chunks side by side.
 
     Args:
         setting: the call.
@@ -142,7 +142,7 @@ def iterative(
     updates: Estimate,
     each: float | None = None,
 ) -> Candidate:
-    """A method that iterates, behind a guard.
+    """The candidate of a method that iterates, with the plain loop as its fallback.
 
     Args:
         setting: the call.
@@ -180,7 +180,7 @@ def iterative(
 
 
 def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver | MultipleShooting, Estimate]]:
-    """Methods that iterate, with the iterations forecast for them; of any block length, the best one.
+    """Methods that iterate, with their forecasts of updates; of Newton on blocks, the best block length.
 
     Args:
         setting: the call.
@@ -211,7 +211,7 @@ def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver |
 
 
 def chunk_numbers(workload: Workload, horizon: float) -> list[int]:
-    """Numbers of chunks worth a look: the default's, and whole vectors of them with chunks long against the memory.
+    """Numbers of chunks to compare: the default's, and others whose chunks are long against the memory.
 
     Args:
         workload: sizes.

@@ -1,4 +1,4 @@
-"""Why a method was chosen, in sentences that need no knowledge of the others."""
+"""Why a method was chosen, in sentences that can be understood without the other candidates."""
 
 from ..solvers import Chunked, WithFallback
 from .candidate import Candidate
@@ -26,7 +26,7 @@ def reasons_for(choice: Candidate, setting: Setting, memory: Memory | None) -> t
 
 
 def _chunked(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
-    """Why chunks."""
+    """Why chunks were chosen."""
     length = setting.workload.length
     if memory is not None:
         forgets = f"copies of it that start apart agree to rounding after {memory.steps} of {length} steps"
@@ -40,7 +40,7 @@ def _chunked(choice: Candidate, setting: Setting, memory: Memory | None) -> tupl
 
 
 def _sequential(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
-    """Why one step after the other."""
+    """Why one step after the other was chosen."""
     diagnosis, length = setting.diagnosis, setting.workload.length
     found = []
     if diagnosis.verdict == "unpredictable":

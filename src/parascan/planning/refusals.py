@@ -1,4 +1,4 @@
-"""What no plan can be made of."""
+"""Arguments of which no plan can be made, refused in words."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ OUTSIDE = (
 
 
 def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rates: Any, solvers: Any) -> None:
-    """Refuse what no plan can be made of.
+    """Refuse arguments of which no plan can be made.
 
     Args:
         arrays: initial state, inputs and key.
@@ -53,7 +53,7 @@ def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rate
 
 
 def refuse_other_diagnosis(diagnosis: Diagnosis, recurrence: Recurrence) -> None:
-    """Refuse a diagnosis of something else.
+    """Refuse a diagnosis that was made for another call.
 
     Args:
         diagnosis: what was given.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 FEWEST_RUNS = 5
-"""Runs of every program."""
+"""Least number of timed runs of a program."""
 
 LEAST_SECONDS = 0.01
 """Seconds that the runs of a program take together, at least."""
@@ -42,7 +42,7 @@ def seconds_of(program: Callable[..., Any], *args: Any) -> float:
 
 
 def seconds_of_call(dtype: Any = float) -> float:
-    """What a compiled call costs that computes nothing.
+    """Seconds of a compiled call that computes nothing.
 
     Args:
         dtype: of its only number.

@@ -1,4 +1,4 @@
-"""Which steps are not to be run for several blocks at once: some give other answers there, some gain nothing."""
+"""Which steps are not to be run for several chunks at once: some would give other answers, some gain nothing."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ slow, a softmax of two 5 times)."""
 
 
 def unsuited(closed: ClosedJaxpr, *arrays: Tree) -> str | None:
-    """Why a step must not be run for several blocks at once, or None.
+    """Why a step must not be run for several chunks at once, or None.
 
     Side effects would come in another order, and keys of the ``rbg`` kind give other numbers in a batch.
 
@@ -58,7 +58,7 @@ def unsuited(closed: ClosedJaxpr, *arrays: Tree) -> str | None:
 def unrewarding(
     closed: ClosedJaxpr, length: int, size: int, machine: Machine | None = None, work: Work | None = None
 ) -> str | None:
-    """Why a step gains nothing from several blocks at once, or None; asked on a CPU.
+    """Why a step gains nothing from several chunks at once on a CPU, or None.
 
     Args:
         closed: the step.
@@ -72,14 +72,14 @@ def unrewarding(
     work = work or counted(closed, size)
     machine = machine or here("cpu", double=work.double)
     least = least_seconds(work, size, machine)
-    # XLA copies all outputs of this dtype at every step of a plain loop; blocks, and what they fall back to, avoid it.
+    # XLA copies all outputs of this dtype at every step of a plain loop; chunks, and what they fall back to, avoid it.
     narrow = sum(aval.size * aval.dtype.itemsize for aval in closed.out_avals if aval.dtype == jnp.bfloat16)
     if machine.copy * narrow * length**2 > CALLS * machine.call / PRICE:
         return None
     alone = step_seconds(work, machine)
     if length * alone < least:
         each, whole, enough = _digits(alone * 1e9), _digits(length * alone * 1e3), _digits(least * 1e3)
-        return f"its steps are few and small: {length} of {each} ns take {whole} ms, blocks begin to pay at {enough} ms"
+        return f"its steps are few and small: {length} of {each} ns take {whole} ms, chunks begin to pay at {enough} ms"
     if not _rewarding(work, size, length, machine):
         return (
             f"it computes little for what it reads and writes: {_digits(work.operations)} operations for {work.moved} "
@@ -107,7 +107,7 @@ def least_seconds(work: Work, size: int, machine: Machine) -> float:
 
 
 def _rewarding(work: Work, size: int, length: int, machine: Machine) -> bool:
-    """Whether a step computes enough for what is moved into blocks and out of them."""
+    """Whether a step computes enough for what is moved into chunks and out of them."""
     if work.small:
         return batch_within_gain(work, length, machine) > 0
     moved = machine.gain * machine.move * work.size / (MOVED_LIGHTLY if size <= FEW else 1)

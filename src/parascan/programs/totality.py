@@ -1,4 +1,4 @@
-"""Whether a step may be run from states that its own trajectory never visits, and for several blocks at once.
+"""Whether a step may be run from states that its own trajectory never visits, and for several chunks at once.
 
 Blocks start from arbitrary states. From those a loop that iterates until it has converged may never end, a check may
 fail, a callback sees what never happened; and where blocks disagree about a branch, all of them take both sides.

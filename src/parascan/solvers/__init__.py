@@ -1,4 +1,4 @@
-"""Solvers: each file owns one kind of update."""
+"""Solvers, one file a method, and the loop, criteria, guesses and memory estimates that they share."""
 
 from .base import AbstractDirectSolver as AbstractDirectSolver
 from .base import AbstractIterativeSolver as AbstractIterativeSolver

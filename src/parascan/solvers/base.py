@@ -1,4 +1,4 @@
-"""What a solver is, and how each kind runs itself: evaluating a scan at once, or improving a whole trajectory."""
+"""The two kinds of solvers and how each runs: one evaluates a scan at once, one improves a whole trajectory."""
 
 import abc
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ from .trajectory import solve_call
 from .update import Iterate
 
 DESCENT_BUDGET = 10_000
-"""Default number of updates for methods that no theorem bounds."""
+"""Most updates, by default, of methods for which no theorem bounds their number."""
 
 
 class AbstractSolver(eqx.Module):
@@ -48,7 +48,7 @@ class AbstractSolver(eqx.Module):
         """
 
     def chosen(self, signature: Signature, request: Request) -> "AbstractSolver":
-        """The solver that is to run: this one, or another where this one has no place.
+        """The solver that is to run: this one, or another where this one does not apply.
 
         Args:
             signature: the step, carry and inputs.
@@ -57,7 +57,7 @@ class AbstractSolver(eqx.Module):
         return self
 
     def promised(self, request: Request) -> bool:
-        """Whether the plain loop in its place counts as having fallen back.
+        """Whether it counts as a fallback if the plain loop runs in its place.
 
         Args:
             request: everything about the call but its step, carry and inputs.
@@ -105,7 +105,7 @@ class AbstractDirectSolver(AbstractSolver):
         """
 
     def run(self, signature: Signature, request: Request) -> Solution:
-        """The solution; its states are None where they are not wanted."""
+        """The solution; its states are None unless the request keeps them."""
         if request.keep_states:
             signature = signature.keeping_states()
         if request.memory_limit is not None:
@@ -131,7 +131,7 @@ class AbstractDirectSolver(AbstractSolver):
 
     @property
     def copies_of_outputs(self) -> int:
-        """Arrays like the outputs that are held at once."""
+        """How many arrays of the size of the outputs are held at once."""
         return 1
 
     def _refuse_memory(self, signature: Signature, limit: int) -> None:
@@ -154,7 +154,7 @@ class AbstractTrajectorySolver(AbstractSolver):
         Args:
             problem: the recurrence.
             request: of the call, with ``start``, ``repair``, ``unit`` and ``budget`` filled in.
-            loop: how to repeat.
+            loop: how iterations are repeated, so that they can be differentiated as the call asks.
         """
 
     @abc.abstractmethod
@@ -177,16 +177,16 @@ class AbstractTrajectorySolver(AbstractSolver):
     @property
     @abc.abstractmethod
     def method(self) -> "AbstractIterativeSolver":
-        """What makes the updates."""
+        """The iterative method that makes the updates."""
 
     @property
     def tried(self) -> "AbstractTrajectorySolver":
-        """What runs first; whatever follows takes less memory."""
+        """The solver that runs first; a fallback after it takes less memory."""
         return self
 
     @property
     def chunk(self) -> int:
-        """Steps between two states that are iterated on."""
+        """Steps from one iterated state to the next; more than one for ``MultipleShooting``."""
         return 1
 
     @property
@@ -200,7 +200,7 @@ class AbstractTrajectorySolver(AbstractSolver):
 
 
 class AbstractIterativeSolver(AbstractTrajectorySolver):
-    """A solver that owns one update; repeating, testing and differentiating belong to others.
+    """A solver that defines one update; the loop, the stopping test and the derivatives are the library's.
 
     Attributes:
         causal: whether iteration i leaves the first i states exact, so that T iterations always suffice.
@@ -211,22 +211,22 @@ class AbstractIterativeSolver(AbstractTrajectorySolver):
     @property
     @abc.abstractmethod
     def exact(self) -> bool:
-        """Whether an update is the exact Newton correction, which estimates the error of the iterate it leaves."""
+        """Whether an update is the exact Newton correction, whose size estimates the error of the iterate before it."""
 
     @abc.abstractmethod
     def init(self, problem: Recurrence, states: Trajectory) -> Tree:
-        """What the solver remembers between updates."""
+        """The solver's memory before the first update; any tree of arrays."""
 
     @abc.abstractmethod
     def step(self, problem: Recurrence, iterate: Iterate, state: Any) -> tuple[Trajectory, Tree]:
-        """The next trajectory and memory."""
+        """The next trajectory, and the solver's memory after it."""
 
     def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
-        """Updates until the criterion or the budget stops them."""
+        """The states after as many updates as the criterion asks for and the budget allows."""
         return iterate(problem, request._replace(solver=self), loop)
 
     def most_updates(self, problem: Recurrence, request: Request) -> int:
-        """T for a causal method, a fixed number for others, or what the call gives."""
+        """The number that the call gives; else T for a causal method and a fixed number for others."""
         if request.max_iterations is not None:
             return int(request.max_iterations)
         return problem.length if self.causal else DESCENT_BUDGET
@@ -244,7 +244,7 @@ class AbstractIterativeSolver(AbstractTrajectorySolver):
         return self.update_bytes(problem) + states_bytes(problem)
 
     def update_work(self) -> UpdateWork:
-        """What one update takes; a whole Jacobian and one linear recurrence where a method does not say."""
+        """The work of one update: by default, that of a whole Jacobian and one linear recurrence."""
         return UpdateWork(None, False)
 
     @property

@@ -17,31 +17,33 @@ from .sequential import Sequential
 
 
 def automatic(mesh: Any) -> Any:
-    """The mesh without explicit axes: how arrays are spread is decided here, not carried in their types."""
+    """The mesh with automatic axes only: the library decides how arrays are spread, not their types."""
     return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
 
 
 class Chunked(AbstractDirectSolver):
     """The default: chunks of steps run side by side where the system forgets its start, one step at a time elsewhere.
 
-    All chunks start at once, from arbitrary states that a predictable system forgets. The few steps that this takes are
-    measured as the call runs, by coupled copies of some chunks, and run again from the true state. Where the two do not
-    agree to rounding of each entry (``docs/acceptance.md`` has the rule), the steps are taken one after the other in
-    the same program: the answer is that of ``jax.lax.scan`` either way, up to rounding. There is no Jacobian, iteration
-    or history: work T plus the steps that are run twice, memory that of the outputs. Derivatives are those of the
-    trajectory, by one linear recurrence that is run in the same way.
+    All chunks start at once, from arbitrary states, which a predictable system forgets within a few steps: the warm-up.
+    Its length is measured as the call runs, by coupled copies of some chunks. Then the first steps of each chunk run
+    again, from the true end of the chunk before. Where the two runs do not agree to the rounding of each entry
+    (``docs/acceptance.md`` has the rule), the same program takes the steps one after the other: the answer is that of
+    ``jax.lax.scan`` either way, up to rounding. There is no Jacobian, iteration or history. Work is T steps and those
+    that are run twice, memory that of the outputs. Derivatives are those of the trajectory, by one linear recurrence
+    that is run in the same way.
 
     Short sequences, tiny steps, large batches, and steps that must not be run from arbitrary states (with side effects,
     callbacks, checks, loops that end by the state) are run one step at a time from the start.
 
     Args:
         chunks: how many chunks to cut the sequence into, on each device; None to choose by its length, the size of
-            its state, the batch and the platform. A call that cannot be cut is refused then, with the reason, but one
-            whose carry holds a decision (a counter that depends on the state) falls back; without a number either runs
-            one step at a time, which ``ps.explain`` foretells and ``solution.solver`` says.
+            its state, the batch and the platform. With a number, a call that cannot be cut is refused, with the reason,
+            but one whose carry holds a decision (a counter that depends on the state) falls back. With None, both run
+            one step at a time; ``ps.explain`` says so before the call, ``solution.solver`` after it.
         mesh: devices to spread the chunks over, a mesh of one axis; None for one device.
-        trial_steps: steps of all chunks that may be spent before a system that is not on its way to forget is given up;
-            None for as many as take 2 % of the sequential time. For systems known to forget that hesitate at first.
+        trial_steps: steps of each chunk after which a system is given up that shows no sign of forgetting its start;
+            None for as many as take 2 % of the sequential time. Give more for a system that is known to forget, but
+            does so late.
 
     Raises:
         TypeError: an argument of the wrong kind.
@@ -83,7 +85,7 @@ class Chunked(AbstractDirectSolver):
         return evaluate_in_chunks(signature, self, request.batch, reverse=request.reverse)
 
     def chosen(self, signature: Signature, request: Request) -> AbstractSolver:
-        """The plain loop where it is asked for or chunks cannot be tried.
+        """This solver, or the plain loop where it is asked for or chunks cannot be tried.
 
         Raises:
             ValueError: a number of chunks was given for a call that cannot be cut.
@@ -99,11 +101,11 @@ class Chunked(AbstractDirectSolver):
         return Sequential() if reason else self
 
     def promised(self, request: Request) -> bool:
-        """Chunks whose number was given."""
+        """Whether a number of chunks was given, which promises that chunks will be tried."""
         return self.chunks is not None and not request.unrolls
 
     def check(self, request: Request, name: str) -> None:
-        """Refuse to unroll a loop over steps that chunks do not have."""
+        """Refuse ``unroll`` together with a number of chunks, which have no loop over single steps."""
         if self.chunks is not None and request.unrolls:
             raise ValueError(
                 f"unroll: given {request.unroll} with {name}, whose {self.chunks} chunks run side by side, expected 1; "
@@ -111,7 +113,7 @@ class Chunked(AbstractDirectSolver):
             )
 
     def spread(self, mesh: Mesh) -> AbstractSolver:
-        """The same over a mesh.
+        """The same solver over the devices of a mesh.
 
         Raises:
             ValueError: it has another mesh already.
@@ -122,10 +124,10 @@ class Chunked(AbstractDirectSolver):
 
     @property
     def devices(self) -> Mesh | None:
-        """The mesh."""
+        """The devices that the chunks are spread over; None for one."""
         return self.mesh
 
     @property
     def copies_of_outputs(self) -> int:
-        """Outputs of the chunks, and what is returned."""
+        """Two: the outputs of the chunks, and the outputs that are returned."""
         return 2

@@ -1,4 +1,4 @@
-"""A call in chunks side by side: what of a scan can be run so, its carry as chunks want it, and its derivative."""
+"""A call run in chunks side by side: which calls can be, how their carry is arranged for it, and their derivative."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from .chunked import Chunked
 
 STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents of what has none
-"""No tangent for any part of the way."""
+"""The tangent of a ``Way``: none, for each of its parts."""
 
 
 def _not_understood(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | None:
-    """Why a call is run one step after the other where nothing is known of its step."""
+    """The reason for one step after the other where the analysis of the step failed."""
     return "its program could not be analyzed"
 
 
 @unknown_is(_not_understood)
 def why_not(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | None:
-    """Why a checked call is better, or only, run one step after the other; None where blocks can be tried.
+    """Why a checked call has to run one step after the other, or is faster so; None where chunks can be tried.
 
     Args:
         signature: the call.
         wanted: what is asked for.
-        batch: sequences that are known to run at once; a few blocks of each may do where one alone would need many.
+        batch: sequences that are known to run at once; a few chunks of each may do where one alone would need many.
     """
     if signature.layout.size == 0:
         return "its carry has no floating leaf"
@@ -63,13 +63,13 @@ def why_not(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | No
         return reason
     if layout.grid(1) is None and layout.grid(batch) is None:
         return layout.uncut
-    return None if runs_over_chunks(closed) else "it holds an operation that cannot be run for several blocks at once"
+    return None if runs_over_chunks(closed) else "it holds an operation that cannot be run for several chunks at once"
 
 
 def decides(signature: Signature) -> bool:
     """Whether a discrete carry leaf of a checked call depends on a floating one, as a counter of events does.
 
-    Blocks could agree on it only by chance: such a call is one that falls back, not one that makes no sense.
+    Chunks would agree on it only by chance, so such a call falls back to the plain loop and is not refused.
 
     Args:
         signature: the call.
@@ -78,7 +78,7 @@ def decides(signature: Signature) -> bool:
 
 
 def why_not_elsewhere(signature: Signature) -> str | None:
-    """Why a checked call's step must not be run from states off its own trajectory; None where its program is total.
+    """Why a step must not be run from states off its own trajectory; None where it can be run from any.
 
     Args:
         signature: the call.
@@ -87,7 +87,7 @@ def why_not_elsewhere(signature: Signature) -> str | None:
 
 
 def _traced(signature: Signature) -> ClosedJaxpr:
-    """The program of a step."""
+    """The traced program of a call's step."""
     return jax.make_jaxpr(signature.step)(signature.init, signature.row)
 
 
@@ -107,7 +107,7 @@ def evaluate_in_chunks(signature: Signature, wanted: "Chunked", batch: int, *, r
 
 
 def foreseen(signature: Signature, wanted: "Chunked", batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
-    """How a checked call would be cut, and how long it may take to forget its start; None for one step after the other.
+    """How a checked call would be cut, and how long it may take to forget its start; None where it would not be cut.
 
     Args:
         signature: the call, for which chunks can be tried.
@@ -121,7 +121,7 @@ def foreseen(signature: Signature, wanted: "Chunked", batch: int, *, reverse: bo
 
 
 def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
-    """What is fixed about a run of a step."""
+    """The fixed facts of a run in chunks: sizes, work of a step, options."""
     length, size = signature.length, signature.layout.size
     work = counted(closed, size)
     facts = work, reverse, wanted.mesh, wanted.chunks, batch, wanted.trial_steps
@@ -131,7 +131,7 @@ def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, batch:
 
 
 class _ChunkStep(Function):
-    """A scan's step on the floating leaves of its carry, its outputs as bits; the discrete leaves arrive as inputs."""
+    """A scan's step on the floating leaves of its carry, with outputs as bits; the discrete leaves arrive as inputs."""
 
     step: Closed
     layout: CarryLayout
@@ -165,7 +165,7 @@ def _one_by_one(signature: TracedSignature, layout: Layout) -> tuple[Tree, Tree]
 def _evaluate_jvp(primals: tuple[TracedSignature, Layout, bool], tangents: tuple[Any, Any, Any]) -> tuple[Any, Any]:
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs.
 
-    Where that does not pay or cannot be, the tangent of the plain loop as JAX has it.
+    Where that does not pay or is not possible, the tangent is JAX's own, of the plain loop.
     """
     signature, layout, plain = primals
     if plain or (layout.chunks is None and not adjoint_pays(layout.size, layout.work, layout.batch)):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ..solution import Result
 
 FLOOR_PATIENCE = 3
-"""Iterations without improvement, with the error near rounding, after which rounding is taken to be the limit."""
+"""Iterations without improvement after which an error near rounding is taken to be as small as rounding allows."""
 
 DESCENT_PATIENCE = 100
 """Iterations without improvement after which a method with no guarantee to end is called stalled."""
@@ -25,7 +25,7 @@ RUNAWAY_DEFECT = 1e3
 
 
 def rounding_units(eps: float) -> int:
-    """How many units of rounding an answer may be off for want of digits, by the unit of its dtype."""
+    """Error that the default tolerance allows, in units of rounding: 512, 16 or 4, by the unit of the dtype."""
     return 512 if eps < 1e-12 else 16 if eps < 1e-4 else 4
 
 
@@ -60,7 +60,7 @@ class Progress(eqx.Module):
         return np.full(self.scale.shape, self.own) if self.unit is None else self.unit
 
     def replace(self, **changes: Array) -> "Progress":
-        """The same evidence with some of it changed."""
+        """The same numbers with some of them changed."""
         return dataclasses.replace(self, **changes)
 
 
@@ -71,11 +71,11 @@ class AbstractCriterion(eqx.Module):
 
     @abc.abstractmethod
     def ratio(self, progress: Progress) -> Float[Array, ""]:
-        """Measured over allowed error; at most one means accepted."""
+        """The measured error over the allowed one; at most one means accepted."""
 
     @abc.abstractmethod
     def at_floor(self, progress: Progress) -> Bool[Array, ""]:
-        """Whether the iterate is so good that a lack of improvement must come from rounding."""
+        """Whether the iterate is so good that only rounding can keep it from improving further."""
 
     @property
     @abc.abstractmethod
@@ -113,9 +113,9 @@ class StateError(AbstractCriterion):
     estimated error is below the square root of one unit. A tolerance given by the user is met or the rollout does not
     succeed.
 
-    The units are those of the coarsest floating dtype that an entry is computed in, as the program of the step tells: a
-    float32 state whose step multiplies in bfloat16 is known to bfloat16's digits. Such an answer is still taken as far
-    as it goes, until an iteration brings nothing more.
+    The units are those of the coarsest floating dtype that an entry is computed in, which is read off the traced step:
+    a float32 state whose step multiplies in bfloat16 is known to bfloat16's digits only. Iterations then still go on
+    until one brings nothing more.
 
     Args:
         rtol: relative tolerance, dimensionless, zero or more; None for the default above.
@@ -138,7 +138,7 @@ class StateError(AbstractCriterion):
 
     @property
     def accepts_floor(self) -> bool:
-        """Only the default tolerance means 'as far as rounding allows'."""
+        """True for the default tolerance, which means 'as far as rounding allows'."""
         return self.rtol is None and self.atol is None
 
     def ratio(self, progress: Progress) -> Float[Array, ""]:
@@ -146,7 +146,7 @@ class StateError(AbstractCriterion):
         return self._ratio(progress, progress.units)
 
     def met(self, progress: Progress) -> Bool[Array, ""]:
-        """Whether the error is within tolerance; where that is wider than the states' own dtype asks, and no less."""
+        """Whether the error is within tolerance; if that is a coarser dtype's, whether it no longer improves either."""
         met = super().met(progress)
         if not self.accepts_floor or np.all(progress.units <= progress.own):
             return met
@@ -160,7 +160,7 @@ class StateError(AbstractCriterion):
         return jnp.all(progress.correction <= root * (1 + progress.scale)) & (progress.defect <= jnp.max(root))
 
     def _ratio(self, progress: Progress, units: np.ndarray) -> Float[Array, ""]:
-        """Largest estimated error over its tolerance, where one left out is that of such units."""
+        """Largest estimated error over its tolerance; a tolerance left out is the default one in these units."""
         default = np.array([rounding_units(unit) * unit for unit in units.tolist()], progress.scale.dtype)
         rtol = self.rtol if self.rtol is not None else default if self.atol is None else 0.0
         atol = self.atol if self.atol is not None else rtol
@@ -190,7 +190,7 @@ class Merit(AbstractCriterion):
 
     @property
     def accepts_floor(self) -> bool:
-        """A tolerance on the merit is met or it is not."""
+        """False: the merit has to be within the tolerance."""
         return False
 
     def ratio(self, progress: Progress) -> Float[Array, ""]:

@@ -15,7 +15,7 @@ NEW_NAMES: Mapping[str, str] = MappingProxyType(
 
 
 class _Old(type):
-    """A class under its old name: what it makes, and what counts as one, are of the new class."""
+    """A class under its old name: it makes instances of the new class, and these count as its own."""
 
     new: Callable[..., Any]
 
@@ -31,25 +31,25 @@ class Forgetting(metaclass=_Old):
 
     @staticmethod
     def new(blocks: int | None = None, mesh: Any = None, trial: int | None = None) -> Chunked:
-        """The solver."""
+        """The solver, of the new class."""
         return Chunked(blocks, mesh, trial)
 
 
 OLD: Mapping[str, Any] = MappingProxyType({"Forgetting": Forgetting, "Guarded": WithFallback})
-"""What old names stand for that warn; ``Blocks`` stays as a nickname."""
+"""What the old names stand for whose use warns; ``Blocks`` is none of them: it stays as a nickname."""
 
 
 def __getattr__(name: str) -> Any:
-    """What an old name stands for, with a warning.
+    """What an old name of ``parascan`` stands for, with a warning.
 
     Args:
-        name: that a module does not have.
+        name: of an attribute that the module does not have.
 
     Raises:
-        AttributeError: it is not an old name either.
+        AttributeError: the name is not an old one either.
 
     Warns:
-        DeprecationWarning: it is one.
+        DeprecationWarning: the name is an old one.
     """
     if name not in OLD:
         raise AttributeError(f"module 'parascan' has no attribute {name!r}")

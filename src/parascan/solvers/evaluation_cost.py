@@ -25,7 +25,7 @@ class Workload(NamedTuple):
         size: D, entries of a state.
         work: what a step computes.
         columns: Jacobian-vector products that give all of a step's Jacobian: D, or less where its structure is known.
-        diagonal_columns: those that give its diagonal.
+        diagonal_columns: Jacobian-vector products that give the diagonal of a step's Jacobian.
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
         batch: N, sequences that run at once.
         devices: over which the chunks of each are spread.
@@ -45,10 +45,10 @@ class StepCost(NamedTuple):
     """Seconds of one step of one sequence, alone and among others.
 
     Attributes:
-        alone: one after the other.
-        row: of a row of chunks, whatever their number.
-        chunk: for each chunk of a row.
-        product: of a Jacobian-vector product of a chunk.
+        alone: of a step, one after the other.
+        row: of a row, in which all chunks take one step, whatever their number.
+        chunk: further seconds of a row for each of its chunks.
+        product: of a Jacobian-vector product of one chunk.
         measured: whether these were timed on the step itself.
     """
 
@@ -83,7 +83,7 @@ def work_of(recurrence: Recurrence) -> Work:
 
 
 def step_cost(workload: Workload, machine: Machine) -> StepCost:
-    """The cost of a step by what it computes; of chunks that fill the machine.
+    """The cost of a step by what it computes, for as many chunks as fill the machine.
 
     Args:
         workload: sizes.
@@ -94,7 +94,7 @@ def step_cost(workload: Workload, machine: Machine) -> StepCost:
 
 
 def sequential_seconds(workload: Workload, step: StepCost, machine: Machine) -> float:
-    """One step after the other; the sequences of a batch take each step side by side where that is faster.
+    """Seconds of one step after the other; the sequences of a batch take each step side by side where that is faster.
 
     Args:
         workload: sizes.
@@ -108,7 +108,7 @@ def sequential_seconds(workload: Workload, step: StepCost, machine: Machine) -> 
 
 
 def chunked_seconds(workload: Workload, step: StepCost, machine: Machine, chunks: int, horizon: float) -> float:
-    """Chunks side by side: as many rows as a chunk has, and before them those in which the start is forgotten.
+    """Seconds of chunks side by side: as many rows as a chunk has steps, and those of the warm-up before them.
 
     Args:
         workload: sizes.
@@ -126,7 +126,7 @@ def chunked_seconds(workload: Workload, step: StepCost, machine: Machine, chunks
 def iterative_seconds(
     workload: Workload, step: StepCost, machine: Machine, solver: AbstractTrajectorySolver, updates: float
 ) -> float:
-    """Updates of an iterative method, the test of its answer, and on blocks the states between their boundaries.
+    """Seconds of an iterative method: its updates, the test of its answer, and the states inside of its blocks.
 
     Args:
         workload: sizes.
@@ -142,7 +142,7 @@ def iterative_seconds(
 
 
 def update_seconds(workload: Workload, step: StepCost, machine: Machine, solver: AbstractTrajectorySolver) -> float:
-    """One update with the test before it.
+    """Seconds of one update with the test before it.
 
     Args:
         workload: sizes.
@@ -168,10 +168,10 @@ def update_seconds(workload: Workload, step: StepCost, machine: Machine, solver:
 
 
 def updates_within(part: float, recurrence: Recurrence, first: AbstractTrajectorySolver) -> int:
-    """Updates of a method that take a part of the time of sequential evaluation, by this machine's record and no clock.
+    """How many updates of a method take a part of the sequential time, by this machine's record and no clock.
 
     Args:
-        part: of the sequential time.
+        part: the part of the sequential time, positive.
         recurrence: what is solved.
         first: the method.
     """
@@ -192,5 +192,5 @@ def _products(update: UpdateWork, workload: Workload) -> tuple[int, int]:
 
 
 def _side_by_side(workload: Workload, step: StepCost, block: int) -> float:
-    """All steps of all blocks once, side by side."""
+    """Seconds of all steps of all blocks once, side by side."""
     return block * step.row + workload.length * workload.batch * step.chunk / workload.devices

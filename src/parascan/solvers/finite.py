@@ -1,4 +1,4 @@
-"""Up to which step states are finite."""
+"""Whether states are finite, and up to which step."""
 
 import jax
 import jax.numpy as jnp

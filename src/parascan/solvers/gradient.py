@@ -21,7 +21,7 @@ class GradientTransformation(Protocol):
 
 
 RATES = (4.0, 1.0, 0.25, 0.0625, 0.015625, 0.00390625)
-"""Learning rates tried side by side where none is given, in units of the last one taken."""
+"""Learning rates that steepest descent tries side by side, in units of the rate that was taken last."""
 
 
 class GradientDescent(AbstractIterativeSolver):

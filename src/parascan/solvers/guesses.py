@@ -14,14 +14,14 @@ from ..solution import Trajectory, Tree
 
 
 class AbstractGuess(eqx.Module):
-    """A rule that gives the first trajectory, and the one that non-finite states are put back to."""
+    """A rule that gives the first trajectory, and the repair: the one that non-finite states are put back to."""
 
     @abc.abstractmethod
     def states(self, problem: ScanProblem) -> Trajectory:
         """The first flat trajectory ``[T, D]``."""
 
     def repair(self, problem: ScanProblem) -> Trajectory:
-        """Where states that overflow restart; the guess itself unless a class says otherwise."""
+        """The trajectory that non-finite states are put back to; by default the guess itself."""
         return self.states(problem)
 
 
@@ -122,7 +122,7 @@ def as_guess(guess: Any) -> AbstractGuess:
 
 
 def _same_form(trajectory: Tree, expected: Tree) -> bool:
-    """Whether structure and shapes agree; dtypes may differ as long as they do not narrow to integers."""
+    """Whether structure and shapes agree; dtypes may differ, but floating values may not become integers."""
     if jax.tree.structure(trajectory) != jax.tree.structure(expected):
         return False
     pairs = zip(jax.tree.leaves(trajectory), jax.tree.leaves(expected), strict=True)

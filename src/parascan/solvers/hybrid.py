@@ -1,4 +1,4 @@
-"""A robust solver until the basin of a fast one is reached, then the fast one."""
+"""``Hybrid``: a robust solver until a fast one converges from where it is, then the fast one."""
 
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from .update import Iterate
 
 
 class Phase(eqx.Module):
-    """What one update hands to the next: which solver had the last word, when the other was tried, their memories."""
+    """What one update hands to the next: which solver made the last step, when the other was tried, both memories."""
 
     fast: Bool[Array, ""]
     since: Int[Array, ""]
@@ -23,7 +23,7 @@ class Phase(eqx.Module):
 
 
 class Hybrid(AbstractIterativeSolver):
-    """``first`` until the iterate lies in the basin of ``then``, which finishes quadratically.
+    """``first`` until the iterate lies in the basin of ``then``, the region from which that converges quadratically.
 
     The basin is measured: every few updates one step of ``then`` is tried, and kept if it shrinks the residual by the
     factor ``contraction`` or more; it goes on for as long as its steps do that, and gives way to ``first`` otherwise.
@@ -75,16 +75,16 @@ class Hybrid(AbstractIterativeSolver):
 
     @property
     def exact(self) -> bool:
-        """The first solver's steps say nothing about the error."""
+        """False: the first solver's steps do not estimate the error."""
         return False
 
     def init(self, problem: Recurrence, states: Trajectory) -> Phase:
-        """The fast solver is tried at once."""
+        """A state in which the fast solver is tried at once."""
         since = jnp.asarray(self.every, jnp.int32)
         return Phase(jnp.asarray(False), since, self.first.init(problem, states), self.then.init(problem, states))
 
     def step(self, problem: Recurrence, iterate: Iterate, state: Phase) -> tuple[Trajectory, Phase]:
-        """A step of one of the two."""
+        """A step of one of the two solvers."""
 
         def slow(state: Phase) -> tuple[Trajectory, Phase]:
             states, memory = self.first.step(problem, iterate, state.first)

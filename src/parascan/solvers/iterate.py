@@ -22,11 +22,11 @@ from .residuals import Residuals
 from .update import Iterate, newton_update
 
 IMPROVEMENT = 0.999
-"""Share of the best ratio so far that counts as an improvement on it."""
+"""A ratio counts as an improvement if it is at most this share of the best one so far."""
 
 FEW_STEPS, SLOW_SHARE = 100, 4
-"""Steps from which it matters how many iterations there are, and the part of the steps (one in so many) beyond which
-they are too many: no method takes less than a few steps' time for one of them."""
+"""A run is called slow on more than the first number of steps, if there were more iterations than one for every
+``SLOW_SHARE`` steps: an iteration of no method takes less time than a few steps."""
 
 
 class LoopState(eqx.Module):
@@ -62,7 +62,7 @@ def iterate(problem: Recurrence, request: Request, loop: Loop) -> LoopState:
 
 
 def _judged(last: LoopState, length: int) -> LoopState:
-    """The outcome, told whether it took so many iterations that nothing was gained by them."""
+    """The outcome with its flag ``slow``: whether it took so many iterations that nothing was gained."""
     many = (length > FEW_STEPS) & (SLOW_SHARE * last.stats.iterations > length)
     return dataclasses.replace(last, stats=dataclasses.replace(last.stats, slow=many))
 
@@ -191,7 +191,7 @@ class Proposal(NamedTuple):
         solver_state: the solver's memory that goes with it.
         correction: estimated error of the current iterate, one for each state entry; NaN where not asked for,
             infinite where not known yet.
-        measured: the same, with the residual in place of what is not known: the measure of improvement.
+        measured: the measure of improvement: ``correction``, with the residual where that is not known.
     """
 
     states: Trajectory | None
@@ -245,7 +245,7 @@ def _follow(
     proposal: Proposal,
     running: Bool[Array, ""],
 ) -> tuple[Following, Int[Array, ""]]:
-    """The next trajectory with overflow put back, or the current one when the loop ends; and how much was put back."""
+    """The next trajectory with non-finite states repaired, or the current one when the loop ends; and their number."""
     states, solver_state = proposal.states, proposal.solver_state
     if states is None:
         unchanged = (residuals.states, state.solver_state)

@@ -16,17 +16,17 @@ from .prefix import Settled
 from .update import Iterate
 
 GOOD, POOR, LEAST = 0.75, 0.25, 1e-3
-"""Ratios of actual to predicted decrease: above the first the damping falls, below the second it grows, below the third
-the step is not taken."""
+"""Ratios of the actual decrease to the predicted one: above ``GOOD`` the damping falls, below ``POOR`` it grows, below
+``LEAST`` the step is not taken."""
 
 FALL, GROWTH = 0.1, 5.0
-"""Factors on the damping."""
+"""Factors by which the damping falls and grows."""
 
 COVARIANCES = 6
-"""Arrays like the stored Jacobians that the smoother holds beside them."""
+"""Arrays of the size of the stored Jacobians that the smoother holds beside them."""
 
 SMOOTHER = 12
-"""Times that a step of the smoother costs a step of the linear recurrence."""
+"""Cost of a step of the smoother, in steps of the linear recurrence."""
 
 
 class Trust(eqx.Module):
@@ -85,7 +85,7 @@ class LevenbergMarquardt(AbstractIterativeSolver):
 
     @property
     def exact(self) -> bool:
-        """A damped step says nothing about the error."""
+        """False: a damped step does not estimate the error."""
         return False
 
     def init(self, problem: Recurrence, states: Trajectory) -> Trust:
@@ -93,7 +93,7 @@ class LevenbergMarquardt(AbstractIterativeSolver):
         return Trust(jnp.zeros((), jnp.int32), self._limited(jnp.asarray(self.damping, problem.dtype)))
 
     def step(self, problem: Recurrence, iterate: Iterate, state: Trust) -> tuple[Trajectory, Trust]:
-        """The damped step where it keeps what it promises, the states as they are where it does not."""
+        """The trajectory after the damped step, or the same one where the step would not decrease the merit."""
         settled = Settled.of(problem, iterate)
         transition = self.linearization.transition(problem, settled.states, state.updates).guarded()
         correction = damped_solve(transition, settled.residual, state.damping, settled.known)
@@ -112,7 +112,7 @@ class LevenbergMarquardt(AbstractIterativeSolver):
         return super().update_bytes(recurrence) + (TRANSITIONS + COVARIANCES) * width * states_bytes(recurrence)
 
     def update_work(self) -> UpdateWork:
-        """That of the linearization, with the passes of the smoother."""
+        """The work of the linearization, with the passes of the smoother."""
         return self.linearization.update_work()._replace(passes=SMOOTHER)
 
     def _limited(self, damping: Float[Array, ""]) -> Float[Array, ""]:
@@ -126,7 +126,7 @@ class LevenbergMarquardt(AbstractIterativeSolver):
 def _judge(
     problem: Recurrence, settled: Settled, transition: AbstractTransition, correction: Trajectory
 ) -> tuple[Bool[Array, ""], Float[Array, ""]]:
-    """Whether to take a step, and the decrease of the merit over the one that the linearization predicts."""
+    """Whether to take a step, and the ratio of the merit's actual decrease to the predicted one."""
     predictions = problem.predictions(settled.states + correction)
     finite = jnp.all(jnp.isfinite(predictions), axis=1)
     nonfinite = jnp.sum(~finite)
@@ -163,7 +163,7 @@ def quasi_elk(damping: float | None = None) -> LevenbergMarquardt:
 
 
 def _elk(linearization: AbstractLinearization, damping: float | None) -> LevenbergMarquardt:
-    """Either nickname."""
+    """The solver of both nicknames."""
     if damping is None:
         return LevenbergMarquardt(linearization)
     return LevenbergMarquardt(linearization, damping, limits=None)

@@ -64,15 +64,15 @@ class LineSearch(AbstractIterativeSolver):
 
     @property
     def exact(self) -> bool:
-        """A shortened step says nothing about the error."""
+        """False: a shortened step does not estimate the error."""
         return False
 
     def init(self, problem: Recurrence, states: Trajectory) -> Tree:
-        """What the inner solver remembers."""
+        """The inner solver's memory."""
         return self.inner.init(problem, states)
 
     def step(self, problem: Recurrence, iterate: Iterate, state: Any) -> tuple[Trajectory, Tree]:
-        """The longest step that decreases the merit enough."""
+        """The trajectory after the longest trial step that decreases the merit enough."""
         target, state = self.inner.step(problem, iterate, state)
         direction = target - iterate.states
         residual = iterate.states - iterate.predictions

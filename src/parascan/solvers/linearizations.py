@@ -24,10 +24,10 @@ class UpdateWork(NamedTuple):
     """What one update of a method takes, for the cost function.
 
     Attributes:
-        columns: Jacobian-vector products at every step; None for as many as give all that is stored.
+        columns: Jacobian-vector products at every step; None for as many as give the stored matrices.
         diagonal: whether the matrices of the linear recurrence are diagonal.
         linear: whether there is a linear recurrence at all.
-        passes: how many of them, in units of the cost of one.
+        passes: cost of all linear recurrences of an update, in units of one.
     """
 
     columns: int | None = None
@@ -49,7 +49,7 @@ class AbstractLinearization(eqx.Module):
         """``A_t`` at ``states`` for all t."""
 
     def update_work(self) -> UpdateWork:
-        """What an update with it takes; that of whole Jacobians where a linearization does not say."""
+        """The work of an update: by default, that of whole Jacobians."""
         return UpdateWork()
 
 
@@ -102,7 +102,7 @@ class Diagonal(AbstractLinearization):
         return DiagonalTransition(diagonal(problem, states))
 
     def update_work(self) -> UpdateWork:
-        """As many products as give the diagonal."""
+        """The work of an update: as many products as give the diagonal."""
         return UpdateWork(diagonal=True)
 
 
@@ -151,7 +151,7 @@ class StochasticDiagonal(AbstractLinearization):
         return DiagonalTransition(total / self.probes)
 
     def update_work(self) -> UpdateWork:
-        """A product for each probe."""
+        """The work of an update: one product for each probe."""
         return UpdateWork(self.probes, diagonal=True)
 
 
@@ -171,12 +171,12 @@ class Identity(AbstractLinearization):
         return ScalarTransition(jnp.ones((problem.length,), problem.dtype), problem.size)
 
     def update_work(self) -> UpdateWork:
-        """No derivative, and a cumulative sum."""
+        """The work of an update: no derivative, and a cumulative sum."""
         return UpdateWork(0, diagonal=True)
 
 
 class Zero(AbstractLinearization):
-    """Zero: Jacobi iteration, each step from the previous iterate alone.
+    """Zero: Jacobi iteration, in which each state is the step applied to the previous iterate.
 
     Source: Song et al. 2021.
     """
@@ -191,12 +191,12 @@ class Zero(AbstractLinearization):
         return ZeroTransition(problem.length, problem.size, problem.dtype)
 
     def update_work(self) -> UpdateWork:
-        """Nothing but the step itself."""
+        """The work of an update: nothing beyond the step itself."""
         return UpdateWork(0, diagonal=True, linear=False)
 
 
 class Surrogate(AbstractLinearization):
-    """The linearization of another, smoother step, for steps that jump (a Metropolis accept) or are dear to derive.
+    """The linearization of another, smoother step, for steps that jump (a Metropolis accept) or cost much to derive.
 
     The answer stays that of the step itself; the surrogate only steers the iterations. Derivatives of the answer
     still use the step itself.
@@ -235,5 +235,5 @@ class Surrogate(AbstractLinearization):
         return self.linearization.transition(surrogate, states, iteration)
 
     def update_work(self) -> UpdateWork:
-        """That of its linearization."""
+        """The work of an update with the surrogate's linearization."""
         return self.linearization.update_work()

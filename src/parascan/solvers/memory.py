@@ -10,15 +10,15 @@ from ..problem.flat_recurrence import Recurrence
 from ..solution import Tree
 
 TRAJECTORIES = 8
-"""Arrays like the states that an iteration holds at once: two iterates, one-step predictions, residual, correction,
-guess, repair."""
+"""Arrays of the size of the states that an iteration holds at once: two iterates, one-step predictions, residual,
+correction, guess, repair."""
 
 TRANSITIONS = 2
-"""Arrays like the stored Jacobians: the products that they are made of, and themselves."""
+"""Arrays of the size of the stored Jacobians that are held at once: the Jacobians, and the products that give them."""
 
 
 class Updates(Protocol):
-    """A method whose updates hold so many bytes at once."""
+    """A method that knows how many bytes its updates hold at once."""
 
     def update_bytes(self, recurrence: Recurrence) -> int:
         """Bytes of one update."""
@@ -48,12 +48,12 @@ def bytes_of(tree: Tree) -> int:
 
 
 def bytes_on_boundaries(recurrence: Recurrence, method: Updates, length: int) -> int:
-    """Bytes of a method on the boundaries of chunks, with the states that are returned.
+    """Bytes of a method on the boundaries of blocks, with the states that are returned.
 
     Args:
         recurrence: of single steps.
-        method: what is applied to the boundaries.
-        length: steps of a chunk.
+        method: the method that is applied to the boundaries.
+        length: steps of a block.
     """
     coarse = jax.eval_shape(lambda: Blocked.of(recurrence, length).coarse)
     uneven = recurrence.length % min(length, recurrence.length) != 0
@@ -73,7 +73,7 @@ def refuse_memory(recurrence: Recurrence, name: str, needed: int, method: Update
         limit: bytes.
 
     Raises:
-        ValueError: it would hold more; names the length of chunks that would fit.
+        ValueError: it would hold more; the error names the length of blocks that would fit.
     """
     if needed <= limit:
         return

@@ -1,4 +1,4 @@
-"""A method on the boundaries of chunks of steps: multiple shooting."""
+"""Multiple shooting: a method applied to the boundaries of blocks of steps."""
 
 import dataclasses
 import math
@@ -18,13 +18,14 @@ from .memory import bytes_on_boundaries
 from .request import Request
 
 FEWEST_BLOCKS = 16
-"""Blocks below which they do not fill the vectors of a machine, whatever they forget."""
+"""Fewest blocks that are worth having: fewer do not fill a machine's vector units."""
 
 MOST_BLOCKS = 256
-"""Blocks of a system that does not forget within one; more gain little and leave more jumps to close."""
+"""Number of blocks for a system that does not forget its start within a block: more of them gain little, and leave more
+jumps between blocks to close."""
 
 ROUNDED_UP = 1.25
-"""How much longer a block may be to divide the steps evenly: padding would be computed too."""
+"""Factor by which a block may be longer than asked so that blocks divide the steps evenly, without padding."""
 
 
 class MultipleShooting(AbstractTrajectorySolver):
@@ -64,11 +65,11 @@ class MultipleShooting(AbstractTrajectorySolver):
     def fitting(
         cls, outer: AbstractIterativeSolver, steps: int, exponent: float | None = None, tolerance: float = 1e-8
     ) -> "MultipleShooting":
-        """Blocks of a length that fits a recurrence, all of whose steps are the burn-in.
+        """Blocks of a length that fits a recurrence, with all their steps as burn-in.
 
-        Long enough to forget where they start, if at least 16 of them are: the burn-in then leaves the method nothing
-        to do but to find that out. For a system that remembers longer, or of which no exponent is known,
-        ``max(steps / 256, 1)`` but not over the square root of the steps. By numbers alone: no run, no clock.
+        The length is that in which the system forgets its start, if at least 16 such blocks fit: the burn-in then finds
+        the boundaries, and the method has only to confirm them. For a system that remembers longer, or of unknown
+        exponent, it is ``max(steps / 256, 1)``, but at most the square root of the steps. Nothing is run or timed.
 
         Args:
             outer: the iterative method.
@@ -116,7 +117,7 @@ class MultipleShooting(AbstractTrajectorySolver):
 
     @property
     def method(self) -> AbstractIterativeSolver:
-        """What makes the updates of the boundaries."""
+        """The iterative method that updates the boundaries."""
         return self.outer
 
     @property
@@ -130,7 +131,7 @@ class MultipleShooting(AbstractTrajectorySolver):
         return f"{self.outer.described} on the boundaries of chunks of {self.length} steps"
 
     def most_updates(self, problem: Recurrence, request: Request) -> int:
-        """As many updates as there are chunks, for a causal method."""
+        """As many updates as there are blocks, for a causal method."""
         if self.outer.causal and request.max_iterations is None:
             return -(-problem.length // self.length)
         return self.outer.most_updates(problem, request)
@@ -140,10 +141,10 @@ class MultipleShooting(AbstractTrajectorySolver):
         return bytes_on_boundaries(problem, self.outer, self.length)
 
     def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
-        """Solve for the boundaries, fill the chunks, and report in steps of the recurrence itself.
+        """Solve for the boundaries, fill the blocks, and report in steps of the recurrence itself.
 
-        Where a burn-in may have done already, chunks are filled before the first test: the test needs the last of these
-        states in any case. An adjoint that unrolls the loop has no way through that.
+        Where the burn-in may have found the boundaries, the blocks are filled before the first test, which needs their
+        last states in any case; not where the adjoint unrolls the loop, since that cannot be differentiated so.
         """
         blocked = Blocked.of(problem, self.length)
         start, repair = blocked.boundaries(request.start), blocked.boundaries(request.repair)
@@ -153,7 +154,7 @@ class MultipleShooting(AbstractTrajectorySolver):
             if not request.adjoint.needs_budget:
                 filled = blocked.fill(start)
                 predictions = blocked.boundaries(filled)
-                # No chunk starts from the last boundary, and a last chunk that is short has not forgotten its start.
+                # No block starts from the last boundary, and a last block that is short has not forgotten its start.
                 start = start.at[-1].set(jnp.where(jnp.isfinite(predictions[-1]), predictions[-1], start[-1]))
         asked = request._replace(start=start, repair=repair, predictions=predictions)
         outcome = self.outer.solve(blocked.coarse, asked, loop)

@@ -66,7 +66,7 @@ class Newton(AbstractIterativeSolver):
         return self.linearization.exact and undamped and self.clip is None
 
     def init(self, problem: Recurrence, states: Trajectory) -> Int[Array, ""]:
-        """The number of updates made, from which random linearizations derive their keys."""
+        """The number of updates made so far, from which random linearizations derive their keys."""
         return jnp.zeros((), jnp.int32)
 
     def step(self, problem: Recurrence, iterate: Iterate, state: Int[Array, ""]) -> tuple[Trajectory, Int[Array, ""]]:
@@ -94,7 +94,7 @@ class Newton(AbstractIterativeSolver):
         return super().update_bytes(recurrence) + TRANSITIONS * bytes_of(stored)
 
     def update_work(self) -> UpdateWork:
-        """That of the linearization."""
+        """The work of an update with the linearization."""
         return self.linearization.update_work()
 
 

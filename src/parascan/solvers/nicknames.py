@@ -1,4 +1,4 @@
-"""Solvers by their published nicknames, for who names one in words."""
+"""Solvers by their published nicknames, for callers that name one in words, such as the command line."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -23,4 +23,4 @@ SOLVERS: Mapping[str, Callable[[], AbstractSolver]] = MappingProxyType(
         "sequential": Sequential,
     }
 )
-"""Functions that make a solver with its own defaults."""
+"""Functions by nickname, each of which makes a solver with its defaults."""

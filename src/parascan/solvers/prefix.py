@@ -1,4 +1,4 @@
-"""The steps whose states are known exactly, which no step of a minimizer may move."""
+"""The leading states that are known exactly, which a method that minimizes the merit must not move."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
@@ -17,7 +17,7 @@ def known_prefix(residual: Trajectory) -> Bool[Array, " T"]:
 class Settled(Iterate):
     """An iterate whose known states are in place, with its residual and how many predictions are not finite.
 
-    Images that are not finite are replaced by those of the iterate it is made of.
+    Predictions that are not finite are replaced by those of the iterate that it is made of.
 
     Attributes:
         known: the steps whose states are exact ``[T]``.
@@ -38,5 +38,5 @@ class Settled(Iterate):
 
     @property
     def residual(self) -> Trajectory:
-        """What the unknown states leave to solve for ``[T D]``."""
+        """The residual of the states that are not yet known, zero for the others ``[T D]``."""
         return jnp.where(self.known[:, None], 0.0, self.states - self.predictions)

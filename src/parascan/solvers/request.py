@@ -13,9 +13,9 @@ from .watch import AbstractWatch
 
 
 class Request(NamedTuple):
-    """Everything about a call but its step, carry and inputs. What one solver asks of another is a changed copy.
+    """Everything about a call but its step, carry and inputs; a solver that calls another hands it a changed copy.
 
-    The platform is where the call runs; a program that was traced for another one is not used again.
+    The platform is part of it so that a program that was traced for one platform is not used on another.
 
     Attributes:
         solver: the one asked for.
@@ -75,5 +75,5 @@ class Request(NamedTuple):
 
     @property
     def unrolls(self) -> bool:
-        """Whether ``unroll`` asks for more than the plain loop; True is the whole of it, and equal to 1 in Python."""
+        """Whether ``unroll`` asks for more than the plain loop; True, which equals 1 in Python, unrolls all of it."""
         return self.unroll is not False and (self.unroll is True or self.unroll != 1)

@@ -51,7 +51,7 @@ class Residuals(eqx.Module):
 
     @property
     def judged(self) -> Bool[Array, " T"]:
-        """Steps before the first prediction that is not finite; by causality nothing after it can be judged yet."""
+        """Steps before the first prediction that is not finite; nothing after it can be judged yet."""
         return _leading(self.finite)
 
     @property
@@ -83,7 +83,7 @@ class Residuals(eqx.Module):
         return jnp.max(jnp.where(self.judged[:, None], magnitude, 0.0), axis=0)
 
     def error(self, proposal: Trajectory) -> Float[Array, " D"]:
-        """Largest difference from a Newton proposal; a state that is exact has no error whatever the Jacobians are."""
+        """Largest difference from a Newton proposal; states that are exact count as without error."""
         return self.largest(jnp.where(self.exact[:, None], 0.0, proposal - self.states))
 
     def merit(self) -> Float[Array, ""]:

@@ -1,4 +1,4 @@
-"""Sequential evaluation, the yardstick and the fallback."""
+"""Sequential evaluation: what other solvers are compared with, and what they fall back to."""
 
 from typing import Any, ClassVar, NamedTuple
 
@@ -42,8 +42,8 @@ class Sequential(AbstractDirectSolver):
 def _with_parallel_backward(signature: Signature, request: Request) -> tuple[Tree, Tree]:
     """Final carry and outputs by the plain loop, their derivative by a linear recurrence.
 
-    Nothing has to converge, so it is safe for every system; and the reverse pass stores the states alone, not the
-    residuals of every step.
+    Nothing has to converge, so it is safe for every system. The reverse pass stores the states alone, not the
+    intermediate values of every step.
 
     Raises:
         ValueError: a discrete carry leaf depends on a floating one, or there is no floating one.

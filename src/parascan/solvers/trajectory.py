@@ -26,7 +26,7 @@ def solve_call(solver: "AbstractTrajectorySolver", signature: Signature, request
     """The solution of a checked call; its states are None where they are not wanted.
 
     Args:
-        solver: how.
+        solver: the solver that runs.
         signature: the step, carry and inputs.
         request: everything else about the call.
 
@@ -71,13 +71,13 @@ def solve_as_asked(problem: Recurrence, request: Request, loop: Loop) -> LoopSta
     Args:
         problem: the recurrence.
         request: of the call.
-        loop: how to repeat.
+        loop: how iterations are repeated, so that they can be differentiated as the call asks.
     """
     return request.solver.solve(problem, request, loop)
 
 
 def _refuse_varying(problem: ScanProblem, solver: "AbstractTrajectorySolver") -> None:
-    """Refuse arrays whose types say that they differ from device to device: loops over whole trajectories mix them."""
+    """Refuse arrays whose types say that they differ from device to device, which these solvers' loops would mix."""
     if any(varies_over_mesh(jax.typeof(leaf)) for leaf in jax.tree.leaves((problem, solver)) if eqx.is_array(leaf)):
         raise ValueError(
             f"solver: given {type(solver).__name__} for arrays that vary over the axes of a jax.shard_map with its "

@@ -21,7 +21,7 @@ class Iterate(eqx.Module):
 
 
 def newton_update(transition: AbstractTransition, iterate: Iterate) -> Trajectory:
-    """The solution of the recurrence that is linearized at a trajectory.
+    """Newton's update: the solution of the recurrence that is linearized at a trajectory.
 
     Args:
         transition: the linearization.

@@ -1,4 +1,4 @@
-"""A method that may be wrong about a system, with the plain loop behind it."""
+"""``WithFallback``: an iterative method with the plain loop behind it, in case the method does not converge in time."""
 
 import dataclasses
 from functools import partial
@@ -22,7 +22,7 @@ from .sequential import Sequential
 
 
 class WithFallback(AbstractTrajectorySolver):
-    """``first`` within a budget, and where it has not met its criterion by then, sequential evaluation.
+    """``first`` within a budget, then sequential evaluation where it has not met its criterion.
 
     For methods chosen by a forecast: a wrong one costs at most the budget, never the answer. Whether it fell back is in
     ``solution.stats.fell_back``. Under ``jax.vmap`` the loop runs once for the whole batch, if any element needs it.
@@ -30,9 +30,9 @@ class WithFallback(AbstractTrajectorySolver):
     Args:
         first: an iterative solver, or ``MultipleShooting`` of one.
         fallback: what follows, ``Sequential()``.
-        budget: the most that ``first`` may take: a whole number of updates, or a part of the sequential time. That is
-            turned into updates by what is known of the machine, without a clock, and may be none;
-            ``parascan.plan`` gives updates.
+        budget: the most that ``first`` may take: an integer is a number of updates, a float a part of the sequential
+            time. The latter is turned into updates by the machine's record, without a clock, and may come to none.
+            ``ps.plan`` gives updates.
 
     Raises:
         TypeError: an argument of the wrong kind.
@@ -72,17 +72,17 @@ class WithFallback(AbstractTrajectorySolver):
 
     @property
     def tried(self) -> AbstractTrajectorySolver:
-        """What runs first."""
+        """The solver that runs first."""
         return self.first
 
     @property
     def method(self) -> AbstractIterativeSolver:
-        """What makes the updates of what runs first."""
+        """The iterative method that makes the updates of the first solver."""
         return self.first.method
 
     @property
     def chunk(self) -> int:
-        """Steps between two states that are iterated on."""
+        """Steps from one iterated state of the first solver to the next."""
         return self.first.chunk
 
     @property
@@ -91,12 +91,12 @@ class WithFallback(AbstractTrajectorySolver):
         return f"{self.first.described}, or else one step after the other,"
 
     def most_updates(self, problem: Recurrence, request: Request) -> int:
-        """What the first method may take, but no more than it would without a fallback."""
+        """The budget in updates, but no more than the first solver would take without a fallback."""
         bought = self.budget if isinstance(self.budget, int) else updates_within(self.budget, problem, self.first)
         return min(self.first.most_updates(problem, request), bought)
 
     def peak_bytes(self, problem: Recurrence) -> int:
-        """Bytes of the first method; the loop holds less."""
+        """Bytes of the first solver; the loop holds less."""
         return self.first.peak_bytes(problem)
 
     def check(self, request: Request, name: str) -> None:
@@ -105,7 +105,7 @@ class WithFallback(AbstractTrajectorySolver):
             raise ValueError("adjoint: given Unrolled() with WithFallback, whose fallback has no iterations to unroll.")
 
     def solve(self, problem: Recurrence, request: Request, loop: Loop) -> LoopState:
-        """The first method, and the plain loop where it has not met its criterion within its budget."""
+        """The outcome of the first solver, or of the plain loop where that has not met its criterion in time."""
         return fall_back(self.first.solve(problem, request, loop), problem)
 
 
@@ -143,7 +143,8 @@ def _where_needed(
 ) -> Float[Array, "N T D"]:
     """The states of a batch of recurrences, computed anew for those that failed, if any did.
 
-    Decided once for the whole batch: a branch that ``jax.vmap`` turns into both of its sides would always run the loop.
+    It is decided once for the whole batch: under ``jax.vmap`` an ordinary branch runs both of its sides, so that the
+    loop would always run.
     """
     size = len(failed)
     run = jax.custom_batching.custom_vmap(_computed)
@@ -160,7 +161,7 @@ def _where_needed(
 def _computed(
     failed: Bool[Array, " N"], recurrence: Recurrence, states: Float[Array, "N T D"]
 ) -> Float[Array, "N T D"]:
-    """The same without a rule for batches."""
+    """The states, computed anew if the recurrence failed; for one recurrence, not a batch."""
 
     def again() -> Array:
         if len(failed) == 1:
