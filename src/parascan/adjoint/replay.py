@@ -60,8 +60,8 @@ def _backward(
 
         def advance(moving: Tree, before: State, moves: Tree) -> tuple[State, Tree]:
             x, discrete = eqx.combine(moves, stays)
-            carry, y = eqx.combine(moving, fixed)(layout.join(before, discrete), x)
-            return layout.split(carry)[0], eqx.filter(y, eqx.is_inexact_array)
+            carry, y = eqx.combine(moving, fixed)(layout.unravel(before, discrete), x)
+            return layout.ravel(carry)[0], eqx.filter(y, eqx.is_inexact_array)
 
         pull = jax.vjp(advance, moving, before, moves)[1]
         weights, leaving, inputs = pull((arriving + of_state, of_output))

@@ -156,10 +156,10 @@ def _push(cell: AbstractCell, layout: CarryLayout) -> Callable[[Array, tuple[Tre
 
     def push(frame: Array, row: tuple[Tree, Tree]) -> tuple[Array, Array]:
         state, drive = row
-        flat, discrete = layout.split(state)
+        flat, discrete = layout.ravel(state)
 
         def step(flat: Array) -> Array:
-            return layout.split(cell.step(drive, layout.join(flat, discrete))[0])[0]
+            return layout.ravel(cell.step(drive, layout.unravel(flat, discrete))[0])[0]
 
         _, product = jax.linearize(step, flat)
         frame, triangle = jnp.linalg.qr(jax.vmap(product, in_axes=1, out_axes=1)(frame))

@@ -62,7 +62,7 @@ class CarryLayout(eqx.Module):
         """Dtype of the flat state: the widest real dtype among the floating leaves."""
         return widest(jnp.finfo(leaf.dtype).dtype for leaf in self.leaves if leaf.continuous)
 
-    def split(self, carry: Tree) -> tuple[State, tuple[Array, ...]]:
+    def ravel(self, carry: Tree) -> tuple[State, tuple[Array, ...]]:
         """Flat state and discrete leaves of a carry."""
         leaves = jax.tree.leaves(carry)
         parts, discrete = [], []
@@ -74,19 +74,19 @@ class CarryLayout(eqx.Module):
             parts.extend(jnp.ravel(piece).astype(self.dtype) for piece in pieces)
         return jnp.concatenate(parts), tuple(discrete)
 
-    def part(self, carry: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    def partition(self, carry: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Floating leaves as they are, and discrete leaves."""
         leaves = list(zip(jax.tree.leaves(carry), self.leaves, strict=True))
         floating = tuple(leaf for leaf, layout in leaves if layout.continuous)
         return floating, tuple(leaf for leaf, layout in leaves if not layout.continuous)
 
-    def whole(self, floating: tuple[Array, ...], discrete: tuple[Array, ...]) -> Tree:
-        """The carry that ``part`` took apart."""
+    def combine(self, floating: tuple[Array, ...], discrete: tuple[Array, ...]) -> Tree:
+        """The carry that ``partition`` took apart."""
         of_kind = {True: iter(floating), False: iter(discrete)}
         return jax.tree.unflatten(self.treedef, [next(of_kind[layout.continuous]) for layout in self.leaves])
 
-    def join(self, state: State, discrete: tuple[Array, ...]) -> Tree:
-        """Carry whose floating leaves come from a flat state; inverse of ``split`` up to rounding of narrow leaves."""
+    def unravel(self, state: State, discrete: tuple[Array, ...]) -> Tree:
+        """Carry whose floating leaves come from a flat state; inverse of ``ravel`` up to rounding of narrow leaves."""
         remaining = iter(discrete)
         leaves, start = [], 0
         for layout in self.leaves:

@@ -43,10 +43,10 @@ def dependent_leaves(signature: Signature, x: Tree) -> str:
 
     def depends(index: int | None) -> bool:
         def after(states: State, discrete: tuple[Array, ...], x: Tree) -> Any:
-            leaves = layout.split(signature.step(layout.join(states, discrete), x)[0])[1]
+            leaves = layout.ravel(signature.step(layout.unravel(states, discrete), x)[0])[1]
             return leaves if index is None else leaves[index]
 
-        discrete = jax.eval_shape(layout.split, signature.init)[1]
+        discrete = jax.eval_shape(layout.ravel, signature.init)[1]
         batch = jax.ShapeDtypeStruct((2, layout.size), layout.dtype)
         try:
             jax.eval_shape(jax.vmap(after, in_axes=(0, None, None), out_axes=None), batch, discrete, x)

@@ -132,7 +132,7 @@ class FlatStep(Function):
     def __call__(self, state: State, inputs: tuple[Tree, tuple[Array, ...]]) -> State:
         """The next flat state."""
         x, discrete = inputs
-        return self.layout.split(self.step(self.layout.join(state, discrete), x)[0])[0]
+        return self.layout.ravel(self.step(self.layout.unravel(state, discrete), x)[0])[0]
 
 
 class ScanProblem(eqx.Module):
@@ -168,7 +168,7 @@ class ScanProblem(eqx.Module):
         inputs = signature.xs, before
         if reverse:
             inputs = _flip(inputs)
-        initial = layout.split(signature.init)[0]
+        initial = layout.ravel(signature.init)[0]
         recurrence = Recurrence(FlatStep(without_own_pullbacks(step), layout), initial, inputs, signature.length)
         return cls(recurrence, step, layout, final, reverse)
 
@@ -196,12 +196,12 @@ class ScanProblem(eqx.Module):
     def computed(self, states: Trajectory) -> Tree:
         """``y_t`` of every step at the given states, all of them, in the order of computation."""
         xs, discrete = self.recurrence.inputs
-        carries = jax.vmap(self.layout.join)(self.recurrence.previous(states), discrete)
+        carries = jax.vmap(self.layout.unravel)(self.recurrence.previous(states), discrete)
         return in_portions(self.step)(carries, xs)[1]
 
     def carry(self, states: Trajectory) -> Tree:
         """The carry after the last step."""
-        return self.layout.join(states[-1], self.final_discrete)
+        return self.layout.unravel(states[-1], self.final_discrete)
 
     def carries(self, states: Trajectory) -> Tree:
         """The carry after every step, with leading axis T."""
@@ -223,11 +223,11 @@ class ScanProblem(eqx.Module):
         after = tuple(
             jnp.concatenate([leaf[1:], last[None]]) for leaf, last in zip(before, self.final_discrete, strict=True)
         )
-        return jax.vmap(self.layout.join)(states, after)
+        return jax.vmap(self.layout.unravel)(states, after)
 
     def flatten(self, carries: Tree) -> Trajectory:
         """Flat states of carries given with leading axis T in the user's direction of time."""
-        return jax.vmap(lambda carry: self.layout.split(carry)[0])(self.outward(carries))
+        return jax.vmap(lambda carry: self.layout.ravel(carry)[0])(self.outward(carries))
 
     def outward(self, tree: Tree) -> Tree:
         """From the order of computation to the user's order of time, or back: leaves have a leading axis T."""
@@ -267,12 +267,12 @@ def discrete_leaves(signature: TracedSignature, *, reverse: bool) -> tuple[tuple
         signature: the call.
         reverse: whether time runs from the last input to the first.
     """
-    floating, discrete = signature.layout.part(signature.init)
+    floating, discrete = signature.layout.partition(signature.init)
     if not discrete:
         return (), ()
 
     def advance(leaves: tuple[Array, ...], x: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        return signature.layout.part(signature.step(signature.layout.whole(floating, leaves), x)[0])[1], leaves
+        return signature.layout.partition(signature.step(signature.layout.combine(floating, leaves), x)[0])[1], leaves
 
     final, before = jax.lax.scan(advance, discrete, signature.xs, signature.length, reverse=reverse)
     return before, final

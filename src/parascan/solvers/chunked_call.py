@@ -139,8 +139,8 @@ class _ChunkStep(Function):
     def __call__(self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]) -> tuple[Any, Tree]:
         """The floating leaves after the step, and its output."""
         x, discrete = inputs
-        carry, y = self.step(self.layout.whole(floating, discrete), x)
-        return self.layout.part(carry)[0], as_bits(y)
+        carry, y = self.step(self.layout.combine(floating, discrete), x)
+        return self.layout.partition(carry)[0], as_bits(y)
 
 
 @eqx.filter_custom_jvp
@@ -150,10 +150,10 @@ def _evaluate(signature: TracedSignature, layout: Layout, plain: bool) -> tuple[
     before, last = discrete_leaves(signature, reverse=layout.reverse)
     inputs = (signature.xs, before)
     step = _ChunkStep(signature.step, carried)
-    floating, ys, way = scan_blocks(step, carried.part(signature.init)[0], inputs, layout)
+    floating, ys, way = scan_blocks(step, carried.partition(signature.init)[0], inputs, layout)
     kinds = signature.step.closed.out_avals
     ys = from_bits(ys, [kind.dtype for kind in kinds[len(carried.leaves) :]])
-    return *batch_first(weak_as((carried.whole(floating, last), ys), kinds)), way
+    return *batch_first(weak_as((carried.combine(floating, last), ys), kinds)), way
 
 
 def _one_by_one(signature: TracedSignature, layout: Layout) -> tuple[Tree, Tree]:

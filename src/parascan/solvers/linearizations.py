@@ -228,7 +228,7 @@ class Surrogate(AbstractLinearization):
             raise TypeError("Surrogate: given a recurrence without carry, expected one built from a scan.")
         state, inputs = jax.tree.map(lambda leaf: leaf[0], (problem.previous(states), problem.inputs))
         x, discrete = jax.eval_shape(lambda: inputs)
-        carry = jax.eval_shape(flat.layout.join, state, discrete)
+        carry = jax.eval_shape(flat.layout.unravel, state, discrete)
         step = close_over(as_canonical(self.step, carry, x), carry, x)
         frozen = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, step)
         surrogate = Recurrence(FlatStep(frozen, flat.layout), problem.initial, problem.inputs, problem.length)
