@@ -53,7 +53,7 @@ class Recurrence(eqx.Module):
 
     @property
     def entrance(self) -> tuple[Callable[[State, Tree], State], Tree]:
-        """The step that takes a state up, and shapes of its inputs: an entry that it does not read has no influence."""
+        """The step that reads a state first, and shapes of its inputs: entries that it does not read do not matter."""
         return self.advance, row_of(self.inputs)
 
     def previous(self, states: Trajectory) -> Trajectory:
@@ -78,7 +78,7 @@ class Recurrence(eqx.Module):
         return jax.vmap(of_steps, in_axes=(None, None, 0))(self.previous(states), self.inputs, vectors)
 
     def predictions_in_portions(self, states: Trajectory) -> Trajectory:
-        """The same, in a form whose derivative keeps to the caches and stores nothing but its arguments."""
+        """``f_t(s_{t-1})`` for all t, in a form whose derivative works within the caches and stores only arguments."""
         return in_portions(self.advance)(self.previous(states), self.inputs)
 
     def trajectory(self) -> Trajectory:
@@ -102,8 +102,8 @@ class Recurrence(eqx.Module):
 def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
     """A function of single steps for all steps, as ``jax.vmap`` gives it, with a reverse mode that recomputes.
 
-    On a CPU one portion of steps follows the other, each small enough that what lies between its operations stays in
-    the nearest cache: measured twice as fast forward and backward as all steps at once (GRU of 64 units).
+    On a CPU one portion of steps follows the other, each so small that its intermediate values stay in the nearest
+    cache: measured twice as fast forward and backward as all steps at once (GRU of 64 units).
     """
     mapped = jax.checkpoint(jax.vmap(function))
 
@@ -176,7 +176,7 @@ class ScanProblem(eqx.Module):
         return has_own_pullback(self.step.closed)
 
     def keeping_states(self, init: Tree, xs: Tree) -> "ScanProblem":
-        """The same with the carry after each step among the outputs; what is solved is not replaced.
+        """The same problem with the carry after each step among the outputs.
 
         Args:
             init: initial carry.
@@ -186,10 +186,10 @@ class ScanProblem(eqx.Module):
         return dataclasses.replace(self, step=step)
 
     def stepping(self, step: Closed) -> "ScanProblem":
-        """The same problem with the step written otherwise.
+        """The same problem with another program of the step.
 
         Args:
-            step: equal to ``step`` but for outputs.
+            step: computes the same states as ``step``; its outputs may differ.
         """
         advance = FlatStep(without_own_pullbacks(step), self.layout)
         recurrence = dataclasses.replace(self.recurrence, advance=advance)
@@ -204,7 +204,7 @@ class ScanProblem(eqx.Module):
 
         Args:
             states: flat states ``[T D]``.
-            computed: what ``computed`` gave for them, where that is known.
+            computed: what the method ``computed`` gave for these states, where that is known.
         """
         ys = self.computed(states) if computed is None else computed
         known, leaves = jax.tree.leaves(self._after(states)), jax.tree.leaves(ys)
@@ -269,7 +269,7 @@ def _run_discrete(
     xs: Tree,
     length: int,
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Discrete leaves before every step and after the last; floating leaves stay put, since none depends on them."""
+    """Discrete leaves before every step and after the last; none depends on floating leaves, which stay as they are."""
     if not discrete:
         return (), ()
 
