@@ -106,7 +106,7 @@ def test_windows_agree_with_one_after_the_other(getkey):
         )
         problem = recurrence(rnn.step, rnn.initial_state, xs)
         known = lyapunov_exponents(rnn.step, rnn.initial_state, xs, key=key, chunks=8, states=trajectory(problem))
-        assert "8 windows" in beside.estimate.method
+        assert "8 chunks" in beside.estimate.method
         scale = alone.estimate.high - alone.per_step
         assert np.all(np.abs(beside.per_step - alone.per_step) < 0.5 * scale)
         np.testing.assert_allclose(known.per_step, beside.per_step, rtol=1e-9)

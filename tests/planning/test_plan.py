@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import re
-from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -15,7 +13,7 @@ from parascan.planning import Plan, built_in, cache_file, known_machine
 from parascan.planning.encode import decode_solver, encode_solver
 from parascan.programs import platform as _platform
 from parascan.programs.built_in import here
-from parascan.programs.machine import NUMBERS, Link, Links, Machine
+from parascan.programs.machine import NUMBERS, Link, Links
 
 KEY = jax.random.key(0)
 
@@ -87,33 +85,6 @@ def test_a_plan_survives_json(quick):
 
 def eqx_equal(one, other):
     return encode_solver(one) == encode_solver(other)
-
-
-NO_OBJECT = {
-    "": "no JSON",
-    "{": "no JSON",
-    "null": "JSON without fields",
-    "[]": "JSON without fields",
-    "3": "JSON without fields",
-}
-
-
-@pytest.mark.parametrize("text", NO_OBJECT)
-@pytest.mark.parametrize("kind", [Plan, Machine])
-def test_text_without_fields_is_refused_in_words(kind, text):
-    words = rf"text: given {re.escape(repr(text))}, .*{NO_OBJECT[text]}, expected what to_json"
-    with pytest.raises(ValueError, match=words) as refused:
-        kind.from_json(text)
-    assert "Error" not in str(refused.value)
-
-
-def test_fields_that_are_not_those_of_a_plan_are_refused_in_words(quick):
-    with pytest.raises(ValueError, match="text: given a plan of form None, expected form 1"):
-        Plan.from_json("{}")
-    with pytest.raises(ValueError, match="fields are not those of one"):
-        Plan.from_json('{"form": 1}')
-    with pytest.raises(ValueError, match="without candidates"):
-        Plan.from_json(json.dumps({**json.loads(quick.to_json()), "candidates": []}))
 
 
 def test_a_plan_of_another_form_is_refused(quick):
@@ -300,25 +271,6 @@ def test_nan_is_refused():
     step, init, xs = contracting(2, 100)
     with pytest.raises(ValueError, match="NaN"):
         ps.plan(step, init.at[0].set(jnp.nan), xs, measure=False)
-
-
-@pytest.mark.parametrize("transform", [jax.jit, jax.grad])
-@pytest.mark.parametrize("method", [ps.plan, partial(ps.diagnose, key=jax.random.key(0))], ids=["plan", "diagnose"])
-def test_what_has_to_see_numbers_refuses_traced_ones_in_words(transform, method):
-    step, init, xs = contracting(2, 100)
-
-    def of_state(factor):
-        return method(step, factor * init, xs).length * factor
-
-    def of_step(factor):
-        return method(lambda s, x: step(factor * s, x), init, xs).length * factor
-
-    with pytest.raises(
-        TypeError, match=r"init, xs, key: given traced values, expected .*outside of jit, vmap and grad"
-    ):
-        transform(of_state)(1.0)
-    with pytest.raises(TypeError, match=r"step: given traced values, expected .*outside of jit, vmap and grad"):
-        transform(of_step)(1.0)
 
 
 def test_a_small_system_on_an_accelerator_is_sent_to_the_host(monkeypatch, small):

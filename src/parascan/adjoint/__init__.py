@@ -1,1 +1,1 @@
-"""How an answer is differentiated."""
+"""Derivatives of an answer: implicit ones by default, those of the iterations or of the plain loop where asked for."""

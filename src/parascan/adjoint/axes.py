@@ -8,7 +8,7 @@ from ..solution import Tree
 
 
 def batch_first(tree: Tree) -> Tree:
-    """The same arrays; under ``jax.vmap`` a reshape leaves the batch axis in front, wherever it has been.
+    """The same arrays with the batch axis of ``jax.vmap`` in front, brought there by a reshape.
 
     Under ``vmap`` of ``jit`` JAX takes the batch axes of a custom derivative's outputs from the function, and those of
     the derivative itself from the rule, without comparing them (seen in 0.10.2): they have to agree beforehand.

@@ -1,7 +1,7 @@
-"""Cotangents of a whole recurrence in one pass over its steps, backwards in time, in blocks side by side.
+"""Cotangents of a whole recurrence in one pass over its steps, backwards in time, in chunks side by side.
 
-The transposed recurrence ``y_t = J_{t+1}^T y_{t+1} + c_t`` needs each step's linearization, and so do the cotangents
-that ``y_t`` leaves to what the step closes over and to its inputs. One pass takes both from the same one.
+The transposed recurrence ``y_t = J_{t+1}^T y_{t+1} + c_t`` needs each step's linearization, and so do the cotangents of
+the step's inputs and of the arrays it closes over, which follow from ``y_t``. One pass uses one linearization for both.
 """
 
 from collections.abc import Callable
@@ -19,21 +19,21 @@ from ..programs.work import counted
 from ..solution import State, Trajectory, Tree
 
 Row = tuple[State, Tree, Tree, State]
-"""State before a step, the inputs that move, those that do not, and the cotangent of the state after it."""
+"""State before a step, its inputs with a tangent, those without, and the cotangent of the state after it."""
 
 
 class _Pull(AbstractTally):
-    """One step backwards: from what arrives at a state to what leaves for the one before."""
+    """One step backwards: from the cotangent that arrives at a state to the one for the state before."""
 
     moving: Tree
     fixed: Tree
 
     def __call__(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree]]:
-        """What leaves, and as outputs ``y_t`` and the cotangents of the inputs."""
+        """The cotangent for the state before; as outputs, ``y_t`` and the cotangents of the inputs."""
         return self._pull(arriving, x)[:2]
 
     def tally(self, carry: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
-        """The same with the cotangents of what the step closes over."""
+        """The results of a call, and the cotangents of the arrays that the step closes over."""
         return self._pull(carry, x)
 
     def _pull(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
@@ -50,12 +50,12 @@ class _Pull(AbstractTally):
 
 
 class Pullback:
-    """Cotangents of a recurrence at given states, for the parts of it that move.
+    """Cotangents of a recurrence at given states, for those of its arrays that have a tangent.
 
     Args:
         problem: the recurrence.
         states: where it is linearized ``[T D]``.
-        tangent: tree like ``problem``, None for what does not move.
+        tangent: tree like ``problem``, None for arrays without a tangent.
     """
 
     def __init__(self, problem: Recurrence, states: Trajectory, tangent: Recurrence) -> None:
@@ -72,11 +72,11 @@ class Pullback:
 
     @property
     def side_by_side(self) -> bool:
-        """Whether the pass is run in blocks."""
+        """Whether the pass may be run in chunks."""
         return self._layout.grid(1) is not None
 
     def __call__(self, cotangent: Trajectory) -> tuple[Trajectory, Recurrence]:
-        """``J^-T c``, and what it leaves to the moving parts of the recurrence.
+        """``J^-T c``, and the cotangents of the recurrence's arrays that have a tangent.
 
         Args:
             cotangent: c, of the states ``[T D]``.

@@ -21,10 +21,10 @@ from ..solution import Trajectory
 from .cotangents import Pullback
 
 Loop: TypeAlias = Callable[[Callable[[Any], Bool[Array, ""]], Callable[[Any], Any], Any, int], Any]
-"""``(condition, body, initial value, most repetitions) -> final value``; the adjoint chooses which."""
+"""A loop ``(condition, body, initial value, most repetitions) -> final value``; the adjoint chooses its form."""
 
 Solve: TypeAlias = Callable[[Recurrence, Any, Loop], Any]
-"""``(problem, request, loop) -> outcome``: iterates to the states of a problem, with a way to repeat."""
+"""``(problem, request, loop) -> outcome``: iterates to the states of a problem, by the loop it is given."""
 
 
 class AbstractAdjoint(eqx.Module):
@@ -61,7 +61,7 @@ class Implicit(AbstractAdjoint):
         return eqx.tree_at(lambda state: state.states, outcome, states)
 
     def find(self, problem: Recurrence, request: Any, solve: Solve) -> Any:
-        """The same without a derivative."""
+        """Solve on constants, so that the outcome has no derivative."""
         return solve(_constant(problem), request.with_constants(_constant), _while)
 
 
@@ -100,7 +100,7 @@ def _constant(tree: Any) -> Any:
 
 @eqx.filter_custom_jvp
 def attach(problem: Recurrence, states: Trajectory, batch: int) -> Trajectory:
-    """The solution's states, with the derivative that being the solution implies.
+    """The solution's states, with the derivative that follows from their being the solution.
 
     Args:
         problem: the recurrence.
@@ -135,7 +135,7 @@ def _drive(problem: Recurrence, states: Trajectory, tangent: Recurrence) -> Traj
 def _in_one_system(
     problem: Recurrence, states: Trajectory, tangent: Recurrence, transition: AbstractTransition, pull: Pullback
 ) -> Trajectory:
-    """The same, with ``dp`` among the unknowns of the linear system, so that one pass solves its transpose.
+    """``ds`` and ``dp`` by one linear system with both as unknowns, so that one pass solves its transpose.
 
     ``[J -F; 0 1] (ds, dp) = (0, dp)`` with ``F = df/dp``; transposed, ``y = J^-T c`` leaves ``F^T y`` to ``dp``.
     """

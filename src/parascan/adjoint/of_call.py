@@ -1,4 +1,4 @@
-"""The derivative of what a call returns, from the states that it went through."""
+"""The derivative of a call's final carry and outputs, from the states that it went through."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from .implicit import attach
 def tangent_of_call(
     signature: TracedSignature, tangent: Any, states: Tree, batch: int, *, reverse: bool
 ) -> tuple[Tree, Tree]:
-    """Tangents of the final carry and the outputs: one linear recurrence for the states, and what follows from it.
+    """Tangents of the final carry and the outputs: one linear recurrence for the states, then one parallel pass.
 
     Args:
         signature: the call.

@@ -1,7 +1,7 @@
-"""The derivative of an answer whose steps have pullbacks of the user's own: one pass of them, backwards in time.
+"""The derivative of steps with pullbacks of the user's own (``jax.custom_vjp``): one pass of them, backwards in time.
 
-Such a pullback need not be linear in what it is given (clipping is not), so what arrives at a state and what arrives at
-the outputs of a step have to go through it together, as they do in the loop.
+Such a pullback need not be linear in its cotangents (clipping is not), so those of a step's state and of its outputs
+have to go through it together, as they do in the plain loop.
 """
 
 from typing import Any
@@ -35,13 +35,13 @@ def replayed(problem: ScanProblem, states: Trajectory) -> tuple[Trajectory, Tree
 
 @eqx.filter_custom_vjp
 def _replayed(parts: Parts, states: Trajectory, ys: Tree) -> tuple[Trajectory, Tree]:
-    """States and outputs as they are."""
+    """States and outputs, unchanged; the derivative is defined below."""
     return states, ys
 
 
 @_replayed.def_fwd
 def _forward(perturbed: Any, parts: Parts, states: Trajectory, ys: Tree) -> tuple[tuple[Trajectory, Tree], None]:
-    """The same; all that the way back needs is at hand."""
+    """States and outputs, with the arguments as what the reverse pass needs."""
     return (states, ys), None
 
 
@@ -74,7 +74,7 @@ def _backward(
 
 
 def _filled(cotangents: Tree, values: Tree) -> Tree:
-    """Cotangents with zero in the place of those that are missing."""
+    """Cotangents with zeros in place of missing ones."""
     leaves, treedef = jax.tree.flatten(values)
     given = treedef.flatten_up_to(cotangents)
     pairs = zip(given, leaves, strict=True)

@@ -1,4 +1,4 @@
-"""Diagnoses of a system: how fast it forgets or amplifies perturbations."""
+"""Diagnoses of a system: how fast it forgets or amplifies perturbations, and what follows for parallel methods."""
 
 from .certificate.certify import certify as certify
 from .conditioning.condition_number import Conditioning as Conditioning

@@ -1,4 +1,4 @@
-"""The diagnosis of a system: will parallel evaluation pay, before it is tried."""
+"""``diagnose``: whether parallel evaluation will pay, before it is tried."""
 
 import math
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from .growth.horizons import memory_horizon, prediction_horizon
 from .growth.pilots import BUDGET_SHARE, LEAST_BUDGET, Growth, measure_growth
 
 EVALUATIONS_PER_STEP = 6
-"""Step evaluations of Newton's pilot, side by side, for each step of the budget."""
+"""Step evaluations that Newton's pilot may take, side by side, for each step of the budget."""
 
 OUTSIDE = "what is measured next depends on the numbers found. Call ps.diagnose outside of jit, vmap and grad."
 """Why nothing is diagnosed of traced values, and what to do."""
@@ -50,13 +50,14 @@ def diagnose(
 ) -> Diagnosis:
     """Whether a rollout is predictable, how many iterations each method will take, and why, before any full rollout.
 
-    Exponent and regularity constants come from a run over the first steps and from pilots that go on from its states,
-    spread over the data; Newton's iterations from a run on the first steps that is continued to T by a law calibrated
-    on other systems; the rest from theory with calibrated factors. The interval of the exponent tells whether the run
-    has settled: it holds the mean over T, the rate after the first steps, and where this rate is still going. Not under
-    ``jit``: lengths of pilots depend on what is found. Depth at most ``budget`` steps, a quarter more where that is T;
-    work five times that and at most 14 Jacobian-vector products or evaluations for each, side by side, and more
-    products where that is T (``cost`` has them); memory of the run and the pilots.
+    Exponent and regularity constants come from a run over the first steps, and from pilots: short runs that go on from
+    its states, with inputs from all over the data. Newton's iterations are counted on the first steps and continued to
+    T by a law calibrated on other systems; the other numbers come from theory with calibrated factors. The interval of
+    the exponent holds the mean over T, the rate after the first steps, and what this rate is still tending to, so that
+    it is wide where the run has not settled. Not under ``jit``: lengths of pilots depend on what is found. Depth at
+    most ``budget`` steps, a quarter more where that is T. Work is five times that, with at most 14 Jacobian-vector
+    products or evaluations for each step of the budget, side by side, and more products where the run reaches T
+    (``cost`` has their number). Memory is that of the run and the pilots.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
@@ -104,7 +105,7 @@ def diagnose(
 
 
 class _Seen(NamedTuple):
-    """What pilots and first steps show.
+    """What was measured on the first steps and by pilots.
 
     Attributes:
         growth: exponent and constants.
@@ -128,7 +129,7 @@ class _Seen(NamedTuple):
 def _look(
     step: StepFunction, init: Tree, xs: Tree, key: Key[Array, ""], length: int, budget: int, settle: int
 ) -> _Seen:
-    """All that one program measures."""
+    """All that is measured by one compiled program."""
     recurrence = ScanProblem.of(resolve(step, init, xs, length, scan_form=False), reverse=False).recurrence
     count = min(recurrence.length, FIRST_STEPS)
     inputs = jax.tree.map(lambda leaf: leaf[:count], recurrence.inputs)
@@ -180,7 +181,7 @@ def _check(length: int, criterion: Any, block: int, dt: float, budget: int | Non
 def _assemble(
     seen: Any, pilot: NewtonPilot, criterion: StateError | Merit, length: int, block: int, dt: float
 ) -> Diagnosis:
-    """The record."""
+    """The diagnosis, from all that was measured."""
     growth: Growth = seen.growth
     exponent, dtype = growth.exponent, growth.exponent.value.dtype
     eps = float(jnp.finfo(dtype).eps)
@@ -229,7 +230,7 @@ def _assemble(
 
 
 def _warnings(exponent: Estimate, predicted: Estimate, dtype: Any, length: int) -> tuple[str, ...]:
-    """What a reader must know about the precision."""
+    """Sentences of warning about the precision of the states."""
     if jnp.finfo(dtype).bits > 32:
         return ()
     found = []

@@ -1,4 +1,4 @@
-"""The record that a diagnosis returns."""
+"""``Diagnosis``: what ``diagnose`` returns, and how it prints."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ class Diagnosis(eqx.Module):
         verdict: predictable, marginal, unpredictable or undetermined.
         evidence: why, in sentences, with warnings.
         exponent: largest Lyapunov exponent, in 1/step.
-        exponent_per_time: the same in 1/unit of time.
+        exponent_per_time: largest Lyapunov exponent, in 1/unit of time.
         a: upper regularity constant, ``||J_{t+k-1} ... J_t|| <= a e^{exponent k}``.
         b: lower regularity constant.
         rho: largest norm of a Jacobian.
@@ -34,11 +34,11 @@ class Diagnosis(eqx.Module):
         memory_horizon: steps until the error of the guess is below what the criterion allows.
         prediction_horizon: steps until rounding errors are as large as the states are spread.
         iterations: expected iterations by method.
-        coupling: what becomes of copies a finite distance apart.
+        coupling: whether copies that start a finite distance apart come together.
         per_pilot: exponent of every stretch of the run and of every pilot, in 1/step, in the order of the data.
-        pilot_places: middle of each of them, in steps of the data.
+        pilot_places: middle of each of these, in steps of the data.
         pilot: Newton's measured counts.
-        behavior: the numbers that the iterations follow from.
+        behavior: the numbers from which the iterations were forecast.
         length: T.
         size: D.
         dtype: of the states.

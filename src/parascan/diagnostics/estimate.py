@@ -1,4 +1,4 @@
-"""A number with how it was found, how sure it is, and what it rests on."""
+"""``Estimate``: a number with its interval, the method that found it, and what it rests on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -45,10 +45,10 @@ class Estimate(eqx.Module):
 
 
 def unknown_where(condition: Bool[Array, ""], estimate: Estimate) -> Estimate:
-    """The estimate, or NaN with an interval that holds everything where a condition says that it means nothing.
+    """The estimate, or NaN with an interval without ends where a condition says that it means nothing.
 
     Args:
-        condition: whether it means nothing.
+        condition: whether the estimate means nothing.
         estimate: a scalar one.
     """
     ends = ((estimate.value, jnp.nan), (estimate.low, -jnp.inf), (estimate.high, jnp.inf))

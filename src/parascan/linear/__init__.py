@@ -1,4 +1,4 @@
-"""Linear recurrences: structures, backends, the residual Jacobian, and their one derivative. Knows nothing of steps."""
+"""Linear recurrences: structures of matrices, backends, the residual Jacobian, and their one derivative."""
 
 from ._abstract import AbstractComposableTransition as AbstractComposableTransition
 from ._abstract import AbstractTransition as AbstractTransition

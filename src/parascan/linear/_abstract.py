@@ -1,8 +1,8 @@
 """The contract of a transition: T linear maps ``A_1 .. A_T`` of one structure, known slice by slice.
 
-Everything is defined by three functions of *one* slice: its product with a vector, its transposed product, and, where
-the structure is closed under it, the composition of two slices. What acts on all T slices at once is derived here, and
-backends build whatever order of evaluation they like from the same three functions.
+A structure is defined by three functions of *one* slice: its product with a vector, its transposed product and, where
+products of two such matrices have the same structure, the composition of two slices. Operations on all T slices are
+derived from these here, and so is every order of evaluation of the backends.
 """
 
 import abc
@@ -41,7 +41,7 @@ class AbstractTransition(eqx.Module):
     @property
     @abc.abstractmethod
     def slices(self) -> PyTree[Array]:
-        """What is stored: arrays with leading axis T, whose rows ``product`` takes."""
+        """The stored arrays, with leading axis T; ``product`` takes one row of them."""
 
     @abc.abstractmethod
     def product(self, row: PyTree[Array], v: State) -> State:
@@ -61,7 +61,7 @@ class AbstractTransition(eqx.Module):
 
     @abc.abstractmethod
     def guarded(self) -> "AbstractTransition":
-        """The same structure with zeros for what is not finite; one infinite slope must not spoil all later rows."""
+        """The same structure with zeros for entries that are not finite, so that one does not spoil all later rows."""
 
     def transposable(self) -> "AbstractTransition":
         """The same matrices, whose products over all t JAX can transpose."""
@@ -87,17 +87,17 @@ class AbstractTransition(eqx.Module):
 
 
 class AbstractComposableTransition(AbstractTransition):
-    """A transition whose structure survives multiplication, which is what a tree of partial products needs.
+    """A transition whose products have the same structure, as a tree of partial products needs it.
 
     Its only arrays are those of ``slices``, and each is linear in the matrices.
     """
 
     @abc.abstractmethod
     def compose(self, later: PyTree[Array], earlier: PyTree[Array]) -> PyTree[Array]:
-        """Row that stands for ``A_later A_earlier``."""
+        """The row of ``A_later A_earlier``."""
 
     def with_slices(self, slices: PyTree[Array]) -> "AbstractComposableTransition":
-        """The same structure over other rows, as many as they are."""
+        """The same structure over other rows, of any number."""
         return jax.tree.unflatten(jax.tree.structure(self), jax.tree.leaves(slices))
 
     def scale(self, factor: float | Float[Array, ""]) -> "AbstractComposableTransition":

@@ -7,11 +7,11 @@ from .block_diagonal import BlockTransition
 from .transitions import DenseTransition
 
 SHORT = 64
-"""Lengths up to which a loop of small kernels is no deeper than a tree with its slicing and joining: a tree over 64
-steps has 12 levels of some five kernels each."""
+"""Longest recurrence for which a loop of small kernels is no deeper than a tree with its slicing and joining: a tree
+over 64 steps has 12 levels of some five kernels each."""
 
 LONG = 8
-"""Steps of each chunk from which the two-level backend pays, with as many chunks as the machine wants."""
+"""Least steps of a chunk for which the two-level backend pays, with as many chunks as suit the machine."""
 
 
 def choose_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:

@@ -24,7 +24,7 @@ class Bidiagonal(eqx.Module):
 
     Args:
         transition: ``A_1 .. A_T``; ``A_1`` has no place in the matrix.
-        backend: name of the backend that solves; ``"auto"`` chooses by static facts.
+        backend: name of the backend that solves; ``"auto"`` chooses by structure, length and platform.
 
     Source: Gonzalez et al. 2025, section 2 (the Jacobian of the residual).
     """

@@ -44,8 +44,9 @@ class _Guarded(Function):
 class MatrixFreeTransition(AbstractTransition):
     """T matrices of which only products with vectors are available, such as Jacobian-vector products.
 
-    Costs what ``apply_one`` costs and stores only its operands, never T D^2 numbers; but matrices that are not
-    there cannot be multiplied with each other, so recurrences over it run sequentially (depth T).
+    Costs what ``apply_one`` costs and stores only its operands, never T D^2 numbers. Matrices that are not stored
+    cannot be multiplied with each other, so recurrences over them run one step after the other (depth T), or in chunks
+    side by side where the products contract.
 
     Args:
         apply_one: ``(row, v) -> A v`` for one row of ``operands`` and v of shape [D]; linear in v. Values that
@@ -130,7 +131,7 @@ class MatrixFreeTransition(AbstractTransition):
         return product
 
     def transposable(self) -> "MatrixFreeTransition":
-        """The same, one row after the other where the product holds a branch.
+        """The same matrices, multiplied one row after the other where the product holds a branch.
 
         JAX has no transpose of a branch that is taken for many rows at once, each its own way.
         """
@@ -143,7 +144,7 @@ class MatrixFreeTransition(AbstractTransition):
         return MatrixFreeTransition(_Scaled(self.apply_one, factor), self.operands, self.size, self.dtype)
 
     def clip(self, bound: float | Float[Array, ""]) -> AbstractTransition:
-        """Dense matrices with limited entries: only what is written out can be clipped (T D^2 numbers)."""
+        """Dense matrices with limited entries: only matrices that are written out can be clipped (T D^2 numbers)."""
         return DenseTransition(self.as_dense()).clip(bound)
 
     def guarded(self) -> "MatrixFreeTransition":

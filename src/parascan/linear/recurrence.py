@@ -1,4 +1,4 @@
-"""``linear_recurrence``: checks, the initial state, and the call of the residual Jacobian that does the rest."""
+"""``linear_recurrence``: it checks the arguments, adds the initial state, and solves with the residual Jacobian."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def linear_recurrence(
 
 
 def _solve(system: Bidiagonal, b: Trajectory, s0: State | None, transpose: bool) -> Trajectory:
-    """The initial state enters through the first offset; its derivative, and that of ``A_1``, with it."""
+    """The states; ``s0`` is added to the first offset as ``A_1 s0``, and so has its derivative."""
     if b.dtype in NARROW and isinstance(system.transition, AbstractComposableTransition):
         narrow = b.dtype
         system, b, s0 = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (system, b, s0))

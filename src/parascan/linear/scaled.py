@@ -1,9 +1,9 @@
 """Products of many matrices as a matrix of moderate size times a power of two, so that none of them overflows.
 
-A tree of partial products forms the product of matrices over every stretch of time. Over a stretch in which the system
-grows it may lie beyond the largest floating number although every state is moderate: the states do not point into
-the growing directions, or the offsets are small enough. Infinity times zero would then be NaN. Kept as a pair, the
-product is exact to rounding at any size, and so are the states that it is applied to.
+A tree of partial products multiplies matrices over every stretch of time. Where the system grows, such a product may
+exceed the largest floating number although every state is moderate, because the states do not point into the growing
+directions, or the offsets are small; infinity times zero would then be NaN. Kept as a pair, the product is exact to
+rounding at any size, and so are the states that it is applied to.
 """
 
 from typing import Any
@@ -83,7 +83,7 @@ class ScaledTransition(AbstractComposableTransition):
 
 
 def _normalized(row: PyTree[Array], exponent: Int[Array, ""]) -> Pair:
-    """The same product with its largest entry between one half and one; entries that are not finite stay so."""
+    """The same pair with its largest entry between one half and one; entries that are not finite stay so."""
     leaves = jax.tree.leaves(row)
     if not leaves:
         return row, exponent

@@ -38,7 +38,7 @@ def solve_by_elimination(a: Matrices, b: Matrices) -> Matrices:
 
     For CPUs. There ``jnp.linalg.solve`` calls LAPACK, which hands the matrices of a batch to XLA's threads and waits
     for them on one of these: two independent calls within a loop may wait for each other for ever (JAX 0.10.2, two
-    threads; two solves of 255 matrices 16 x 16 in a ``fori_loop`` do). To be removed when such a loop ends.
+    threads; two solves of 255 matrices 16 x 16 in a ``fori_loop`` do). This function can go once such a loop ends.
 
     Args:
         a: one matrix ``[D D]``.
@@ -57,7 +57,7 @@ def solve_by_elimination(a: Matrices, b: Matrices) -> Matrices:
 
 
 def _solve(a: Matrices, b: Matrices) -> Matrices:
-    """``a^-1 b`` of single matrices: on a CPU, which must never wait, whatever platform this was traced for."""
+    """``a^-1 b`` of single matrices; by elimination wherever the program is lowered for a CPU."""
     return jax.lax.platform_dependent(a, b, cpu=solve_by_elimination, default=jnp.linalg.solve)
 
 
@@ -193,7 +193,7 @@ def _congruence(algebra: Algebra, A: Matrices, C: Matrices) -> Matrices:
 
 
 def _symmetric(algebra: Algebra, C: Matrices) -> Matrices:
-    """The symmetric part; rounding must not build up in the other."""
+    """The symmetric part; taken so that rounding does not build up in the other part."""
     return 0.5 * (C + algebra.transpose(C))
 
 
@@ -270,4 +270,4 @@ def _chunked(algebra: Algebra, model: Model) -> Matrices:
 
 
 RICCATI = {"sequential": _sequential, "associative": _associative, "chunked": _chunked}
-"""Ways to the filtered covariances by the name of the backend of the linear recurrences that follow."""
+"""Functions that give the filtered covariances, by the name of the backend."""

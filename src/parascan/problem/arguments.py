@@ -1,4 +1,4 @@
-"""Single arguments of a call: as arrays, as integers, their length, and what is refused of them before compilation."""
+"""Single arguments of a call: their conversion to arrays and integers, their length, and checks before compilation."""
 
 import operator
 from typing import Any
@@ -47,7 +47,7 @@ def _is_numeric(leaf: Any) -> bool:
 
 
 def as_integer(value: Any) -> Any:
-    """Whatever stands for an integer (a number of numpy, an array without axes) as one; all else as it is.
+    """An integer for whatever stands for one (a NumPy number, an array without axes); other values unchanged.
 
     Args:
         value: anything.
@@ -64,12 +64,12 @@ def refuse_traced(name: str, tree: Tree, instead: str) -> None:
     """Refuse traced values where a call has to look at numbers.
 
     Args:
-        name: of the arguments that hold them, or whose results do.
-        tree: arrays.
-        instead: why, and what to do.
+        name: of the arguments, for the message.
+        tree: the arguments, or what was computed from them.
+        instead: why they are refused, and what to do.
 
     Raises:
-        TypeError: one of the arrays is traced.
+        TypeError: an array is traced.
     """
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)):
         raise TypeError(f"{name}: given traced values, expected arrays: {instead}")

@@ -43,7 +43,7 @@ class BlockMap(Function):
 
 
 class BlockRecurrence(Recurrence):
-    """The recurrence of block maps, whose blocks run side by side, as the last axis, wherever all of them are visited.
+    """The recurrence of block maps; blocks run side by side, as the last axis of arrays.
 
     Attributes:
         whole: whether all blocks are full, so that no row need be told from padding.
@@ -57,7 +57,7 @@ class BlockRecurrence(Recurrence):
 
     @property
     def steps(self) -> int:
-        """T, inside of blocks too."""
+        """T, which counts the steps inside of blocks too."""
         return self.total
 
     @property
@@ -82,7 +82,7 @@ class BlockRecurrence(Recurrence):
         return self._in_groups(lambda group, before: group.pushed(before, vectors), states, none, 1)
 
     def pushed(self, before: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
-        """The same for all blocks, from the states before them."""
+        """Products of the Jacobians of all block maps with a few vectors, from the states before the blocks."""
         advance, first = self._side_by_side(), before.T
         linearize, push = linearized(advance, first, self._row(jnp.int32(0)))
         few = len(vectors) <= here().apart
@@ -104,10 +104,10 @@ class BlockRecurrence(Recurrence):
         return jnp.moveaxis(jnp.asarray(pushed), -1, 1)
 
     def _one_turn_later(self, linearize: Linearize, push: Callable[..., Any], states: Array, columns: Any) -> Any:
-        """The columns pushed through all rows, each step being linearized one turn of the loop before that is used.
+        """The columns pushed through all rows, with each step linearized one turn of the loop before it is used.
 
-        What a step leaves to its derivative is then stored in between. Within one turn XLA would compute it anew for
-        every column, sines and all; where it is cheap, that is the faster way.
+        So the intermediate values of a step that its derivative needs are stored from one turn to the next. Within one
+        turn XLA would compute them anew for every column, which is faster only where they are cheap.
         """
 
         def forward(row: Int[Array, ""], carry: tuple[Array, list[Array], Any]) -> tuple[Array, list[Array], Any]:
@@ -134,8 +134,8 @@ class BlockRecurrence(Recurrence):
 
         Args:
             states: the boundaries ``[P D]``.
-            known: an earlier result, and whether it will do; the loop then takes no turn, which copies less than a
-                branch does. Not to be differentiated in reverse.
+            known: an earlier result, and whether it is still right; the loop then takes no turn, which copies less than
+                a branch does. With it, reverse mode is not possible.
         """
         advance = self._side_by_side()
 
@@ -155,12 +155,12 @@ class BlockRecurrence(Recurrence):
     def _in_groups(
         self, visit: Callable[["BlockRecurrence", Trajectory], Array], states: Trajectory, known: Array, axis: int
     ) -> Array:
-        """What a visit makes of all blocks, as many at a time as suits the caches, but for groups known to be exact.
+        """The results of a visit to all blocks, in groups that fit the caches; groups known to be exact are skipped.
 
         Args:
-            visit: from some of the blocks and the states before them.
+            visit: gives the result of some of the blocks from the states before them.
             states: the boundaries ``[P D]``.
-            known: what stands for blocks that are not visited.
+            known: the result for blocks that are not visited.
             axis: of the result that counts blocks.
         """
         size = min(chunks_at_once(self.size), self.length)
@@ -180,7 +180,7 @@ class BlockRecurrence(Recurrence):
 
     @property
     def _rows(self) -> int:
-        """B."""
+        """B, the number of steps of a block."""
         return self.inputs[1].shape[1]
 
     def _row(self, row: Int[Array, ""]) -> Tree:
@@ -191,7 +191,7 @@ class BlockRecurrence(Recurrence):
         )
 
     def _over_rows(self, forward: Callable[[Tree, Tree], Tree], start: Tree, first: int = 0) -> Tree:
-        """What all steps of all blocks from a row on make of a tree ``[... P]``."""
+        """A tree ``[... P]`` carried through all steps of all blocks, from a row on."""
 
         def one(row: Int[Array, ""], carry: Tree) -> Tree:
             return self._where_real(row, forward(carry, self._row(row)), carry)
@@ -260,7 +260,7 @@ class Blocked(eqx.Module):
         return states[jnp.minimum(ends, self.length) - 1]
 
     def burn_in(self, states: Trajectory, steps: int) -> Trajectory:
-        """Boundaries reached by running the last steps of every block from where a trajectory says it stands then.
+        """Boundaries reached by running the last steps of every block from the state that a trajectory has before them.
 
         Args:
             states: trajectory ``[T D]``.
@@ -276,7 +276,7 @@ class Blocked(eqx.Module):
 
         Args:
             boundaries: the last state of every block.
-            known: an earlier result, and whether it will do.
+            known: an earlier result, and whether it is still right.
         """
         if known is not None:
             missing = self.coarse.length * self.block - self.length

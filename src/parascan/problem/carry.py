@@ -1,4 +1,4 @@
-"""How a scan's carry becomes a flat real vector plus the leaves that cannot be iterated on, and back."""
+"""A scan's carry as a flat real vector, beside the leaves that cannot be iterated on, and back."""
 
 import math
 from typing import Any
@@ -81,7 +81,7 @@ class CarryLayout(eqx.Module):
         return floating, tuple(leaf for leaf, layout in leaves if not layout.continuous)
 
     def combine(self, floating: tuple[Array, ...], discrete: tuple[Array, ...]) -> Tree:
-        """The carry that ``partition`` took apart."""
+        """The carry of these leaves; inverse of ``partition``."""
         of_kind = {True: iter(floating), False: iter(discrete)}
         return jax.tree.unflatten(self.treedef, [next(of_kind[layout.continuous]) for layout in self.leaves])
 

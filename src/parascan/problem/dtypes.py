@@ -1,4 +1,4 @@
-"""Dtypes as ``jax.lax.scan`` keeps them: the widest of several, weak ones, keys."""
+"""Dtypes as ``jax.lax.scan`` keeps them: the widest of several, weak types, keys, and bfloat16 as bits."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -49,7 +49,7 @@ def _wants_weak(leaf: Any, kind: Any) -> bool:
 
 
 def _weak(leaf: Any) -> Any:
-    """An array with a weak type: a number of Python's, in whose place the entries are put."""
+    """The array with a weak type, which it gets from a Python number that its entries replace."""
     return jax.lax.full(leaf.shape, leaf.dtype.type(0).item()).at[...].set(leaf)
 
 
@@ -57,7 +57,7 @@ def as_bits(tree: Tree) -> Tree:
     """Leaves of bfloat16 as integers of the same bits, all others as they are.
 
     XLA copies the whole output of a loop at every step where it is of bfloat16 on a CPU: T steps take the time of T^2
-    (14 s for 40000 steps of 16 units, which blocks take in 0.01 s).
+    (14 s for 40000 steps of 16 units, which chunks take in 0.01 s).
 
     Args:
         tree: arrays.

@@ -52,7 +52,7 @@ class Recurrence(eqx.Module):
 
     @property
     def entrance(self) -> tuple[Callable[[State, Tree], State], Tree]:
-        """The step that takes a state up, and shapes of its inputs: an entry that it does not read has no influence."""
+        """The step that reads a state first, and shapes of its inputs: entries that it does not read do not matter."""
         return self.advance, row_of(self.inputs)
 
     def previous(self, states: Trajectory) -> Trajectory:
@@ -77,7 +77,7 @@ class Recurrence(eqx.Module):
         return jax.vmap(of_steps, in_axes=(None, None, 0))(self.previous(states), self.inputs, vectors)
 
     def predictions_in_portions(self, states: Trajectory) -> Trajectory:
-        """The same, in a form whose derivative keeps to the caches and stores nothing but its arguments."""
+        """``f_t(s_{t-1})`` for all t, in a form whose derivative works within the caches and stores only arguments."""
         return in_portions(self.advance)(self.previous(states), self.inputs)
 
     def trajectory(self) -> Trajectory:
@@ -101,8 +101,8 @@ class Recurrence(eqx.Module):
 def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
     """A function of single steps for all steps, as ``jax.vmap`` gives it, with a reverse mode that recomputes.
 
-    On a CPU one portion of steps follows the other, each small enough that what lies between its operations stays in
-    the nearest cache: measured twice as fast forward and backward as all steps at once (GRU of 64 units).
+    On a CPU one portion of steps follows the other, each so small that its intermediate values stay in the nearest
+    cache: measured twice as fast forward and backward as all steps at once (GRU of 64 units).
     """
     mapped = jax.checkpoint(jax.vmap(function))
 
@@ -182,7 +182,7 @@ class ScanProblem(eqx.Module):
 
         Args:
             states: flat states ``[T D]``.
-            computed: what ``computed`` gave for them, where that is known.
+            computed: what the method ``computed`` gave for these states, where that is known.
         """
         ys = self.computed(states) if computed is None else computed
         known, leaves = jax.tree.leaves(self._after(states)), jax.tree.leaves(ys)
@@ -261,7 +261,7 @@ def traced(signature: Signature) -> TracedSignature:
 def discrete_leaves(signature: TracedSignature, *, reverse: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Discrete leaves before every step, in the user's order of time, and after the last step.
 
-    Floating leaves stay put meanwhile, since none of these depends on them.
+    None depends on floating leaves, which stay as they are here.
 
     Args:
         signature: the call.

@@ -105,7 +105,7 @@ def _pattern(problem: Recurrence) -> np.ndarray:
 
 
 def _read_entries(problem: Recurrence) -> np.ndarray:
-    """Numbers of the state entries that a step reads at all; the Jacobian's other columns are zero."""
+    """Indices of the state entries that a step reads at all; the Jacobian's other columns are zero."""
     return np.flatnonzero(_reads(problem, *problem.entrance).any(axis=0))
 
 
@@ -143,7 +143,7 @@ def _dense(problem: Recurrence, states: Trajectory) -> jax.Array:
 
 
 def _dense_pays(problem: Recurrence) -> bool:
-    """Whether storing the Jacobians beats one sequential recursion of products, by static facts alone."""
+    """Whether stored Jacobians are faster than products one step after the other, by sizes and platform alone."""
     if problem.size > here(platform_of(problem)).stored:
         return False
     return problem.length * problem.size**2 * problem.dtype.itemsize <= DENSE_BYTES

@@ -1,4 +1,4 @@
-"""Which steps have their derivative taken as JAX takes it, through the plain loop."""
+"""Which steps need the derivative that JAX takes through the plain loop."""
 
 from ..programs.closure import Closed
 from ..programs.own_pullbacks import has_own_pullback
@@ -6,11 +6,11 @@ from .carry import CarryLayout
 
 
 def only_step_by_step(step: Closed, layout: CarryLayout, *, kept: bool) -> bool:
-    """Whether a step's derivative has to be taken as JAX takes it, through the plain loop.
+    """Whether a step's derivative has to be JAX's own, through the plain loop.
 
-    That is so for a pullback of the user's own, and where a floating carry leaf reaches no output and no other leaf:
-    JAX leaves such a leaf out of the derivative of what is asked for, and with it what is NaN there; in one system with
-    all others it would make them NaN. A single floating leaf is what is asked for.
+    That is so for a pullback of the user's own, and where a floating carry leaf reaches no output and no other leaf.
+    JAX leaves such a leaf out of the derivative, with any NaN in it; in one linear system with all other leaves it
+    would make them NaN. A leaf that is the only floating one is what is asked for, so it does not count.
 
     Args:
         step: the step, ``(carry, x) -> (carry, y)``.

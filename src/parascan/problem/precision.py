@@ -1,4 +1,4 @@
-"""How coarsely a step computes: the unit of rounding that each entry of its state is known to, from its program.
+"""How coarsely a step computes: the unit of rounding of each entry of its state, read off the traced program.
 
 A carry may be of float32 while the step multiplies in bfloat16. Its iterates then never agree to more digits than
 bfloat16 has, and a tolerance in units of float32 is met only when the last step has become exact, after T iterations.

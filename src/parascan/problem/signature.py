@@ -1,4 +1,4 @@
-"""What a step and its arguments mean together: their form, and what is refused of them before compilation."""
+"""A step and its arguments checked together before compilation, and brought to ``jax.lax.scan``'s form."""
 
 import dataclasses
 from collections.abc import Callable
@@ -162,7 +162,7 @@ def _is_weak(leaf: Any) -> bool:
 
 
 def _is_plain(leaf: Any) -> bool:
-    """Whether an array's type says no more than its shape and dtype: nothing about a mesh."""
+    """Whether an array's type holds only shape and dtype, and nothing about a mesh."""
     return jax.typeof(leaf) == ShapedArray(leaf.shape, leaf.dtype, weak_type=_is_weak(leaf))
 
 

@@ -1,1 +1,1 @@
-"""How far a trajectory may be from the true one: a bound, and what it rests on."""
+"""``certify``: a bound on how far a trajectory may be from the true one, and what the bound rests on."""

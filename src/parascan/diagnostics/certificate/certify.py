@@ -1,4 +1,4 @@
-"""A bound on the error of a trajectory, whoever computed it."""
+"""``certify``: a bound on the error of a trajectory, by whatever method it was computed."""
 
 from typing import Any
 
@@ -59,12 +59,12 @@ def certify(
 ) -> Certificate:
     """How far states may be from the true trajectory, step by step: a small residual alone does not tell.
 
-    Corrects the states by two Newton steps, measures how far they moved, and adds what may still be wrong: a last
-    correction, the rounding of every step pushed through the inverse of the residual Jacobian, with its sign where that
-    can be measured, and a Newton-Kantorovich test of the curvature. Where that test fails no bound is given, nor where
-    a difference of the step's values shows that its derivative is not theirs. Six to nine linear recurrences, two of
-    them with 4 and, beyond D = 8, 16 right-hand sides; memory of as many trajectories. Bounds for types narrower than
-    float32 are in float32.
+    Corrects the states by two Newton steps, measures how far they moved, and adds what may still be wrong: the next
+    correction, and the rounding of every step pushed through the inverse of the residual Jacobian, with its sign where
+    that can be measured. A Newton-Kantorovich test of the curvature has to pass; where it fails no bound is given. Nor
+    is one given where differences of the step's values show that its derivative is not theirs. Takes six to nine linear
+    recurrences, two of them with 4 and, beyond D = 8, 16 right-hand sides, and the memory of as many trajectories.
+    Bounds for types narrower than float32 are in float32.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.

@@ -1,9 +1,10 @@
 """The parts that a bound on the error of a trajectory is made of.
 
-Let ``s`` be the given states and ``z`` what some exact Newton corrections make of them. Then ``||s - s*||`` is at most
-``||s - z|| + ||z - s*||``, where the first part is measured, sign and all, and the second is bounded by the next
-correction, by rounding pushed through the inverse of the residual Jacobian, and by a Newton-Kantorovich test. Newton's
-method is causal, so every quantity up to step t belongs to the problem that ends at t, and the test is made for each.
+Let ``s`` be the given states, ``z`` the states after some exact Newton corrections, and ``s*`` the true ones. Then
+``||s - s*||`` is at most ``||s - z|| + ||z - s*||``. The first part is measured. The second is bounded by the next
+correction and by rounding pushed through the inverse of the residual Jacobian, provided that a Newton-Kantorovich test
+passes. Newton's method is causal, so every quantity up to step t belongs to the problem that ends at t, and the test is
+made for each.
 """
 
 from collections.abc import Callable
@@ -27,25 +28,25 @@ CORRECTIONS = 2
 """Newton corrections made before the error is bounded: each squares a small error."""
 
 SPREADS = 4.0
-"""Root mean squares that a rounding error may reach: the largest of a long trajectory, several times over."""
+"""Largest rounding error that is allowed for, in root mean squares: several times what a long trajectory shows."""
 
 COHERENT = 2.0
-"""The same for errors that repeat themselves."""
+"""Largest rounding error that is allowed for where errors repeat from step to step, in root mean squares."""
 
 STANDING = 2**9
-"""Units of rounding below which a change of state leaves the rounding errors of a step alike."""
+"""A change of state of fewer units of rounding leaves the rounding errors of a step alike."""
 
 PLACES = (0.5, 0.5, 1.0, 1.0)
-"""How far along a random likely error its curvature is measured, one direction each."""
+"""Places along random likely errors at which the curvature is measured, as parts of the error; one direction each."""
 
 LEAST_GAIN = 0.25
-"""Most that a Newton correction may be of the one before, unless rounding is all there is to correct."""
+"""Largest ratio of a Newton correction to the one before, unless only rounding is left to correct."""
 
 CURVATURE_MARGIN = 4.0
-"""How much larger the curvature may be along the true error than along any of these."""
+"""Factor by which the curvature may be larger along the true error than along the random ones."""
 
 CONTRACTION_MARGIN = 2.0
-"""The same for the curvature along the last correction itself."""
+"""Factor by which the curvature may be larger along the true error than along the last correction."""
 
 
 class ErrorBound(eqx.Module):
@@ -71,7 +72,7 @@ class ErrorBound(eqx.Module):
 
 
 class Linearized(eqx.Module):
-    """A recurrence at some states: its Newton correction, its Jacobians, and how far both are numbers."""
+    """A recurrence at some states: its Newton correction, its Jacobians, and up to which step both are finite."""
 
     correction: Trajectory
     residual: Trajectory
@@ -80,7 +81,7 @@ class Linearized(eqx.Module):
 
 
 class _InFloat32(Function):
-    """A step in a narrow type as a map of float32 states: their rounding is then one of its operations."""
+    """A step in a narrow type as a map of float32 states, so that the rounding of states is one of its operations."""
 
     advance: Callable[[State, Tree], State]
     narrow: str = eqx.field(static=True)
@@ -91,7 +92,7 @@ class _InFloat32(Function):
 
 
 def bound_errors(narrow: Recurrence, states: Trajectory, key: Key[Array, ""]) -> ErrorBound:
-    """The bound, in float32 for narrower types: sums of their errors could not be told in them.
+    """The bound and its parts; in float32 for narrower types, which could not hold sums of their errors.
 
     Args:
         narrow: the recurrence, of any type.
@@ -153,14 +154,14 @@ def bound_errors(narrow: Recurrence, states: Trajectory, key: Key[Array, ""]) ->
 
 
 def _exact_correction(problem: Recurrence, states: Trajectory, transition: AbstractTransition) -> Trajectory:
-    """The correction by a residual whose own rounding errors are taken out as far as their signs are known."""
+    """The Newton correction by a residual from which its own rounding errors are subtracted where they are known."""
     value, error = images_with_errors(problem, states)
     residual = (states - value) - error
     return Bidiagonal(transition).solve(jnp.where(jnp.isfinite(residual), -residual, 0.0))
 
 
 def linearize(problem: Recurrence, states: Trajectory) -> Linearized:
-    """The exact Newton correction at some states; what is not finite counts as zero and is reported.
+    """The exact Newton correction at some states; entries that are not finite count as zero and are reported.
 
     Args:
         problem: the recurrence.
@@ -181,12 +182,13 @@ def curvature(
     local: Trajectory,
     key: Key[Array, ""],
 ) -> Float[Array, " T"]:
-    """Kantorovich's ``h`` of the problem that ends at each step, were the error as large as the given sizes.
+    """Kantorovich's ``h`` of the problem that ends at each step, if the error is as large as the given sizes.
 
-    Likely errors are what random errors of single steps become, brought to the given sizes. The second-order term of
-    each, pushed through the inverse residual Jacobian, is h / 2 of the error itself. It is formed from a difference of
-    Jacobians, which unlike a difference of steps does not drown in rounding however small the error. Jumps have none
-    there, so differences of steps count too, on both sides of the states and beyond what rounding explains.
+    Likely errors are random errors of single steps, pushed through the inverse residual Jacobian and scaled to the
+    given sizes. The second-order term of each, pushed through the same inverse, is h / 2 times the error. It is formed
+    from a difference of Jacobians, which rounding does not spoil however small the error. A jump of the step does not
+    show in Jacobians, so differences of steps count too, on both sides of the states, where rounding cannot explain
+    them.
 
     Args:
         problem: the recurrence.
@@ -242,7 +244,7 @@ def contraction(
     sizes: Float[Array, " T"],
     rounding: Float[Array, " T"],
 ) -> Float[Array, " T"]:
-    """Kantorovich's ``h`` as the last correction shows it: what is left after it, beyond rounding, is h / 2 of it.
+    """Kantorovich's ``h`` by the last correction: the error left after it, beyond rounding, is h / 2 times it.
 
     Args:
         problem: the recurrence.
@@ -260,7 +262,7 @@ def contraction(
 
 
 def kantorovich_factor(h: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """``(1 - sqrt(1 - 2 h)) / h``, from 1 at ``h = 0`` to 2 at ``h = 1/2``; infinite beyond, where nothing is known.
+    """``(1 - sqrt(1 - 2 h)) / h``, from 1 at ``h = 0`` to 2 at ``h = 1/2``; infinite beyond, where no bound holds.
 
     Args:
         h: Kantorovich's h, zero or more.

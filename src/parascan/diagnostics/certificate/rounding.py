@@ -1,8 +1,8 @@
-"""How far rounding moves the result of a step: at random, and with its sign as far as it can be had.
+"""How far rounding moves the result of a step: its size at random, and its value with the sign where that is known.
 
-A step's program is run with a random error in every operation, and the effect on the step's result is read off by
+A step's program is run with a random error in every operation, and the effect on the step's result is found by
 forward differentiation. So the numbers account for cancellation inside the step and for the precision of each
-operation, without any other precision at hand. It is run once more with the exact errors of its operations.
+operation, without any arithmetic of higher precision. It is run once more with the exact errors of its operations.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from ...programs.unknown import unknown_is
 from ...solution import State, Trajectory, Tree
 
 DRAWS = 4
-"""Runs with random errors that the root mean square is taken over."""
+"""Number of runs with random errors, over which the root mean square is taken."""
 
 
 def _as_a_whole(problem: Recurrence, states: Trajectory, key: Key[Array, ""]) -> Trajectory:
-    """The same with errors of whole steps, in what they take and what they give, where operations are not known."""
+    """Root mean square by random errors in state, inputs and result alone, where operations are not understood."""
 
     def run(noisy: Noisy, previous: State, x: Tree) -> State:
         previous, x = jax.tree.map(lambda leaf: noisy.err(leaf, UNITS_OF_PROGRAMS), (previous, x))
@@ -72,16 +72,16 @@ def _spread(
 
 
 def _without_errors(problem: Recurrence, states: Trajectory) -> tuple[Trajectory, Trajectory]:
-    """Results alone, where a program is not understood."""
+    """Results with errors of zero, where the program of the step is not understood."""
     return problem.predictions(states), jnp.zeros_like(states)
 
 
 @unknown_is(_without_errors)
 def images_with_errors(problem: Recurrence, states: Trajectory) -> tuple[Trajectory, Trajectory]:
-    """Every step's result, and what it lacks to the exact one to first order, with its sign ``[T D]`` each.
+    """Every step's result and its distance to the exact one, to first order and with its sign, ``[T D]`` each.
 
-    Errors that keep their sign add up. A clock ``s + 0.1`` loses the same part of 0.1 at every step, so that its errors
-    grow like the number of steps, not like its root.
+    Errors that keep their sign add up: a clock ``s + 0.1`` loses the same part of 0.1 at every step, so that its error
+    grows like the number of steps, not like its root.
 
     Args:
         problem: the recurrence.

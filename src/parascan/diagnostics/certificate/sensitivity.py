@@ -1,4 +1,4 @@
-"""What small random errors of single steps become along a trajectory: their spread after all later steps."""
+"""How small random errors of single steps grow or fade along a trajectory: the spread of their sum at each step."""
 
 import equinox as eqx
 import jax
@@ -17,16 +17,16 @@ from ...linear import (
 from ...solution import Trajectory
 
 EXACT_SIZE = 8
-"""Largest D whose covariances are carried along; beyond it their traces are estimated from random probes."""
+"""Largest D for which whole covariances are computed; beyond it their traces are estimated from random probes."""
 
 PROBES = 16
 """Random right-hand sides of an estimated trace, whose square root is then right to about 18 percent."""
 
 FIRST = 4
-"""Steps whose rounding errors are taken for what is usual."""
+"""Number of first steps whose rounding errors are taken as typical."""
 
 COHERENT_PROBES = 4
-"""Right-hand sides with signs that stay the same over time."""
+"""Number of right-hand sides whose signs stay the same over time."""
 
 
 class Sandwich(eqx.Module):
@@ -74,7 +74,7 @@ def _traces(transition: DenseTransition, errors: Trajectory) -> Float[Array, " T
 
 
 def coherent_spread(transition: AbstractTransition, errors: Trajectory, key: Key[Array, ""]) -> Float[Array, " T"]:
-    """The same for errors that are equal at all steps up to the given sizes, with unknown signs of the entries.
+    """Root mean square norm of ``J^-1 e`` at each step, for errors whose entries keep one unknown sign over all steps.
 
     Args:
         transition: ``A_1 .. A_T``.

@@ -3,12 +3,12 @@
 A step may hold ``jax.lax.stop_gradient``, a straight-through estimator or a derivative rule of the user's own. Then its
 Jacobian says nothing about how errors grow, and whatever rests on the Jacobian is worth nothing.
 
-For a smooth step ``f(s + v) - f(s) - J(s) v`` is an integral of ``(J(s + c v) - J(s)) v``, so it is no larger than that
-change is somewhere along the way, and the change is measured at two places. What is allowed beside it is rounding, and
-a small share of either side. A kink between both ends changes J between them, so it is allowed for. A jump is seen on
-one side of the state only, so both sides have to disagree. The least width is the root of the unit of rounding: no
-other thing than a derivative that is not that of the value makes both sides disagree there, unless the step jumps as
-often as that. A larger width is asked only about what rounding hides at the least one.
+For a smooth step ``f(s + v) - f(s) - J(s) v`` is an integral of ``(J(s + c v) - J(s)) v``, so it is no larger than this
+change of the product somewhere between ``s`` and ``s + v``; the change is measured at two places. Rounding is allowed
+for, and a small share of either side. A kink between both ends changes J between them, so it is allowed for too. A jump
+shows on one side of the state only, so both sides have to disagree. The least width is the root of the unit of
+rounding: there both sides disagree only if the derivative is not that of the value, or if the step jumps at such small
+distances. The larger width decides only where rounding hides the answer at the least one.
 """
 
 from typing import Any
@@ -23,23 +23,23 @@ from ...solution import State, Trajectory, Tree
 from .rounding import rounding_of_steps
 
 POWERS = (0.5, 0.25)
-"""Widths of differences in units of the state, as powers of the unit of rounding; from the least."""
+"""Exponents p of the widths ``eps^p`` of differences, in units of the state; the least width first."""
 
 SHARE = 1 / 64
-"""Largest part of a product by which it may differ from a difference: steps that solve something inside are no more
-exact than their own tolerance."""
+"""Part of a product by which it may differ from a difference: a step that solves an equation inside is only as exact as
+its own tolerance."""
 
 UNITS = 16.0
-"""Root mean squares of the rounding error of a step that a difference of two of them is allowed."""
+"""Rounding error that a difference of two steps may have, in root mean squares of that of one step."""
 
 BEND = 2.0
-"""How much further a product may change between the places where it is measured."""
+"""Factor by which a product may change more between the places where it is measured than at them."""
 
 NEIGHBORS = 8
-"""Steps on either side whose rounding is looked at: estimates from a few random errors may be too small."""
+"""Steps on either side whose rounding errors count too, since estimates from a few random errors may be too small."""
 
 FIRST_STEPS = 64
-"""Steps that are looked at where no more than a sample is asked for."""
+"""Number of first steps that are tested where a sample is enough."""
 
 
 def slopes_are_wrong(
@@ -125,6 +125,6 @@ def _defect(
 
 
 def _largest_nearby(local: Trajectory) -> Trajectory:
-    """Largest of the neighboring steps."""
+    """The largest value among neighboring steps, for each step."""
     window = (2 * NEIGHBORS + 1, 1)
     return jax.lax.reduce_window(local, -jnp.inf, jax.lax.max, window, (1, 1), "SAME")

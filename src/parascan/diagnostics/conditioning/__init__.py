@@ -1,1 +1,1 @@
-"""How well conditioned the problem of a whole trajectory is."""
+"""``conditioning``: how well conditioned the problem of a whole trajectory is, measured and by theory."""

@@ -1,4 +1,4 @@
-"""What theory says about the conditioning of the residual Jacobian, as functions of a few numbers.
+"""Bounds from theory on the singular values of the residual Jacobian, as functions of a few numbers.
 
 Nothing is measured here. Everything works on arrays, under jit and under derivatives, and in logarithms, so that
 neither a million steps nor an exponent of 50 overflows. ``sigma_min`` is the smallest singular value of the residual
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 Number = float | Float[Array, "*shape"]
 
 SERIES_BELOW = 0.03
-"""Arguments below which ``log((1 - e^-y) / y)`` is summed as a series, whose derivative does not cancel."""
+"""``log((1 - e^-y) / y)`` is summed as a series for y below this, so that its derivative does not cancel."""
 
 
 class LogBounds(NamedTuple):

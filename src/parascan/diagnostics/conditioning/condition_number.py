@@ -23,7 +23,7 @@ from .singular import extreme_singular_values
 
 
 class TheoryOfConditioning(eqx.Module):
-    """What theory says, from numbers that the caller gave; None where it takes one that is missing.
+    """Bounds from theory and the caller's numbers; None where a number that a bound needs was not given.
 
     Attributes:
         log_sigma_min: both bounds of theorem 2, from the exponent, a and b.
@@ -48,7 +48,7 @@ class Conditioning(eqx.Module):
         condition_number: their quotient.
         mu: square of the smallest singular value at this trajectory, the local PL constant.
         log_sigma_min: natural logarithm of the smallest singular value, measured.
-        theory: what theory says; never mixed into the measured intervals.
+        theory: bounds from theory; they do not enter the measured intervals.
         length: number of steps, or of blocks.
     """
 
@@ -95,11 +95,11 @@ def conditioning(
     b: float | Array | Estimate = 1.0,
     rho: float | Array | Estimate | None = None,
 ) -> Conditioning:
-    """How well conditioned a rollout is, which decides how fast Gauss-Newton converges and what a residual proves.
+    """How well conditioned a rollout is: how fast Gauss-Newton converges and what a small residual proves depend on it.
 
     Measures the extreme singular values of the residual Jacobian by Lanczos iterations: some 30 times two products and
-    two linear recurrences at the default accuracy, memory of a few trajectories beside the Jacobians. Intervals are
-    right with the stated probability whatever the spectrum. What theory says is reported beside it.
+    two linear recurrences at the default accuracy, and memory of a few trajectories beside the Jacobians. Intervals
+    hold with the stated probability whatever the spectrum. Bounds from theory are reported beside them.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.

@@ -43,9 +43,9 @@ def extreme_singular_values(
 ) -> Extremes:
     """The largest and smallest singular value of the residual Jacobian of a transition.
 
-    Depth and work are ``lanczos_steps(...)`` times two products, and as many times two linear recurrences; memory that
-    of a few trajectories. Where the inverse leaves the range of the dtype, as it does on long unpredictable systems,
-    the recurrences are run with exponents of their own, one step after the other.
+    Takes ``lanczos_steps(...)`` times two products and two linear recurrences, and the memory of a few trajectories.
+    Where the inverse leaves the range of the dtype, as it does on long unpredictable systems, the recurrences carry
+    powers of two beside their rows and run one step after the other.
 
     Args:
         transition: ``A_1 .. A_T``.

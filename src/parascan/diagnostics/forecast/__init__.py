@@ -1,1 +1,1 @@
-"""How many updates a method will take, foretold from a diagnosis."""
+"""Forecasts of how many updates a method will take, from a diagnosis."""

@@ -1,4 +1,4 @@
-"""What the forecasts of iterations follow from, out of what a diagnosis has seen."""
+"""The numbers from which iterations are forecast, taken from what a diagnosis has measured."""
 
 import math
 from typing import Any
@@ -31,7 +31,7 @@ def allowed_error(criterion: StateError | Merit, scale: float, eps: float) -> fl
 
 
 def behavior_of(seen: Any, criterion: StateError | Merit, length: int, eps: float) -> Behavior:
-    """What the forecast needs, from what was seen.
+    """The numbers that the forecast needs, from what was measured.
 
     Args:
         seen: what the pilots show.

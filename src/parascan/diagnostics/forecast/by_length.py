@@ -31,8 +31,8 @@ def updates_by_length(
 ) -> Int[Array, " K"]:
     """The updates that ``rollout`` reports for each of several lengths, all from one run over the longest.
 
-    An update of a causal method leaves step t to the steps up to t alone, so the iterates of a short rollout are the
-    beginnings of those of a long one. Depth, work and memory are those of one rollout of the longest.
+    In a causal method the state at step t depends on the steps up to t alone, so the iterates of a short rollout are
+    the beginnings of those of a long one. Depth, work and memory are those of one rollout of the longest.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.

@@ -1,4 +1,4 @@
-"""Newton's count beyond its pilot: a power of T by how the count grew, what an update gained, and memory."""
+"""Newton's count continued beyond its pilot, as a power of T that follows from the pilot and the exponent."""
 
 import math
 
@@ -7,11 +7,11 @@ from .margins import Center, growth, trend
 from .newton_pilot import NewtonPilot
 
 STEEPEST = 1.1
-"""Largest power of T: slightly above one, for pilots that began near their guess."""
+"""Largest power of T: slightly above one, since a pilot may begin near its guess and count too few updates."""
 
 
 def power_features(pilot: NewtonPilot, exponent: float) -> tuple[float, ...]:
-    """What the growth of Newton's count with T depends on, all from the pilot and the exponent.
+    """The features that the growth of Newton's count with T depends on, from the pilot and the exponent.
 
     Args:
         pilot: with at least one count.

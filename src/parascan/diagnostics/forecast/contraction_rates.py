@@ -1,8 +1,7 @@
-"""What theory says about the convergence of Gauss-Newton, as functions of a few numbers.
+"""Bounds from theory on the convergence of Gauss-Newton, as functions of a few numbers.
 
-Bounds are in logarithms and hold for ``||e_i||``, the error of the i-th iterate over the whole trajectory. Two formulas
-that the paper prints with the logarithm of beta in a place that cannot be meant are given in the form that their
-derivation has.
+Bounds are in logarithms and hold for ``||e_i||``, the error of the i-th iterate over the whole trajectory. In two
+formulas the paper has the logarithm of beta in the wrong place; they are given here as their derivation has them.
 """
 
 import equinox as eqx

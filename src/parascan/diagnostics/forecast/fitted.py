@@ -16,7 +16,7 @@ FILE = "forecast.json"
 
 @dataclass(frozen=True)
 class Offset:
-    """What is left between the logarithms of counts and of a formula: median and interval over the family.
+    """Difference of the logarithms of counts and of a formula: median and interval over the family of systems.
 
     Attributes:
         median: middle of the logarithms of count over formula.
@@ -31,16 +31,16 @@ class Offset:
 
 @dataclass(frozen=True)
 class Calibration:
-    """All that was fitted.
+    """All coefficients that were fitted.
 
     Attributes:
         power: coefficients of the power with which Newton's count grows with T, for the features of ``power_features``.
-        quasi_weight: weight of Newton's count against Jacobi's, in logarithms, in that of quasi-Newton.
+        quasi_weight: weight of Newton's count against Jacobi's, in logarithms, in quasi-Newton's count.
         block_slope: power of the block length in Newton's count on blocks.
-        offsets: of gradient descent and of Newton on blocks, from their formulas.
-        margins: by method and situation, what is left of counts over formulas, for intervals that hold.
-        level: of all intervals.
-        family: what it was measured on, in a few words.
+        offsets: differences of counts from formulas, for gradient descent and for Newton on blocks.
+        margins: quantiles of counts over formulas, by method and situation, from which intervals are made.
+        level: probability that the intervals are meant to hold with.
+        family: what was measured, in a few words.
     """
 
     power: tuple[float, ...]

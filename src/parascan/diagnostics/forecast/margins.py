@@ -1,8 +1,8 @@
-"""How far counts of updates lie from what a formula says, by what is known of the system: intervals that were tried.
+"""Intervals of forecast counts: how far counts lay from the formulas on other systems in the same situation.
 
-The margins are quantiles over systems whose counts were measured (``benchmarks/foresight``), taken apart by situation,
-since a law that continues a settled count well may say little where growth is still open. A run that was given up
-counts as one that takes all T updates, so that what is not known widens the interval.
+The margins are quantiles over systems whose counts were measured (``benchmarks/foresight``), one set for each
+situation, since a law that continues a settled count well may say little where the count still grows. A run that was
+given up counts as one that takes all T updates, so that missing knowledge widens the interval.
 """
 
 import math
@@ -12,29 +12,29 @@ from .fitted import Offset, calibration
 from .newton_pilot import NewtonPilot
 
 DECISIVE = 10.0
-"""Growth or decay over the whole length, as an exponent, from which its sign decides."""
+"""Growth or decay over the whole length, as a natural logarithm, from which the trend is clear."""
 
 SETTLED = 1
-"""Updates by which the count of a settled pilot grows at most from half of its length to the whole."""
+"""A pilot counts as settled if its count grows by at most so many updates from half of its length to the whole."""
 
 SATURATED = "as many as steps"
-"""The situation of a system whose formula asks for T updates or more: only the lower end is open."""
+"""The situation of a system whose formula gives T updates or more, so that only the lower end is uncertain."""
 
 OPEN = "open"
-"""The trend where the sign of the exponent is open, or its decay too slow for the length."""
+"""The trend where the sign of the exponent is not known, or perturbations change too slowly for the length."""
 
 ANY = "any"
-"""The situation whose margins hold where one was too rare to be measured."""
+"""The situation whose margins stand for situations that were too rare to be measured."""
 
 
 class Center(NamedTuple):
     """A count by formula, and what its margins depend on.
 
     Attributes:
-        updates: by formula.
-        reach: factor of the margins, one where nothing is continued.
+        updates: the count by formula.
+        reach: factor by which the margins are widened; one where nothing is continued beyond the pilot.
         situation: of the system.
-        least: updates that are taken for sure.
+        least: least count that is certain.
     """
 
     updates: float
@@ -59,7 +59,7 @@ def trend(exponent: float, interval: tuple[float, float], length: int) -> str:
 
     Args:
         exponent: in 1/step.
-        interval: its ends; what is not a number stands for the exponent itself.
+        interval: its ends; NaN stands for the exponent itself.
         length: T.
     """
     low, high = (exponent if math.isnan(end) else end for end in interval)

@@ -1,4 +1,4 @@
-"""How many updates Newton takes on the first steps of a system: measured, within a budget."""
+"""Newton's pilot: how many updates it takes on the first steps of a system, counted within a budget."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ FIRST_LENGTH = 32
 """Steps of the first, short run, which tells how long the second may be."""
 
 GROWTH_PER_DOUBLING = 2
-"""Updates that a run twice as long is given in addition, beside those that the slope of the one before asks for."""
+"""Updates that a run twice as long may take beyond those that the growth of the counts so far suggests."""
 
 LEAST_GAIN = 1.25
 """A run that is not longer than the one before by this factor is not worth its compilation."""
 
 MOST_LONGER_RUNS = 2
-"""Runs after the first: what the second shows allows a longer third where counts settle."""
+"""Most runs after the first: where counts settle, the second shows that a longer third is affordable."""
 
 
 class NewtonPilot(eqx.Module):
@@ -55,10 +55,10 @@ class NewtonPilot(eqx.Module):
         return int(self.counts[min(np.searchsorted(self.ends, length), len(self.ends) - 1)])
 
     def within(self, steps: float) -> "NewtonPilot":
-        """The part of it that a pilot of at most so many step evaluations would have seen.
+        """The part of the counts that a pilot with fewer step evaluations would have found.
 
         Args:
-            steps: updates times length of the longest prefix.
+            steps: most step evaluations: updates times length of the longest prefix.
         """
         seen = self.ends * (self.counts + 1) <= steps
         return NewtonPilot(self.ends[seen], self.counts[seen], min(self.steps, int(steps)))
@@ -69,8 +69,8 @@ def newton_pilot(
 ) -> NewtonPilot:
     """Run Newton on the first steps, as long as the budget allows, and count its updates on every prefix.
 
-    A short run, and up to two longer ones whose length follows from the one before. From the initial state repeated, as
-    ``rollout`` does.
+    There is a short run, and up to two longer ones whose length follows from the counts so far. They start from the
+    initial state at every step, as ``rollout`` does.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.

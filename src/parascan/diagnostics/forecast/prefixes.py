@@ -1,7 +1,7 @@
 """How many updates a causal method takes on every prefix of a trajectory, from one run over the longest prefix.
 
-An update leaves step t to the steps up to t alone, so the iterates of a short rollout are those of a long one cut
-short: one run tells the count of every length up to its own.
+The state at step t depends on the steps up to t alone, so the iterates of a short rollout are those of a long one cut
+short: one run gives the count of every length up to its own.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from ...solvers.update import Iterate
 from ...solvers.watch import AbstractWatch
 
 UNMET = -1
-"""Count of a prefix that has not met its criterion within the updates that were allowed."""
+"""Stands for the count of a prefix that has not met its criterion within the updates allowed."""
 
 
 class Prefixes(NamedTuple):
@@ -50,7 +50,7 @@ class Prefixes(NamedTuple):
 
     @property
     def segment_of_step(self) -> Int[np.ndarray, " T"]:
-        """The first prefix that each step belongs to."""
+        """For each step, the shortest prefix that holds it."""
         return np.searchsorted(np.asarray(self.ends), np.arange(1, self.ends[-1] + 1))
 
 
@@ -139,7 +139,7 @@ def prefix_counts(
 
     Args:
         problem: the recurrence, T steps.
-        guess: first trajectory ``[T D]``, and what overflow is put back to.
+        guess: first trajectory ``[T D]``, to which states that overflow are put back.
         solver: a causal method.
         criteria: C stopping rules, all judged along the same run.
         prefixes: K lengths, the last one T.
@@ -151,7 +151,7 @@ def prefix_counts(
 
 
 def _judge(evidence: Progress, residual: Float[Array, "K D"], exact: bool) -> Any:
-    """A function that tells, for a criterion and what went before, which prefixes stop here."""
+    """A function that says, for a criterion and the best ratios so far, which prefixes stop at this iterate."""
 
     def judge(
         criterion: AbstractCriterion, best: Float[Array, " K"], stagnation: Int[Array, " K"]
@@ -174,7 +174,7 @@ def _judge(evidence: Progress, residual: Float[Array, "K D"], exact: bool) -> An
 
 
 def _evidence(residuals: Residuals, proposal: Trajectory, prefixes: Prefixes) -> Progress:
-    """What is known of an iterate on every prefix."""
+    """The numbers that a criterion judges an iterate by, for every prefix."""
     ends = jnp.asarray(prefixes.ends)
     squares = jnp.where(residuals.judged, 0.5 * jnp.sum(residuals.values**2, axis=1), 0.0)
     merit = jnp.cumsum(_by_segment(jax.ops.segment_sum, squares, prefixes)) / ends
@@ -201,6 +201,6 @@ def _cumulative_largest(residuals: Residuals, values: Trajectory, prefixes: Pref
 
 
 def _by_segment(reduce: Any, values: Float[Array, "T ..."], prefixes: Prefixes) -> Float[Array, "K ..."]:
-    """A reduction of the steps between one end and the next."""
+    """A reduction over the steps between the end of one prefix and that of the next."""
     segments = jnp.asarray(prefixes.segment_of_step)
     return reduce(values, segments, len(prefixes.ends), indices_are_sorted=True)

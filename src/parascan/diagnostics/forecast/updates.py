@@ -22,7 +22,7 @@ from .margins import SATURATED, Center, margin, trend
 from .newton_pilot import NewtonPilot
 
 LARGEST_DRIFT = 0.5
-"""Norm of ``J - I`` from which a step has nothing of standing still, and Picard's bound says little."""
+"""Norm of ``J - I`` from which a step is far from the identity, and Picard's bound says little."""
 
 FACTOR, SLACK = 1.5, 2
 """A forecast counts as right within this factor, or within so many iterations."""
@@ -48,7 +48,7 @@ class Behavior(NamedTuple):
         exponent: largest Lyapunov exponent, in 1/step.
         log_a: logarithm of the upper regularity constant.
         log_drop: logarithm of the first error over the allowed one.
-        drift: norm of ``J - I``, by which a step differs from standing still.
+        drift: norm of ``J - I``, by which a step differs from the identity.
         log_mu: logarithm of the PL constant, from theory.
         log_residual: logarithm of the residual norm of the guess.
         exponent_low: lower end of the exponent's interval; NaN where only the exponent is known.
@@ -177,7 +177,7 @@ def picard_iterations(behavior: Behavior) -> Estimate:
 
 
 def picard_center(behavior: Behavior) -> Center:
-    """The count of Picard's bound, and whether steps differ much from standing still.
+    """The count of Picard's bound, and whether steps differ much from the identity.
 
     Args:
         behavior: of the system.
@@ -250,7 +250,7 @@ def jacobi_formula(behavior: Behavior) -> float:
 
 
 def picard_formula(behavior: Behavior) -> float:
-    """The least n for which ``(kappa T)^n / n!`` is below the allowed error over the first; T where none below it is.
+    """The least n up to T for which ``(kappa T)^n / n!`` is below the allowed part of the first error; T if none is.
 
     Args:
         behavior: of the system.

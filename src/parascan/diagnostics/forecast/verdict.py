@@ -1,4 +1,4 @@
-"""Predictable or not: the decision, and the evidence in words."""
+"""The verdict of a diagnosis, predictable or not, and the evidence in words."""
 
 import math
 from typing import Literal, NamedTuple
@@ -13,26 +13,26 @@ LARGEST_SHARE = 0.25
 """Part of T above which Newton's iterations are too many for a system to be called predictable."""
 
 DOUBT = 1.25
-"""Times the interval on either side of the exponent that must leave zero out: a verdict is to be wrong less often than
-an interval of 95 %."""
+"""Factor by which the exponent's interval is widened before it must exclude zero: a verdict has to be wrong less often
+than an interval of 95 %."""
 
 NEUTRAL = 12.0
-"""Growth over the steps measured, as an exponent, up to which a mode is one that neither grows nor dies."""
+"""A mode counts as neutral if it grows or decays over the measured steps by at most this natural logarithm."""
 
 APART = 0.1
-"""Part of the pairs of copies that must stay apart for a step to be called one that does not forget."""
+"""Part of the pairs of copies that must stay apart before the step is said not to forget."""
 
 FAMILIAR = 4.0
-"""Times the largest Jacobian norm that one step may move close copies apart without jumping."""
+"""Largest factor, in units of the largest Jacobian norm, by which a step without jumps moves close copies apart."""
 
 
 class Seen(NamedTuple):
     """What a verdict rests on, beside the exponent.
 
     Attributes:
-        measured: steps that one direction has been followed for.
+        measured: steps for which one direction has been followed.
         complete: whether those are all T steps.
-        coupling: what becomes of copies a finite distance apart.
+        coupling: whether copies that start a finite distance apart come together.
         norm: largest norm of a Jacobian, as far as it is known.
         whole: leaves of the carry that are not floating, and so not perturbed.
         finite: whether all states seen were finite.
@@ -61,12 +61,12 @@ class Ruling(NamedTuple):
 
 
 def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Ruling:
-    """Decide.
+    """The verdict and its evidence.
 
     *Predictable*: the exponent is negative beyond doubt, perturbations die out well within the length, copies a finite
-    distance apart come together, and Newton is expected to need at most a quarter of T, doubt included.
-    *Unpredictable*: positive beyond doubt, and perturbations grow within the length. *Undetermined*: the sign is open
-    and matters at this length. *Marginal*: everything else.
+    distance apart come together, and Newton needs at most a quarter of T even at the upper end of its forecast.
+    *Unpredictable*: the exponent is positive beyond doubt, and perturbations grow within the length. *Undetermined*:
+    the sign of the exponent is not known and matters at this length. *Marginal*: everything else.
 
     Args:
         exponent: largest Lyapunov exponent, in 1/step.
@@ -111,7 +111,7 @@ def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Rulin
 
 
 def _jumps(value: float, high: float, seen: Seen) -> list[str]:
-    """What copies a finite distance apart say where it is not what the exponent says."""
+    """Sentences where copies a finite distance apart behave otherwise than the exponent suggests."""
     coupling, found = seen.coupling, []
     rate, apart = float(coupling.rate.value), float(coupling.apart)
     expected = -value * coupling.rows
@@ -131,7 +131,7 @@ def _jumps(value: float, high: float, seen: Seen) -> list[str]:
 
 
 def _whole(leaves: int) -> list[str]:
-    """A word on leaves that no derivative knows."""
+    """A sentence on carry leaves that are not floating, which no derivative reaches."""
     if not leaves:
         return []
     which = "One leaf of the carry is" if leaves == 1 else f"{leaves} leaves of the carry are"
@@ -139,7 +139,7 @@ def _whole(leaves: int) -> list[str]:
 
 
 def _neutral(low: float, high: float, measured: int) -> tuple[str, ...]:
-    """What a mode that neither grows nor dies means."""
+    """A sentence on what a mode means that neither grows nor decays."""
     least, most = (f"10^{end * measured / math.log(10):.2g}" for end in (low, high))
     return (
         f"Over {measured} steps, as many as one direction was followed for, perturbations change by a factor between "
@@ -151,7 +151,7 @@ def _neutral(low: float, high: float, measured: int) -> tuple[str, ...]:
 
 
 def _sign(value: float, low: float, high: float) -> str:
-    """What is known of the exponent's sign."""
+    """A sentence on what is known of the exponent's sign."""
     interval = f"{value:.4g} per step, interval [{low:.4g}, {high:.4g}]"
     if high < 0:
         return f"The largest exponent is negative: {interval}."
@@ -161,7 +161,7 @@ def _sign(value: float, low: float, high: float) -> str:
 
 
 def _factor(total: float) -> str:
-    """What a perturbation becomes."""
+    """Words for what a perturbation grows or shrinks to over the whole length."""
     if not math.isfinite(total):
         return "vanish at once" if total < 0 else "grow without limit"
     word = "shrink" if total < 0 else "grow"
@@ -169,7 +169,7 @@ def _factor(total: float) -> str:
 
 
 def _iterations(newton: Estimate, length: int) -> str:
-    """Newton's iterations beside T."""
+    """A sentence that compares Newton's forecast with T."""
     value, low, high = (int(each) for each in (newton.value, newton.low, newton.high))
     share = f"{value / length:.2g} T" if length else ""
     between = "measured" if low == high else f"{low} to {high}"

@@ -1,9 +1,9 @@
 """Covariant Lyapunov vectors: the directions that grow at each of the exponents, wherever the trajectory is.
 
-Directions that are pushed forward and made orthonormal span the right subspaces, but only the first of them is a
-direction that the dynamics itself has. The others follow from a second pass backward: vectors that start inside of
-those subspaces and are pulled back through the triangular factors turn into the covariant ones, since of two directions
-in a subspace the one that grows less forward is the one that wins backward.
+Directions that are pushed forward and made orthonormal span the right subspaces, but only the first of them is itself
+a direction that the Jacobians map onto the next one. The others follow from a second pass backward: vectors that start
+inside of these subspaces and are pulled back through the triangular factors turn into the covariant ones, since
+backward the direction grows most that grows least forward.
 """
 
 import math
@@ -23,14 +23,14 @@ from ...programs.platform import on_its_platform
 from ...solution import State, StepFunction, Tree
 
 TURNING_SHARE = 4
-"""A pass turns its vectors for T over this number of steps where nothing is said."""
+"""Default warm-up and cool-down: T over this number."""
 
 
 class CovariantVectors(eqx.Module):
-    """Covariant Lyapunov vectors along a trajectory, from the fastest growing one.
+    """Covariant Lyapunov vectors along a trajectory, the fastest growing one first.
 
-    Of exponents that are equal, as those of a rotation, only the space that their vectors span means anything. A vector
-    that the step maps to zero has no direction: NaN from there backward.
+    Where exponents are equal, as those of a rotation, only the space that their vectors span has a meaning. A vector
+    that the step maps to zero has no direction: it is NaN from there backward.
 
     Attributes:
         steps: number of steps that lead to each state ``[N]``; zero is the initial one.
@@ -107,7 +107,7 @@ def covariant_vectors(
     cool_down: int | None = None,
     dt: float = 1.0,
 ) -> CovariantVectors:
-    """Directions that grow at each exponent, along the trajectory: what the step maps onto one another.
+    """The directions along a trajectory that grow at each exponent; the Jacobians map them onto one another.
 
     ``J v_t = e^growth v_{t+1}`` for every vector, whatever the scalar product. Use it to see where expanding and
     contracting directions come close, which exponents do not tell. Depth T forward and T backward; work T steps, ``k``
@@ -121,8 +121,8 @@ def covariant_vectors(
         length: T; needed when ``xs`` is None.
         key: random key of the directions that both passes start from.
         k: number of vectors, from the fastest growing; D, all of them, when None.
-        warm_up: first steps, in which the forward pass turns; T/4 when None.
-        cool_down: last steps, in which the backward pass turns; T/4 when None.
+        warm_up: first steps, in which the directions of the forward pass settle; T/4 when None.
+        cool_down: last steps, in which those of the backward pass settle; T/4 when None.
         dt: time that one step stands for, in the user's unit of time.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How perturbations grow over windows of the first steps: what the envelopes of a and b are to be compared with."""
+"""How perturbations grow over windows of the first steps, to be compared with the envelopes of a and b."""
 
 from typing import NamedTuple
 
@@ -16,10 +16,10 @@ from .paths import Paths
 from .products import geometric, log_norms
 
 FIRST_STEPS = 512
-"""Steps from the start that are looked at."""
+"""Number of first steps that are measured."""
 
 STARTS = 16
-"""Windows of every length."""
+"""Number of windows of every length."""
 
 
 class WindowGrowth(NamedTuple):

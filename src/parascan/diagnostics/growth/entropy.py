@@ -1,4 +1,4 @@
-"""How fast a chaotic system makes information: the sum of its positive exponents."""
+"""The rate at which a chaotic system produces information: the sum of its positive exponents."""
 
 import jax.numpy as jnp
 
@@ -9,9 +9,9 @@ from .exponents import ASSUMPTIONS, LEVEL, LyapunovEstimate
 def pesin_sum(found: LyapunovEstimate) -> Estimate:
     """The sum of the positive exponents, which by Pesin's formula is the entropy rate, in nats per step.
 
-    The interval adds the ends of the exponents' own intervals, where they are positive, and so is wider than it need
-    be. Where even the last exponent that was measured may be positive there may be more of them: the interval is then
-    open, and the value a lower bound.
+    The ends of the interval are sums of the positive ends of the exponents' own intervals, so that it is wider than it
+    need be. If even the last measured exponent may be positive, there may be more positive ones: then the value is a
+    lower bound, and the interval has no upper end.
 
     Args:
         found: leading exponents, all of them or as many as reach below zero.

@@ -1,4 +1,4 @@
-"""What a measurement of exponents returns, and what follows from it."""
+"""``LyapunovEstimate``: what a measurement of exponents returns, and what follows from the exponents."""
 
 import equinox as eqx
 import jax
@@ -13,10 +13,10 @@ LEVEL = 0.95
 """Level of the intervals."""
 
 ROUNDING = 4
-"""Units of rounding by which the logarithm of a stretch may be off for ever in the same direction."""
+"""Units of rounding by which the logarithms of all stretches may be off in the same direction."""
 
 START_MARGIN = 1.5
-"""Times the range of a sum of stretches about its trend that a start may have moved its end by."""
+"""Largest effect of the first directions on a sum of stretches, in units of the range of that sum about its trend."""
 
 ASSUMPTIONS = (
     "stationary: later steps are like those measured",
@@ -27,7 +27,7 @@ ASSUMPTIONS = (
 
 
 class LyapunovEstimate(eqx.Module):
-    """Estimated leading Lyapunov exponents, with an interval and what they vary by.
+    """Estimated leading Lyapunov exponents, with intervals and how they vary.
 
     Where one exponent is asked for, ``k`` is not an axis of any array.
 
@@ -144,17 +144,17 @@ def summarize(
 
 
 def bias_of_starts(series: Float[Array, "C *k"], cell: int, cut: Windows) -> Float[Array, "*k"]:
-    """What the directions that windows start from may add to a mean, where all windows are alike.
+    """The largest error of a mean from the directions that chunks start from, where all chunks are alike.
 
-    A sum of log stretches is its trend and a part that stays bounded: the turning of the first directions, and of two
-    directions about one another where exponents are equal. The range of that part, over the length of a window, is what
-    it adds to the mean at most. Averages over windows come first, so that chance adds no more than it does to the mean
-    itself.
+    A sum of log stretches is a trend and a part that stays bounded, which comes from the turning of the first
+    directions, and of two directions about one another where exponents are equal. It changes the mean by at most its
+    range over the length of a chunk. It is taken of averages over all chunks, so that chance adds no more to it than to
+    the mean itself.
 
     Args:
         series: log stretches per step, in cells.
         cell: steps of a cell.
-        cut: the windows.
+        cut: how the trajectory is cut into chunks.
     """
     if cut.chunks > 1:
         whole = len(series) // cut.segment * cut.segment

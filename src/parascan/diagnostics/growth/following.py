@@ -1,4 +1,4 @@
-"""A run from the start of a rollout and pilots that go on from its states, with directions that turn as they go."""
+"""A run from the start of a rollout, pilots that go on from its states, and the stretches of directions along both."""
 
 from collections.abc import Callable
 
@@ -17,11 +17,11 @@ from .spectrum import orthonormal
 from .statistics import means_of_stretches
 
 PILOTS = 8
-"""Pilots side by side."""
+"""Number of pilots, which run side by side."""
 
 
 def stretches_of(length: int, count: int, rows: int) -> np.ndarray:
-    """First steps of so many stretches of so many steps, evenly spread over a length."""
+    """First steps of a number of stretches of ``rows`` steps each, evenly spread over a length."""
     return np.floor((np.arange(count) + 0.5) * max(length - rows, 0) / count).astype(int)
 
 
@@ -31,9 +31,9 @@ class Layout(eqx.Module):
     Attributes:
         length: T.
         run: steps from the start.
-        pilots: P; 0 where the run is all that there is to see.
-        rows: steps of a pilot, a quarter of which turn its direction and settle its state; without pilots those that
-            copies of the run are followed for.
+        pilots: P, number of pilots; 0 where the run is enough.
+        rows: steps of a pilot, of which the first quarter settles its direction and state; without pilots the steps for
+            which copies of the run are followed.
     """
 
     length: int = eqx.field(static=True)
@@ -97,10 +97,10 @@ def follow(
     vectors: Float[Array, "V D P"],
     key: Key[Array, ""],
 ) -> Followed:
-    """Trajectories from given states, with directions that turn as they go.
+    """Trajectories from given states, and the stretches of directions that are pushed along.
 
-    Every direction but the first begins anew half way, at random: a direction that has turned into one that grew early
-    says nothing of others that grow later, or that stay where it shrinks.
+    Every direction but the first is replaced by a random one half way: a direction that has aligned with what grew
+    early does not show others that grow later, or that stay where it shrinks.
     """
     first = orthonormal(vectors[:, None])[0]
     anew = orthonormal(jax.random.normal(key, first.shape, starts.dtype))[0].at[0].set(0)
@@ -128,7 +128,7 @@ def follow(
 def joined(
     advance: Callable[[State, Tree], State], run: Followed, pilots: Followed, layout: Layout
 ) -> tuple[Paths, Float[Array, "P L"]]:
-    """The run and what counts of the pilots as stretches of one length, and how directions stretch there."""
+    """The run, and the pilots without their first quarter, as stretches of one length, and how directions stretch."""
     rows = layout.rows - layout.burn_in
     pieces = layout.run // rows
 

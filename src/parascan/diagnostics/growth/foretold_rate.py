@@ -1,4 +1,4 @@
-"""The exponent that a run from the start and pilots elsewhere let expect over T steps and in the long run."""
+"""The exponent to be expected over T steps and in the long run, from a run over the first steps and from pilots."""
 
 import math
 
@@ -22,10 +22,10 @@ from .statistics import half_width
 from .swings import without_swings
 
 REGULAR = 0.5
-"""Width of smooth means over that of plain ones below which the growth is periodic or nearly so, rather than random."""
+"""Growth counts as periodic, or nearly so, if smooth means are less wide than plain ones by this factor."""
 
 LARGEST_POWER = 3
-"""Power of time up to which growth, or decay, is not taken for that of an exponent."""
+"""Growth or decay up to this power of time is not taken for that of an exponent."""
 
 
 def rate_of_run(run: Followed, layout: Layout) -> tuple[Estimate, Float[Array, ""]]:
@@ -62,12 +62,12 @@ def _over_all(along: Float[Array, " N"], rate: Float[Array, ""], layout: Layout)
 
 
 def _power_of_time(rate: Float[Array, ""], steps: int) -> Float[Array, ""]:
-    """Zero where a power of time may have given the growth or decay of the last three quarters of a series, so long."""
+    """A rate, or zero where a power of time explains the growth or decay over the last three quarters of the steps."""
     return jnp.where(jnp.abs(rate) * steps < LARGEST_POWER * math.log(SETTLING_SHARE), 0, rate)
 
 
 def _anew(run: Followed) -> Float[Array, ""]:
-    """By how much the direction that began half way outgrows the one from the start, once it has turned."""
+    """Rate by which the direction that began half way outgrows the one from the start, once it has turned."""
     late = run.logs[0, -max(run.logs.shape[1] // 4, 1) :]
     return jnp.maximum(smooth_mean(late[:, 1] - late[:, 0]), 0)
 
@@ -98,7 +98,7 @@ def rate_with_pilots(run: Followed, pilots: Followed, layout: Layout) -> tuple[E
 def _interval(
     value: Float[Array, ""], others: tuple[Float[Array, ""], ...], width: Float[Array, ""], method: str
 ) -> Estimate:
-    """An estimate that holds the mean over T, the rate after the first steps, and where this is still going."""
+    """An estimate whose interval holds the mean over T, the rate after the first steps, and what it still tends to."""
     ends = jnp.stack([value, *(jnp.where(jnp.isnan(other), value, other) for other in others)])
     width = width + ROUNDING * jnp.finfo(value.dtype).eps
     width = jnp.where(jnp.isnan(width) & jnp.isneginf(value), 0, width)

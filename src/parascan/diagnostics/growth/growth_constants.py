@@ -17,16 +17,17 @@ LEVEL = 0.95
 """Level of the intervals."""
 
 ENTRIES_OF_WINDOWS = 2**23
-"""Most entries of the products of windows from all steps: of all windows where they fit, else of short ones."""
+"""Most entries of stored products of windows from all steps; all windows are measured where their products fit in, else
+short ones only."""
 
 LONGEST = 1024
-"""Most steps of a window where not all windows are looked at."""
+"""Most steps of a window where only a sample of windows is measured."""
 
 STARTS = 32
-"""First steps from which windows are looked at, then."""
+"""Number of first steps of windows where only a sample of windows is measured."""
 
 PLACES = 1024
-"""Most steps whose Jacobians are looked at."""
+"""Most steps whose Jacobian norms are measured."""
 
 
 class Regularity(eqx.Module):
@@ -56,20 +57,20 @@ def regularity(
 ) -> Regularity:
     """The constants a and b at an exponent, over all windows of a trajectory, or bounds on them.
 
-    Of a whole trajectory that is not too long all windows are looked at: ``T^2 D^2`` entries of their products. Of a
-    longer one all windows up to some length are, and longer ones are bounded by the products of their norms, which
-    gives a proven interval of a. Of paths that are only part of a trajectory a sample is looked at, by power iteration
-    where products are not stored; then the value of a is a lower bound, that of b an upper bound, and no other bound
-    is known. Depth the longest window.
+    Of a whole trajectory that is not too long all windows are measured: ``T^2 D^2`` entries of their products. Of a
+    longer one all windows up to some length are measured, and longer windows are bounded by the products of these
+    norms, which gives a proven interval of a. Of paths that are only part of a trajectory a sample of windows is
+    measured, by power iteration where products are not stored; then the value of a is a lower bound, that of b an upper
+    bound, and no other bound is known. Depth is that of the longest window.
 
     Args:
         paths: where the Jacobians are taken.
-        exponent: the largest, in 1/step: the constants belong to it, and another one has others.
+        exponent: the largest, in 1/step; the constants depend on it.
         key: of the vectors that power iterations start from.
         starts: number of first steps to look at in a sample.
         longest: longest window of a sample; half a path and at most ``LONGEST`` when None.
         stretches: log stretches of a direction that has turned, in every step of the paths. They bound the norms of
-            all windows of the paths from below, also of those that are not looked at.
+            all windows of the paths from below, also of those that are not measured.
 
     Source: equation 10 and remark 3 of the paper; norms of products are at most products of norms.
     """
@@ -103,9 +104,9 @@ def products_of_regularity(paths: Paths, starts: int, longest: int) -> int:
     """Jacobian-vector products that ``regularity`` takes, transposed ones included.
 
     Args:
-        paths: as given to it.
-        starts: as given to it.
-        longest: as given to it.
+        paths: where the Jacobians are taken.
+        starts: number of first steps to look at in a sample.
+        longest: longest window of a sample.
     """
     paths = paths.joined()
     samples = _samples(paths, _reach(paths), starts, longest)
@@ -113,12 +114,12 @@ def products_of_regularity(paths: Paths, starts: int, longest: int) -> int:
 
 
 def _reach(paths: Paths) -> int:
-    """The length up to which all windows are looked at; 0 where the paths are only part of a trajectory."""
+    """The length up to which all windows are measured; 0 where the paths are only part of a trajectory."""
     return min(ENTRIES_OF_WINDOWS // (paths.length * paths.size**2), paths.length) if paths.complete else 0
 
 
 def _samples(paths: Paths, reach: int, starts: int, longest: int | None) -> list[tuple[np.ndarray, np.ndarray, bool]]:
-    """First steps and lengths of the windows that are looked at, and whether their products are stored."""
+    """First steps and lengths of the windows that are measured, and whether their products are stored."""
     longest = min(longest or LONGEST, max(paths.length // 2, 1))
     samples = []
     if reach:
@@ -146,10 +147,10 @@ def _about(paths: Paths, samples: list[tuple[np.ndarray, np.ndarray, bool]], rea
 
 
 def _bound_by_pieces(excess: Float[Array, "L T"]) -> Float[Array, ""]:
-    """An upper bound on the excess of any window, cut from its first step into pieces of L steps and a rest.
+    """An upper bound on the excess of any window, by cutting it from its first step into pieces of L steps and a rest.
 
     Args:
-        excess: that of the windows of 1 to L steps from every step; minus infinity beyond the end.
+        excess: excess of the windows of 1 to L steps from every step; minus infinity beyond the end.
     """
     reach, length = excess.shape
     rows = -(-length // reach)
@@ -179,7 +180,7 @@ def _constants(
 
 
 def _known(value: Array, low: Array, high: Array, least: float, most: float, about: dict) -> Estimate:
-    """An estimate whose interval is everything where the value is not a number."""
+    """An estimate whose interval has no ends where the value is NaN."""
     unknown = jnp.isnan(value)
     return Estimate(value, jnp.where(unknown, least, low), jnp.where(unknown, most, high), **about)
 
@@ -219,7 +220,7 @@ def jacobian_norm(paths: Paths, key: Key[Array, ""], *, places: int = PLACES) ->
 
 
 def place_norms(paths: Paths, places: np.ndarray, key: Key[Array, ""]) -> tuple[Float[Array, " n"], float]:
-    """Spectral norms of the Jacobians at places, from below, and the part by which their squares may be too small.
+    """Lower bounds on the spectral norms of the Jacobians at places, and by which part their squares may be too small.
 
     Args:
         paths: where the Jacobians are taken.

@@ -49,7 +49,7 @@ def prediction_horizon(exponent: Estimate, initial: Estimate, tolerance: float) 
     Args:
         exponent: largest Lyapunov exponent, in 1/step.
         initial: error at the start, in units of the state, such as that of rounding.
-        tolerance: error from which a prediction is worth nothing, in units of the state, positive.
+        tolerance: error at which a prediction has lost its value, in units of the state, positive.
 
     Raises:
         ValueError: ``tolerance`` is not positive.
@@ -75,7 +75,7 @@ def positive(name: str, value: float) -> float:
     """The value, refused unless it is a positive finite number.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the value is not positive or not finite.
     """
     if not 0 < value < math.inf:
         raise ValueError(f"{name}: given {value}, expected a positive number.")
@@ -83,7 +83,7 @@ def positive(name: str, value: float) -> float:
 
 
 def _quotient(excess: float, rate: float) -> float:
-    """Steps at a rate; none for nothing to lose, infinitely many where the rate leads nowhere."""
+    """Steps that an excess takes at a rate: none without an excess, infinitely many at a rate of zero or less."""
     if excess == 0:
         return 0.0
     return excess / rate if rate > 0 else math.inf

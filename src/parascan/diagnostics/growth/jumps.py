@@ -1,8 +1,8 @@
 """Copies of a system that start apart and take the same inputs: whether they meet, which no derivative tells.
 
-The exponent of the tangent says what becomes of infinitely small perturbations. A step that jumps (a reset, a spike, an
-acceptance, a bounce) has the slope of either side and none of the jump, so that perturbations of a finite size may fare
-otherwise. Iterations and chunks start a finite distance away.
+The exponent is that of infinitely small perturbations. Where a step jumps (a reset, a spike, an acceptance, a bounce),
+its derivative has the slopes of both sides but not the jump, so that perturbations of a finite size may grow although
+the exponent is negative. Iterations and chunks start a finite distance away.
 """
 
 from collections.abc import Mapping
@@ -25,23 +25,23 @@ NEAREST, NEAR = 0.003, 0.1
 """Distances at which the nearer copies of the first and the last path start, in units of the spread of the states."""
 
 MET = 1e-6
-"""Part of the first distance below which copies have met."""
+"""Copies count as met below this part of their first distance."""
 
 ROUNDED = 256.0
-"""Units of rounding of the largest entry below which a distance says nothing."""
+"""Distances below so many units of rounding of the largest entry are not used."""
 
 CLOSER = 1.0
-"""Decay, as an exponent, that copies which come together at least have shown."""
+"""Copies count as coming together if their distance has shrunk at least by this natural logarithm."""
 
 
 class Coupling(eqx.Module):
-    """What becomes of copies that start a finite distance apart.
+    """Whether copies that start a finite distance apart come together.
 
     Attributes:
         rate: mean rate at which their distance changes until they meet, in 1/step; negative where they come together.
         apart: part of the pairs whose distance has not shrunk by a factor of e.
         jump: largest factor by which one step moved a near pair apart; 0 where no pair was far enough from rounding.
-        rows: steps that the pairs were followed for.
+        rows: steps for which the pairs were followed.
     """
 
     rate: Estimate
@@ -114,7 +114,7 @@ def _until_met(
 
 
 def _rate(rates: Float[Array, " P"], valid: Bool[Array, " P"]) -> Estimate:
-    """The mean rate of the pairs that say something."""
+    """The mean rate over the pairs whose distances are valid."""
     count = jnp.sum(valid)
     value = jnp.sum(jnp.where(valid, rates, 0)) / count
     # A pair that says nothing takes the mean's place: the width is then too small by the root of their share.
@@ -132,7 +132,7 @@ def _rate(rates: Float[Array, " P"], valid: Bool[Array, " P"]) -> Estimate:
 
 
 def _jump(distances: Float[Array, "K P R"], floor: Float[Array, ""], close: Float[Array, ""]) -> Float[Array, ""]:
-    """Largest factor of one step on a distance that is small but not of rounding."""
+    """Largest factor by which one step changes a distance that is small, but larger than rounding."""
     before, after = distances[..., :-1], distances[..., 1:]
     looked = (before > floor) & (before < close) & jnp.isfinite(after)
     return jnp.max(jnp.where(looked, after / jnp.where(looked, before, 1), 0), initial=0.0)

@@ -20,13 +20,13 @@ from .exponents import LyapunovEstimate, summarize
 from .spectrum import log_stretches
 
 WARM_UP_SHARE = 20
-"""A warm-up that is not given is T over this number."""
+"""The default warm-up is T over this number."""
 
 LONGEST_WARM_UP = 1000
-"""Most steps of a warm-up that is not given."""
+"""Most steps of the default warm-up."""
 
 WARM_UP_MULTIPLE = 16
-"""What a warm-up that is not given is a multiple of."""
+"""The default warm-up is a multiple of so many steps."""
 
 
 @with_old_argument("lanes")
@@ -51,10 +51,10 @@ def lyapunov_exponents(
 
     Pushes frames of ``k`` vectors through the Jacobians by Jacobian-vector products, makes them orthonormal after
     every step and averages the logarithms of the stretches. The states come first, one step after the other, unless
-    they are given; then windows of the trajectory push their frames side by side, each from some steps before its
-    beginning, so that its frame has turned when it counts. Depth T, or T over the windows where the states are given;
-    work ``T`` steps and ``directions k`` products a step and a quarter more; memory ``T directions k`` and
-    the states, of long trajectories in segments.
+    they are given. Then chunks of the trajectory push their frames side by side; each frame starts some steps before
+    its chunk, the burn-in, so that it has turned when it counts. Depth T, or T over the number of chunks where the
+    states are given. Work ``T`` steps, ``directions k`` products for each and a quarter more. Memory
+    ``T directions k`` numbers and the states; long trajectories are worked off stretch by stretch.
 
     Args:
         step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
@@ -67,8 +67,8 @@ def lyapunov_exponents(
         warm_up: leading steps that turn the directions but do not count; a few times ``1/|gap to the next exponent|``
             steps remove the bias of a random start. T/20 and at most 1000 when None.
         dt: time that one step stands for, in the user's unit of time.
-        windows: number of equal windows along the data, all steps in them, for which finite-time exponents are
-            returned; the last takes what is left over. None for none.
+        windows: number of equal windows along the data for which finite-time exponents are returned; the last one takes
+            the steps that are left over. None for none.
         states: the trajectory where it is known, as ``rollout`` returns it: a tree like ``init`` with leading axis T.
         chunks: into how many chunks each stretch of the trajectory is cut, which run side by side; chosen by the sizes
             when None. 1 is algorithm 1 of the paper as published.
@@ -155,7 +155,7 @@ def _estimate(
     how = "algorithm 1" if options.k == 1 else "QR of pushed frames"
     cut = found.windows
     if cut.chunks > 1:
-        how += f" in {cut.segments * cut.chunks} windows with {cut.burn_in} steps of burn-in"
+        how += f" in {cut.segments * cut.chunks} chunks with {cut.burn_in} steps of burn-in"
     return summarize(found, warm_up, options.windows, options.dt, recurrence.size, how)
 
 

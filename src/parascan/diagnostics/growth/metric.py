@@ -15,10 +15,10 @@ LEVEL = 0.95
 """Level of the interval."""
 
 FULL_SIZE = 32
-"""Largest D for which every metric is searched, not diagonal ones alone."""
+"""Largest D for which all metrics are searched; for larger D only diagonal ones are."""
 
 SEARCHED = 64
-"""Most steps whose Jacobians the search looks at."""
+"""Most steps whose Jacobians the search uses."""
 
 MEASURED = 1024
 """Most steps at which the metric found is measured."""
@@ -94,7 +94,7 @@ def _transformed(factor: Float[Array, "D D"], jacobians: Float[Array, "n D D"]) 
 
 
 def _factor(logs: Float[Array, " D"], upper: Float[Array, "D D"]) -> Float[Array, "D D"]:
-    """P from the logarithms of its diagonal and what is above it, relative to its rows."""
+    """P from the logarithms of its diagonal, and the entries above it in units of the diagonal of their row."""
     above = upper if len(logs) <= FULL_SIZE else jnp.zeros_like(upper)
     return jnp.exp(logs - jnp.mean(logs))[:, None] * (jnp.eye(len(logs), dtype=logs.dtype) + jnp.triu(above, 1))
 

@@ -1,4 +1,4 @@
-"""Stretches of a trajectory, of a few pilots or all of it: where everything about growth is measured."""
+"""Stretches of a trajectory, of a few pilots or all of it, on which growth is measured."""
 
 from collections.abc import Callable
 
@@ -40,17 +40,17 @@ class Paths(eqx.Module):
 
     @property
     def count(self) -> int:
-        """P."""
+        """P, the number of stretches."""
         return self.before.shape[0]
 
     @property
     def length(self) -> int:
-        """L."""
+        """L, steps of a stretch."""
         return self.before.shape[1]
 
     @property
     def size(self) -> int:
-        """D."""
+        """D, entries of a state."""
         return self.before.shape[2]
 
     @property

@@ -1,8 +1,8 @@
-"""What can be known about growth before any full rollout: a run from the start, and pilots that go on from its states.
+"""Growth measured before any full rollout: a run over the first steps, and pilots that go on from its states.
 
-The run begins where the rollout does, so it sees the transient and leaves it behind. A system with inputs is looked at
-elsewhere too: pilots start from states that the run has visited, in its second half, and take the inputs of places that
-are spread over the data. What the first steps have is counted once, for the steps that it lasts.
+The run begins where the rollout does, so that it contains the transient. A system with inputs is measured elsewhere
+too: pilots start from states of the run's second half, with inputs of places that are spread over the data. The growth
+of the first steps counts only for as many steps as it lasts.
 """
 
 from typing import NamedTuple
@@ -26,10 +26,10 @@ from .side_by_side import SideBySideStep
 from .spectral_norms import LANCZOS_STEPS
 
 BUDGET_SHARE = 0.05
-"""Part of the T steps that may be taken one after the other."""
+"""Part of the T steps that may be taken one after the other, by default."""
 
 LEAST_BUDGET = 2000
-"""Steps that may always be taken."""
+"""Steps that may be taken one after the other by default, however few 5 % of T are."""
 
 PRODUCTS_PER_STEP = 8
 """Jacobian-vector products for each step of the budget, at most. Taken for many pilots side by side, each costs a
@@ -39,7 +39,7 @@ DIRECTIONS = 2
 """Start directions of the run."""
 
 FEWEST_STARTS = 4
-"""Least first steps from which windows are looked at, whatever the budget."""
+"""Least number of first steps from which windows are measured, whatever the budget."""
 
 
 class Growth(eqx.Module):
@@ -47,9 +47,9 @@ class Growth(eqx.Module):
 
     Attributes:
         exponent: the largest Lyapunov exponent, per step: over the T steps, with an interval for the long run too.
-        settled: the rate without the first steps, per step; no interval of its own.
+        settled: the rate without the first steps, per step; without an interval.
         per_pilot: exponents of stretches of the run, then of the pilots, in 1/step.
-        coupling: what becomes of copies a finite distance apart.
+        coupling: whether copies that start a finite distance apart come together.
         a: upper regularity constant at the exponent.
         b: lower regularity constant at the exponent.
         overshoot: steps that transient growth lasts at most.
@@ -61,7 +61,7 @@ class Growth(eqx.Module):
         length: T, steps of the whole.
         steps: steps taken one after the other.
         products: Jacobian-vector products taken, transposed ones included.
-        measured: steps that one direction has been followed for.
+        measured: steps for which one direction has been followed.
         complete: whether the run reached T, so that the growth of every step has been measured.
     """
 
@@ -96,11 +96,11 @@ def default_budget(length: int) -> int:
 def measure_growth(recurrence: Recurrence, key: Key[Array, ""], budget: int | None = None) -> Growth:
     """Exponent, regularity constants, norm and smoothness of the Jacobians, from a run and pilots that go on from it.
 
-    A system with inputs spends half of its budget on a run from the start, and the other half on pilots side by side,
-    at places spread over the data, each from a state that the run has visited. One without inputs has no places: all
-    goes into the run, and copies of it. Depth ``budget`` steps, a quarter more where the run reaches T; work at most
-    five times that and ``PRODUCTS_PER_STEP`` Jacobian-vector products for each step of the budget, and where the run
-    reaches T those of all windows that ``regularity`` looks at; both stated in the result; memory ``5 budget D``.
+    For a system with inputs, half of the budget goes into a run from the start, and the other half into pilots side by
+    side, at places spread over the data, each from a state that the run has visited. For one without inputs, all of it
+    goes into the run and copies of it. Depth ``budget`` steps, a quarter more where the run reaches T. Work at most
+    five times that, ``PRODUCTS_PER_STEP`` Jacobian-vector products for each step of the budget, and where the run
+    reaches T those of all windows that ``regularity`` measures; the result states both. Memory ``5 budget D``.
 
     Args:
         recurrence: the system, with one step or more.
@@ -108,7 +108,7 @@ def measure_growth(recurrence: Recurrence, key: Key[Array, ""], budget: int | No
         budget: most steps one after the other; 5 % of T or 2000, whichever is more, when None.
 
     Returns:
-        A ``Growth``. Where states are not finite, values are NaN and intervals everything.
+        A ``Growth``. Where states are not finite, values are NaN and intervals have no ends.
 
     Raises:
         ValueError: no step to measure, or a budget below one.
@@ -161,7 +161,7 @@ def _growth(recurrence: Recurrence, key: Key[Array, ""], layout: Layout) -> Grow
 
 
 class _Found(NamedTuple):
-    """What does not depend on the windows and places that are looked at afterwards."""
+    """What does not depend on the windows and places that are measured afterwards."""
 
     exponent: Estimate
     settled: Float[Array, ""]
@@ -174,7 +174,7 @@ class _Found(NamedTuple):
 def _measured(
     found: _Found, paths: Paths, stretches: Float[Array, "P L"], layout: Layout, key: Key[Array, ""]
 ) -> Growth:
-    """The record, with as many places and windows as products are left for."""
+    """The record, with as many places and windows as the products left allow."""
     keys = jax.random.split(key, 3)
     depth = layout.run + layout.rows
     spent = DIRECTIONS * layout.run + layout.pilots * layout.rows

@@ -10,13 +10,13 @@ from .side_by_side import SideBySideStep
 from .spectral_norms import stored_norms
 
 STORED_SIZE = 16
-"""Largest D for which the products are stored, by D vectors pushed from every start."""
+"""Largest D for which products of Jacobians are stored; they come from D vectors pushed from every first step."""
 
 LENGTHS_PER_OCTAVE = 3
-"""Lengths of windows between one and its double."""
+"""Number of window lengths between one length and its double."""
 
 POWER_STEPS = 5
-"""Products with a window and its transpose for each length, where products are not stored."""
+"""Power iterations for each length, each a product with a window and its transpose, where products are not stored."""
 
 
 def log_norms(

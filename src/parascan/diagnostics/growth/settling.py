@@ -1,4 +1,4 @@
-"""The rate of a series that may not have settled yet, with an interval that admits what it has not shown."""
+"""The mean rate of a series that may not have settled yet, with an interval that allows for that."""
 
 import math
 
@@ -14,10 +14,10 @@ SELF_NORMALIZED_QUANTILE = 45.4
 """95 % quantile of ``B(1)^2 / integral of (B(r) - r B(1))^2`` for a Brownian motion B (Lobato 2001, table 1)."""
 
 DIGIT = 10.0
-"""Times the spread of smooth means that one of them may be off."""
+"""Error of a smooth mean that is allowed for, in units of the spread of several."""
 
 SETTLING_SHARE = 4
-"""A series over this number is taken for its beginning, in which a transient dies out."""
+"""The beginning of a series, in which a transient dies out, is its length over this number."""
 
 
 def cells_of(series: Float[Array, "N *rest"]) -> Float[Array, "C *rest"]:
@@ -50,8 +50,9 @@ def self_normalized_half_width(cells: Float[Array, " C"]) -> Float[Array, ""]:
 def smooth_mean(series: Float[Array, "*several N"]) -> Float[Array, "*several"]:
     """Mean with weights that rise from nothing and fall to nothing again, ``exp(-1 / (u (1 - u)))`` over 0 < u < 1.
 
-    A periodic or quasi-periodic series that is cut at a whole number of steps leaves ``1 / N`` of a swing in its plain
-    mean, and less than any power of ``1 / N`` in this one. Of a random series it is worth about half as many terms.
+    Cutting off a periodic or quasi-periodic series after N terms changes its plain mean by about ``1 / N`` of a swing,
+    and this one by less than any power of ``1 / N``. For a random series this mean is as good as a plain one of about
+    half as many terms.
 
     Source: weighted Birkhoff averages, Das, Saiki, Sander and Yorke 2017.
     """
@@ -96,7 +97,7 @@ def algebraic_limit(
 
 
 def trend_beyond_doubt(change: Float[Array, " P"]) -> Float[Array, ""]:
-    """How far the second half of several series lies from the first, less what chance explains; signed.
+    """Difference of the second halves of several series from the first, less what chance explains; signed.
 
     Args:
         change: mean of the second half less that of the first, of P series.
@@ -109,5 +110,5 @@ def trend_beyond_doubt(change: Float[Array, " P"]) -> Float[Array, ""]:
 
 
 def beginning(count: int) -> int:
-    """Leading terms of a series of so many that are taken for its beginning; none of fewer than four."""
+    """Number of leading terms that count as the beginning of a series of ``count``; none of fewer than four."""
     return count // SETTLING_SHARE

@@ -14,16 +14,16 @@ LEVEL = 0.95
 """Level of the interval."""
 
 PLACES = 128
-"""Most steps near which the change is looked at."""
+"""Most steps near which the change of the Jacobian is measured."""
 
 DIRECTIONS = 4
-"""Random directions that a norm is estimated with."""
+"""Number of random directions from which a norm is estimated."""
 
 ALTERNATIONS = 4
-"""Times that each of the two directions is improved."""
+"""Number of times that each of the two directions is improved."""
 
 RADIUS = 0.1
-"""Distance from the trajectory in units of the states' own spread, where none is given."""
+"""Default distance from the trajectory, in units of the states' own spread."""
 
 
 @eqx.filter_jit
@@ -95,7 +95,7 @@ def products_needed(places: int) -> int:
 
 
 def drift(paths: Paths, key: Key[Array, ""], *, places: int = PLACES) -> Float[Array, ""]:
-    """Root mean square Frobenius norm of ``J - I``, by which a step differs from standing still.
+    """Root mean square Frobenius norm of ``J - I``, by which a step differs from the identity.
 
     Args:
         paths: where the Jacobians are taken.

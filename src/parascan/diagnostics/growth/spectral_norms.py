@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 SQUARINGS = 12
-"""Times that a Gram matrix is squared: the norm is then right to ``EXACTNESS``, however close the others are."""
+"""Number of times that a Gram matrix is squared: the norm is then right to ``EXACTNESS`` for any singular values."""
 
 EXACTNESS = 1e-4
 """Largest relative error of the norm of a stored matrix: ``r^p (1 - r) / 2 <= 1 / (2 e p)`` with ``p = 2^12``."""
@@ -18,7 +18,7 @@ LANCZOS_STEPS = 12
 
 
 def stored_norms(matrices: Float[Array, "*batch M N"]) -> Float[Array, "*batch"]:
-    """Spectral norms, by repeated squaring of the Gram matrix and a Rayleigh quotient; none too large.
+    """Spectral norms from below, by repeated squaring of the Gram matrix and a Rayleigh quotient.
 
     An SVD of each of many small matrices costs a hundred times as much.
     """
@@ -81,7 +81,7 @@ def norms_of_products(
 
 
 def shortfall(size: int, level: float) -> float:
-    """By which part the largest eigenvalue of ``J^T J`` may be above that found from a random start.
+    """Part by which the largest eigenvalue of ``J^T J`` may be larger than the one found from a random start.
 
     Kuczynski and Wozniakowski 1992, theorem 4.2: Lanczos misses by more than the part e with a probability of at most
     ``1.648 sqrt(D) exp(-sqrt(e) (2 q - 1))`` after q steps.

@@ -1,9 +1,10 @@
 """How much every step of a trajectory stretches a frame of directions, with windows of the trajectory side by side.
 
 The states do not depend on the directions, so they come first, one step after the other, unless they are known. Then
-the trajectory is cut into windows, which push their frames at the same time: the frame of a window starts some steps
-early, from a random position, and has turned by the time that its steps count. Long trajectories are worked off in
-segments, so that no more states are held than a segment has; the frame goes on from one segment to the next.
+the trajectory is cut into windows (the ``chunks`` of ``lyapunov_exponents``), which push their frames at the same time:
+the frame of a window starts some steps before it, from a random position, and has turned by the time that its steps
+count. Long trajectories are worked off in segments, so that only the states of one segment are held; the frame goes on
+from one segment to the next.
 """
 
 import math
@@ -23,36 +24,36 @@ MOST_CHUNKS = 32
 """Most windows of a segment that run side by side."""
 
 SHORTEST_WINDOW = 256
-"""Least steps of a window that is one of several."""
+"""Least steps of a window where a segment has several."""
 
 BURN_IN_SHARE = 4
-"""A frame turns for the length of its window over this number."""
+"""The default burn-in of a frame is the length of its window over this number."""
 
 ENTRIES_OF_A_SEGMENT = 2**22
 """Most entries of the states that are held at a time."""
 
 MOST_PASSES = 4
-"""Most times that the windows run."""
+"""Most times that all windows of a segment are run."""
 
 VISIBLE_BIAS = 0.5
-"""Part of a mean's standard error from which a bias is worth another pass."""
+"""The windows run again if the bias of a mean is larger than this part of its standard error."""
 
 ROUNDING = 8
-"""Units of rounding below which a bias is not looked at."""
+"""A bias of fewer units of rounding is ignored."""
 
 SMALL_STATE = 8
-"""Largest D for which states and one direction go hand in hand where the states are not known: such a step takes less
-time than moving its state into a window."""
+"""Largest D for which, where the states are not known, one direction advances together with them instead of in windows:
+such a step takes less time than moving its state into a window."""
 
 STEPS_OF_A_CELL = {"float64": 16, "float32": 4}
-"""Steps after which a direction that goes alone is brought back to unit length."""
+"""Steps after which a single direction that advances with the states is brought back to unit length, by dtype."""
 
 UNROLLED_COLUMNS = 8
 """Most columns of a frame that are made orthogonal one by one over all windows, rather than by a QR of each window."""
 
 
 class Windows(eqx.Module):
-    """How a trajectory is cut.
+    """How a trajectory is cut into segments, and these into windows.
 
     Attributes:
         length: T.
@@ -70,13 +71,13 @@ class Windows(eqx.Module):
 
     @classmethod
     def of(cls, length: int, size: int, chunks: int | None = None, burn_in: int | None = None) -> "Windows":
-        """A cut by the sizes.
+        """The cut that suits the sizes.
 
         Args:
             length: T, one or more.
             size: D.
-            chunks: windows side by side in place of the choice.
-            burn_in: steps in place of the choice; a window's length at most.
+            chunks: windows that run side by side; chosen by the sizes when None.
+            burn_in: steps of burn-in, a window's length at most; chosen by the sizes when None.
         """
         segments = -(-length // max(ENTRIES_OF_A_SEGMENT // size, MOST_CHUNKS * SHORTEST_WINDOW))
         segment = -(-length // segments)
@@ -100,7 +101,7 @@ class Stretches(NamedTuple):
     Attributes:
         logs: mean log stretch in each cell of steps, per step ``[C V k]``.
         cell: steps of a cell.
-        bias: estimated error of the mean for want of turning where windows begin.
+        bias: estimated error of the mean because frames had not fully turned where windows begin.
         windows: how the trajectory was cut.
     """
 
@@ -127,8 +128,8 @@ def log_stretches(
         recurrence: the system, with one step or more.
         frames: start directions; orthonormal rows.
         states: the trajectory ``[T D]`` where it is known.
-        chunks: windows side by side in place of the choice.
-        burn_in: steps for which a frame turns before its window, in place of the choice.
+        chunks: windows that run side by side; chosen by the sizes when None.
+        burn_in: steps for which a frame turns before its window; chosen by the sizes when None.
         divides: number of steps that cells must divide, besides T; zero for none.
     """
     refuse_steps_without_derivative(recurrence)
@@ -197,12 +198,12 @@ def _in_windows(
 
 
 class _Pass(NamedTuple):
-    """What one pass over all windows of a segment leaves behind.
+    """The results of one pass over all windows of a segment.
 
     Attributes:
         after: frames at the ends of the windows.
         logs: log stretches by row and window.
-        bias: estimated error of their mean for want of turning.
+        bias: estimated error of their mean because frames had not fully turned.
         number: passes so far.
     """
 
@@ -215,7 +216,7 @@ class _Pass(NamedTuple):
 def _side_by_side(
     step: SideBySideStep, frames: Float[Array, "V k D"], steps: Tree, real: Int[Array, ""], windows: Windows
 ) -> tuple[Float[Array, "V k D"], Float[Array, "S V k"], Float[Array, " k"]]:
-    """The frames after a segment, the log stretches of its steps, and the error of their mean for want of turning.
+    """The frames after a segment, the log stretches of its steps, and the bias of their mean.
 
     Where the frames have not turned enough, all windows run again, each from where the one before it ended: its frame
     has then turned for one window more.
@@ -249,7 +250,7 @@ def _side_by_side(
 
 
 def _goes_on(done: _Pass, windows: Windows) -> Bool[Array, ""]:
-    """Whether the bias is still to be seen beside the error of a mean that has only so many windows."""
+    """Whether the bias is still visible beside the standard error of a mean over the windows."""
     means = jnp.mean(done.logs, axis=(0, 1))
     error = jnp.std(means, axis=-1) / windows.chunks**0.5
     least = ROUNDING * jnp.finfo(means.dtype).eps
@@ -259,7 +260,7 @@ def _goes_on(done: _Pass, windows: Windows) -> Bool[Array, ""]:
 def _overlap(stretches: Float[Array, "rows V k P"], windows: Windows) -> Float[Array, " k"]:
     """Bias of the mean, from steps that two windows have in common: the burn-in of one is the end of the one before.
 
-    What a frame lacks shrinks as it turns, so that it makes no more difference in the whole window than in the second
+    The error of a frame shrinks as it turns, so that it changes the whole window by no more than it changes the second
     half of the burn-in.
     """
     if windows.burn_in < 2 or windows.chunks == 1:

@@ -7,13 +7,13 @@ MOST_BATCHES = 24
 """Most batches: few long ones are nearly independent, many short ones are not."""
 
 FEWEST_BATCHES = 3
-"""Batches below which no interval is given."""
+"""Fewest batches from which an interval is given."""
 
 SHORTEST_BATCH = 4
 """Least terms of a batch."""
 
 MOST_CORRELATION = 0.9
-"""Most correlation of neighboring batches that is corrected for."""
+"""Largest correlation of neighboring batches that is corrected for; a larger one counts as this."""
 
 
 def mean(series: Float[Array, "T *rest"]) -> Float[Array, "*rest"]:

@@ -19,7 +19,7 @@ class Backend(NamedTuple):
 
 
 def _overflow_safe(run: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
-    """A backend that forms products of many matrices, with each of these kept as a matrix times a power of two."""
+    """A backend that forms products of many matrices, made to keep each as a matrix times a power of two."""
 
     def scaled(transition: AbstractComposableTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
         return run(ScaledTransition.of(transition), b, transpose=transpose)

@@ -1,7 +1,7 @@
-"""Two levels: steps in sequence inside chunks, all chunks at once, and a tree across the chunks.
+"""The backend ``"chunked"``: steps in sequence inside chunks, all chunks at once, and a tree across the chunks.
 
 1. Summarize: every chunk's product of matrices and its last row for zero inflow, one step of all chunks at a time.
-2. Across: those last rows obey a linear recurrence with those products, which the tree solves.
+2. Across: these last rows obey a linear recurrence with these products, which the tree solves for the true inflows.
 3. Fill: every chunk is swept again from its true inflow.
 
 No partial product but the running one is ever stored, and each matrix takes part in one matrix product, half of what
@@ -37,9 +37,9 @@ def run(transition: AbstractComposableTransition, b: Trajectory, *, transpose: b
 
 
 def layout(length: int) -> tuple[int, int]:
-    """Number of chunks and rows in each: an exact division of the length if there is one with enough chunks.
+    """Number of chunks, and rows in each: an exact division of the length if there is one with enough chunks.
 
-    Otherwise the operands are padded with zeros, which costs a copy of them.
+    Otherwise the operands will be padded with zeros, which costs a copy of them.
     """
     most = min(here().products, -(-length // 2))
     exact = [chunks for chunks in range(most // 2 + 1, most + 1) if length % chunks == 0]
@@ -81,7 +81,7 @@ def _summary(
 def _inflows(
     transition: AbstractComposableTransition, entering: PyTree[Array], ends: Float[Array, "P D"], transpose: bool
 ) -> Float[Array, "P D"]:
-    """What each chunk receives from its neighbor, nothing for the one that comes first."""
+    """The inflow of each chunk from its neighbor; zero for the chunk that is computed first."""
     multiply = transition.transposed_product if transpose else transition.product
     arriving = jax.vmap(multiply)(entering, jnp.roll(ends, -1 if transpose else 1, axis=0))
     return arriving.at[-1 if transpose else 0].set(0)

@@ -1,7 +1,7 @@
-"""Blocks of the recurrence side by side, where its products forget what they started from.
+"""The backend ``"contracting"``: chunks side by side where products contract, so that chunks forget their inflow.
 
-For matrices known by their products alone, which cannot be multiplied with each other. Depth T / P for P blocks, work
-that of T products and of those that are run twice; one step after the other where the products do not contract.
+For matrices known by their products alone, which cannot be multiplied with each other. Depth T / P for P chunks, work
+T products and those that are run twice; one step after the other where the products do not contract.
 """
 
 import jax
@@ -17,7 +17,7 @@ from .._abstract import AbstractTransition
 
 
 class _Forward(Function):
-    """``s -> A_t s + b_t``; ``A_1`` joins nothing and is not used, so that an infinite entry in it does no harm."""
+    """``s -> A_t s + b_t``; ``A_1`` is not used, so that an infinite entry in it does no harm."""
 
     product: Closed
 
@@ -34,7 +34,7 @@ class _Backward(Function):
     product: Closed
 
     def __call__(self, arriving: State, x: tuple[PyTree[Array], State]) -> tuple[State, State]:
-        """What arrives at the step before, and the solution here."""
+        """The product that arrives at the step before, and the solution here."""
         row, b = x
         y = arriving + b
         return self.product(row, y), y

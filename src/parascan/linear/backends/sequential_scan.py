@@ -1,6 +1,6 @@
 """One step after the other: the reference that every other backend is tested against, and the fastest on a CPU.
 
-Depth T, work that of T products, nothing stored but the answer. Kept plain on purpose.
+Depth T, work of T products, nothing stored but the answer. It is kept simple on purpose.
 """
 
 import jax
