@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..programs.built_in import here
-from ..programs.cost import EVERY_BATCH, Kind, chunk_seconds, full_use, kind_of, step_seconds, use
+from ..programs.cost import EVERY_BATCH, Kind, chunk_seconds, full_use, in_one_loop, kind_of, step_seconds, use
 from ..programs.machine import Machine
 from ..programs.platform import platform_of
 from ..programs.work import FEW, Work, as_work
+from .coupled_copies import COPIES
 
 SHORTEST_BLOCK = 128
 """Least steps of a chunk, so that those that are run twice are few among them."""
@@ -55,9 +56,12 @@ COPY_OF_HEAVY_STEPS, LONG_BLOCK = 0.05, 512
 """Assumed cost of copying the outputs of heavy steps, as a part of their sequential time; and steps of a chunk from
 which numbers of chunks are allowed that leave steps over, and so take a copy, although others divide the length."""
 
-LONGEST_PART, LONGEST_PART_OF_SMALL_STEPS = 3, 6
-"""A system may take one in so many steps of a chunk to forget its start; fewer where steps are small, since finding out
-takes the larger part of their time."""
+FIRST_CHECK = 16
+"""Steps of copies that run ahead before the first look at them, and least steps between two: a look takes as long as
+many small steps."""
+
+LONGEST_PART = 3
+"""A system may take one in so many steps of a chunk to forget its start."""
 
 LEAST_GAIN = 1.05
 """Least factor by which chunks have to be faster, with their warm-up counted."""
@@ -113,9 +117,6 @@ def choose_chunks(
         if batch > largest_batch:
             return 0
         alone, together = _room(size, machine, kind, heavy=heavy and size > FEW, double=double)
-        if kind is Kind.SMALL and size == 1 and length <= SHORTEST * full_use(machine) // 2:
-            # XLA compiles the whole search for a memory into one loop then.
-            alone //= 2
         if kind is not Kind.SMALL and (double or not heavy or size <= FEW):
             shortest = SHORTEST_BLOCK_IN_DOUBLE if double else SHORTEST_BLOCK_OF_LIGHT_STEPS
         most = min(alone, max(alone, together // devices) // batch)
@@ -211,10 +212,12 @@ class Patience(NamedTuple):
     Attributes:
         trial: rows after which it is given up unless it is on its way.
         most: rows after which it is given up in any case.
+        ahead: whether copies of some chunks run ahead of all chunks, alone.
     """
 
     trial: int
     most: int
+    ahead: bool = False
 
 
 def choose_patience(
@@ -246,7 +249,11 @@ def choose_patience(
         gain = (machine.gain_near if kind is Kind.NEAR else machine.gain) * min(use(together, machine), 1)
         most = min(most, int(block * max(gain / LEAST_GAIN - 1, 0) / COST_OF_FORGETTING))
         if kind is Kind.SMALL:
-            most = min(most, block // LONGEST_PART_OF_SMALL_STEPS)
+            pairs = 2 * min(COPIES, chunks) * batch
+            row = step + pairs * chunk_seconds(work, machine, pairs)
+            row += 0 if in_one_loop(work, machine) else machine.row
+            allowed = int(TRIAL_SHARE * chunks * block * step / row)
+            return Patience(max(allowed, FIRST_CHECK), most, ahead=True)
     row = machine.search + COST_OF_FORGETTING * together * chunk_seconds(work, machine, together)
     # Never less than a step, nor than a row by itself: on an accelerator both wait for their kernels to start.
     allowed = TRIAL_SHARE * chunks * block * step / max(row, machine.row, step)

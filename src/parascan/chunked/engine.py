@@ -25,7 +25,7 @@ from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
 from .passes import Passes
-from .warm_up import Step, forget
+from .warm_up import Step, forget, forget_ahead
 
 State: TypeAlias = tuple[Tree, Tree, Tree]
 """Carry, outputs and totals."""
@@ -117,8 +117,11 @@ def run_blocks(
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
     zero = no_totals(step, carry, x)
     # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
-    take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
-    forgotten = forget(closed, (carry, x), init, take, grid, patience)
+    if patience.ahead:
+        forgotten = forget_ahead(closed, (carry, x), init, xs, grid, patience)
+    else:
+        take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
+        forgotten = forget(closed, (carry, x), init, take, grid, patience)
 
     def side_by_side() -> tuple[State, Way]:
         last = Passes(closed, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(closed.shapes[1]))

@@ -72,6 +72,24 @@ class Grid(NamedTuple):
 
         return jax.tree.map(one, self.own(xs))
 
+    def windows(self, xs: Tree, count: int, rows: int) -> Tree:
+        """The first rows, in time, of evenly spaced chunks, ``[N or 1 times count, rows, ...]``, and of no others.
+
+        Args:
+            xs: inputs ``[N or 1, T, ...]``.
+            count: how many chunks of each sequence.
+            rows: of each of them.
+        """
+        apart = self.chunks // count * self.block
+        skipped = self.block - rows if self.reverse else 0
+
+        def one(leaf: Array) -> Array:
+            first = skipped + (leaf.shape[1] - self.chunks * self.block if self.reverse else 0)
+            parts = [leaf[:, first + index * apart : first + index * apart + rows] for index in range(count)]
+            return jnp.stack(parts, axis=1).reshape(len(leaf) * count, rows, *leaf.shape[2:])
+
+        return jax.tree.map(one, xs)
+
     def take(self, blocks: Tree, step: Int[Array, ""]) -> Tree:
         """The inputs ``[..., N P]`` of one step of every chunk."""
         row = self.row(step)

@@ -34,6 +34,11 @@ OUT_OF_CACHE = 2
 """Times the last cache's bytes up to which what streams through it is still mostly found there."""
 
 
+FUSED_ENTRIES, FUSED_FUNCTIONS = 6, 2
+"""Entries of inputs, states and outputs of a step, and costly operations that it waits for, up to which XLA makes one
+loop of a search over a few chunks."""
+
+
 class Kind(enum.Enum):
     """What a step is like, as far as it decides about chunks on a CPU."""
 
@@ -174,6 +179,17 @@ def _use(chunks: int, full: int) -> float:
     shares = ((half, 1.0), (quarter, 0.9), (eighth, 0.75))
     whole = next((share for multiple, share in shares if multiple and chunks % multiple == 0), 0.5)
     return whole * chunks / (chunks + half)
+
+
+def in_one_loop(work: Work, machine: Machine) -> bool:
+    """Whether XLA compiles a search over a few chunks of a small step into one loop that calls nothing.
+
+    Args:
+        work: of the step.
+        machine: that it runs on.
+    """
+    quick = step_seconds(work, machine) <= FUSED_FUNCTIONS * machine.wait_costly
+    return work.small and work.moved <= FUSED_ENTRIES and quick
 
 
 def largest_batch(step: ClosedJaxpr | Work, size: int, length: int, machine: Machine | None = None) -> int:

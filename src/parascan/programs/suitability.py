@@ -8,22 +8,19 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from ..solution import Tree
 from .built_in import here
-from .cost import CALLS, batch_within_gain, step_seconds
+from .cost import CALLS, batch_within_gain, in_one_loop, step_seconds
 from .machine import Machine
 from .platform import platform_of
 from .primitives import DEPEND_ON_BATCH
 from .work import FEW, Work, counted, equations
 
-CALLS_WHERE_FUSED = 2
-"""Empty calls that setting out chunks costs where XLA compiles the whole search for a memory into one loop."""
+CALLS_OF_SMALL, CALLS_IN_ONE_LOOP = 6, 2
+"""Empty calls that it costs to find out that small steps do not forget their start, by a few copies that run ahead of
+all chunks; and where XLA makes one loop of that."""
 
-PRICE, PRICE_OF_SMALL, PRICE_WHERE_FUSED = 1 / 32, 1 / 20, 1 / 12
-"""Part of the sequential time that finding out may cost: of large steps, of small ones, whose times are better known,
-and of those that are searched in one loop."""
-
-FUSED_ENTRIES, FUSED_FUNCTIONS = 6, 2
-"""Entries of inputs, state and outputs, and costly operations that a step may wait for, up to which XLA searches in one
-loop, if the state is a single number."""
+PRICE, PRICE_OF_SMALL = 1 / 32, 1 / 20
+"""Part of the sequential time that finding out may cost: of large steps, and of small ones, whose times are better
+known."""
 
 MOVED_LIGHTLY = 2
 """How much less moving the entries of a state of a few entries costs, which vector registers hold."""
@@ -71,7 +68,7 @@ def unrewarding(
         return None
     work = work or counted(closed, size)
     machine = machine or here("cpu", double=work.double)
-    least = least_seconds(work, size, machine)
+    least = least_seconds(work, machine)
     # XLA copies all outputs of this dtype at every step of a plain loop; chunks, and what they fall back to, avoid it.
     narrow = sum(aval.size * aval.dtype.itemsize for aval in closed.out_avals if aval.dtype == jnp.bfloat16)
     if machine.copy * narrow * length**2 > CALLS * machine.call / PRICE:
@@ -91,19 +88,17 @@ def unrewarding(
     return None
 
 
-def least_seconds(work: Work, size: int, machine: Machine) -> float:
+def least_seconds(work: Work, machine: Machine) -> float:
     """Seconds of a whole sequence below which the price of finding out that nothing is gained shows.
 
     Args:
         work: of a step.
-        size: D, entries of a state.
         machine: that it runs on.
     """
-    calls, price = CALLS, PRICE_OF_SMALL if work.small else PRICE
-    few = size == 1 and work.moved <= FUSED_ENTRIES
-    if work.small and few and step_seconds(work, machine) <= FUSED_FUNCTIONS * machine.wait_costly:
-        calls, price = CALLS_WHERE_FUSED, PRICE_WHERE_FUSED
-    return calls * machine.call / price
+    if not work.small:
+        return CALLS * machine.call / PRICE
+    calls = CALLS_IN_ONE_LOOP if in_one_loop(work, machine) else CALLS_OF_SMALL
+    return calls * machine.call / PRICE_OF_SMALL
 
 
 def _rewarding(work: Work, size: int, length: int, machine: Machine) -> bool:
