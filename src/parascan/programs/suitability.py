@@ -15,18 +15,18 @@ from .primitives import DEPEND_ON_BATCH
 from .work import FEW, Work, counted, equations
 
 CALLS_WHERE_FUSED = 2
-"""Empty calls that setting out chunks costs where XLA compiles the whole search for a memory into one loop."""
+"""Fixed cost of chunks, in empty calls, where XLA compiles the coupled copies' whole warm-up into one loop."""
 
 PRICE, PRICE_OF_SMALL, PRICE_WHERE_FUSED = 1 / 32, 1 / 20, 1 / 12
-"""Part of the sequential time that finding out may cost: of large steps, of small ones, whose times are better known,
-and of those that are searched in one loop."""
+"""Part of the sequential time that may be spent on finding out whether chunks work: for large steps, for small steps,
+whose times are better known, and for steps whose warm-up is compiled into one loop."""
 
 FUSED_ENTRIES, FUSED_FUNCTIONS = 6, 2
-"""Entries of inputs, state and outputs, and costly operations that a step may wait for, up to which XLA searches in one
-loop, if the state is a single number."""
+"""Most entries of inputs, state and outputs, and most costly operations that a step waits for, with which XLA compiles
+the warm-up into one loop, if the state is a single number."""
 
 MOVED_LIGHTLY = 2
-"""How much less moving the entries of a state of a few entries costs, which vector registers hold."""
+"""Factor by which moving a state of a few entries, which vector registers hold, costs less for each entry."""
 
 FEW_REDUCTIONS = 0.08
 """Part of the work in reductions above which chunks side by side are no gain: with the chunks as the last axis XLA
@@ -92,7 +92,7 @@ def unrewarding(
 
 
 def least_seconds(work: Work, size: int, machine: Machine) -> float:
-    """Seconds of a whole sequence below which the price of finding out that nothing is gained shows.
+    """Least seconds of a whole sequence for which chunks are tried; in shorter ones a trial in vain costs too much.
 
     Args:
         work: of a step.
