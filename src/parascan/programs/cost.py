@@ -188,7 +188,7 @@ def largest_batch(step: ClosedJaxpr | Work, size: int, length: int, machine: Mac
         step: its program, or its work where that is counted.
         size: D, entries of a state.
         length: T, how often it is taken.
-        machine: as for ``kind_of``.
+        machine: that it runs on; this one, by what is known without measuring, when None.
     """
     work = _counted(step, size)
     if not work.small or work.products:
@@ -218,7 +218,7 @@ def copy_share(closed: ClosedJaxpr, work: Work, length: int, carried: int, machi
         work: of the step.
         length: T, how often it is taken.
         carried: leaves of the carry.
-        machine: as for ``kind_of``.
+        machine: that it runs on; this one, by what is known without measuring, when None.
     """
     machine = machine or here(double=work.double)
     sizes = [
