@@ -110,19 +110,19 @@ def explain(
     ``solution.stats`` says afterwards what came of it. To compare ways by their time, use ``ps.plan``.
 
     Args:
-        f: as for ``scan`` or ``rollout``.
-        init: as there, of one sequence.
-        xs: as there, of one sequence.
-        length: as there.
-        reverse: as there.
-        unroll: as for ``scan``.
-        solver: as there.
-        criterion: as there.
-        max_iterations: as there.
-        guess: as there.
-        adjoint: as there.
-        mesh: as there.
-        memory_limit: as there.
+        f: the step, as ``scan`` or ``rollout`` takes it.
+        init: initial carry of one sequence.
+        xs: inputs of one sequence, each leaf with leading axis T, or None.
+        length: T; needed when ``xs`` is None.
+        reverse: whether the call runs from the last input to the first.
+        unroll: steps per loop turn of the sequential solver, as for ``scan``.
+        solver: how to evaluate, such as ``ps.deer()``, or a plan; None for the default.
+        criterion: when iterations stop, of a solver that iterates.
+        max_iterations: most updates, of a solver that iterates.
+        guess: first trajectory, of a solver that iterates.
+        adjoint: how derivatives are taken.
+        mesh: devices to spread the default solver's chunks over.
+        memory_limit: most bytes that the call may hold beside its inputs.
         batch: sequences that ``jax.vmap`` will run at once, one or more.
 
     Returns:

@@ -76,15 +76,15 @@ def stream(
     ``window`` steps. Runs eagerly: not under ``jit`` or ``vmap``, and nothing can be differentiated.
 
     Args:
-        step: as for ``rollout``.
-        init: as for ``rollout``.
+        step: ``(state, x) -> state`` or ``(carry, x) -> (carry, y)``.
+        init: initial state, any tree.
         xs: inputs: arrays with leading axis T, such as ``numpy.memmap``, of which a window is read at a time; or an
             iterator of trees of arrays with a leading axis of any length, such as a generator; or None.
         length: T; needed when ``xs`` is None, optional for an iterator.
         window: steps that are solved together, one or more.
-        solver: as for ``rollout``, for the window.
-        criterion: as for ``rollout``.
-        max_iterations: most updates of a window before it moves on, as for ``rollout``.
+        solver: how each window is evaluated, such as ``ps.deer()``; None for the default.
+        criterion: when the iterations of a window stop; ``StateError()`` when None.
+        max_iterations: most updates of a window before it moves on.
         progress: called after each piece with the steps done and T (None where not known).
         state_file: a file that keeps the state after each piece that you have taken. A stream that finds the file goes
             on from there with the same bits, however the earlier one ended; the piece that was being worked on is

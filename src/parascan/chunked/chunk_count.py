@@ -179,7 +179,7 @@ def chunks_at_once(size: int, machine: Machine | None = None) -> int:
 
     Args:
         size: D, entries of a state.
-        machine: as for ``choose_chunks``.
+        machine: that it runs on; this one, by what is known without measuring, when None.
     """
     platform = platform_of()
     machine = machine or here(platform)
@@ -200,7 +200,7 @@ def adjoint_pays(size: int, work: float | Work, batch: int, machine: Machine | N
         size: D, entries of a state.
         work: what a step computes, or its operations alone.
         batch: N, sequences that run at once as far as known.
-        machine: as for ``choose_chunks``.
+        machine: that it runs on; this one, by what is known without measuring, when None.
     """
     machine = machine or here()
     return as_work(work).operations >= machine.heavy * size and 4 * batch < machine.vector_bytes
@@ -236,9 +236,9 @@ def choose_patience(
         chunks: chunks of a sequence on a device.
         work: what a step computes, or its operations alone.
         batch: N, sequences that run at once.
-        platform: as for ``choose_chunks``.
-        kind: as for ``choose_chunks``.
-        machine: as for ``choose_chunks``.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of ``platform_of()`` when None.
+        kind: of the step; by its work when None.
+        machine: that it runs on; this one, by what is known without measuring, when None.
     """
     work, platform = as_work(work), platform or platform_of()
     machine = machine or here(platform, double=work.double)

@@ -16,7 +16,7 @@ from .grid import Grid
 from .warm_up import Step, forget
 
 
-def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Bool[Array, ""], Int[Array, ""]]:
+def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, chunks: int) -> tuple[Bool[Array, ""], Int[Array, ""]]:
     """Whether copies of one sequence from different starts meet within a third of a chunk, and after how many steps.
 
     Args:
@@ -24,9 +24,9 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
         init: initial carry, floating leaves.
         xs: inputs with leading axis T.
         length: T.
-        blocks: number of chunks; steps that they leave over at the end are not looked at.
+        chunks: number of chunks; steps that they leave over at the end are not looked at.
     """
-    grid = Grid(1, blocks, length // blocks)
+    grid = Grid(1, chunks, length // chunks)
     x = row_of(xs)
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, jax.tree.map(lambda leaf: leaf[: grid.length], xs)))
     carry = row_of(init)
@@ -35,20 +35,20 @@ def coupling_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) ->
     return found.met, found.row
 
 
-def fill_rows(step: Step, init: Tree, xs: Tree, length: int, blocks: int) -> tuple[Tree, Tree]:
+def fill_rows(step: Step, init: Tree, xs: Tree, length: int, chunks: int) -> tuple[Tree, Tree]:
     """All steps of all chunks side by side, each chunk from the initial state: the work of a run without its answer.
 
     Args:
         step: ``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses.
         init: initial carry, floating leaves.
         xs: inputs with leading axis T.
-        length: T, a multiple of ``blocks``.
-        blocks: their number.
+        length: T, a multiple of ``chunks``.
+        chunks: their number.
 
     Returns:
         The states after the last row of every chunk, and the outputs with leading axis T.
     """
-    grid = Grid(1, blocks, length // blocks)
+    grid = Grid(1, chunks, length // chunks)
     example = (init, jax.tree.map(lambda leaf: leaf[0], xs))
     init, rows = jax.tree.map(lambda leaf: leaf[None], (init, xs))
     cut, states = grid.cut(rows), grid.spread(init)

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have alike."""
+"""Arguments and options that several commands share."""
 
 from enum import StrEnum
 from typing import Annotated, TypeAlias
@@ -21,7 +21,7 @@ SubjectArgument: TypeAlias = Annotated[
         "found from the current folder as Python finds it; xs is None for a system without inputs.",
     ),
 ]
-"""What is looked into."""
+"""Argument: the system, or the user's function that returns one."""
 
 SubjectLength: TypeAlias = Annotated[
     int | None,
@@ -30,13 +30,13 @@ SubjectLength: TypeAlias = Annotated[
         help="Number of steps T: 10000 when left out, or all inputs that the function returns, which are the most.",
     ),
 ]
-"""How many steps of it."""
+"""Option: the number of steps."""
 
 SeedOption: TypeAlias = Annotated[int, typer.Option(help="Seed of noise, random weights and directions.")]
-"""Of everything that is drawn."""
+"""Option: the seed of all that is random."""
 
 DtypeOption: TypeAlias = Annotated[Precision, typer.Option(help="Floating type of states and parameters.")]
-"""Of the states."""
+"""Option: the dtype of the states."""
 
 SettingsOption: TypeAlias = Annotated[
     list[str] | None,
@@ -46,4 +46,4 @@ SettingsOption: TypeAlias = Annotated[
         help="A parameter of the system, such as rho=20, or an argument of the function; repeatable.",
     ),
 ]
-"""Parameters of a system or a function."""
+"""Option: parameters of a system, or arguments of a function."""

@@ -16,16 +16,16 @@ INTERRUPTED = 130
 
 @contextmanager
 def interruptible(remedy: str) -> Iterator[Callable[[], None]]:
-    """Ctrl-C as one line that says what is left, and the exit code that shells expect.
+    """A context in which Ctrl-C ends the command with a line on how to go on, and the exit code that shells expect.
 
-    The first Ctrl-C only asks: an exception in the middle of JAX's own code may get lost or crash it. The second one
-    does not wait.
+    The first Ctrl-C only asks for an end: an exception in the middle of JAX's own code may get lost or crash it. The
+    second one ends the command at once.
 
     Args:
-        remedy: how to go on.
+        remedy: how to go on, for the line.
 
     Yields:
-        A function to call between two pieces of work; it raises ``KeyboardInterrupt`` if somebody asked to stop.
+        A function to call between two pieces of work; it raises ``KeyboardInterrupt`` after a first Ctrl-C.
     """
     asked = False
 
@@ -52,10 +52,10 @@ def interruptible(remedy: str) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def wrong_usage() -> Iterator[None]:
-    """Errors of the library about its arguments, and all errors of a user's own code, as wrong usage: exit code 2.
+    """A context in which errors about arguments, and all errors of a user's own code, end as wrong usage: exit code 2.
 
-    What a user's function or step raises is shown by its kind, text, file and line; a compiled step has no place any
-    more by the time that it fails.
+    An error of a user's function or step is shown with its kind, text, file and line; once a step is compiled its place
+    is no longer known.
     """
     try:
         yield

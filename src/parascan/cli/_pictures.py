@@ -13,7 +13,7 @@ def save_picture(figure: style.Figure, path: Path, *, tell: bool = True) -> None
     Args:
         figure: of matplotlib.
         path: the file.
-        tell: whether to say so on the terminal, where nothing else reads what is printed.
+        tell: whether to say so on the terminal; not where the output is read by a program.
     """
     write_atomically(path, lambda file: style.save(figure, file, path.suffix))
     if tell:

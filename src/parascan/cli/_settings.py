@@ -14,7 +14,7 @@ def built(name: str, settings: Sequence[str], key: jax.Array) -> ps.systems.Syst
 
     Raises:
         TypeError: a parameter is missing or unknown.
-        ValueError: an unknown name, or a setting that is none.
+        ValueError: an unknown name, or a setting that is not ``name=value``.
     """
     return with_key(name, parsed(settings), key)
 
@@ -36,7 +36,7 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
     """Names and values of settings.
 
     Raises:
-        ValueError: a setting that is none.
+        ValueError: a setting is not ``name=value``.
     """
     return dict(map(_setting, settings))
 

@@ -16,7 +16,7 @@ SolverOption: TypeAlias = Annotated[
         help=f"How to evaluate: {', '.join(SOLVERS)}, or a function without arguments that returns a solver.",
     ),
 ]
-"""How to evaluate."""
+"""Option: the solver, by nickname or as the user's function that returns one."""
 
 
 def solver_of(text: str) -> Any:
@@ -26,8 +26,8 @@ def solver_of(text: str) -> Any:
         text: a nickname, or ``module:function``.
 
     Raises:
-        TypeError: what it names makes no solver.
-        ValueError: there is none of that name.
+        TypeError: the function named returns no solver.
+        ValueError: there is no solver of that name.
     """
     if SEPARATOR not in text and text not in SOLVERS:
         raise ValueError(f"--solver: given {text!r}, expected {', '.join(SOLVERS)}, or MODULE:FUNCTION.")

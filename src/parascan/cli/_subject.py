@@ -1,4 +1,4 @@
-"""What a command looks into: a registered system, or what a function of the user's returns."""
+"""What a command is run on: a registered system, or what a function of the user's returns."""
 
 import importlib
 import importlib.util
@@ -16,22 +16,22 @@ from ..api.sweeping import first_steps
 from ._settings import built, parsed
 
 SEPARATOR = ":"
-"""Between a module and a function in it."""
+"""Separates a module from a function in it."""
 
 DEFAULT_LENGTH = 10_000
-"""Steps of what has no inputs to tell their number."""
+"""Default number of steps where there are no inputs that give it."""
 
 MOST_NAMED = 5
-"""Functions that are named of a module."""
+"""Most functions of a module that an error names."""
 
 
 class Subject(NamedTuple):
-    """What is looked into.
+    """What a command is run on.
 
     Attributes:
         name: what to call it.
         call: step, initial state, inputs, and length where there are no inputs.
-        dt: time that one step stands for, None where it stands for no time.
+        dt: time that one step stands for; None for systems without a unit of time.
         length: steps T.
     """
 
@@ -51,7 +51,7 @@ def subject_of(text: str, length: int | None, settings: list[str], key: jax.Arra
         key: of noise and random weights.
 
     Raises:
-        TypeError: what is named is no such function.
+        TypeError: the name is not that of such a function.
         ValueError: an unknown name, or more steps than inputs.
     """
     if SEPARATOR not in text:
@@ -102,7 +102,7 @@ def _exists(name: str) -> bool:
 
 
 def _functions(name: str) -> str:
-    """What could be meant: the public functions that a module defines, as its file says."""
+    """The public functions that a module's file defines, which the user may have meant."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return ""
@@ -115,11 +115,11 @@ def function_of(argument: str, text: str) -> Callable[..., Any]:
     """The function that ``module:function`` names.
 
     Args:
-        argument: of the command line, that it was given as.
+        argument: the argument of the command line, for errors.
         text: what was given.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is no function.
         ValueError: there is no such module or function.
     """
     module, _, function = text.partition(SEPARATOR)
@@ -139,9 +139,9 @@ def returned(text: str, make: Callable[..., Any], arguments: Mapping[str, Any]) 
     """What a function returns.
 
     Args:
-        text: what it was named by.
+        text: its name on the command line.
         make: the function.
-        arguments: of it.
+        arguments: the function's arguments.
 
     Raises:
         TypeError: it takes no such arguments, or returns something else than a step, an initial state and inputs.
@@ -158,7 +158,7 @@ def returned(text: str, make: Callable[..., Any], arguments: Mapping[str, Any]) 
 
 
 def _look_here() -> None:
-    """Find modules in the current folder, as Python does."""
+    """Let Python find modules in the current folder."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -1,4 +1,4 @@
-"""``parascan calibrate``: the cost model's numbers for this machine."""
+"""``parascan calibrate``: the machine's record, measured."""
 
 import json
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def _measure(platform: str, folder: Path | None, check: Callable[[], None]) -> N
 
 
 def _lines(machine: Machine) -> dict[str, str]:
-    """The numbers of a record by name, for a table, each with where it is from."""
+    """The numbers of a record by name, for a table, each with its source."""
     plain = {
         name: f"{value if isinstance(value, int) else format(value, '.3g')} ({machine.source(name)})"
         for name, value in vars(machine).items()

@@ -1,4 +1,4 @@
-"""``parascan diagnose``: what is known of a system before it is rolled out."""
+"""``parascan diagnose``: a diagnosis of a system before it is rolled out."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``parascan exponents``: the spectrum, what follows from it, and what it is along the data."""
+"""``parascan exponents``: the spectrum of exponents, dimension and entropy, and exponents along the data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from ._subject import Subject, subject_of
 from .run_command import check_suffix
 
 MOST_BY_DEFAULT = 8
-"""Exponents that are measured where nothing is said, all of them where D is no larger."""
+"""Number of exponents that are measured by default; all of them where D is smaller."""
 
 
 def exponents(
@@ -83,7 +83,7 @@ def _deliver(estimate: LyapunovEstimate, found: Subject, as_json: bool, picture:
 
 
 def _record(estimate: LyapunovEstimate, found: Subject) -> Mapping[str, Any]:
-    """All that is known, for JSON."""
+    """All that was measured, for JSON."""
     per_time = {} if found.dt is None else {"per_time": estimate.estimate_per_time.to_dict(), "dt": found.dt}
     return {
         "name": found.name,
@@ -114,20 +114,20 @@ def _lines(estimate: LyapunovEstimate, found: Subject) -> dict[str, str]:
 
 
 def _each(estimate: Estimate) -> list[Estimate]:
-    """An estimate of several numbers as several of one."""
+    """One estimate for each number of an estimate of several."""
     value, low, high = (np.atleast_1d(np.asarray(each)) for each in (estimate.value, estimate.low, estimate.high))
     words = (estimate.method, estimate.unit, estimate.level, estimate.assumptions)
     return [Estimate(*numbers, *words) for numbers in zip(value, low, high, strict=True)]
 
 
 def _both(estimate: Estimate, dt: float | None) -> str:
-    """A rate per step, and per unit of time where a step stands for some."""
+    """A rate per step, and per unit of time where the system has one."""
     per_time = "" if dt is None else f"; {span(scaled(estimate, 1 / dt, '1/time'))} per unit of time"
     return f"{span(estimate)} per step{per_time}"
 
 
 def _open(estimate: Estimate, remedy: str) -> str:
-    """A number with its interval, or what it takes to know it."""
+    """A number with its interval, or what to do to know it."""
     return remedy if np.isnan(float(estimate.value)) else span(estimate)
 
 

@@ -23,21 +23,21 @@ from ..paper.harness.claims import Claim, Verdict
 from ..paper.harness.run import Report
 
 WIDTH = 120
-"""Columns where there is no terminal to ask, as in a file or a pipe."""
+"""Columns of the output where it goes to no terminal, but to a file or a pipe."""
 
 COLORS = {
     Verdict.met: "[green]met[/]",
     Verdict.explained: "[yellow]explained[/]",
     Verdict.missed: "[bold red]MISSED[/]",
 }
-"""Verdicts as they are printed."""
+"""Verdicts of claims as they are printed."""
 
 MOST_FAILURES = 5
-"""Rows named of those that contradict a claim."""
+"""Most rows that are named of those that contradict a claim."""
 
 
 def console() -> Console:
-    """Where everything is printed."""
+    """The console to which everything is printed."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=WIDTH)
 

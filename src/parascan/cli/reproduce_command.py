@@ -31,7 +31,7 @@ RESULTS = Path("results")
 
 
 class Size(StrEnum):
-    """How much of the paper's size to run."""
+    """Sizes at which an experiment can be run, up to the paper's."""
 
     smoke = "smoke"
     demo = "demo"
@@ -119,7 +119,7 @@ def _chosen(names: Sequence[str], size: str) -> list[Experiment]:
 
 @contextmanager
 def _hands(experiment: Experiment, workers: int, scheduler: str | None) -> Iterator[Workforce]:
-    """Those who measure an experiment; what measures time has the machine to itself."""
+    """The workers that measure an experiment; one that measures time gets no second worker beside it."""
     with ExitStack() as stack:
         try:
             found = workforce(0) if experiment.alone else workforce(workers, scheduler)
@@ -157,7 +157,7 @@ def _reproduce(
 
 
 def _draw(experiment: Experiment, dataset: Any, out: Path, console: Console) -> None:
-    """The picture in two formats; without matplotlib the data have to do."""
+    """Draw the picture in two formats; skipped without matplotlib."""
     try:
         figure = experiment.figure(dataset)
     except ImportError as error:

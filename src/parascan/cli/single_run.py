@@ -19,12 +19,12 @@ from ._subject import Subject
 T = TypeVar("T")
 
 PORTION = 64
-"""Updates between two looks at the progress."""
+"""Updates after which the progress is reported."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A rollout that somebody asked for.
+    """A rollout that the command line asked for.
 
     Attributes:
         subject: what to roll out.
@@ -42,27 +42,27 @@ class Request:
 
     @property
     def step(self) -> Any:
-        """What is repeated."""
+        """The step of the subject."""
         return self.subject.call[0]
 
     @property
     def initial_state(self) -> Any:
-        """Where it starts."""
+        """The initial state of the subject."""
         return self.subject.call[1]
 
     @property
     def xs(self) -> Any:
-        """Its inputs, or None."""
+        """The inputs of the subject, or None."""
         return self.subject.call[2]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request.
+    """The results of a requested rollout.
 
     Attributes:
-        lines: what to say, by name, with units.
-        arrays: what to save: ``states`` and, where there are any, ``inputs`` and ``error``.
+        lines: lines to print, by name, with units.
+        arrays: arrays to save: ``states`` and, where there are any, ``inputs`` and ``error``.
         message: why it failed and what to do, empty on success.
     """
 
@@ -72,7 +72,7 @@ class Outcome:
 
 
 def perform(request: Request, show: Callable[[str], None]) -> Outcome:
-    """The rollout, the sequential one unless it is the same, and the exponent.
+    """The rollout, compared with a sequential one unless it is sequential itself, and the exponent.
 
     Args:
         request: what is asked for.
@@ -156,7 +156,7 @@ def _plain(leaf: Any) -> np.ndarray:
 
 
 def _timed(compute: Callable[[], T]) -> tuple[T, float]:
-    """A value and the seconds until it was there."""
+    """A value and the seconds that it took to compute."""
     started = time.perf_counter()
     value = jax.block_until_ready(compute())
     return value, time.perf_counter() - started
@@ -175,7 +175,7 @@ def _exponent_line(per_step: float, dt: float | None) -> str:
 def _horizon_line(
     exponent: float, states: Float[np.ndarray, "T D"], error: Float[np.ndarray, " T"] | None
 ) -> dict[str, str]:
-    """The step from which any two evaluations part because they round differently, if that is before the end."""
+    """The step from which any two evaluations differ because they round differently, if that is before the end."""
     unit = float(np.finfo(states.dtype).eps * np.max(np.abs(states)))
     until = horizon(exponent, unit, CHAOTIC_TOLERANCE, len(states)) if np.isfinite(unit * exponent) else len(states)
     if until == len(states):

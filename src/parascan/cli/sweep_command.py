@@ -24,7 +24,7 @@ from ._subject import SEPARATOR, function_of, refuse_module, returned
 from .run_command import CriterionName, check_suffix, criterion_of
 
 DEFAULT_LENGTH = 2000
-"""Steps of a system where nothing is said; every point is rolled out."""
+"""Default number of steps of a system; every point is rolled out."""
 
 
 def sweep(
@@ -136,7 +136,7 @@ def _values(low: float, high: float, count: int, log: bool, whole: bool) -> np.n
 
 
 def _check_out(out: Path | None, resume: bool) -> None:
-    """Refuse to go on from nothing, or to go on unasked."""
+    """Refuse to resume without a file, or to overwrite a file without ``--resume``."""
     if resume and out is None:
         raise typer.BadParameter("given without --out, expected the file to go on from there.", param_hint="--resume")
     if out is not None and out.exists() and not resume:

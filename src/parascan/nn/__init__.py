@@ -1,4 +1,4 @@
-"""Trainable layers: recurrent cells evaluated in parallel over the sequence, and what keeps them predictable."""
+"""Trainable layers: recurrent cells evaluated in parallel over the sequence, and means to keep them predictable."""
 
 from ._archive import LabeledSequences, read_ts
 from ._cell import AbstractCell, Custom

@@ -1,4 +1,4 @@
-"""What a cell is to a layer, one step cut into what needs the state and what does not; the hook for any other cell."""
+"""The contract of a cell: one step of a layer, split into what needs the state and what does not; ``Custom`` cells."""
 
 import abc
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from ..solution import Tree
 class AbstractCell(eqx.Module):
     """One step of a recurrent layer.
 
-    A layer first asks for ``ready()``, then hands all inputs to ``prepare`` at once, and leaves to ``step`` only what
-    depends on the state. The first two have defaults that do nothing.
+    A layer first calls ``ready()``, then gives all inputs to ``prepare`` at once, and calls ``step`` in the recurrence
+    for what depends on the state. The first two have defaults that do nothing.
     """
 
     @abc.abstractmethod
@@ -27,14 +27,14 @@ class AbstractCell(eqx.Module):
 
     @abc.abstractmethod
     def step(self, drive: Tree, state: Any) -> tuple[Tree, Tree]:
-        """The state after a step and what the step puts out, ``drive`` being one row of ``prepare``."""
+        """The state after a step, and the step's output; ``drive`` is one row of what ``prepare`` returned."""
 
     def ready(self) -> "AbstractCell":
         """The cell with everything computed that depends on the parameters alone."""
         return self
 
     def prepare(self, xs: Tree) -> Tree:
-        """What depends on the inputs alone, for all steps in one parallel pass: ``[T, ...]`` to ``[T, ...]``."""
+        """All that depends on the inputs alone, for all steps in one parallel pass: ``[T, ...]`` to ``[T, ...]``."""
         return xs
 
     def __call__(self, x: Tree, state: Any) -> Tree:
@@ -45,7 +45,7 @@ class AbstractCell(eqx.Module):
 
 
 class Contributions(NamedTuple):
-    """What inputs contribute, computed before the recurrence: the steps need not ask on which platform that was."""
+    """Contributions of inputs, computed before the recurrence; the type tells the steps that this has been done."""
 
     rows: Array
 
@@ -53,9 +53,9 @@ class Contributions(NamedTuple):
 class AbstractUnitCell(AbstractCell):
     """A cell of known sizes, whose step needs its input only through a product with weights.
 
-    On an accelerator the products of all steps are one, and only what needs the state is left in the recurrence. On a
-    CPU they stay in the steps: rows of gates are wider than inputs, and reading them cost more than computing them
-    (GRU of 32 and 64 units under 12 inputs: two to three times the whole step).
+    On an accelerator the products of all steps with the inputs are one product before the recurrence. On a CPU they
+    stay in the steps: rows of gates are wider than inputs, and reading them takes longer than computing them (GRU of 32
+    and 64 units under 12 inputs: two to three times the whole step).
 
     Attributes:
         input_size: I, entries of an input.
@@ -67,11 +67,11 @@ class AbstractUnitCell(AbstractCell):
 
     @abc.abstractmethod
     def drive(self, x: Float[Array, " I"]) -> Float[Array, " G"]:
-        """What an input contributes."""
+        """The contribution of an input to the step, such as ``W x + b``."""
 
     @abc.abstractmethod
     def advance(self, drive: Float[Array, " G"], state: Any) -> tuple[Tree, Array]:
-        """The state after a step, and what the step puts out."""
+        """The state after a step, and the step's output."""
 
     def prepare(self, xs: Float[Array, "T I"]) -> "Float[Array, 'T I'] | Contributions":
         """Contributions of all inputs, or the inputs themselves on a CPU."""
@@ -83,7 +83,7 @@ class AbstractUnitCell(AbstractCell):
 
 
 def _as_tree(function: Any) -> Any:
-    """A function as a tree without leaves, so that maps over weights find arrays alone; others as they are."""
+    """A function as a tree without leaves, so that maps over weights find only arrays; other values unchanged."""
     plain = callable(function) and jax.tree_util.all_leaves([function])
     return jax.tree_util.Partial(function) if plain else function
 
@@ -97,7 +97,7 @@ class Custom(AbstractCell):
     Args:
         call: ``(x, state) -> state``.
         initial: the state before the first step, any tree of floating arrays.
-        output: what a step puts out, given its new state; the state itself when None.
+        output: a function that gives a step's output from its new state; the state itself when None.
 
     Raises:
         TypeError: ``call`` or ``output`` is not callable.
@@ -126,7 +126,7 @@ class Custom(AbstractCell):
         return jax.tree.map(lambda leaf: jax.lax.stop_gradient(jnp.asarray(leaf)), self.initial)
 
     def step(self, drive: Tree, state: Any) -> tuple[Tree, Tree]:
-        """The new state, and what is read off it."""
+        """The new state, and the output computed from it."""
         state = self.call(drive, state)
         return state, state if self.output is None else self.output(state)
 

@@ -1,4 +1,4 @@
-"""What a layer is given, refused in words before anything is compiled."""
+"""Checks of a layer's inputs and state, before anything is compiled."""
 
 from typing import Any
 

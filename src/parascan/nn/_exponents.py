@@ -1,4 +1,4 @@
-"""Lyapunov exponents of a layer that training can differentiate, and what to add to a loss."""
+"""Lyapunov exponents of a layer that training can differentiate, and penalties on them for a loss."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,12 +27,13 @@ def finite_time_exponents(
 ) -> Float[Array, " count"]:
     """The largest Lyapunov exponents of a layer along its own trajectory, differentiable in weights, inputs and state.
 
-    The trajectory is the layer's, found by its own solver; then windows of it are run side by side, in each of which
-    an orthonormal frame is pushed through the Jacobians and made orthonormal again by QR at every step. Depth is that
-    of the layer plus ``window + warm_up`` steps, work ``T (1 + warm_up / window)`` steps with ``count`` products each.
-    One window, the default, is the exponent over the whole sequence.
+    The trajectory is found by the layer's own solver. Then windows of it run side by side; in each an orthonormal frame
+    is pushed through the Jacobians and made orthonormal again by QR at every step. Depth is that of the layer plus
+    ``window + warm_up`` steps, work ``T (1 + warm_up / window)`` steps with ``count`` products each. One window, the
+    default, gives the exponent over the whole sequence.
 
-    Layers on top of one another do not act back, so that their exponents are those of each by itself, all together.
+    In a stack, a layer does not act back on the one below, so that the exponents of the stack are those of all its
+    layers together.
 
     Args:
         layer: the layer; of one made of layers, those of all its parts count, each in its own direction.
@@ -41,7 +42,7 @@ def finite_time_exponents(
         key: random key of the frames.
         count: how many exponents, the largest first.
         window: steps over which growth is counted, a divisor of T minus ``warm_up``; all when None.
-        warm_up: steps before each window that turn a frame toward the fastest directions and do not count.
+        warm_up: steps before each window in which its frame turns toward the fastest directions; they do not count.
 
     Returns:
         Mean growth of each direction, in 1/step ``[count]``.
@@ -96,7 +97,7 @@ class Part(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """T."""
+        """T, the number of steps."""
         return jax.tree.leaves(self.xs)[0].shape[0]
 
 
@@ -186,7 +187,7 @@ def flossing_penalty(exponents: Float[Array, " count"], *, target: float = 0.0) 
 
 
 def ceiling_penalty(exponents: Float[Array, " count"], *, ceiling: float) -> Float[Array, ""]:
-    """Mean square of the exponents' excess over a ceiling, zero below it: keeps a model predictable and else leaves it.
+    """Mean square of the exponents' excess over a ceiling, zero below it: it acts only on a model that exceeds it.
 
     Args:
         exponents: what ``finite_time_exponents`` returned.

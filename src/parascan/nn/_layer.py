@@ -35,7 +35,7 @@ class AbstractLayer(eqx.Module):
         starts: Any = None,
         guess: Any = None,
     ) -> tuple[Any, Any]:
-        """Outputs of all steps and the state after the last, to be given back with what follows.
+        """Outputs of all steps, and the state after the last, from which a further call goes on.
 
         Batches come from ``jax.vmap``. Rows that are no inputs are put out as zeros and have no derivative.
 
@@ -43,8 +43,8 @@ class AbstractLayer(eqx.Module):
             xs: inputs ``[T, I]``.
             state: the state before the first step, as a call returned it; the cell's initial state when None.
             length: number of leading rows that are inputs, the rest being padding; may be traced.
-            mask: True for rows that are inputs ``[T]``; the state stays as it is at all others. ``length`` is the
-                faster way to say the same of padding, since a state that stays is never forgotten.
+            mask: True for rows that are inputs ``[T]``; at all other rows the state does not change. For padding at the
+                end, ``length`` is faster, since chunks cannot forget a state that does not change.
             starts: True for rows that start a sequence of their own ``[T]``, from the cell's initial state, as ``pack``
                 gives them; not together with ``length``.
             guess: first trajectory for an iterative solver, as the ``Solution`` of an earlier call; for a layer made
@@ -71,7 +71,7 @@ class AbstractLayer(eqx.Module):
         starts: Any = None,
         guess: Any = None,
     ) -> tuple[Any, Any, Any]:
-        """The same with a record of how the answer was found, which is a guess for the next call.
+        """Outputs, state and the ``Solution``, which says how they were found and can be the guess of the next call.
 
         Args:
             xs: inputs ``[T, I]``.
@@ -92,7 +92,7 @@ class AbstractLayer(eqx.Module):
 
     @abc.abstractmethod
     def step(self, x: Tree, state: Any = None) -> tuple[Any, Any]:
-        """Output and state after one more input: inference as the inputs arrive, with the same weights."""
+        """Output and state after one more input, for inference as inputs arrive."""
 
     @abc.abstractmethod
     def using(self, solver: AbstractSolver | Plan | None) -> Self:
@@ -104,12 +104,12 @@ class Recurrent(AbstractLayer):
 
     Args:
         cell: one of this module's cells, or any other one through ``Custom``.
-        solver: how the recurrence is evaluated, such as ``ps.deer()``; None for the library's default, blocks side by
-            side where the cell forgets and one step after the other where it does not. Like all that follows it is no
-            leaf of the layer: gradients, weight decay and checkpoints are those of the weights alone.
+        solver: how the recurrence is evaluated, such as ``ps.deer()``; None for the library's default, chunks side by
+            side where the cell forgets and one step after the other where it does not. Like all further arguments it is
+            no leaf of the layer: gradients, weight decay and checkpoints see the weights alone.
         criterion: when iterations stop, of a solver that iterates; ``ps.StateError()`` when None.
         max_iterations: most iterations, of a solver that iterates; T when None.
-        mesh: devices to spread the default solver's blocks over, such as ``ps.every_core()``.
+        mesh: devices to spread the default solver's chunks over, such as ``ps.every_core()``.
         reverse: run from the last input to the first.
         adjoint: how derivatives are taken; None for the solver's own way.
 
@@ -206,7 +206,7 @@ class Recurrent(AbstractLayer):
 
 
 class _Step(eqx.Module):
-    """A cell's step with what happens at rows that start a sequence or are no inputs."""
+    """A cell's step that also handles rows that start a sequence and rows that are no inputs."""
 
     cell: AbstractCell
     fresh: Tree
@@ -240,7 +240,7 @@ Run = Callable[[Recurrent, _Step, Tree, Tree, Any, bool], tuple[Tree, Tree, Tree
 def _by_scan(
     layer: Recurrent, step: _Step, first: Tree, scanned: Tree, guess: Any, keep: bool
 ) -> tuple[Tree, Tree, Tree, Solution | None]:
-    """By ``scan``, which holds no more than it returns."""
+    """The results by ``scan``, which holds no more memory than it returns."""
     last, ys = scan(
         _KeepingStep(step) if keep else step,
         first,
@@ -256,7 +256,7 @@ def _by_scan(
 def _by_rollout(
     layer: Recurrent, step: _Step, first: Tree, scanned: Tree, guess: Any, keep: bool
 ) -> tuple[Tree, Tree, Tree, Solution | None]:
-    """By ``rollout``, with the states of all steps and the record."""
+    """The results by ``rollout``, with the states of all steps and the ``Solution``."""
     solution = rollout(
         step,
         first,

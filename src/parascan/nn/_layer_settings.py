@@ -1,4 +1,4 @@
-"""How a layer is run, kept beside its weights: no leaf of it, so that whatever maps over weights leaves it alone."""
+"""Settings of how a layer is run, which are no leaves of it, so that maps over weights leave them alone."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from jax.core import Tracer
 
 
 class Settings:
-    """Values that are a static part of a tree, compared by what they hold even where that is arrays.
+    """Values that are a static part of a tree, compared by value even where they hold arrays.
 
     Arrays cannot be hashed, which static parts of compiled programs have to be; their shapes can.
 
@@ -37,19 +37,19 @@ class Settings:
 
 
 def _restored(values: dict[str, Any]) -> Settings:
-    """Settings read back: the form of a tree has none of its own in a pickle."""
+    """Settings restored from a pickle."""
     return Settings(**values)
 
 
 def _kind(leaf: Any) -> Any:
-    """What of a leaf can be hashed."""
+    """The part of a leaf that can be hashed."""
     if isinstance(leaf, jax.Array | np.ndarray):
         return leaf.shape, str(leaf.dtype)
     return type(leaf)
 
 
 def _same(one: Any, two: Any) -> bool:
-    """Whether two leaves are one value; traced ones are if they are one object."""
+    """Whether two leaves have the same value; traced ones have to be one object."""
     if one is two:
         return True
     if isinstance(one, Tracer) or isinstance(two, Tracer) or _kind(one) != _kind(two):
@@ -60,5 +60,5 @@ def _same(one: Any, two: Any) -> bool:
 
 
 def _numbers(leaf: Any) -> np.ndarray:
-    """The numbers of an array, those that a key is made of included."""
+    """The numbers of an array, or those that a random key is made of."""
     return np.asarray(jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)

@@ -1,4 +1,4 @@
-"""What is known about the rows of a sequence beside their values: padding, holes, and where sequences start."""
+"""Marks on the rows of a sequence: padding, missing rows, and where sequences start."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from ..solution import Tree
 
 
 class Marks(NamedTuple):
-    """What is known about the rows of a sequence beside their values."""
+    """Marks on the rows of a sequence: how many are inputs, which are, and which start a sequence."""
 
     length: Int[Array, ""] | None
     mask: Bool[Array, " T"] | None
@@ -26,7 +26,7 @@ class Marks(NamedTuple):
 
 
 def resets(marks: Marks, rows: int, reverse: bool) -> Bool[Array, " T"] | None:
-    """Rows before whose step the state starts anew."""
+    """Rows whose step starts from the initial state."""
     if marks.starts is not None:
         # Run backwards, a sequence starts at its last row, the one before the start of the next.
         return jnp.roll(marks.starts, -1).at[-1].set(False) if reverse else marks.starts
@@ -46,7 +46,7 @@ def row_before(length: Int[Array, ""], states: Tree, first: Tree) -> Tree:
 
 
 def where_rows(rows: Bool[Array, " T"], first: Array, second: Array) -> Array:
-    """Rows of the first array where asked for, else of the second."""
+    """Rows of the first array where a flag is true, else of the second."""
     return jnp.where(rows.reshape(-1, *[1] * (first.ndim - 1)), first, second)
 
 

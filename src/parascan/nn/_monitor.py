@@ -1,4 +1,4 @@
-"""What to watch while a recurrent model trains: whether it is still predictable, and for how long."""
+"""``Monitor``: whether a recurrent model is still predictable while it trains, and for how long it will be."""
 
 import warnings
 from collections.abc import Callable
@@ -37,12 +37,12 @@ class DriftWarning(UserWarning):
 
 
 class Reading(NamedTuple):
-    """One look at a layer.
+    """What a monitor measured of a layer at one training step.
 
     Attributes:
         step: training step.
         exponent: largest Lyapunov exponent in 1/step, over all recurrences of the layer.
-        iterations: that the layer's solver takes, the most of any of its recurrences.
+        iterations: iterations of the layer's solver, the most of any of its recurrences.
         horizon: steps after which a perturbation has shrunk to one part in 10^6, infinite for an exponent of zero or
             more.
         length: T, steps of the sequences.
@@ -60,14 +60,14 @@ class Reading(NamedTuple):
 class Monitor:
     """A callback that records exponent and iterations during training, and warns of a drift toward unpredictability.
 
-    Call it from the training loop, outside ``jit``, as often as a look is worth an evaluation of the layer on a few
-    sequences: ``monitor(step, layer, xs)``. It warns (``DriftWarning``) when the exponent is above ``limit``, when
-    the line through the last readings reaches it within ``ahead`` steps, or when there are more iterations than a
-    quarter of more than 100 steps; once for each crossing.
+    Call it from the training loop, outside ``jit``: ``monitor(step, layer, xs)``. A call costs an evaluation of the
+    layer on a few sequences. It warns (``DriftWarning``) when the exponent is above ``limit``, when a line through the
+    last readings reaches the limit within ``ahead`` training steps, or when sequences of more than 100 steps take more
+    iterations than a quarter of their steps; once for each crossing.
 
     Args:
         key: random key of the start directions.
-        limit: exponent that is not to be passed, in 1/step.
+        limit: exponent above which it warns, in 1/step.
         ahead: training steps to look ahead; None for half as many as have been recorded.
         readings: readings that the line is drawn through, three or more.
         warm_up: leading rows of a sequence that do not count.
@@ -177,7 +177,7 @@ class Monitor:
 
 
 def _iterating(layer: AbstractLayer) -> AbstractLayer:
-    """The layer with Newton's method in the place of solvers that do not iterate."""
+    """The layer with Newton's method in place of solvers that do not iterate."""
     if isinstance(layer, Stacked):
         return Stacked(tuple(_iterating(part) for part in layer.layers))
     if isinstance(layer, Bidirectional):
@@ -186,7 +186,7 @@ def _iterating(layer: AbstractLayer) -> AbstractLayer:
 
 
 def _with_iterations(layer: Recurrent) -> Recurrent:
-    """The same for a single recurrence."""
+    """A single recurrence, with Newton's method in place of a solver that does not iterate."""
     solver = layer.solver.solver if isinstance(layer.solver, Plan) else layer.solver
     return layer if solver is not None and solver.iterates else layer.using(deer())
 

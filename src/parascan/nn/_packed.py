@@ -1,4 +1,4 @@
-"""Sequences of different lengths in one row after the other, so that no step is spent on padding."""
+"""Sequences of different lengths packed into one, so that no step is spent on padding."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ class Packed(eqx.Module):
     Attributes:
         values: rows of all sequences ``[N, I]``.
         starts: True at the first row of each, for the ``starts`` of a layer ``[N]``.
-        lengths: number of rows of each; what is left of N is padding.
+        lengths: number of rows of each; the rows left over of N are padding.
     """
 
     values: Float[Array, "N I"]

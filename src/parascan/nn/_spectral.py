@@ -1,4 +1,4 @@
-"""Bounds on the largest singular value that can be trusted, and matrices made orthogonal."""
+"""Proven bounds on the largest singular value of a matrix, and matrices made orthogonal."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 Matrix = Float[Array, "D D"]
 
 SQUARINGS = 6
-"""With n squarings the bound is at most ``D^(1 / 2^(n + 2))`` times the norm: 1.8 percent above it at D = 100."""
+"""Number n of squarings: the bound is at most ``D^(1 / 2^(n + 2))`` times the norm, 1.8 percent above it at D = 100."""
 
 ORTHOGONALIZATIONS = 12
 """Steps of Bjorck's iteration; each makes a small singular value half as large again, and squares a small defect."""

@@ -79,7 +79,7 @@ class Bidirectional(AbstractLayer):
 
 
 class Stacked(AbstractLayer):
-    """Layers one on top of the other, each fed with what the one below puts out; its state is a tuple of theirs.
+    """Layers one on top of the other, each fed with the outputs of the one below; the state is a tuple of theirs.
 
     Args:
         layers: from the inputs upward.
@@ -197,7 +197,7 @@ def stack(
 
 
 def _sizes(layer: AbstractLayer) -> tuple[int | None, int | None]:
-    """Entries of a layer's inputs and outputs, None where its cells do not tell."""
+    """Entries of a layer's inputs and outputs; None where its cells do not say."""
     if isinstance(layer, Stacked):
         return _sizes(layer.layers[0])[0], _sizes(layer.layers[-1])[1]
     if isinstance(layer, Bidirectional):

@@ -1,4 +1,4 @@
-"""Guesses that training steps leave for one another."""
+"""``WarmStart``: trajectories of a training step as the guesses of the next one."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ._layer import AbstractLayer
 
 
 class WarmStart(eqx.Module):
-    """The states of every example of a data set as the last training step left them: guesses for the next.
+    """The states of every example of a data set at the last training step, as guesses for the next one.
 
     Weights change little from one step to the next, so an iterative solver that starts from the last trajectory of the
     same example needs fewer iterations. Memory: the states of all examples. The answer does not depend on it.
@@ -52,7 +52,7 @@ class WarmStart(eqx.Module):
         return jax.tree.map(lambda leaf: leaf[examples], self.trajectories)
 
     def updated(self, examples: Int[Array, " B"], solution: Any) -> "WarmStart":
-        """With the trajectories of some examples replaced.
+        """A copy with the trajectories of some examples replaced.
 
         Args:
             examples: which ones.

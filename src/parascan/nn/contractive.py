@@ -174,7 +174,7 @@ class ContractiveCell(AbstractUnitCell):
 
 
 class _Ready(AbstractUnitCell):
-    """A contractive cell whose matrices are at hand."""
+    """A contractive cell whose matrices have been formed."""
 
     cell: ContractiveCell
     inner: Float[Array, "H *H"]

@@ -1,4 +1,4 @@
-"""The layers in Flax NNX: ``RNN`` in the place of ``nnx.RNN``, and any layer of this package as an ``nnx.Module``.
+"""The layers in Flax NNX: ``RNN`` in place of ``nnx.RNN``, and any layer of this package as an ``nnx.Module``.
 
 Import it by name, ``from parascan.nn.flax import RNN``; the rest of the package does not need Flax.
 """
@@ -162,7 +162,7 @@ class Layer(nnx.Module):
 
 
 class _Cell(AbstractCell):
-    """An nnx cell taken apart, which a layer can run."""
+    """An nnx cell in a form that a layer can run."""
 
     graph: nnx.GraphDef = eqx.field(static=True)
     variables: Any
@@ -177,10 +177,10 @@ class _Cell(AbstractCell):
 
 
 def _refuse_random(cell: Any, carry: Any, x: Any) -> None:
-    """Refuse a cell whose step counts a random stream up: here every step would draw the same numbers.
+    """Refuse a cell whose step draws random numbers: here every step would draw the same ones.
 
     Raises:
-        ValueError: it does, with what to do.
+        ValueError: the step draws numbers; the error says what to do.
     """
     graph, variables = nnx.split(cell)
 

@@ -91,7 +91,7 @@ def known_machine(platform: str, dtype: str, folder: Path | None = None) -> Mach
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
         dtype: of the states.
-        folder: as for ``cache_file``.
+        folder: the user's cache folder when None: ``$XDG_CACHE_HOME/parascan`` or ``~/.cache/parascan``.
     """
     try:
         return Machine.from_json(cache_file(platform, dtype, folder).read_text(encoding="utf-8"))

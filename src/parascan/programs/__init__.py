@@ -1,1 +1,1 @@
-"""Traced programs: closed over, batched, counted, analyzed. Whatever knows a primitive's name is here."""
+"""Traced programs: closing over arrays, batching, counting work, analyses; all that knows a primitive's name."""

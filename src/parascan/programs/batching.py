@@ -2,8 +2,8 @@
 
 ``jax.vmap`` leaves the place of the mapped axis to each primitive: an unmapped bias or weight moves it to the front,
 and a matrix product then becomes a product with a short inner axis. Here it stays last, so that products are
-``W [m n] @ s [n chunks]`` and everything else is one contiguous loop over chunks. What joins parts only to have them
-multiplied again is not written out (``lazy``).
+``W [m n] @ s [n chunks]`` and everything else is one contiguous loop over chunks. Parts that are joined only to be
+multiplied again are not joined (``lazy``).
 """
 
 import math
@@ -43,16 +43,16 @@ Their rules under ``jax.vmap`` put that axis first, and everything after them.
 """
 
 CHUNKS_OF_TRIAL = 2
-"""Chunks of the trial whether a program can be run for many at all: as good as any other number."""
+"""Number of chunks with which it is tried whether a program can be run for many; any other would do."""
 
 FEW_ENTRIES, FEW_TERMS = 16, 4
-"""Entries and columns of a weight up to which its product is a sum here: XLA joins that with what surrounds it."""
+"""Most entries and columns of a weight whose product is written as a sum, which XLA fuses with its surroundings."""
 
 
 def over_chunks(
     function: Callable[..., Tree], in_chunks: Sequence[Tree], *example: Tree, summed: Tree = False
 ) -> Callable[..., Tree]:
-    """The function for many chunks at once, the last axis of what varies from chunk to chunk and of its results.
+    """The function for many chunks at once: the last axis of its results, and of arguments that differ, is the chunks.
 
     Args:
         function: what to run in each chunk, from trees of arrays to a tree of arrays.
@@ -121,7 +121,7 @@ def runs_over_chunks(closed: ClosedJaxpr) -> bool:
 
 
 Value = tuple[Any, bool]
-"""An array, or what is not written out yet, and whether its last axis is the chunks."""
+"""An array, or a lazy form of one, and whether its last axis is the chunks."""
 
 
 def _flags(flags: Tree, tree: Tree) -> list[bool]:
@@ -146,7 +146,7 @@ def _all_by_vmap(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
 
 @unknown_is(_all_by_vmap)
 def _by_vmap(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
-    """The same, but what is alike in all chunks stays so: a counter of a loop, or the condition that ends it."""
+    """Results by its own rule for a further axis; values alike in all chunks, such as loop counters, do not get it."""
     differ = [bool(mark) for mark in marks_after_one(eqn, [int(flag) for _, flag in operands])]
     axes, out_axes = ([-1 if flag else None for flag in flags] for flags in ((flag for _, flag in operands), differ))
     run = jax.vmap(lambda *args: bind(eqn, eqn.params, args), in_axes=axes, out_axes=out_axes)
@@ -155,7 +155,7 @@ def _by_vmap(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
 
 @unknown_is(_by_vmap)
 def _apply(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
-    """Results of one operation by what is known of it here."""
+    """Results of one operation by the rules of this module."""
     name = eqn.primitive.name
     if (inner := called(eqn) or expanded(eqn)) is not None:
         return _run(inner, operands, chunks)
@@ -182,7 +182,7 @@ def _apply(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
 
 
 def _lazily(eqn: Any, operands: list[Value], chunks: int) -> Any:
-    """The result not written out, where that helps what may come after; None elsewhere."""
+    """The result in a lazy form, where that helps later operations; None elsewhere."""
     name, params = eqn.primitive.name, eqn.params
     (first, mapped), *others = operands
     if name == "concatenate":
@@ -260,7 +260,7 @@ def small_product(eqn: Any) -> bool:
 
 
 def _whole(value: Any) -> Any:
-    """The value written out."""
+    """The value as an array."""
     return value.whole() if isinstance(value, Pieces | Product) else value
 
 

@@ -1,4 +1,4 @@
-"""The records that come with the library, and the one of this machine as far as no measurement is needed for it."""
+"""The machine records that come with the library, and the record of this machine without any measurement."""
 
 import dataclasses
 import functools
@@ -11,7 +11,7 @@ from .platform import platform_of
 
 
 def _on_a_processor(entry: float, tree: float) -> Links:
-    """Linear recurrences on a CPU, where trees take the steps of loops and the products beside them."""
+    """Costs of linear recurrences on a CPU, where trees cost the steps of loops and the products besides."""
     loops, trees = Link(4.9e-9, entry), Link(4.9e-9, entry, tree)
     return Links(loops, trees, trees)
 
@@ -59,7 +59,7 @@ _CPU_SINGLE = Machine(
 )
 
 SLOWER_IN_DOUBLE = 1.3
-"""How many times as long a large step takes in double precision: 1.3 to 2.1 for networks of 5 to 32 units."""
+"""Time of a large step in double precision, in units of single precision: 1.3 to 2.1 for networks of 5 to 32 units."""
 
 _CPU_DOUBLE = dataclasses.replace(
     _CPU_SINGLE,
@@ -134,24 +134,24 @@ def built_in(platform: str, *, double: bool = False) -> Machine:
 
 
 def here(platform: str | None = None, *, double: bool = False) -> Machine:
-    """The record of this machine without any measurement: what is built in, and what the system says of its processor.
+    """The record of this machine without any measurement: built-in numbers, and what the system says of its processor.
 
-    A function of the operating system alone, so that the same call runs the same way.
+    It depends on the operating system alone, so that the same call runs the same way.
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of ``platform_of()`` when None.
-        double: as for ``built_in``.
+        double: whether it is of double precision; single stands for all that is narrower.
     """
     return of_platform(platform or platform_of(), double)
 
 
 @functools.cache
 def of_platform(platform: str, double: bool) -> Machine:
-    """As ``here``, worked out once in a process.
+    """The record that ``here`` gives, made once in a process.
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
-        double: as for ``built_in``.
+        double: whether it is of double precision; single stands for all that is narrower.
     """
     found = built_in(platform, double=double)
     return found.known("detected", detected()) if platform == "cpu" else found

@@ -1,4 +1,4 @@
-"""Functions traced once, with every array they close over made visible as a leaf.
+"""Functions traced once, as trees whose leaves are the arrays that they close over.
 
 Derivatives can then reach what a user's step closes over, and compiled programs take it as an argument. equinox offers
 the same (``filter_closure_convert``) but refuses arguments whose sharding differs from the example's, which happens
@@ -22,14 +22,15 @@ from .shapes import shape_like
 
 
 class Program:
-    """A traced function without its arrays; known by identity, as it is a static part of a tree.
+    """A traced function without its arrays; compared by identity, since it is a static part of a tree.
 
     Attributes:
         jaxpr: what was traced.
         inputs: structure of its arguments that are arrays.
         outputs: structure of its results.
         constants: results that are no arrays.
-        known: for each array that the function closes over, its values, or None for one that is a leaf of the tree.
+        known: for each array that the function closes over, its values if they are part of the program, or None if the
+            array is a leaf of the tree.
     """
 
     def __init__(self, jaxpr: Jaxpr, inputs: Any, outputs: Any, constants: Tree, known: list[Values | None]) -> None:
@@ -41,7 +42,7 @@ class Program:
         self._facts: dict[str, Any] = {}
 
     def fact(self, name: str, found: Callable[[], Any]) -> Any:
-        """What an analysis has found of the program, or finds now.
+        """The answer of an analysis of the program, which is made once and kept.
 
         Args:
             name: of the analysis.
@@ -57,7 +58,7 @@ class Program:
 
 
 class Function(eqx.Module):
-    """A function that holds arrays, known by identity as other functions are: JAX looks up by it what it has traced."""
+    """A function that holds arrays; compared by identity, as functions are, since JAX's caches of traces need that."""
 
     __hash__ = object.__hash__
     __eq__ = object.__eq__
@@ -70,7 +71,7 @@ class Closed(Function):
     program: Program = eqx.field(static=True)
 
     def __call__(self, *args: Any) -> Any:
-        """The function's value; arguments that are no arrays are those of the example."""
+        """The function's value; arguments that are no arrays have to be those that it was traced with."""
         return self.program.assembled(self.flat(*args))
 
     def flat(self, *args: Any) -> list[Array]:
@@ -90,7 +91,7 @@ class Closed(Function):
 
     @property
     def shapes(self) -> Tree:
-        """The function's value, with shapes and dtypes in the place of arrays."""
+        """Shapes and dtypes of the function's value."""
         return self.program.assembled([shape_like(atom.aval) for atom in self.program.jaxpr.outvars])
 
     def takes(self, *args: Any) -> bool:
@@ -100,7 +101,7 @@ class Closed(Function):
         return structure == self.program.inputs and all(map(_alike, leaves, variables))
 
     def rewritten(self, run: Callable[[ClosedJaxpr, list[Array]], list[Array]]) -> "Closed":
-        """The function with its operations done otherwise.
+        """The same function with other operations.
 
         Args:
             run: results of a program for its arguments.
@@ -111,10 +112,10 @@ class Closed(Function):
         return Closed(arrays, Program(closed.jaxpr, own.inputs, own.outputs, own.constants, [None] * len(arrays)))
 
     def with_values(self) -> "Closed":
-        """The same with small arrays whose values are given, and not traced, as part of the program.
+        """The same function with small arrays of known values as constants of the program.
 
-        Inside a compiled program only: there nothing differentiates them, and XLA computes with them beforehand, as it
-        does for ``jax.lax.scan`` (steps of a GRU of four units take 1.5 times as long without).
+        This is for use inside a compiled program, where nothing differentiates them. XLA then computes with them
+        beforehand, as it does for ``jax.lax.scan`` (steps of a GRU of four units take 1.5 times as long without).
         """
         arrays = self.closed.consts
         known = [Values(each) if writable(each) else None for each in arrays]
@@ -123,9 +124,10 @@ class Closed(Function):
         return Closed(leaves, Program(own.jaxpr, own.inputs, own.outputs, own.constants, known))
 
     def unread(self, carried: int, ignored: int) -> list[int]:
-        """Of the first arguments, which come back as the first results, those that reach no other result in the end.
+        """Those of the carried arguments that reach no other result, however often the function is repeated.
 
-        Where there is no other result, those that none of the others reads.
+        The carried arguments come first, and come back as the first results. Where there are no other results, it is
+        those that no other carried argument reads.
 
         Args:
             carried: how many leaves these are.
@@ -154,7 +156,7 @@ class Closed(Function):
 def close_over(function: Callable[..., Any], *example: Any) -> Closed:
     """The function as a tree whose leaves are the arrays that it closes over, traced once.
 
-    A function that is one already, for such arguments, is returned as it is.
+    A function that was closed over before, for such arguments, is returned unchanged.
 
     Args:
         function: what to trace.

@@ -1,9 +1,9 @@
-"""Compile once for a step, however often and in whatever form the step comes back; never for another one.
+"""A cache of compiled programs by step: each step is compiled once, and no program is ever used for another step.
 
 A step that is a tree of arrays (an equinox module, a method of one, a partial) is an argument of the compiled
-program, so other weights of the same shapes need no new one. A function is known by its identity and by what it closes
-over. What cannot be seen, such as the attributes of a plain object, is traced anew at every call, as ``jax.lax.scan``
-does. A program lives no longer than the function that it was compiled for.
+program, so other weights of the same shapes need no new one. A function is recognized by its identity and by what it
+closes over. A step that uses something that cannot be compared, such as the attributes of a plain object, is traced
+anew at every call, as ``jax.lax.scan`` does. A program lives no longer than the function that it was compiled for.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from .closure import Closed, close_over
 from .sight import Sight, UnseenError, are_still, remembered, sight_of
 
 MOST = 64
-"""Programs that are kept for one function."""
+"""Most programs that are kept for one function."""
 
 Evaluate = Callable[..., Any]
 
@@ -93,8 +93,8 @@ class _Program(NamedTuple):
 def compiled(traced: Closed) -> Evaluate:
     """A traced function in compiled form, with a cache of its own, so that nothing of it is kept elsewhere.
 
-    The arrays that it closes over are arguments: compiled into the program as constants they would be stored twice,
-    and folded at length by the compiler.
+    The arrays that it closes over are arguments of the program: as constants they would be stored twice, and the
+    compiler would spend much time on folding them.
 
     Args:
         traced: the function.
@@ -112,7 +112,7 @@ def compiled(traced: Closed) -> Evaluate:
 
 
 def _plain(leaf: Any) -> Any:
-    """An argument's leaf: arrays of numpy as arrays of JAX, its integers as what they stand for."""
+    """A leaf of an argument, with NumPy arrays as JAX arrays and NumPy integers as Python's."""
     if isinstance(leaf, np.integer | np.bool_):
         return leaf.item()
     return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
@@ -127,7 +127,7 @@ def _kind(tree: Tree) -> Hashable:
 
 @jax.jit
 def _probe() -> Array:
-    """An array whose length is new whenever JAX would trace a function anew."""
+    """An array whose length changes whenever JAX would trace a function anew."""
     return jnp.zeros(next(_counter))
 
 
@@ -135,7 +135,7 @@ _counter = itertools.count()
 
 
 def _context() -> int:
-    """A number for JAX's settings that a trace depends on (precision, promotion, axes of a mesh or batch)."""
+    """A number that stands for the settings of JAX on which a trace depends (precision, promotion, axes of a mesh)."""
     return _probe.eval_shape().shape[0]
 
 

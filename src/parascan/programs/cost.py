@@ -1,6 +1,6 @@
-"""What a step takes, one after the other and for chunks side by side: the one function of its work and the machine.
+"""Seconds of a step, one after the other and for chunks side by side, from its work and the machine's record.
 
-The default decides by it while it traces, and the planner where nothing is measured. Seconds throughout, no clock.
+The default decides by these while it traces, and so does the planner where nothing is measured. Nothing is timed here.
 """
 
 import enum
@@ -13,25 +13,26 @@ from .machine import Machine
 from .work import Work, counted
 
 CALLS = 10
-"""Empty calls that setting out an evaluation in parallel costs: its program has so many loops."""
+"""Fixed cost of an evaluation in parallel, in empty calls: its program has so many loops."""
 
 EVERY_BATCH = 2**62
 """A number of sequences that no batch has."""
 
 LEAST_GAIN_OF_SMALL = 2.0
-"""How many times as fast chunks of small steps must be, before what it costs to forget the start."""
+"""Least factor by which chunks of small steps must be faster, without their warm-up."""
 
 FULL = 4
-"""Vectors of single numbers that the chunks fill at which the gains of a record hold: 32 chunks on most processors."""
+"""Vector registers that the chunks fill, one entry of single precision each, when the record's gains hold: 32 chunks
+on most processors."""
 
 PRODUCTS_ARE_LARGE = 2.5
-"""Times the first operations of a record from which the weights of a step no longer fit the registers."""
+"""Operations of a step, in units of the record's ``few``, from which its weights no longer fit the registers."""
 
 HELD = 1.22
-"""Times its bytes up to which weights count as held by the nearest cache: little of them is loaded again."""
+"""Most bytes of weights, in units of the nearest cache, that count as held by it: little of them is loaded again."""
 
 OUT_OF_CACHE = 2
-"""Times the last cache's bytes up to which what streams through it is still mostly found there."""
+"""Most bytes of inputs and outputs, in units of the last cache, that are still mostly found there."""
 
 
 FUSED_ENTRIES, FUSED_FUNCTIONS = 6, 2
@@ -40,12 +41,13 @@ loop of a search over a few chunks."""
 
 
 class Kind(enum.Enum):
-    """What a step is like, as far as it decides about chunks on a CPU."""
+    """Kinds of steps that are treated differently when chunks are chosen on a CPU."""
 
     SMALL = enum.auto()
     """Few entries and no large product: a step of all chunks costs little to set out."""
     NEAR = enum.auto()
-    """Fast one after the other, with weights that fill vector registers and stay near: chunks gain little."""
+    """Fast one after the other, with weights that fill vector registers and stay in the nearest cache: chunks gain
+    little."""
     OTHER = enum.auto()
 
 
@@ -69,10 +71,10 @@ def _counted(step: ClosedJaxpr | Work, size: int) -> Work:
 
 
 def near(work: Work, machine: Machine) -> bool:
-    """Whether the weights of a step are of the size at which one step after the other is at its fastest.
+    """Whether the weights of a step have the size at which one step after the other is fastest.
 
-    Those of one product and one function are; gates, of a few smaller products, are not. Each weight takes part in two
-    operations and is counted with four bytes.
+    The weights of one product and one function can have it; gates, of a few smaller products, do not. Each weight takes
+    part in two operations and is counted with four bytes.
 
     Args:
         work: of the step.
@@ -83,7 +85,7 @@ def near(work: Work, machine: Machine) -> bool:
 
 
 def waiting(work: Work, machine: Machine) -> float:
-    """Seconds of a small step for what comes before: sequences of a batch spend them together.
+    """Seconds that a small step waits for the results of its operations; the sequences of a batch wait together.
 
     Args:
         work: of the step.
@@ -94,7 +96,7 @@ def waiting(work: Work, machine: Machine) -> float:
 
 
 def computing(work: Work, machine: Machine) -> float:
-    """Seconds of a small step for the entries of one sequence.
+    """Seconds that a small step computes on the entries of one sequence.
 
     Args:
         work: of the step.
@@ -154,7 +156,7 @@ def row_seconds(work: Work, machine: Machine, chunks: int) -> float:
 
 
 def use(chunks: int, machine: Machine) -> float:
-    """How well a number of chunks uses the machine, in units of full use: more of them ever less, whole vectors better.
+    """How well a number of chunks uses the machine, as a part of full use; whole vectors of chunks use it better.
 
     Args:
         chunks: how many there are.
@@ -174,7 +176,7 @@ def full_use(machine: Machine) -> int:
 
 
 def _use(chunks: int, full: int) -> float:
-    """The same in units of the use of endlessly many."""
+    """How well a number of chunks uses the machine, as a part of the use by arbitrarily many."""
     half, quarter, eighth = full // 2, full // 4, full // 8
     shares = ((half, 1.0), (quarter, 0.9), (eighth, 0.75))
     whole = next((share for multiple, share in shares if multiple and chunks % multiple == 0), 0.5)
@@ -193,15 +195,16 @@ def in_one_loop(work: Work, machine: Machine) -> bool:
 
 
 def largest_batch(step: ClosedJaxpr | Work, size: int, length: int, machine: Machine | None = None) -> int:
-    """Sequences at once up to which chunks of a step are worth it, as far as that is known: of small elementwise steps.
+    """Most sequences of a batch for which chunks of a step are worth it, as far as known: for small elementwise steps.
 
-    Products in a batch are loops of their own, which chunks of small ones are not: those gain the more.
+    In a batch each product is a loop of its own, but not in chunks of small steps, so that steps with products gain
+    more from chunks.
 
     Args:
         step: its program, or its work where that is counted.
         size: D, entries of a state.
         length: T, how often it is taken.
-        machine: as for ``kind_of``.
+        machine: that it runs on; this one, by what is known without measuring, when None.
     """
     work = _counted(step, size)
     if not work.small or work.products:
@@ -210,7 +213,7 @@ def largest_batch(step: ClosedJaxpr | Work, size: int, length: int, machine: Mac
 
 
 def batch_within_gain(work: Work, length: int, machine: Machine) -> int:
-    """Sequences at once up to which chunks of a small step gain enough; zero where they do not for a single one.
+    """Most sequences of a batch for which chunks of a small step gain enough; zero if not even a single one does.
 
     Args:
         work: of the step.
@@ -231,7 +234,7 @@ def copy_share(closed: ClosedJaxpr, work: Work, length: int, carried: int, machi
         work: of the step.
         length: T, how often it is taken.
         carried: leaves of the carry.
-        machine: as for ``kind_of``.
+        machine: that it runs on; this one, by what is known without measuring, when None.
     """
     machine = machine or here(double=work.double)
     sizes = [

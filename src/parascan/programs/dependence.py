@@ -10,7 +10,7 @@ Mark = int
 """A set of sources as bits; zero for a value that depends on none of them."""
 
 Visitor = Callable[[JaxprEqn, list[Mark]], None]
-"""What is to be looked at: an operation, and what its operands depend on."""
+"""A function called with each operation and what its operands depend on."""
 
 
 def marks_after(program: Jaxpr, given: Sequence[Mark], visit: Visitor | None = None) -> list[Mark]:

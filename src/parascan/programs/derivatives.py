@@ -1,4 +1,4 @@
-"""Whether a step has forward derivatives at all, told before anything rests on them."""
+"""Whether a step has forward derivatives at all, checked before anything needs them."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from .primitives import CALLBACKS
 
 
 class _Steps(Protocol):
-    """What steps are known by: a recurrence, or one of blocks."""
+    """What is used of a recurrence, of single steps or of blocks."""
 
     @property
     def entrance(self) -> tuple[Callable[[State, Tree], State], Tree]:

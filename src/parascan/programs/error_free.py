@@ -1,4 +1,4 @@
-"""What single operations lose by rounding, with its sign: exact to the last bit for sums, and nearly so for the others.
+"""The rounding error of single operations, with its sign: exact to the last bit for sums, nearly so for others.
 
 Source: Knuth for sums; Dekker 1971 for products, and so for quotients and roots.
 """
@@ -12,14 +12,14 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 LONGEST_SUM = 256
-"""Most terms of a sum whose terms are added one by one."""
+"""Most terms of a sum whose error is found by adding the terms one by one."""
 
 LOW_BITS = {"float32": (jnp.uint32, 12), "float64": (jnp.uint64, 27)}
 """Bits that are cut off to halve a number, so that products of halves are exact."""
 
 
 def lost_by(eqn: Any, values: list[Any], out: Array) -> Any:
-    """What an operation itself loses, None where it is exact or unknown.
+    """The rounding error of an operation itself; None where the operation is exact or unknown.
 
     Args:
         eqn: the operation, with one real result.
@@ -73,7 +73,7 @@ def two_product(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def _halves(value: Any) -> tuple[Array, Array]:
-    """A number as a sum of two of half as many digits; by bits, which no compiler takes for arithmetic."""
+    """A number as a sum of two with half as many digits, split by bits, since compilers may simplify arithmetic."""
     value = jnp.asarray(value)
     integers, low = LOW_BITS[str(value.dtype)]
     bits = jax.lax.bitcast_convert_type(value, integers)

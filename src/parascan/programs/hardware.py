@@ -1,6 +1,6 @@
-"""What the operating system says of the processor: cache sizes, vector width, cores; by its files and calls alone.
+"""What the operating system says of the processor: cache sizes, vector width, cores; from its files and calls alone.
 
-What it does not tell is left out, and whoever asks falls back on a built-in number.
+Numbers that it does not know are left out; built-in ones stand for them.
 """
 
 import functools
@@ -24,7 +24,7 @@ CALLS = {
 """Numbers that the C library knows, by the name under which ``os.sysconf`` gives them."""
 
 PLAUSIBLE = {"near_bytes": (2**12, 2**20), "near_ways": (2, 64), "far_bytes": (2**18, 2**31)}
-"""Least and greatest values that are believed: virtual machines report zero, or whatever was easiest."""
+"""Least and greatest values that are believed, since virtual machines may report zero or made-up numbers."""
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 """Units of the sizes in the files."""
@@ -38,7 +38,7 @@ LEAST_VECTOR = 16
 
 @functools.cache
 def detected() -> Mapping[str, int]:
-    """Sizes of this processor by name, as far as they are known: asked for once in a process."""
+    """Sizes of this processor by name, as far as they are known; found once in a process."""
     found = _from_library() | _from_files()
     believed = {name: value for name, value in found.items() if PLAUSIBLE[name][0] <= value <= PLAUSIBLE[name][1]}
     width = _vector_bytes()

@@ -1,4 +1,4 @@
-"""Operations that take and put entries by index, with the chunks as one more axis that is always taken whole.
+"""Operations that read and write entries by index, for many chunks: the chunks are one more axis, always used whole.
 
 Their rules under ``jax.vmap`` put that axis first, or turn them into gathers and scatters of every chunk.
 """

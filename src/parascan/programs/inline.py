@@ -1,7 +1,7 @@
-"""Arrays written into a compiled program at every place where they are used.
+"""Inline constants: arrays written into a compiled program at every place where they are used.
 
-JAX hands what the branches of a ``cond`` close over to them as arguments, and XLA then no longer knows the values: it
-computes with weights in every step what it would have computed once beforehand.
+JAX passes the arrays that the branches of a ``cond`` close over as arguments, so that XLA does not know their values:
+it then repeats in every step what it would otherwise have computed once from the weights.
 """
 
 import jax
@@ -16,7 +16,7 @@ from .built_in import here
 
 
 class Values:
-    """An array as a parameter of an operation; known by identity, as parameters are compared and hashed."""
+    """An array as a parameter of an operation; it is compared and hashed by identity, as parameters have to be."""
 
     def __init__(self, array: ArrayLike) -> None:
         kind = jax.typeof(array)
@@ -25,7 +25,7 @@ class Values:
 
 
 def writable(array: ArrayLike) -> bool:
-    """Whether an array's values are at hand, here and as numbers, and few; arrays of NumPy are arrays here too."""
+    """Whether an array's values can be written into a program: known numbers in this process, and few."""
     if isinstance(array, Tracer):
         return False
     kind = jax.typeof(array)
@@ -50,7 +50,7 @@ def _eager(*, values: Values) -> Array:
 
 @_written.def_abstract_eval
 def _shape(*, values: Values) -> ShapedArray:
-    """Its shape and dtype."""
+    """The array's shape and dtype."""
     return ShapedArray(values.array.shape, values.array.dtype, weak_type=values.weak_type)
 
 

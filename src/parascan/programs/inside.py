@@ -1,7 +1,8 @@
-"""The programs inside an operation of a traced program, by what every version of JAX shows of them.
+"""The programs inside an operation of a traced program, for all supported versions of JAX.
 
-JAX 0.10 tells closed programs from open ones and counts what a scan carries; JAX 0.11 and later have one kind of
-program and name a scan's parts otherwise. Some operations hold no program at all but can be written out as one.
+JAX 0.10 distinguishes closed programs from open ones and has the number of a scan's carried values as a parameter; JAX
+0.11 and later have one kind of program and other names for a scan's parts. Some operations hold no program but can be
+written out as one.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ def opened(program: Any) -> tuple[Jaxpr, tuple[Any, ...]]:
 
 
 def as_closed(program: Any) -> ClosedJaxpr:
-    """The same as a closed program.
+    """A program inside an operation, as a closed program.
 
     Args:
         program: a parameter of the operation.
@@ -57,7 +58,7 @@ def programs_in(parameter: Any) -> list[Any]:
 
 
 def programs_of(eqn: JaxprEqn) -> list[Jaxpr]:
-    """All programs inside an operation, those included that it can be written out as.
+    """All programs inside an operation, including one that it can be written out as.
 
     Args:
         eqn: the operation.
@@ -78,10 +79,10 @@ def names_in(program: Jaxpr) -> set[str]:
 
 
 def expanded(eqn: JaxprEqn) -> ClosedJaxpr | None:
-    """The program that an operation of a higher kind stands for, or None where it does not tell.
+    """The program that a high-level operation stands for, or None where it has none.
 
-    Such operations (``jax.experimental.hijax``) have a method ``expand`` in place of a program; in JAX 0.12
-    ``jnp.searchsorted`` is one, and so ``interp``, ``digitize`` and ``expm`` hold one.
+    Such operations (``jax.experimental.hijax``) have a method ``expand`` in place of a program. In JAX 0.12
+    ``jnp.searchsorted`` is one, which ``interp``, ``digitize`` and ``expm`` use.
 
     Args:
         eqn: the operation.
@@ -123,7 +124,7 @@ def while_parts(eqn: JaxprEqn) -> tuple[int, int]:
 def scan_parts(eqn: JaxprEqn) -> tuple[int, int]:
     """How many of a scan's first operands are the same in all steps, and how many after them are carried.
 
-    Told by shapes: the inputs of all steps, and their outputs, have one axis more than those of one step.
+    They are found by shapes: the inputs of all steps, and their outputs, have one axis more than those of one step.
 
     Args:
         eqn: the scan.
@@ -160,14 +161,14 @@ def interpreted(
     apply: Callable[[JaxprEqn, list[Any]], Sequence[Any]],
     constant: Callable[[Any, Any], Any] = lambda atom, value: value,
 ) -> list[Any]:
-    """Results of a program whose operations are done otherwise, or of an analysis that follows its values.
+    """A program run operation by operation with other rules, or an analysis that follows its values.
 
     Args:
         program: the program.
         args: its arguments, or what is known of them.
-        apply: results of an operation, by itself and its operands.
-        constant: what stands for an array that the program holds, or a number that is written in it, by the place that
-            it has in the program and its value; None is the value of an array that an open program does not hold.
+        apply: gives the results of an operation from the operation and its operands.
+        constant: what stands for an array or number that the program holds, from its variable and its value; the value
+            is None for an array that an open program does not hold.
     """
     jaxpr, consts = opened(program)
     held = zip(jaxpr.constvars, consts or [None] * len(jaxpr.constvars), strict=True)

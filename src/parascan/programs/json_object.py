@@ -1,4 +1,4 @@
-"""JSON that stands for one object, and what is said of any other text."""
+"""JSON of one object, and the error for any other text."""
 
 import json
 from typing import Any

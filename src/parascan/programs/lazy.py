@@ -1,9 +1,9 @@
-"""Values of a chunk program that are better not written out: parts that form one array, products that will be summed.
+"""Lazy values of a program over chunks: arrays kept as parts, and products that will be summed over chunks.
 
 The reverse mode of a cell with gates joins the gates' cotangents into one array and multiplies it by the weights. XLA
-fuses the joining with what computes the parts, entry by entry behind a branch: three times the cost of the product of
-each part with its share of the weights. And what a weight gathers from each chunk is an outer product, whose sum over
-chunks is one matrix product.
+fuses the joining with the computation of the parts, entry by entry behind a branch, which takes three times as long as
+a product of each part with its rows of the weights. And the contribution of a chunk to a weight's cotangent is an outer
+product; the sum of these over all chunks is one matrix product.
 """
 
 import itertools
@@ -20,7 +20,7 @@ Dimensions = tuple[tuple[Sequence[int], Sequence[int]], tuple[Sequence[int], Seq
 
 
 class Pieces(eqx.Module):
-    """An array known by its parts along one axis, zero between them.
+    """An array that is kept as its parts along one axis, with zeros between them.
 
     Attributes:
         parts: arrays of the whole's shape but for the axis, in order and disjoint.
@@ -60,11 +60,11 @@ class Pieces(eqx.Module):
         return Pieces(tuple(span[2] for span in spans), tuple(span[0] for span in spans), self.axis, self.size)
 
     def map(self, function: Any) -> "Pieces":
-        """A function of each part that keeps zero where it is and every axis of the whole."""
+        """The array after a function of each part that maps zero to zero and keeps all axes."""
         return Pieces(tuple(function(part) for part in self.parts), self.starts, self.axis, self.size)
 
     def along(self, array: Array, axis: int) -> tuple[Array, ...]:
-        """The shares of another array that meet the parts along an axis of its own."""
+        """The slices of another array, along one of its axes, that face the parts."""
         spans = zip(self.starts, self.ends(), strict=True)
         return tuple(jax.lax.slice_in_dim(array, start, end, axis=axis) for start, end in spans)
 
@@ -75,7 +75,7 @@ class Pieces(eqx.Module):
 
 
 class Product(eqx.Module):
-    """A product of two arrays that both differ from chunk to chunk, not carried out yet.
+    """A product of two arrays that both differ from chunk to chunk, not computed yet.
 
     Attributes:
         left: ``[.. chunks]``, or pieces along an axis that is not summed over.
@@ -108,7 +108,7 @@ class Product(eqx.Module):
         return Product(self.left, self.right, self.dimensions, order, self.options)
 
     def summed(self) -> Array | Pieces:
-        """The sum over chunks: they become one more axis that the product contracts."""
+        """The sum over chunks, by a product that contracts the axis of chunks too."""
         (left, right), batch = self.dimensions
         dimensions = ((*left, -1), (*right, -1)), batch
         if not isinstance(self.left, Pieces):

@@ -1,4 +1,4 @@
-"""A map and its derivative taken apart, so that what the derivative needs can be stored in between."""
+"""A map split into its value and its derivative, so that what the derivative needs can be stored in between."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,13 @@ from jaxtyping import Array
 from ..solution import Tree
 
 Linearize = Callable[[Array, Tree], tuple[Array, list[Array]]]
-"""States after a step, and what its derivative needs."""
+"""A function that gives the states after a step, and the arrays that its derivative needs."""
 
 
 def linearized(
     advance: Callable[[Array, Tree], Array], states: Array, x: Tree
 ) -> tuple[Linearize, Callable[[list[Array], Array], Array]]:
-    """A map taken apart into its value with what its derivative needs, and its derivative from that.
+    """Two functions: one gives a map's value and the arrays that its derivative needs, one its derivative from these.
 
     Args:
         advance: the map, of states and inputs.

@@ -1,7 +1,7 @@
-"""A program run with the error of every operation beside its result, carried on by forward differentiation.
+"""A program run with the rounding error of every result beside it, propagated by forward differentiation.
 
-What sums, products, quotients and roots lose is known with its sign (``error_free``). What elementary functions round
-has no sign here; only what they make of errors before them counts.
+The errors of sums, products, quotients and roots are known with their signs (``error_free``). Those of elementary
+functions are not, so that only their effect on earlier errors counts.
 
 Source: Langlois 2001, automatic linear correction of rounding errors.
 """
@@ -19,18 +19,18 @@ from .inside import as_closed, bind, called, interpreted, scan_parts, while_part
 from .primitives import ARITHMETIC, FUNCTIONS
 
 NARROW = frozenset({"float16", "bfloat16"})
-"""Types whose operations are done in float32 to see their error."""
+"""Types whose operations are done in float32 to find their errors."""
 
 ALIKE_IN_FLOAT32 = ARITHMETIC | FUNCTIONS
 """Operations that take float32 in place of a narrow type without a change of parameters."""
 
 
 class Measured(NamedTuple):
-    """A value of a program and what it lacks to the exact one, None where it lacks nothing.
+    """A value of a program and its distance to the exact one.
 
     Attributes:
         value: the value.
-        error: what it lacks, to first order.
+        error: exact value less this one, to first order; None where it is zero.
     """
 
     value: Any
@@ -42,7 +42,7 @@ def measured(closed: ClosedJaxpr, args: Sequence[Measured]) -> list[Measured]:
 
     Args:
         closed: the program.
-        args: its arguments with theirs.
+        args: its arguments with their errors.
     """
     return interpreted(closed, args, _apply, lambda atom, value: Measured(value, None))
 
@@ -95,7 +95,7 @@ def _carried_on(eqn: Any, operands: list[Measured]) -> list[Measured]:
 
 
 def _is_narrowed(eqn: Any, values: list[Any]) -> bool:
-    """Whether an operation's result is a narrow type's, and what it rounds can be seen in float32."""
+    """Whether an operation's result is of a narrow type, and float32 can show its rounding error."""
     if str(eqn.outvars[0].aval.dtype) not in NARROW:
         return False
     converted = eqn.primitive.name == "convert_element_type" and str(values[0].dtype) == "float32"
@@ -113,7 +113,7 @@ def _in_float32(eqn: Any, values: list[Any], dtype: Any) -> tuple[Array, Array]:
 
 
 def _filled(measured: Sequence[Measured]) -> list[Measured]:
-    """The same with an error of zero where a real value has none, so that all turns and branches look alike."""
+    """The value with an error of zero in place of None, so that all turns and branches have the same structure."""
     return [
         Measured(value, jnp.zeros_like(value) if error is None and _is_real(jnp.asarray(value)) else error)
         for value, error in measured
@@ -121,7 +121,7 @@ def _filled(measured: Sequence[Measured]) -> list[Measured]:
 
 
 def _of_scan(eqn: Any, operands: list[Measured]) -> list[Measured]:
-    """A loop with as many turns as are known beforehand."""
+    """Results of a scan with their errors."""
     fixed, carried = scan_parts(eqn)
     body = as_closed(eqn.params["jaxpr"])
     constants, start, rows = operands[:fixed], operands[fixed : fixed + carried], operands[fixed + carried :]
@@ -136,7 +136,7 @@ def _of_scan(eqn: Any, operands: list[Measured]) -> list[Measured]:
 
 
 def _of_while(eqn: Any, operands: list[Measured]) -> list[Measured]:
-    """A loop until something happens."""
+    """Results of a ``while`` loop with their errors."""
     asked, done = while_parts(eqn)
     condition, body = as_closed(eqn.params["cond_jaxpr"]), as_closed(eqn.params["body_jaxpr"])
     of_condition, of_body, start = operands[:asked], operands[asked : asked + done], operands[asked + done :]
@@ -148,7 +148,7 @@ def _of_while(eqn: Any, operands: list[Measured]) -> list[Measured]:
 
 
 def _of_branches(eqn: Any, operands: list[Measured]) -> list[Measured]:
-    """One of several programs."""
+    """Results of a branch with their errors."""
     index, *rest = operands
     branches = [as_closed(branch) for branch in eqn.params["branches"]]
     runs = [lambda given, branch=branch: _filled(measured(branch, given)) for branch in branches]
@@ -160,4 +160,4 @@ CONTROL: dict[str, Callable[[Any, list[Measured]], list[Measured]]] = {
     "while": _of_while,
     "cond": _of_branches,
 }
-"""Operations that run other programs more often than once, or not at all."""
+"""Rules for operations that run other programs more often than once, or not at all."""

@@ -1,10 +1,9 @@
 """Steps in bfloat16 whose comparisons see rounded numbers.
 
-XLA computes in float32 what is written in bfloat16, and may leave out the rounding between operations. A derivative
-that asks which of two numbers was the larger one compares a rounded number with one that is not then, finds neither,
-and is zero: so ``jnp.clip`` under ``jax.vmap(jax.jacfwd(step))``. Float16 is left alone: no such slope was seen in it,
-and rounding to it by ``jax.lax.reduce_precision`` would make zeros of its subnormal numbers, which bfloat16 has no more
-of than float32.
+XLA computes bfloat16 operations in float32 and may leave out the rounding between them. A derivative that has to know
+which of two numbers was the larger one may then compare a rounded number with an unrounded one, find neither equal, and
+be zero, as for ``jnp.clip`` under ``jax.vmap(jax.jacfwd(step))``. Float16 is left alone: no such derivative was seen in
+it, and rounding by ``jax.lax.reduce_precision`` would turn its subnormal numbers into zeros.
 """
 
 from collections.abc import Sequence
@@ -52,12 +51,12 @@ def _apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
 
 
 def _plainly_called(eqn: JaxprEqn) -> ClosedJaxpr | None:
-    """The program of an operation that is nothing but a call; others are not looked into."""
+    """The program of an operation that is only a call, or None for any other operation."""
     return called(eqn) if eqn.primitive.name in PLAIN_CALLS else None
 
 
 def _rounded(value: Any) -> Any:
-    """A number of bfloat16 that has its own digits and no more."""
+    """The array, rounded to bfloat16's digits where it is of that dtype."""
     if not _is_narrow(value):
         return value
     # In its own dtype it would be no operation, which XLA leaves out as well.
@@ -67,5 +66,5 @@ def _rounded(value: Any) -> Any:
 
 
 def _is_narrow(value: Any) -> bool:
-    """Whether something is of bfloat16."""
+    """Whether a value is of bfloat16."""
     return getattr(value, "dtype", None) == jnp.bfloat16

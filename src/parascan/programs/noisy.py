@@ -1,4 +1,4 @@
-"""A program run with a random error in every operation, so that what rounding moves can be read off.
+"""A program run with a random error in every operation, which shows how far rounding moves its results.
 
 Each operation's result is multiplied by ``1 + c u`` times a random sign, with u the unit of rounding of its dtype and c
 its accuracy in such units.
@@ -21,17 +21,17 @@ UNITS_OF_COSTLY = 4.0
 """Error of an elementary function in units of rounding; vectorized ones are no better than that in float32."""
 
 UNITS_OF_PROGRAMS = 8.0
-"""Error of a loop, a branch or a function with a derivative rule of its own, which is not looked into."""
+"""Error of a loop, a branch or a function with a derivative rule of its own, as a whole, in units of rounding."""
 
 OPAQUE = CONTROL | OWN_TANGENTS
-"""Operations that err as a whole, with the error of ``UNITS_OF_PROGRAMS``."""
+"""Operations whose inner operations get no errors; instead their operands and results get ``UNITS_OF_PROGRAMS``."""
 
 PRODUCTS_IN_PASSES = {"gpu": 2.0**-11, "cuda": 2.0**-11, "rocm": 2.0**-11, "tpu": 2.0**-9}
 """Unit of rounding of float32 matrix products in the default precision of accelerators."""
 
 
 class Noisy:
-    """One run of a program in which every operation errs at random; knows how many have."""
+    """One run of a program in which every operation gets a random error; it counts them, to draw new signs for each."""
 
     def __init__(self, key: Array, size: Array) -> None:
         self.key = key
@@ -93,7 +93,7 @@ class Noisy:
 def _accuracy_of_sum(eqn: Any) -> tuple[float, float | None]:
     """Error of each term of a sum in units of rounding, and the unit where it is not that of the dtype.
 
-    Partial sums grow like the root of their number, so do their errors in units of one term.
+    Partial sums grow like the root of the number of terms, and so do their errors in units of one term.
     """
     operand = eqn.invars[0].aval
     if eqn.primitive.name not in PRODUCTS:

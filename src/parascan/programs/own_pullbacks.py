@@ -1,7 +1,7 @@
-"""Steps with a pullback of the user's own (``jax.custom_vjp``): found in the program, and taken out of it.
+"""Steps with a pullback of the user's own (``jax.custom_vjp``), which is found in the program or taken out of it.
 
-Such a rule has no forward mode, so neither a Jacobian nor a tangent can be had of it. Who solves for a trajectory has
-no need of the rule: the function under it has the same values. Who differentiates the answer has to pull through it.
+Such a rule has no forward mode, so it has neither Jacobian nor tangent. Solving for a trajectory does not need the
+rule, since the function under it has the same values. Differentiating the answer has to use it.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ def has_own_pullback(closed: ClosedJaxpr) -> bool:
 
 
 def without_own_pullbacks(step: Closed) -> Closed:
-    """The step with every function in the place of its own pullback; not to be differentiated for its answer.
+    """The step with every such function but without its rule; not for derivatives of the answer.
 
     Args:
         step: the step.

@@ -1,4 +1,4 @@
-"""A program evaluated as far as some of its arguments allow, so that a loop is left with what changes in it."""
+"""Partial evaluation: a program evaluated as far as some arguments allow, so that a loop repeats only what changes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from .inside import bind
 
 
 def partially_evaluated(function: Callable[..., Tree], known: Tree, *example: Tree) -> Callable[..., Tree]:
-    """The function of its other arguments, with all that depends on the first alone computed here and now.
+    """The function of its other arguments, with all that depends on the first alone computed at once.
 
-    Made before a loop, it leaves to the loop what changes in it: weights are cut and turned once.
+    Called before a loop, it takes out of the loop what is the same in every turn, such as slices of weights.
 
     Args:
         function: of ``known`` and of trees like the example's.

@@ -1,10 +1,9 @@
-"""The platform that a program runs on: that of its arrays or its mesh, or else of the device that JAX would take now.
+"""The platform that a program runs on: that of its arrays or mesh, or else that of JAX's current default device.
 
-``jax.default_backend()`` tells none of these: it names the best platform there is, also under
-``jax.default_device(cpu)`` and for arrays that are bound to another one. While JAX traces, arrays have no device: so
-the entry points say once, by ``running_on`` or ``@on_its_platform``, where a call belongs, and what is traced inside
-asks ``platform_of()``. A program that is traced for one platform and lowered for another one gives the same answers,
-only less fast.
+``jax.default_backend()`` does not give it: it names the best platform there is, also under ``jax.default_device(cpu)``
+and for arrays that are bound to another one. While JAX traces, arrays have no device. So the entry points set the
+platform of a call once, by ``running_on`` or ``@on_its_platform``, and what is traced inside asks ``platform_of()``. A
+program that is traced for one platform and lowered for another gives the same answers, but may be slower.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ def platform_of(*trees: Any, mesh: Mesh | None = None) -> str:
 
     Args:
         *trees: arguments; arrays among them that are bound to devices count, traced ones and others do not.
-        mesh: what a call is spread over, which goes before its arguments.
+        mesh: the devices of a call, which count before its arguments.
     """
     bound = mesh.devices.flat[0].platform if isinstance(mesh, Mesh) else None
     for leaf in jax.tree.leaves(trees) if bound is None else ():
@@ -39,11 +38,11 @@ Answer = TypeVar("Answer")
 
 @contextlib.contextmanager
 def running_on(*trees: Any, mesh: Mesh | None = None) -> Iterator[str]:
-    """The same platform, and for all that is traced inside it is the one where JAX would put new arrays.
+    """A context that gives the platform of a call, and in which it is JAX's default platform.
 
     Args:
-        *trees: as for ``platform_of``.
-        mesh: as for ``platform_of``.
+        *trees: arguments of the call; arrays among them that are bound to devices count.
+        mesh: the devices of the call, which count before its arguments.
     """
     platform = platform_of(*trees, mesh=mesh)
     if platform == get_default_device().platform:
@@ -54,7 +53,7 @@ def running_on(*trees: Any, mesh: Mesh | None = None) -> Iterator[str]:
 
 
 def on_its_platform(function: Callable[P, Answer]) -> Callable[P, Answer]:
-    """A decorator for an entry point: all of it is traced and run where its arguments are bound to.
+    """A decorator for an entry point: all of it is traced and run on the platform of its arguments.
 
     Args:
         function: whose argument ``mesh``, if it has one, is given by name.

@@ -1,7 +1,7 @@
 """Names of JAX's primitives by what they do: the only table of them, from which every analysis takes its categories.
 
-Rules that belong to single primitives are kept next to what they do; their names are in this table as well. A primitive
-that is in no category is one of which nothing is known.
+Rules for single primitives are kept in the analyses that use them; the names are in this table as well. Of a primitive
+in no category nothing is known.
 """
 
 CALLS = frozenset(
@@ -11,7 +11,7 @@ CALLS = frozenset(
 """Primitives that run one inner program on their operands, and do nothing else."""
 
 PLAIN_CALLS = frozenset({"closed_call", "jit", "pjit"})
-"""Calls that have no derivative rule and no say about what is stored for a derivative."""
+"""Calls that have no derivative rule and do not change what is stored for a derivative."""
 
 BRANCHES = frozenset({"cond"})
 """Primitives that run one of several inner programs."""
@@ -38,7 +38,7 @@ RANDOM = frozenset({"random_bits", "random_unwrap", "random_wrap", "threefry2x32
 """Primitives of random numbers, whose results are bits or keys."""
 
 DEPEND_ON_BATCH = frozenset({"rng_bit_generator"})
-"""Primitives of random numbers that are others when several sequences run at once."""
+"""Primitives of random numbers that give other numbers when several sequences run at once."""
 
 ADDITIONS = frozenset({"add", "add_any"})
 """Primitives that add two arrays."""
@@ -86,7 +86,7 @@ BITWISE = frozenset(
 """Elementwise arithmetic of bits."""
 
 QUANTIZING = frozenset({"ceil", "floor", "round", "sign"})
-"""Elementwise primitives whose results are few, whatever rounding their operands have seen."""
+"""Elementwise primitives whose results have few values, so that they hide the rounding of their operands."""
 
 ELEMENTWISE = (
     ARITHMETIC
@@ -134,7 +134,7 @@ FREE = MOVES | frozenset({"convert_element_type", "copy", "iota", "stop_gradient
 """Primitives that compute nothing."""
 
 HANDED_ON = frozenset({"device_put", "optimization_barrier", "sharding_constraint"})
-"""Primitives whose results are their operands, laid out otherwise at most."""
+"""Primitives whose results are their operands, perhaps in another layout."""
 
 SUMS = frozenset({"cumsum", "reduce_sum"})
 """Primitives that add up the entries of an operand along axes."""
@@ -167,7 +167,7 @@ KEEPING = (PLACED | FREE | EXACT_ARITHMETIC | ORDERING) - {"convert_element_type
 EXACT = (KEEPING | QUANTIZING | COMPARISONS | BITWISE | RANDOM) | frozenset(
     {"argmax", "argmin", "bitcast_convert_type", "convert_element_type", "is_finite"}
 )
-"""Primitives that round nothing, but for conversions that narrow."""
+"""Primitives that round nothing, except conversions to narrower dtypes."""
 
 PRODUCTS = frozenset({"dot_general"})
 """Primitives that multiply matrices."""
@@ -185,4 +185,4 @@ OTHER_VERSIONS = frozenset(
     }
     | {"remat"}
 )
-"""Names that some versions of JAX have and others, from 0.10 on, have not."""
+"""Names that some supported versions of JAX have and others do not."""

@@ -1,8 +1,8 @@
-"""Closures as trees of what they close over, so that a function made anew with other arrays meets the same program.
+"""Closures as trees of what they close over, so that a function defined anew with other arrays uses the same program.
 
 A function that is defined inside of another one is a new object at every call of that one, although its code is the
-same. What differs is in its cells. Told apart into code, which is known by the first function that has it, and cells,
-which are leaves, such functions differ by their arrays alone.
+same; only its cells differ. Split into the code, which is recognized by the first function that has it, and the cells,
+which become leaves, such functions differ by their arrays alone.
 """
 
 import types
@@ -18,8 +18,8 @@ class Rebound(eqx.Module):
     """A function by its code and what it closes over; callable as the function is.
 
     Attributes:
-        first: the first function that had the code, of which nothing else is used.
-        cells: what is in the cells of the function meant, functions among it in this form as well.
+        first: the first function that had the code; only its code is used.
+        cells: contents of the cells of the function that this object stands for, with functions in this form too.
     """
 
     first: Any = eqx.field(static=True)
@@ -45,7 +45,7 @@ class Rebinder:
         self._first: dict[Any, list[types.FunctionType]] = {}
 
     def __call__(self, step: Any) -> Any:
-        """A step in the form whose leaves are what it closes over; as it is where it is no plain closure.
+        """A step as a tree whose leaves are what it closes over; unchanged if it is no plain closure.
 
         Args:
             step: anything that can be called.
@@ -98,7 +98,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _functions(tree: Tree) -> Tree:
-    """The content of a cell with functions as such again."""
+    """The content of a cell, with functions in place of their trees."""
     return jax.tree.map(
         lambda leaf: leaf.function() if isinstance(leaf, Rebound) else leaf,
         tree,

@@ -1,4 +1,4 @@
-"""Shapes in the place of arrays."""
+"""Shapes and dtypes in place of arrays."""
 
 from typing import Any
 

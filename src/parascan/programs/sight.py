@@ -1,8 +1,8 @@
-"""What can be seen of a step: everything by which a program compiled for it could answer for another one.
+"""Everything that a step's program depends on, collected so that a later step can be compared with it.
 
-A function is seen with what it closes over, its defaults and the globals that it reads; a container with its entries;
-an equinox module with its fields. Objects that may change without a trace (instances of plain classes, bound methods)
-cannot be seen: whoever wants to know whether they are what they were has to trace again, as ``jax.lax.scan`` does.
+Of a function this is what it closes over, its defaults and the globals that it reads; of a container its entries; of an
+equinox module its fields. Objects that may change without notice (instances of plain classes, bound methods) cannot be
+compared: a step that uses them has to be traced again at every call, as ``jax.lax.scan`` does.
 """
 
 import collections
@@ -26,20 +26,20 @@ NUMBERS = (type(None), bool, int, float, complex, str, bytes, type(...), np.dtyp
 CONTAINERS = (tuple, list, dict, set, frozenset, collections.OrderedDict, collections.defaultdict)
 FIXED = (jax.sharding.Mesh, jax.sharding.Sharding, jax.sharding.PartitionSpec, jax.Device, np.ufunc)
 PURE = (type, types.ModuleType, enum.Enum, jnp.ufunc, jax.custom_jvp, jax.custom_vjp, type(jax.jit(lambda: None)))
-"""What is known by its identity alone; a compiled function is by its own contract."""
+"""Types whose instances are compared by identity alone; a compiled function is constant by its own contract."""
 
 
 class UnseenError(Exception):
-    """There is something that cannot be seen."""
+    """A step uses something that cannot be compared."""
 
 
 class Sight(NamedTuple):
-    """What was seen.
+    """What a step depends on.
 
     Attributes:
-        owner: the object whose life bounds what is compiled.
-        values: what has to be equal for a step to be the same.
-        objects: what has to be the very same object.
+        owner: the object with whose end the compiled programs go.
+        values: values that have to be equal for another step to count as the same.
+        objects: objects that have to be identical for that.
     """
 
     owner: Any
@@ -48,13 +48,13 @@ class Sight(NamedTuple):
 
 
 def sight_of(step: Any) -> Sight:
-    """All that can be seen of a step, but for the arrays that are leaves of it.
+    """All that a step depends on, except the arrays that are its leaves.
 
     Args:
         step: anything that can be called.
 
     Raises:
-        UnseenError: there is more to it.
+        UnseenError: the step depends on something that cannot be compared.
     """
     look = _Look(step)
     look.at(step, leaf=True)
@@ -76,11 +76,11 @@ def are_still(references: list[Any], objects: list[Any]) -> bool:
 
 
 class _Unset:
-    """In the place of what has no value yet."""
+    """Stands for a cell or global without a value."""
 
 
 class _Look:
-    """One look at a step, taking down what is found."""
+    """One pass over a step that records what it depends on."""
 
     def __init__(self, step: Any) -> None:
         self.values: list[Hashable] = []
@@ -91,10 +91,10 @@ class _Look:
         self._visited: dict[int, tuple[int, Any]] = {}
 
     def at(self, thing: Any, *, leaf: bool = False) -> None:
-        """Take down a thing.
+        """Record a thing.
 
         Args:
-            thing: what it is.
+            thing: anything that a step uses.
             leaf: whether arrays in it are leaves of the step, which are arguments of its program.
         """
         if isinstance(thing, NUMBERS):
@@ -116,7 +116,7 @@ class _Look:
             self._into(thing, leaf)
 
     def _into(self, thing: Any, leaf: bool) -> None:
-        """Take down a thing that has parts."""
+        """Record a thing that has parts."""
         if isinstance(thing, types.FunctionType):
             self._is(thing)
             for part in self._parts_of_function(thing):
@@ -127,7 +127,7 @@ class _Look:
             self.at(part, leaf=leaf and leaves)
 
     def _is(self, thing: Any) -> None:
-        """Take down an object by its identity."""
+        """Record an object by its identity."""
         try:
             weakref.ref(thing)
         except TypeError:
@@ -161,7 +161,7 @@ class _Look:
             raise UnseenError
 
     def _parts_of_function(self, function: types.FunctionType) -> Iterator[Any]:
-        """What a function's result may depend on; of globals only those of the module that the step is in."""
+        """Everything that a function's result may depend on; globals only of the module that the step is in."""
         for cell in function.__closure__ or ():
             try:
                 yield cell.cell_contents
@@ -174,7 +174,7 @@ class _Look:
 
 
 def _is_frozen(kind: type) -> bool:
-    """Whether instances of a class of data are not to change."""
+    """Whether a dataclass declares that its instances do not change."""
     return getattr(getattr(kind, "__dataclass_params__", None), "frozen", False)
 
 

@@ -15,15 +15,15 @@ from .primitives import DEPEND_ON_BATCH
 from .work import FEW, Work, counted, equations
 
 CALLS_OF_SMALL, CALLS_IN_ONE_LOOP = 6, 2
-"""Empty calls that it costs to find out that small steps do not forget their start, by a few copies that run ahead of
-all chunks; and where XLA makes one loop of that."""
+"""Cost, in empty calls, of finding out that a system of small steps does not forget its start, by coupled copies that
+run ahead of all chunks; and the same where XLA compiles that into one loop."""
 
 PRICE, PRICE_OF_SMALL = 1 / 32, 1 / 20
-"""Part of the sequential time that finding out may cost: of large steps, and of small ones, whose times are better
-known."""
+"""Part of the sequential time that may be spent on finding out whether chunks work: for large steps, and for small
+ones, whose times are better known."""
 
 MOVED_LIGHTLY = 2
-"""How much less moving the entries of a state of a few entries costs, which vector registers hold."""
+"""Factor by which moving a state of a few entries, which vector registers hold, costs less for each entry."""
 
 FEW_REDUCTIONS = 0.08
 """Part of the work in reductions above which chunks side by side are no gain: with the chunks as the last axis XLA
@@ -89,7 +89,7 @@ def unrewarding(
 
 
 def least_seconds(work: Work, machine: Machine) -> float:
-    """Seconds of a whole sequence below which the price of finding out that nothing is gained shows.
+    """Seconds of a whole sequence from which chunks are tried; in shorter sequences a trial in vain costs too much.
 
     Args:
         work: of a step.

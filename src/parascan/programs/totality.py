@@ -1,7 +1,7 @@
 """Whether a step may be run from states that its own trajectory never visits, and for several chunks at once.
 
-Blocks start from arbitrary states. From those a loop that iterates until it has converged may never end, a check may
-fail, a callback sees what never happened; and where blocks disagree about a branch, all of them take both sides.
+Chunks start from arbitrary states. From those a loop that iterates until it has converged may never end, a check may
+fail, and a callback sees what never happened; and where chunks disagree about a branch, all of them run both sides.
 """
 
 import math
@@ -16,14 +16,14 @@ from .unknown import unknown_is
 from .work import operations_of
 
 STATE, INPUT = 1, 2
-"""Sources of a value in a step: its carry, and its inputs."""
+"""Marks of a value that depends on the step's carry, and of one that depends on its inputs."""
 
 COSTLY_BRANCH = 1.0
-"""Work in the branches that a step would not have taken, in units of the rest of it, above which it stays a branch."""
+"""Most work in branches that a step would not take, in units of its other work; with more, chunks are not used."""
 
 
 def _not_followed(closed: ClosedJaxpr, carried: int) -> str | None:
-    """Why a step that cannot be followed is run one after the other."""
+    """The reason for one step after the other where the step's program is not understood."""
     return "its program cannot be followed"
 
 
@@ -67,9 +67,9 @@ def _costly(program: Jaxpr, branches: set[int]) -> bool:
 
 
 def _spared_in(program: Jaxpr, branches: set[int]) -> Iterator[float]:
-    """Work that each of some branches spares a program, in loops as often as they turn.
+    """Work that each of some branches saves a program, counted in loops as often as they turn.
 
-    Infinite where a branch is costly in a loop of which nobody knows how often it turns.
+    It is infinite where a branch is costly in a loop of unknown length.
     """
     for eqn in program.eqns:
         turns = turns_of(eqn)
@@ -88,12 +88,12 @@ def _spared(eqn: JaxprEqn) -> float:
 
 
 def _work(program: Jaxpr) -> float:
-    """Operations of a program, those in loops as often as these turn; infinite where nobody knows how often."""
+    """Operations of a program, counted in loops as often as these turn; infinite for a loop of unknown length."""
     return sum((_work_of(eqn) for eqn in program.eqns), start=0.0)
 
 
 def _work_of(eqn: JaxprEqn) -> float:
-    """The same of one operation."""
+    """Operations of one operation and the programs inside it; infinite for a loop of unknown length."""
     inner = programs_of(eqn)
     if not inner:
         return operations_of(eqn)

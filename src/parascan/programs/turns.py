@@ -9,7 +9,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal
 from .inside import opened
 
 COMPARISONS = {"lt": 0, "le": 1}
-"""Comparisons that end a loop that counts up, and how many turns more than the difference of its ends they allow."""
+"""Comparisons that keep a loop going while it counts up, and how many turns they add to the difference of its ends."""
 
 
 def turns_of(eqn: JaxprEqn) -> int | None:
@@ -30,7 +30,7 @@ def turns_of(eqn: JaxprEqn) -> int | None:
 
 
 def _turns_of_while(eqn: JaxprEqn) -> int | None:
-    """The same of a loop that counts up to a constant."""
+    """How often a ``while`` loop turns that counts up to a constant, or None for any other."""
     condition, body = opened(eqn.params["cond_jaxpr"])[0], opened(eqn.params["body_jaxpr"])[0]
     if len(condition.eqns) != 1 or condition.eqns[0].primitive.name not in COMPARISONS:
         return None

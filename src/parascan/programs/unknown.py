@@ -1,7 +1,7 @@
-"""The rule of every analysis of a traced program: what it cannot make out is unknown, which costs speed and no more.
+"""The rule for every analysis of a traced program: where it fails its answer is "unknown", which costs only speed.
 
-Programs hold whatever a version of JAX, another library or the user puts into them. An analysis says at its entry,
-once, what it answers where it fails; what is inside may fail wherever it likes.
+Programs hold whatever a version of JAX, another library or the user puts into them. An analysis says once, at its
+entry, what it answers where it fails; the code inside may then raise anything.
 """
 
 import functools
@@ -16,7 +16,7 @@ def unknown_is(unknown: Callable[P, Answer]) -> Callable[[Callable[P, Answer]], 
     """A decorator for an analysis: its answer where it fails, for whatever reason.
 
     Args:
-        unknown: of the same arguments, the answer that is right for every program.
+        unknown: a function of the same arguments that gives the answer that is safe for every program.
     """
 
     def decorate(analysis: Callable[P, Answer]) -> Callable[P, Answer]:

@@ -1,9 +1,9 @@
-"""Which entries of a carry a step never rounds: held, selected, moved or quantized, they keep whatever they remember.
+"""Which entries of a carry a step never rounds, since they are held, selected, moved or quantized.
 
-Two copies of such an entry either agree to the bit or remember something else. A value is of one of three kinds: it
-depends on the state only through decisions (a comparison, a sign), and so has few values whatever is computed from it;
-or it is held, an entry of the state as it was; or it is rounded. Judged by the program alone, without running it: an
-operation that is not known counts as one that rounds, and a program that cannot be followed as one that holds.
+Two copies of such an entry either agree to the bit or remember different things. A value is of one of three kinds: it
+depends on the state only through decisions (a comparison, a sign), and so has few possible values; or it is held, an
+unchanged entry of the state; or it is rounded. This is found from the program, without running it: an unknown operation
+counts as one that rounds, and a program that is not understood as one that holds its entries.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from .primitives import BRANCHES, ELEMENTWISE, KEEPING, ORDERING, PLACED, QUANTI
 from .unknown import unknown_is
 
 ROUNDED, HELD, DECIDED = 0, 1, 2
-"""Kinds of values, in ascending order of what is known of them."""
+"""Kinds of values; where a value may be of several kinds, the lowest counts."""
 
 Kinds: TypeAlias = Int8[np.ndarray, "..."]
 """The kind of each entry of an array."""
@@ -34,7 +34,7 @@ Mask: TypeAlias = Bool[np.ndarray, "..."]
 
 @unknown_is(lambda step, carry, x: [np.ones(np.shape(leaf), bool) for leaf in jax.tree.leaves(carry)])
 def exact_entries(step: Any, carry: Tree, x: Tree) -> list[Mask]:
-    """For each entry of the carry whether a step makes its value without rounding from entries of which this holds.
+    """For each entry of the carry whether it never rounds: a step makes it without rounding from such entries alone.
 
     Args:
         step: ``(carry, x) -> (carry, y)``.
@@ -46,7 +46,7 @@ def exact_entries(step: Any, carry: Tree, x: Tree) -> list[Mask]:
 
 
 def _exact(program: Jaxpr, carry: Tree, x: Tree) -> list[Mask]:
-    """The same of a program."""
+    """For each entry of the carry whether a program never rounds it."""
     inputs = [_full(leaf.shape, DECIDED) for leaf in jax.tree.leaves(x)]
     kinds = [_full(leaf.shape, HELD) for leaf in jax.tree.leaves(carry)]
     while True:
@@ -91,7 +91,7 @@ def _known(eqn: Any, known: list[Any]) -> Any:
 
 
 def _after(eqn: Any, given: list[Kinds], known: list[Any]) -> list[Kinds]:
-    """The same of one operation, of whose operands that are no floats some are known."""
+    """Kinds of the results of one operation, of whose integer and boolean operands some are known."""
     name, shapes = eqn.primitive.name, [getattr(atom.aval, "shape", ()) for atom in eqn.outvars]
     if (inner := called(eqn)) is not None:
         return _results(inner.jaxpr, given, known)

@@ -1,4 +1,4 @@
-"""How much a step computes, by counting: no clock, the same answer every time."""
+"""How much a step computes, counted from its program, so that the answer is always the same."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -16,28 +16,29 @@ from .turns import turns_of
 from .unknown import unknown_is
 
 FEW = 8
-"""Entries of a state up to which XLA makes a single loop of all operations of a step that has no large product."""
+"""Most entries of a state for which XLA makes a single loop of all operations of a step without large products."""
 
 
 class Work(NamedTuple):
-    """What a step computes, counted: operations in loops as often as these turn, as far as their programs tell.
+    """What a step computes, in counts; operations in loops count as often as these turn, where that is known.
 
     Attributes:
-        operations: of arithmetic, a costly one for ten.
-        products: of matrices.
-        functions: costly operations, whatever their number of entries.
+        operations: arithmetic operations on single entries; a costly one counts as ten.
+        products: number of matrix products.
+        functions: number of costly operations, whatever their entries.
         reduced: entries that reductions read.
-        turns: of loops inside the step.
+        turns: turns of loops inside the step.
         moved: entries of inputs, state and outputs.
-        size: bytes of these.
-        waits: operations of plain arithmetic, and powers: XLA makes products of those whose exponent it knows.
-        entries: of plain arithmetic.
+        size: bytes of inputs, state and outputs.
+        waits: number of operations of plain arithmetic, and of powers, which XLA turns into products where it knows the
+            exponent.
+        entries: entries of plain arithmetic.
         powers: entries of powers.
-        vectorized: costly operations that XLA has vector code for.
-        vectorized_entries: their entries.
-        called_entries: entries of costly operations that call a library, powers not among them.
-        joined: entries that are put together.
-        terms: of products whose result has several entries.
+        vectorized: number of costly operations that XLA has vector code for.
+        vectorized_entries: entries of these.
+        called_entries: entries of costly operations that call a library, without powers.
+        joined: entries of arrays that are concatenated.
+        terms: terms of products whose result has several entries.
         product_operations: operations of all products.
         small: whether XLA makes one loop of all of it: few entries, and no product but small ones.
         double: whether its results are of double precision.
@@ -64,7 +65,7 @@ class Work(NamedTuple):
 
 
 def as_work(work: float | Work) -> Work:
-    """The work of a step of which perhaps no more is known than its number of operations.
+    """The work of a step from its counts, or from its number of operations alone.
 
     Args:
         work: all that is known of it.
@@ -140,7 +141,7 @@ def operations_of(eqn: JaxprEqn) -> float:
 
 
 def _of_one(eqn: JaxprEqn) -> dict[str, float]:
-    """What one operation adds to the counts of ``Work``."""
+    """The counts of ``Work`` for one operation."""
     name, entries = eqn.primitive.name, sum(_entries(var.aval) for var in eqn.outvars)
     if name in LOOPS:
         return {"turns": 1}

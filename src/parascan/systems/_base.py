@@ -1,7 +1,7 @@
-"""What every system is: a step, a start, what drives it, and what is known about it.
+"""``System``: a step, an initial state, inputs, and known facts.
 
-A system is data for the rest of the library: nothing here iterates, and every parameter that a user may want to vary
-is an array leaf of ``step``, so that a step with other parameters meets the code compiled for the first one.
+A system is data for the rest of the library: nothing here iterates. Every parameter that a user may want to vary is an
+array leaf of ``step``, so that a step with other parameters uses the program compiled for the first one.
 """
 
 import difflib
@@ -56,7 +56,7 @@ UNKNOWN = Facts()
 
 
 class Drive(Protocol):
-    """What produces the inputs of a driven system."""
+    """A function that produces the inputs of a driven system."""
 
     def __call__(self, length: int, key: PRNGKeyArray | None, dtype: np.dtype) -> Float[Array, "T M"]:
         """The first ``length`` inputs."""
@@ -147,7 +147,7 @@ def resolve_dtype(dtype: Any) -> np.dtype:
 
 
 def state_like(name: str, state: Any, default: Any, dtype: np.dtype) -> State:
-    """A start as an array: what the user gave if it has the shape of the default, else the default.
+    """The initial state as an array: the user's, which must have the shape of the default, or the default.
 
     Raises:
         ValueError: another shape than the default's.
@@ -208,7 +208,7 @@ def canonical(name: str) -> str:
 
 
 def unknown_name(name: str, known: Iterable[str], hint: str = "") -> ValueError:
-    """The refusal of a name, with the known names closest to it."""
+    """The error about an unknown name, with the known names closest to it."""
     names = sorted(known)
     spelled = {canonical(each): each for each in names}
     close = [spelled[each] for each in difflib.get_close_matches(canonical(name), spelled, n=3)]

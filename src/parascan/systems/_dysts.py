@@ -90,7 +90,7 @@ def traceable() -> tuple[str, ...]:
 
 
 def _module(name: str) -> Any:
-    """``dysts.flows``, without its warning that numba is missing, which is no matter here."""
+    """``dysts.flows``, without its warning that numba is missing, which does not matter here."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -124,7 +124,7 @@ def _data(flow: type) -> FlowData:
 
 @functools.cache
 def _rebuilt(flow: type) -> type:
-    """A subclass whose methods find ``jax.numpy`` under ``np``, one per flow so that jit knows it again."""
+    """A subclass whose methods find ``jax.numpy`` under ``np``; one for each flow, so that jit recognizes it."""
     methods: dict[str, Any] = {}
     for base in reversed(flow.__mro__):
         if base.__module__ == flow.__module__:

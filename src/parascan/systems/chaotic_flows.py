@@ -42,7 +42,7 @@ class EulerStep(eqx.Module):
 def flow(
     name: str, *, dt: float = table1.DT, dtype: Any = None, initial_state: Any = None, **parameters: Any
 ) -> System:
-    """A chaotic flow as the map that one forward Euler step makes of it.
+    """A chaotic flow as a map: one step of forward Euler.
 
     The nine flows of table 1 come with parascan; every other flow of dysts (names in its spelling or in snake case) is
     taken from there, with dysts' parameters and initial conditions. Forward Euler is what the paper uses, and it is no

@@ -1,4 +1,4 @@
-"""Two chaotic maps with textbook exponents: oracles for anything that estimates one."""
+"""Two chaotic maps whose exponents are known, to test whatever estimates one."""
 
 import math
 from typing import Any
@@ -37,7 +37,7 @@ def logistic(*, r: float = 4.0, initial_state: Any = None, dtype: Any = None) ->
     """The logistic map, whose largest exponent at r = 4 is log 2 exactly.
 
     A one-dimensional map of [0, 1] into itself for r in [0, 4]. In float32 an orbit is periodic after a few thousand
-    steps, so exponents want float64.
+    steps, so measure exponents in float64.
 
     Args:
         r: growth rate, dimensionless.

@@ -1,4 +1,4 @@
-"""What table 1 of the paper was computed with, and what it prints.
+"""The numbers that table 1 of the paper was computed with, and those that it prints.
 
 The paper gives neither the measurement nor the seeds; they are those of its published code
 (https://github.com/lindermanlab/predictability_enables_parallelization, ``experiments/tab1.py``, seed 42), as numbers
@@ -34,7 +34,7 @@ MEASUREMENT = ((-0.7203007280025545, -0.26062232600173396, 1.6815685055837928),)
 
 @dataclass(frozen=True)
 class Published:
-    """What table 1 prints of one system.
+    """The numbers that table 1 prints for one system.
 
     Attributes:
         exponent: largest exponent, per unit of time.
@@ -64,8 +64,8 @@ class Row:
         label: name of the flow in the paper.
         substituted: coordinates of the observer that the measured ones replace.
         offset: start of the observer minus start of the flow; standard normals in float64 with nine keys of seed 0.
-        flow: what is printed of the flow.
-        observer: what is printed of its observer.
+        flow: numbers printed for the flow.
+        observer: numbers printed for its observer.
     """
 
     label: str

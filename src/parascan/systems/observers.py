@@ -60,10 +60,10 @@ def observer(
 ) -> System:
     """An observer of a flow, which forgets its own start and follows the flow from measurements of it.
 
-    Two means, alone or together: *substitution* replaces coordinates of the observer by the measured ones, *feedback*
-    adds ``K C (x - z)`` to its rate of change. Neither guarantees that it synchronizes: its largest exponent must be
-    negative, which is also what makes it fast to evaluate in parallel. Its inputs are the flow's true states, by one
-    sequential scan; its step costs the flow's plus 2 M D multiplications.
+    There are two ways, alone or together: *substitution* replaces coordinates of the observer by the measured ones,
+    *feedback* adds ``K C (x - z)`` to its rate of change. Neither guarantees that the observer synchronizes: its
+    largest exponent has to be negative, which also makes it fast to evaluate in parallel. Its inputs are the flow's
+    true states, by one sequential scan; its step costs the flow's plus 2 M D multiplications.
 
     Args:
         flow_system: the flow, as ``systems.flow`` builds it; ``dt``, dtype and parameters are taken from it.

@@ -75,7 +75,7 @@ def sweep(
         solver: an iterative method whose updates are counted; ``deer()`` when None.
         criterion: when it stops; ``StateError()`` when None.
         max_iterations: most updates at a point; T when None.
-        budget: most steps of a diagnosis, as for ``diagnose``.
+        budget: most steps that a point's diagnosis takes one after the other.
         dt: time that one step stands for, in the user's unit of time.
         map_points: how points are measured: like Python's ``map``, in any order. Results are stored and reported as
             they come.

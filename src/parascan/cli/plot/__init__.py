@@ -1,4 +1,4 @@
-"""Pictures, one kind a file; matplotlib is imported when one is drawn and not before."""
+"""Pictures, one kind a file; matplotlib is imported only when one is drawn."""
 
 from .diagnosis_picture import diagnosis as diagnosis
 from .exponents_picture import exponents as exponents

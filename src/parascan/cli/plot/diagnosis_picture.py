@@ -47,7 +47,7 @@ def diagnosis(found: Diagnosis, growth: WindowGrowth, *, title: str) -> Figure:
 
 
 def _told(found: Diagnosis) -> str:
-    """The exponent with its interval and units; per unit of time where a step stands for another one than one."""
+    """The exponent with its interval and units; also per unit of time where ``dt`` is not one."""
     per_step, per_time = found.exponent, found.exponent_per_time
     text = rf"$\lambda$ = {span(per_step)} per step"
     return text if float(per_time.value) == float(per_step.value) else f"{text}, {span(per_time)} per unit of time"

@@ -1,4 +1,4 @@
-"""A spectrum of exponents: all of them with their intervals, and what they are in windows along the data."""
+"""A spectrum of exponents with their intervals, and the exponents in windows along the data."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ...paper.figures.style import (
 )
 
 MOST_LINES = 6
-"""Exponents of which windows are drawn; more lines would hide each other."""
+"""Most exponents that are drawn along the data; more lines would hide each other."""
 
 
 def exponents(found: LyapunovEstimate, *, length: int, title: str) -> Figure:

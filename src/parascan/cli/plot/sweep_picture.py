@@ -62,7 +62,7 @@ def _line(found: Sweep, title: str) -> Figure:
 
 
 def _exponents(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None:
-    """Exponents with their intervals, and where there is none."""
+    """Exponents with their intervals, and marks where there is none."""
     value, low, high = (np.asarray(each) for each in (found.exponent.value, found.exponent.low, found.exponent.high))
     finite = np.isfinite(value)
     panel.axhline(0, color=INK, linewidth=0.8)
@@ -74,7 +74,7 @@ def _exponents(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> No
 
 
 def _updates(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None:
-    """Expected updates with their interval, counted ones, and those that did not get to the end."""
+    """Expected updates with their interval, counted ones, and counts of rollouts that did not succeed."""
     value, low, high = (np.asarray(each) for each in (found.expected.value, found.expected.low, found.expected.high))
     known = np.isfinite(value)
     if known.any():
@@ -152,7 +152,7 @@ def _map(found: Sweep, title: str) -> Figure:
 
 
 def _fields(figure: Figure, panel: Axes, found: Sweep, values: Any, norm: Any, colors: str, label: str) -> None:
-    """A field for every point; hatched where nothing is known."""
+    """A colored field for every point; hatched where nothing is known."""
     from matplotlib.colors import LogNorm
 
     first, second = (_edges(axis.astype(float)) for axis in found.parameters.values())
@@ -168,7 +168,7 @@ def _fields(figure: Figure, panel: Axes, found: Sweep, values: Any, norm: Any, c
 
 
 def _unsolved(panel: Axes, found: Sweep, first: Float[np.ndarray, " N"], second: Float[np.ndarray, " M"]) -> None:
-    """Points whose rollout did not get to the end, and points that failed."""
+    """Marks on points whose rollout did not succeed, and on points that failed."""
     for chosen, marker, label in (
         (~found.solved & np.isfinite(found.updates), "^", "not solved within the updates allowed"),
         (found.reason != "", "x", "failed"),

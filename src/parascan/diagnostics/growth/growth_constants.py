@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 ENTRIES_OF_WINDOWS = 2**23
 """Most entries of stored products of windows from all steps; all windows are measured where their products fit in, else
-short ones only."""
+all short ones."""
 
 LONGEST = 1024
 """Most steps of a window where only a sample of windows is measured."""

@@ -1,4 +1,4 @@
-"""What is known of the arrays inside a step function: which state entries each of their entries may read."""
+"""``Fact``: what is known of an array inside a step, such as which state entries each of its entries may read."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Mask: TypeAlias = Bool[np.ndarray, "..."]
 Ids: TypeAlias = Int[np.ndarray, "..."]
 
 ENTRY_LIMIT = 1 << 22
-"""Most boolean entries of one mask: beyond it the question costs more than the answer saves."""
+"""Most boolean entries of one mask; larger ones would cost more than they save."""
 
 
 class UndecidedError(Exception):
