@@ -1,6 +1,6 @@
 """One figure of the table: what was measured, what came out, and what should have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from . import machine
-from .harness import Ratio, compare
+from .harness import Ratio, compare, quickest
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,39 @@ def timed(
     ratio: Ratio = compare(ours, yardstick, size.rounds)
     limit = None if work is None else work[0].share(ratio.seconds, work[1])
     return Case(row, name, measure, ratio.median, ratio.low, ratio.high, target, limit=limit, note=note)
+
+
+UNROLLS = (1, 2, 4, 8, 16, 32)
+"""Steps in a turn of `jax.lax.scan` that a careful user tries."""
+
+ROUNDS_OF_UNROLLS = 3
+"""Rounds in which the best of them is found."""
+
+
+def planned(
+    row: int,
+    name: str,
+    ours: Callable[[], Any],
+    plain: Callable[[int], Callable[[], Any]],
+    target: float,
+    size: Size,
+    work: tuple[Work, Any] | None = None,
+    goal: float | None = None,
+) -> Iterator[Case]:
+    """What `ps.scan` gains over the plain loop, and over the best that a careful user makes of it.
+
+    Args:
+        row: number in the table.
+        name: of the workload.
+        ours: runs `ps.scan`.
+        plain: runs `jax.lax.scan` with so many steps in a turn.
+        target: of the ratio to one step in a turn.
+        size: of the workloads.
+        work: what the answer needs.
+        goal: target of the ratio to the best number of steps in a turn; that of the other where none is given.
+    """
+    yield timed(row, name, "planned / seq", ours, plain(1), target, size, work)
+    loops = {count: plain(count) for count in (UNROLLS[:2] if size.toy else UNROLLS)}
+    best = quickest(loops, ROUNDS_OF_UNROLLS)
+    note = f"unroll={best}"
+    yield timed(row, name, "planned / best seq", ours, loops[best], target if goal is None else goal, size, work, note)

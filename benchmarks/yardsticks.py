@@ -1,6 +1,7 @@
 """What the library is measured against, kept deliberately plain."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,9 +12,14 @@ TOLERANCE = 1e-10
 """Merit over T at which the published experiments stop."""
 
 
-def sequential(step: Callable[[Any, Any], Any], length: int) -> Callable[[Any, Any], Any]:
+def sequential(step: Callable[[Any, Any], Any], length: int, unroll: int = 1) -> Callable[[Any, Any], Any]:
     """`jit(lax.scan)` of `(state, x) -> state`, with every state as output."""
-    return jax.jit(lambda s0, xs: jax.lax.scan(lambda s, x: (step(s, x),) * 2, s0, xs, length=length)[1])
+    return jax.jit(lambda s0, xs: jax.lax.scan(lambda s, x: (step(s, x),) * 2, s0, xs, length, unroll=unroll)[1])
+
+
+def unrolled(step: Callable[[Any, Any], Any], length: int, *args: Any) -> Callable[[int], Callable[[], Any]]:
+    """For a number of steps in a turn, a program that runs the loop on arguments."""
+    return lambda unroll: partial(sequential(step, length, unroll), *args)
 
 
 def guess(s0: jax.Array, length: int) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 import parascan as ps
 
 from .. import workloads, yardsticks
-from ..case import Case, Size, Work, timed
+from ..case import Case, Size, Work, planned
 from ..harness import assert_close
 
 
@@ -20,13 +20,6 @@ def run(size: Size) -> Iterator[Case]:
         ours = jax.jit(lambda s0, w=w, T=T: ps.scan(lambda s, x: (w.step(s, x),) * 2, s0, length=T)[1])
         # Chaos doubles rounding every ten steps or so, unless the operations are the very same ones.
         assert_close(ours(w.initial)[:100], seq(w.initial, None)[:100], 2**10, "lorenz")
-        yield timed(
-            6,
-            f"Lorenz T={T}",
-            "planned / seq",
-            lambda ours=ours, w=w: ours(w.initial),
-            lambda seq=seq, w=w: seq(w.initial, None),
-            0.95,
-            size,
-            (Work(20 * T, 3 * T * 8), w.initial.dtype),
-        )
+        plain = yardsticks.unrolled(w.step, T, w.initial, None)
+        work = (Work(20 * T, 3 * T * 8), w.initial.dtype)
+        yield from planned(6, f"Lorenz T={T}", lambda ours=ours, w=w: ours(w.initial), plain, 0.95, size, work)
