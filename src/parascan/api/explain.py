@@ -137,7 +137,7 @@ def explain(
         >>> explanation = ps.explain(lambda s, x: jnp.tanh(0.5 * s + x), jnp.zeros(3), jnp.ones((100, 3)))
         >>> print(explanation)
         one step after the other (T = 100, D = 3)
-          why: its steps are few and small: 100 of 15 ns take 0.0015 ms, chunks begin to pay at 1 ms
+          why: its steps are few and small: 100 of 15 ns take 0.0015 ms, chunks begin to pay at 0.6 ms
           memory: about 1.21 kB beside the inputs
     """
     if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
