@@ -20,10 +20,13 @@ from parascan.linear import (
     explain_backend,
     linear_recurrence,
 )
-from parascan.linear.backend_choice import LONG, SHORT
+from parascan.linear.backend_choice import LONG as STEPS_OF_A_CHUNK
+from parascan.linear.backend_choice import SHORT
 from parascan.linear.backends import BACKENDS
+from parascan.programs.built_in import here
 
 T, D = 6, 2
+LONG = STEPS_OF_A_CHUNK * here("gpu").products
 b = jnp.ones((T, D))
 dense = DenseTransition(jnp.ones((T, D, D)))
 
@@ -108,6 +111,7 @@ def test_choice_follows_structure_platform_and_length():
     assert {choose_backend(dense, length, "cpu") for length in (1, SHORT, LONG, 10**6)} == {"sequential"}
     assert choose_backend(dense, SHORT, "gpu") == "sequential"
     assert choose_backend(dense, SHORT + 1, "gpu") == "associative"
+    assert choose_backend(dense, LONG - 1, "gpu") == "associative"
     assert choose_backend(dense, LONG, "gpu") == "chunked"
     assert choose_backend(diagonal, LONG, "gpu") == "associative"
     assert choose_backend(dense, LONG) == choose_backend(dense, LONG, jax.devices()[0].platform)
