@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from ..case import Case, Size
-from . import compiling, devices, exponents, gru, langevin, linear, lorenz, memory, networks, observers, planned
+from . import compiling, devices, exponents, gru, langevin, linear, lorenz, memory, networks, observers, planned, small
 
 ROWS: Mapping[int, Callable[[Size], Iterator[Case]]] = MappingProxyType(
     {
@@ -20,5 +20,6 @@ ROWS: Mapping[int, Callable[[Size], Iterator[Case]]] = MappingProxyType(
         10: devices.run,
         11: compiling.run,
         12: planned.whole_zoo,
+        13: small.run,
     }
 )

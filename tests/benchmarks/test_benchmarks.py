@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 from benchmarks.case import Case, Size
-from benchmarks.harness import assert_close, compare
+from benchmarks.harness import assert_close, compare, quickest
 from benchmarks.rows import ROWS
 
-from benchmarks import store, yardsticks
+from benchmarks import grid, store, yardsticks
 
 TOY = Size(toy=True, rounds=2)
 
@@ -43,6 +43,22 @@ def test_short_calls_are_repeated_within_a_sample():
     compare(clock.program("ours", 0.001), clock.program("theirs", 0.002), rounds=1, clock=clock)
     assert clock.order.count("ours") > 15
     assert clock.order.count("theirs") > 8
+
+
+def test_the_quickest_of_many_is_found():
+    clock = FakeClock()
+    programs = {unroll: clock.program(unroll, seconds) for unroll, seconds in ((1, 0.3), (2, 0.1), (4, 0.2))}
+    assert quickest(programs, rounds=2, clock=clock) == 2
+
+
+def test_a_grid_is_drawn_by_its_seed_and_told_as_a_distribution():
+    points = grid.drawn(40, seed=3)
+    assert points == grid.drawn(40, seed=3) != grid.drawn(40, seed=4)
+    assert {point.cell for point in points} == set(grid.CELLS)
+    assert {point.batch for point in points} == set(grid.BATCHES)
+    rows = [{**point._asdict(), "ratio": 0.5 if index else 8.0} for index, point in enumerate(points)]
+    assert "(0.50 to 8.00)" in grid.table(rows).splitlines()[-1] + grid.table(rows).splitlines()[8]
+    assert grid.draw(rows).axes
 
 
 def test_a_wrong_answer_stops_the_row():
