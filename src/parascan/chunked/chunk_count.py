@@ -212,12 +212,23 @@ class Patience(NamedTuple):
     Attributes:
         trial: rows after which it is given up unless it is on its way.
         most: rows after which it is given up in any case.
-        ahead: whether copies of some chunks run ahead of all chunks, alone.
+        gap: rows between two looks at pairs of copies that run ahead of all chunks, alone; None where copies run beside
+            all chunks.
     """
 
     trial: int
     most: int
-    ahead: bool = False
+    gap: int | None = None
+
+
+def followed(chunks: int, batch: int) -> int:
+    """Chunks of each sequence that pairs of copies stand for, where they run ahead: a few in all.
+
+    Args:
+        chunks: of a sequence on a device.
+        batch: N, sequences that run at once.
+    """
+    return max(min(COPIES // batch, chunks), 1)
 
 
 def choose_patience(
@@ -248,12 +259,12 @@ def choose_patience(
         kind = kind or kind_of(work, 0, machine)
         gain = (machine.gain_near if kind is Kind.NEAR else machine.gain) * min(use(together, machine), 1)
         most = min(most, int(block * max(gain / LEAST_GAIN - 1, 0) / COST_OF_FORGETTING))
-        if kind is Kind.SMALL:
-            pairs = 2 * min(COPIES, chunks) * batch
-            row = step + pairs * chunk_seconds(work, machine, pairs)
-            row += 0 if in_one_loop(work, machine) else machine.row
-            allowed = int(TRIAL_SHARE * chunks * block * step / row)
-            return Patience(max(allowed, FIRST_CHECK), most, ahead=True)
+        looked_at = batch * followed(chunks, batch)
+        ahead = looked_at + min(COPIES, looked_at)
+        row = step + ahead * chunk_seconds(work, machine, ahead)
+        row += 0 if in_one_loop(work, machine) else machine.row
+        gap = FIRST_CHECK if kind is Kind.SMALL else BETWEEN_CHECKS
+        return Patience(max(int(TRIAL_SHARE * chunks * block * step / row), gap), most, gap)
     row = machine.search + COST_OF_FORGETTING * together * chunk_seconds(work, machine, together)
     # Never less than a step, nor than a row by itself: on an accelerator both wait for their kernels to start.
     allowed = TRIAL_SHARE * chunks * block * step / max(row, machine.row, step)

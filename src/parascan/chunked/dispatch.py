@@ -212,7 +212,7 @@ def patience_of(layout: Layout, grid: Grid) -> Patience:
     chosen = choose_patience(*sizes, layout.platform, layout.kind, layout.machine)
     # Who names the number of chunks, or has measured, knows that they are a gain.
     most = chosen.most if layout.chunks is None and layout.trial is None else grid.block // LONGEST_PART
-    return Patience(chosen.trial if layout.trial is None else layout.trial, most, chosen.ahead)
+    return Patience(chosen.trial if layout.trial is None else layout.trial, most, chosen.gap)
 
 
 def _rows(xs: Tree, first: int, end: int) -> Tree:

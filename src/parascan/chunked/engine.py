@@ -117,7 +117,7 @@ def run_blocks(
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
     zero = no_totals(step, carry, x)
     # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
-    if patience.ahead:
+    if patience.gap is not None:
         forgotten = forget_ahead(closed, (carry, x), init, xs, grid, patience)
     else:
         take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)

@@ -14,8 +14,8 @@ from ..programs.partial_evaluation import partially_evaluated
 from ..programs.unrounded import exact_entries
 from ..solution import Tree
 from .acceptance import COMPARED
-from .chunk_count import BETWEEN_CHECKS, FIRST_CHECK, Patience
-from .coupled_copies import COPIES, CoupledCopies, goal
+from .chunk_count import BETWEEN_CHECKS, Patience, followed
+from .coupled_copies import CoupledCopies, goal
 from .grid import Grid
 
 MARGIN = 8
@@ -97,7 +97,7 @@ def forget(
 
     def follow(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Array, Tree, Tree]:
         row, _, _, begin, states, recent = state
-        gap = jnp.maximum(FIRST_CHECK, row // MARGIN) if patience.ahead else BETWEEN_CHECKS
+        gap = BETWEEN_CHECKS if patience.gap is None else jnp.maximum(patience.gap, row // MARGIN)
         end = jnp.minimum(row + gap, most)
         states = run(row, end, states)
         # Copies start far outside of where the states of a system at rest will be, and until they have come there their
@@ -131,7 +131,7 @@ def forget_ahead(
         grid: as for ``forget``.
         patience: as for ``forget``.
     """
-    count, rows = min(COPIES, grid.chunks), max(patience.most, 1)
+    count, rows = followed(grid.chunks, grid.batch), max(patience.most, 1)
     few = grid._replace(chunks=count, block=rows, rest=0)
     found = forget(step, example, init, partial(few.take, grid.windows(xs, count, rows)), few, patience)
     return found._replace(row=jnp.zeros_like(found.row), states=grid.spread(init))
