@@ -114,6 +114,7 @@ def test_chaotic_lorenz_is_unpredictable_and_rounding_in_float32_is_named():
     assert any("float32 rounding takes over" in line for line in found.evidence)
 
 
+@pytest.mark.slow
 def test_a_known_transient_is_left_out():
     factors = jnp.concatenate([jnp.full(500, 1.05), jnp.full(3500, 0.9)])[:, None]
     whole, after = (
