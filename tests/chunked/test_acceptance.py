@@ -64,7 +64,7 @@ class TestMemories:
             (F32, 1e5, 0.08, "where"),
             *exhaustive([(F32, 1e5, 0.08, "sums")]),
             (F32, -1e3, 5e-4, "cond"),
-            (jnp.bfloat16, 8, 0.25, "sums"),
+            *exhaustive([(jnp.bfloat16, 8, 0.25, "sums")]),
         ],
     )
     def test_a_small_memory_on_a_large_offset(self, dtype, offset, apart, by):

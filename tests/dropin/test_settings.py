@@ -41,7 +41,7 @@ def mixed(carry, x):
     return (low * jnp.bfloat16(0.5), high, count + jnp.int32(1)), high
 
 
-@pytest.mark.parametrize("name", some(SOLVERS, *DEFAULT))
+@pytest.mark.parametrize("name", some(SOLVERS, "default", "guarded"))
 def test_strict_promotion_with_two_dtypes_in_the_carry(name):
     init = jnp.bfloat16(1), jnp.ones(4), jnp.int32(0)
     scan = functools.partial(ps.scan, solver=SOLVERS[name])

@@ -71,6 +71,7 @@ def test_no_gradient_is_nan(name, case, getkey):
     agree(mine, gradients(value(jax.lax.scan), cell, case, xs))
 
 
+@pytest.mark.exhaustive
 def test_a_large_cell_by_rollout(getkey):
     cell = eqx.nn.GRUCell(3, 64, key=getkey())
     xs = jax.random.normal(getkey(), (17984, 3))
