@@ -33,6 +33,29 @@ def pairwise(cases: Sequence[tuple]) -> list:
     ]
 
 
+def one_of_each(cases: Sequence[tuple]) -> list:
+    """All combinations, as parameters of a test; by default run so many that every value is in one.
+
+    Fewer than ``pairwise`` chooses, for values that act on one another nowhere. Of as many new values, those are
+    preferred that were chosen least. Others are marked ``exhaustive``.
+    """
+    values = [list(enumerate(map(str, case))) for case in cases]
+    missing, chosen = set(itertools.chain.from_iterable(values)), []
+
+    def merit(index: int) -> tuple[int, int]:
+        return len(missing & set(values[index])), -sum(
+            each in values[taken] for taken in chosen for each in values[index]
+        )
+
+    while missing:
+        best = max(range(len(cases)), key=merit)
+        chosen.append(best)
+        missing -= set(values[best])
+    return [
+        pytest.param(*case, marks=() if index in chosen else pytest.mark.exhaustive) for index, case in enumerate(cases)
+    ]
+
+
 def crossed(rows: Sequence, columns: Sequence, whole_rows: Sequence, whole_columns: Sequence) -> list:
     """Every pair of a row and a column, as parameters; by default those run that lie in a row or column to run whole.
 

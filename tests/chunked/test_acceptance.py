@@ -8,6 +8,7 @@ from chunked_runs import inputs, rnn
 from remembering import gain_control, latch_with_bursts, relay, seasons
 
 import parascan as ps
+from combinations import exhaustive, some
 from parascan.chunked import passes
 from parascan.chunked.acceptance import COMPARED, SPREAD_UNITS, UNITS, excess
 from parascan.programs.unrounded import exact_entries
@@ -33,21 +34,23 @@ def same_as_the_plain_loop(problem, near, **options):
 class TestMemories:
     """Answers of the default that were wrong without a word, each with relatives."""
 
-    @pytest.mark.parametrize(("seed", "often"), [(1, 0.01), (2, 0.03)])
+    @pytest.mark.parametrize(("seed", "often"), [(1, 0.01), *exhaustive([(2, 0.03)])])
     def test_a_latch_with_rare_bursts(self, seed, often):
         same_as_the_plain_loop(latch_with_bursts(F32, 131072, seed, often=often), 1e-5)
 
-    @pytest.mark.parametrize(("dtype", "burst"), [(jnp.bfloat16, 30), (jnp.float16, 300)])
-    def test_a_latch_with_bursts_in_few_digits(self, dtype, burst):
-        for seed in (1, 4):
-            problem = latch_with_bursts(dtype, 16384, seed, burst, often=0.03)
-            same_as_the_plain_loop(problem, 1e-5, solver=ps.Chunked(chunks=32))
+    @pytest.mark.parametrize(
+        ("dtype", "burst", "seed"),
+        [(jnp.bfloat16, 30, 1), (jnp.float16, 300, 4), *exhaustive([(jnp.bfloat16, 30, 4), (jnp.float16, 300, 1)])],
+    )
+    def test_a_latch_with_bursts_in_few_digits(self, dtype, burst, seed):
+        problem = latch_with_bursts(dtype, 16384, seed, burst, often=0.03)
+        same_as_the_plain_loop(problem, 1e-5, solver=ps.Chunked(chunks=32))
 
-    @pytest.mark.parametrize("dtype", [F32, *NARROW])
+    @pytest.mark.parametrize("dtype", some([F32, *NARROW], F32))
     def test_seasons(self, dtype):
         same_as_the_plain_loop(seasons(dtype, 32768 if dtype == F32 else 8192), 20 * float(jnp.finfo(dtype).eps))
 
-    @pytest.mark.parametrize(("dtype", "quiet"), [(F32, 1e-5), (F32, 1e-3), (jnp.bfloat16, 1e-2)])
+    @pytest.mark.parametrize(("dtype", "quiet"), [(F32, 1e-5), *exhaustive([(F32, 1e-3), (jnp.bfloat16, 1e-2)])])
     def test_gain_control(self, dtype, quiet):
         problem = gain_control(dtype, 32768 if dtype == F32 else 8192, quiet)
         solution = ps.rollout(*problem)
@@ -59,9 +62,9 @@ class TestMemories:
         ("dtype", "offset", "apart", "by"),
         [
             (F32, 1e5, 0.08, "where"),
-            (F32, 1e5, 0.08, "sums"),
+            *exhaustive([(F32, 1e5, 0.08, "sums")]),
             (F32, -1e3, 5e-4, "cond"),
-            (jnp.bfloat16, 8, 0.25, "sums"),
+            *exhaustive([(jnp.bfloat16, 8, 0.25, "sums")]),
         ],
     )
     def test_a_small_memory_on_a_large_offset(self, dtype, offset, apart, by):
@@ -125,7 +128,7 @@ class TestExcess:
         true = jnp.asarray(true, F32)[:, None]
         x = jnp.zeros(COMPARED) if x is None else x
         other = true[1:] + jnp.asarray(moved, F32)[:, None]
-        return float(excess(jax.tree_util.Partial(step), true[:-1], (true[1:], other), x[:, None]))
+        return float(jax.jit(excess)(jax.tree_util.Partial(step), true[:-1], (true[1:], other), x[:, None]))
 
     def rounded(self, s, x):
         return 0.5 * s, s

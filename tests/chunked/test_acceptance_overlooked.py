@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import exhaustive, one_of_each, product
 from parascan.chunked import coupled_copies as coupling
 from parascan.chunked import warm_up as forget
 from parascan.programs.unrounded import exact_entries
 
 T = 16384
+
+
+WIDE, NARROW = ("float32", 8e6, 3.0), ("bfloat16", 128.0, 3.0)
+"""Precision, size of an offset, and how steep the sign on it is."""
 
 
 @pytest.fixture
@@ -33,8 +38,10 @@ def check(step, init, xs, *, chunks):
     assert bool(solution.stats.chunks > 0) == chunks
 
 
-@pytest.mark.parametrize(("dtype", "offset", "gain"), [("float32", 8e6, 3.0), ("bfloat16", 128.0, 3.0)])
-@pytest.mark.parametrize("period", [2, 4])
+@pytest.mark.parametrize(
+    ("period", "dtype", "offset", "gain"),
+    [(2, *WIDE), (4, *NARROW), *exhaustive([(4, *WIDE), (2, *NARROW)])],
+)
 def test_a_sign_on_an_offset_that_comes_and_goes(period, dtype, offset, gain):
     after = np.where(np.arange(T) % period == period - 1, offset, 0.0)
     before = np.concatenate([[0.0], after[:-1]])
@@ -80,8 +87,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("apart", [0.03, 0.01])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("apart", "way"), one_of_each(product([0.03, 0.01], WAYS)))
 def test_a_relay_in_one_leaf_with_a_network(blind, way, apart):
     up, down = np.float32(1e5 + apart), np.float32(1e5 - apart)
 

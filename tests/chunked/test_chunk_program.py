@@ -66,8 +66,13 @@ def test_chunks_are_those_of_vmap(name, getkey, products):
     function = FUNCTIONS[name]
     s, x = jax.random.normal(getkey(), (CHUNKS, 4)), jax.random.normal(getkey(), (CHUNKS, 4))
     chunks = over_chunks(function, (True, True), s[0], x[0])
-    given = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), chunks(s.T, x.T))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), given, jax.vmap(function)(s, x))
+
+    @jax.jit
+    def both(s, x):
+        given = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), chunks(s.T, x.T))
+        return given, jax.vmap(function)(s, x)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), *both(s, x))
 
 
 @pytest.mark.parametrize("name", ["matrix first", "matrix last", "matrix state", "cell"])
@@ -76,8 +81,8 @@ def test_small_products_are_sums(name, getkey):
     function = FUNCTIONS[name]
     s, x = jax.random.normal(getkey(), (CHUNKS, 4)), jax.random.normal(getkey(), (CHUNKS, 4))
     chunks = over_chunks(function, (True, True), s[0], x[0])
-    given = jnp.moveaxis(chunks(s.T, x.T), -1, 0)
-    np.testing.assert_allclose(given, jax.vmap(function)(s, x), rtol=1e-5, atol=1e-5)
+    both = jax.jit(lambda s, x: (jnp.moveaxis(chunks(s.T, x.T), -1, 0), jax.vmap(function)(s, x)))
+    np.testing.assert_allclose(*both(s, x), rtol=1e-5, atol=1e-5)
     products = [eqn for eqn in jax.make_jaxpr(chunks)(s.T, x.T).eqns if eqn.primitive.name == "dot_general"]
     # Weights of 12 by 4 and states of two axes are products as before.
     assert bool(products) == (name in ("matrix state", "cell"))
@@ -140,8 +145,8 @@ def test_reverse_mode_over_chunks_with_the_weights_summed(getkey):
     chunks = over_chunks(
         pull, (False, True, True, True), weights, *(row[0] for row in rows), summed=(True, False, False)
     )
-    sums, *others = chunks(weights, *(jnp.moveaxis(row, 0, -1) for row in rows))
-    expected_sums, *expected = jax.vmap(pull, in_axes=(None, 0, 0, 0))(weights, *rows)
+    sums, *others = jax.jit(chunks)(weights, *(jnp.moveaxis(row, 0, -1) for row in rows))
+    expected_sums, *expected = jax.jit(jax.vmap(pull, in_axes=(None, 0, 0, 0)))(weights, *rows)
     for given, each in zip(sums, expected_sums, strict=True):
         total = add_into(jnp.ones(each.shape[1:]), given)
         np.testing.assert_allclose(total, 1 + jnp.sum(each, axis=0), rtol=1e-5, atol=1e-5)
@@ -158,4 +163,4 @@ def test_reverse_mode_joins_nothing_in_a_loop(getkey):
     names = [eqn.primitive.name for eqn in jax.make_jaxpr(program)(*rows).eqns]
     assert "concatenate" not in names
     assert "pad" not in names
-    np.testing.assert_allclose(program(*rows), of_state(weights, *rows), rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(program)(*rows), jax.jit(of_state)(weights, *rows), rtol=1e-5, atol=1e-6)

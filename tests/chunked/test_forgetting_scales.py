@@ -6,8 +6,10 @@ import pytest
 from chunked_runs import BLOCKS, close, inputs, ran_in_chunks
 
 import parascan as ps
+from combinations import some
 
 
+@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float64"), indirect=True)
 def test_twins_that_start_far_outside_of_small_states_are_given_time(dtype):
     """From rest twins start at one; until they are as small as the states, their distance is as large as they are."""
 

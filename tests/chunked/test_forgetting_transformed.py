@@ -12,6 +12,7 @@ import pytest
 from chunked_runs import BLOCKS, close, inputs, losses, mesh, rnn
 
 import parascan as ps
+from combinations import one_of_each, product, some
 from parascan.chunked import batch_size
 
 
@@ -24,7 +25,7 @@ class TestBatches:
     def run(self, solver, *args, in_axes):
         return jax.jit(jax.vmap(lambda s, x: ps.scan(self.step, s, x, solver=solver), in_axes=in_axes))(*args)
 
-    @pytest.mark.parametrize("in_axes", [(None, 0), (0, None), (0, 0), (None, 1)])
+    @pytest.mark.parametrize("in_axes", some([(None, 0), (0, None), (0, 0), (None, 1)], (0, 0), (None, 1)))
     def test_batch_of(self, in_axes, getkey):
         xs = jax.random.normal(getkey(), (2, 515, 3) if in_axes[1] != 1 else (515, 2, 3))
         args = (
@@ -33,7 +34,7 @@ class TestBatches:
         )
         close(self.run(BLOCKS, *args, in_axes=in_axes), self.run(ps.Sequential(), *args, in_axes=in_axes), "float32")
 
-    @pytest.mark.parametrize("inner", [(0, None), (None, 0)])
+    @pytest.mark.parametrize("inner", some([(0, None), (None, 0)], (0, None)))
     def test_batch_of_batches(self, inner, getkey):
         xs, s0 = jax.random.normal(getkey(), (2, 512, 3)), jax.random.normal(getkey(), (3, 3))
 
@@ -86,7 +87,9 @@ class TestBatches:
 class TestDerivatives:
     """Those of the trajectory, by a recurrence that is itself run in blocks."""
 
-    @pytest.mark.parametrize("last_only", [False, True])
+    @pytest.mark.parametrize(
+        ("last_only", "dtype"), one_of_each(product([False, True], ["float32", "float64"])), indirect=["dtype"]
+    )
     def test_reverse_mode(self, last_only, dtype):
         loss, args = losses(dtype, last_only=last_only)
 
@@ -95,7 +98,7 @@ class TestDerivatives:
 
         close(run(functools.partial(ps.scan, solver=BLOCKS)), run(jax.lax.scan), dtype, units=2**10)
 
-    @pytest.mark.parametrize("solver", [None, ps.Chunked(32)])
+    @pytest.mark.parametrize("solver", [None, pytest.param(ps.Chunked(32), marks=pytest.mark.exhaustive)])
     def test_long_enough_for_an_adjoint_in_blocks(self, solver):
         loss, args = losses("float32", T=8192)
 
@@ -104,8 +107,7 @@ class TestDerivatives:
 
         close(run(functools.partial(ps.scan, solver=solver)), run(jax.lax.scan), "float32", units=2**10)
 
-    @pytest.mark.parametrize("solver", [None, BLOCKS])
-    @pytest.mark.parametrize("jacobian", [jax.jacrev, jax.jacfwd])
+    @pytest.mark.parametrize(("jacobian", "solver"), [(jax.jacrev, BLOCKS), (jax.jacfwd, None)])
     def test_jacobians(self, solver, jacobian):
         W = 0.3 * jnp.eye(2)
 
@@ -148,14 +150,13 @@ class TestDerivatives:
 class TestDevices:
     """Blocks over a mesh of simulated devices give the same numbers."""
 
-    @pytest.mark.parametrize("count", [1, 2, 4])
-    @pytest.mark.parametrize("reverse", [False, True])
+    @pytest.mark.parametrize(("count", "reverse"), one_of_each(product([1, 2, 4], [False, True])))
     def test_predictable(self, count, reverse):
         step, s0, xs = rnn("float32"), jnp.ones(3), inputs("float32", 515)
         given = ps.scan(step, s0, xs, reverse=reverse, solver=ps.Chunked(4), mesh=mesh(count))
         close(given, jax.lax.scan(step, s0, xs, reverse=reverse), "float32")
 
-    @pytest.mark.parametrize("reverse", [False, True])
+    @pytest.mark.parametrize("reverse", some([False, True], True))
     def test_what_remembers_goes_from_device_to_device(self, reverse):
         def step(s, x):
             return 0.9999 * s + x, s

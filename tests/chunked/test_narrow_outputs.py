@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import one_of_each, product
 from parascan.programs.inside import programs_of
 
 HALF = jnp.bfloat16
@@ -40,11 +41,11 @@ def stacked(program):
     return own + [dtype for eqn in program.eqns for part in programs_of(eqn) for dtype in stacked(part)]
 
 
-@pytest.mark.parametrize("gain", [0.5, 8])
-@pytest.mark.parametrize("solver", [None, ps.Chunked(chunks=4)], ids=["default", "four blocks"])
-def test_outputs_are_those_of_the_loop(gain, solver):
+@pytest.mark.parametrize(("gain", "chunks"), one_of_each(product([0.5, 8], [None, 4])))
+def test_outputs_are_those_of_the_loop(gain, chunks):
     step, xs = cell(gain), inputs(6000)
     init = (jnp.zeros(4, HALF), jnp.asarray(0))
+    solver = None if chunks is None else ps.Chunked(chunks=chunks)
     ours, loop = ps.scan(step, init, xs, solver=solver), jax.lax.scan(step, init, xs)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(loop), strict=True):
         assert one.dtype == other.dtype
@@ -63,6 +64,6 @@ def test_gradients_go_through():
     step, xs = cell(0.5), inputs(2000)
     init = (jnp.zeros(4, HALF), jnp.asarray(0))
     loss = lambda scan: lambda xs: jnp.sum(scan(step, init, xs)[1]["doubled"])  # noqa: E731
-    ours = jax.grad(loss(lambda *args: ps.scan(*args, solver=ps.Chunked(chunks=4))))(xs)
-    loop = jax.grad(loss(jax.lax.scan))(xs)
+    ours = jax.jit(jax.grad(loss(lambda *args: ps.scan(*args, solver=ps.Chunked(chunks=4)))))(xs)
+    loop = jax.jit(jax.grad(loss(jax.lax.scan)))(xs)
     np.testing.assert_allclose(np.float64(ours), np.float64(loop), rtol=0.1, atol=0.1)

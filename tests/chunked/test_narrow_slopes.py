@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import one_of_each, product
 from parascan.programs.closure import close_over
 from parascan.programs.narrow import comparing_rounded
 
@@ -40,8 +41,10 @@ def slopes(step, dtype, make, compiled):
     return np.float64((jax.jit(run) if compiled else run)(*args))
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("step", [relative_to_the_largest, clipped, pushed_by_others])
+@pytest.mark.parametrize(
+    ("step", "dtype"),
+    one_of_each(product([relative_to_the_largest, clipped, pushed_by_others], ["bfloat16", "float16"])),
+)
 def test_compiled_slopes_are_those_of_one_operation_after_the_other(step, dtype):
     exact = slopes(step, dtype, lambda step: step, compiled=False)
 
@@ -51,10 +54,13 @@ def test_compiled_slopes_are_those_of_one_operation_after_the_other(step, dtype)
     assert wrong(comparing_rounded) < 1e-3
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("solver", [ps.Chunked(chunks=8), ps.Sequential()], ids=["blocks", "loop"])
-@pytest.mark.parametrize("size", [1e-5, 1e-7, 1e-30])
-def test_comparisons_leave_the_smallest_numbers_alone(size, solver, dtype):
+WAYS = {"chunks": ps.Chunked(chunks=8), "loop": ps.Sequential()}
+
+
+@pytest.mark.parametrize(
+    ("size", "way", "dtype"), one_of_each(product([1e-5, 1e-7, 1e-30], WAYS, ["bfloat16", "float16"]))
+)
+def test_comparisons_leave_the_smallest_numbers_alone(size, way, dtype):
     xs = jnp.asarray(size * np.abs(DRAW.normal(size=(2048, 4))), dtype)
 
     def step(s, x):
@@ -62,7 +68,7 @@ def test_comparisons_leave_the_smallest_numbers_alone(size, solver, dtype):
         return s, (s, s > size, jnp.minimum(s * 0.3, size), s == 0)
 
     init = jnp.zeros(4, dtype)
-    ours, loop = ps.scan(step, init, xs, solver=solver), jax.lax.scan(step, init, xs)
+    ours, loop = ps.scan(step, init, xs, solver=WAYS[way]), jax.lax.scan(step, init, xs)
     eps, least = float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).smallest_subnormal)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(loop), strict=True):
         if one.dtype == bool:

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
+
+single = pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
 
 
 def step(carry, x):
@@ -26,6 +29,7 @@ def test_repeat_initial_is_the_default(dtype):
         np.testing.assert_array_equal(first_iterate(guess, dtype), np.full((9, 2), 0.5))
 
 
+@single
 def test_zeros(dtype):
     np.testing.assert_array_equal(first_iterate(ps.guesses.Zeros(), dtype), np.zeros((9, 2)))
 
@@ -43,6 +47,7 @@ def test_normal_and_uniform_follow_their_key_and_dtype(dtype, getkey):
     assert ((within >= 3) & (within <= 4)).all()
 
 
+@single
 def test_a_trajectory_a_solution_and_given_are_the_same_warm_start(dtype):
     solution = ps.rollout(*arguments(dtype), solver=ps.deer())
     for guess in (solution, solution.states, ps.guesses.Given(solution.states)):
@@ -51,6 +56,7 @@ def test_a_trajectory_a_solution_and_given_are_the_same_warm_start(dtype):
         np.testing.assert_array_equal(again.states["a"], solution.states["a"])
 
 
+@single
 def test_given_follows_the_direction_of_time(dtype):
     solution = ps.rollout(*arguments(dtype), reverse=True, solver=ps.deer())
     again = ps.rollout(*arguments(dtype), reverse=True, solver=ps.deer(), guess=solution)
@@ -68,6 +74,7 @@ def test_reset_is_where_overflow_goes(dtype):
     assert float(reset.states[-1]) == 0.5
 
 
+@single
 @pytest.mark.parametrize("solver", [ps.deer(), ps.jacobi()])
 def test_no_guess_decides_the_answer(solver, dtype, getkey):
     reference = ps.rollout(*arguments(dtype)).states["a"]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from combinations import pairwise, product
+from combinations import exhaustive, one_of_each, product
 from parascan.linear import BlockTransition, DiagonalTransition, ZeroTransition
 from parascan.problem.boundaries import Blocked
 from parascan.problem.flat_recurrence import ScanProblem
@@ -44,25 +44,32 @@ def example(name, getkey, dtype):
     signature = resolve(STEPS[name](weights), jnp.ones(SIZE, dtype), xs, None, scan_form=False)
     problem = ScanProblem.of(signature, reverse=False).recurrence
     states = jax.random.normal(getkey(), (LENGTH, SIZE), dtype)
-    return problem, states, jax.vmap(jax.jacfwd(STEPS[name](weights)))(problem.previous(states), xs)
+    return problem, states, jax.jit(jax.vmap(jax.jacfwd(STEPS[name](weights))))(problem.previous(states), xs)
+
+
+EVERY_FORM = ("auto", "dense", "matrix_free", "structured")
+FORMS = [
+    (name, form, "float64") for name, form in zip(STEPS, ("matrix_free", "dense", "structured", "auto"), strict=True)
+]
+FORMS += [(name, "auto", "float32") for name in ("dense", "diagonal", "blocks")]
 
 
 @pytest.mark.parametrize(
     ("name", "form", "dtype"),
-    pairwise(product(STEPS, ["auto", "dense", "matrix_free", "structured"], ["float32", "float64"])),
+    FORMS + exhaustive(case for case in product(STEPS, EVERY_FORM, ["float32", "float64"]) if case not in FORMS),
     indirect=["dtype"],
 )
 def test_full_is_the_jacobian(name, form, dtype, getkey):
     problem, states, expected = example(name, getkey, dtype)
-    transition = full(problem, states, form)
-    assert transition.dtype == dtype
-    np.testing.assert_allclose(transition.as_dense(), expected, rtol=0, atol=16 * float(jnp.finfo(dtype).eps))
+    found = jax.jit(lambda states: full(problem, states, form).as_dense())(states)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=0, atol=16 * float(jnp.finfo(dtype).eps))
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(("name", "dtype"), one_of_each(product(STEPS, ["float32", "float64"])), indirect=["dtype"])
 def test_diagonal_is_the_diagonal_of_the_jacobian(name, dtype, getkey):
     problem, states, expected = example(name, getkey, dtype)
-    given = diagonal(problem, states)
+    given = jax.jit(lambda states: diagonal(problem, states))(states)
     np.testing.assert_allclose(
         given, jnp.diagonal(expected, axis1=1, axis2=2), rtol=0, atol=16 * float(jnp.finfo(dtype).eps)
     )
@@ -97,9 +104,13 @@ def test_columns_of_entries_that_no_step_reads_are_not_computed(block, getkey, m
         "pushforward",
         lambda self, states, vectors: pushed.append(vectors) or whole(self, states, vectors),
     )
-    given = full(problem, states, "dense").as_dense()
-    expected = jax.vmap(jax.jacfwd(problem.advance))(problem.previous(states), problem.inputs)
-    np.testing.assert_allclose(given, expected, atol=1e-5)
+
+    @jax.jit
+    def both(states):
+        expected = jax.vmap(jax.jacfwd(problem.advance))(problem.previous(states), problem.inputs)
+        return full(problem, states, "dense").as_dense(), expected
+
+    np.testing.assert_allclose(*both(states), atol=1e-5)
     assert [len(vectors) for vectors in pushed] == [4]
 
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
 
 
 def exponent(step, init, length, key, xs=None, **options):
     return ps.lyapunov_exponents(step, init, xs, length, key=key, **options)
 
 
+@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float64"), indirect=True)
 def test_linear_map_has_the_log_of_its_spectral_radius(dtype, getkey):
     matrix = jnp.asarray([[0.5, 1.0], [0.0, 0.8]], dtype)
     estimate = exponent(lambda s, _: matrix @ s, jnp.ones(2, dtype), 4000, getkey(), warm_up=500)
@@ -34,6 +36,7 @@ def test_a_warm_up_removes_the_bias_of_a_random_start(getkey):
         assert abs(float(warm.per_step) - np.log(0.9)) < 1e-9 < abs(float(biased.per_step) - np.log(0.9))
 
 
+@pytest.mark.exhaustive
 def test_logistic_and_henon(getkey):
     with jax.enable_x64(True):
         logistic = exponent(lambda s, _: 4 * s * (1 - s), jnp.asarray(0.3), 50_000, getkey())
@@ -43,6 +46,7 @@ def test_logistic_and_henon(getkey):
         np.testing.assert_allclose(estimate.per_step, 0.419, atol=0.01)
 
 
+@pytest.mark.exhaustive
 def test_units_of_time(getkey):
     key = getkey()
     step = lambda s, _: 0.5 * s  # noqa: E731
@@ -95,7 +99,7 @@ def test_jit_vmap_and_no_second_trace(getkey):
     np.testing.assert_allclose(batch, np.full(3, eager.per_step), rtol=1e-5)
 
 
-@pytest.mark.parametrize("directions", [1, 5])
+@pytest.mark.parametrize("directions", some([1, 5], 5))
 def test_one_number_for_each_direction(directions, getkey):
     estimate = exponent(lambda s, _: jnp.cos(s), jnp.ones(2), 50, getkey(), directions=directions)
     assert estimate.directions.shape == (directions,)

@@ -52,7 +52,7 @@ def failing(*_, **__):
     raise KeyError("num_consts")
 
 
-@pytest.fixture(params=some(["dependency", "work", "rules", "rounding"], "dependency", "rounding"))
+@pytest.fixture(params=some(["dependency", "work", "rules", "rounding"], "dependency"))
 def broken(request, monkeypatch):
     """One analysis that fails wherever it is asked."""
     owner, name = {

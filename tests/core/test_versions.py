@@ -44,10 +44,9 @@ def inputs(length):
     return jnp.asarray(0.3 * np.random.default_rng(0).normal(size=(length, 4)), jnp.float32)
 
 
-@pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("solver", [None, ps.Chunked(16)], ids=["default", "in blocks"])
-def test_long_sequences(name, solver):
-    xs = inputs(16384)
+@pytest.mark.parametrize(("name", "chunks"), crossed(STEPS, [None, 16], [], [None]))
+def test_long_sequences(name, chunks):
+    solver, xs = None if chunks is None else ps.Chunked(chunks), inputs(16384)
     carry, ys = ps.scan(STEPS[name], jnp.zeros(4), xs, solver=solver)
     expected = jax.lax.scan(STEPS[name], jnp.zeros(4), xs)
     np.testing.assert_allclose(carry, expected[0], atol=1e-5)

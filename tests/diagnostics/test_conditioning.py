@@ -10,14 +10,16 @@ import pytest
 from test_bounds import residual_jacobian
 
 import parascan as ps
-from combinations import exhaustive
+from combinations import exhaustive, some
 from parascan.diagnostics.conditioning.singular import extreme_singular_values, lanczos_steps, scaled_solve
 from parascan.linear import Bidiagonal, BlockTransition, DenseTransition, DiagonalTransition, ZeroTransition
 
+single = pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
 measure = eqx.filter_jit(extreme_singular_values)
 mapped = eqx.filter_jit(jax.vmap(lambda a, key: extreme_singular_values(DenseTransition(a), key)))
 
 
+@single
 def test_singular_values_of_random_systems_against_dense_ones(dtype, getkey):
     gains = np.linspace(0.2, 2.0, 12)[:, None, None, None]
     matrices = np.asarray(gains * jax.random.normal(getkey(), (12, 40, 3, 3)) / np.sqrt(3), float)
@@ -49,6 +51,7 @@ def test_every_structure(structure, getkey):
     assert float(found.log_sigma_min.high) >= np.log(values[-1]) - 1e-6
 
 
+@single
 def test_an_inverse_beyond_the_range_of_the_dtype_is_measured_in_logarithms(dtype, getkey):
     """``J^-1`` of a scalar system that grows by 1.5 a step has a norm of about ``1.5^(T-1) / (1 - 1.5^-2)``."""
     found = measure(DiagonalTransition(jnp.full((2500, 1), 1.5, dtype)), getkey())
@@ -63,7 +66,7 @@ def test_jacobians_that_are_no_numbers_leave_the_interval_unknown(getkey):
     assert (float(found.sigma_max.low), float(found.sigma_max.high)) == (1.0, np.inf)
 
 
-@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("transpose", some([False, True], True))
 def test_scaled_solve_is_the_solve(transpose, getkey):
     transition = DenseTransition(jax.random.normal(getkey(), (20, 3, 3)))
     b = jax.random.normal(getkey(), (20, 3))

@@ -84,6 +84,7 @@ def test_states_that_are_not_finite_leave_nothing_known(getkey):
         assert (estimate.low, estimate.high) == (low, high), name
 
 
+@pytest.mark.slow
 def test_a_batch_of_systems_is_a_batch_of_answers(getkey):
     rates, key = jnp.asarray([0.5, 0.9]), getkey()
 
@@ -97,6 +98,7 @@ def test_a_batch_of_systems_is_a_batch_of_answers(getkey):
     np.testing.assert_allclose(norms, rates, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_pilots_that_have_not_forgotten_their_start_leave_the_exponent_open():
     """An observer of 7500 steps of memory: pilots of 125 steps see it settle, not how slowly it forgets."""
     with jax.enable_x64(True):

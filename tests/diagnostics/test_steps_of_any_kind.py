@@ -102,7 +102,9 @@ def test_a_step_without_a_derivative_is_refused_in_words(use, getkey):
 
 
 @pytest.mark.parametrize(
-    "solver", [ps.deer(), ps.elk(), ps.picard(), ps.LineSearch(ps.deer()), ps.MultipleShooting(ps.deer(), 8)]
+    "solver",
+    [ps.deer(), ps.MultipleShooting(ps.deer(), 8)]
+    + [pytest.param(each, marks=pytest.mark.exhaustive) for each in (ps.elk(), ps.picard(), ps.LineSearch(ps.deer()))],
 )
 def test_constants_among_the_outputs(solver):
     def step(s, x):

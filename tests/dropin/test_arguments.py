@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import re
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import crossed
+from combinations import exhaustive
 
 T, D = 20_000, 16
 WEIGHTS = (np.random.default_rng(0).standard_normal((D, D)) * 0.4 / D**0.5).astype("float32")
@@ -97,7 +98,12 @@ def test_every_argument_has_a_value_here():
     assert set(arguments("scan")) | set(arguments("rollout")) == known
 
 
-@pytest.mark.parametrize(("entry", "name"), crossed(["scan", "rollout"], SOLVERS, [], ["default", "newton"]))
+CALLS = list(itertools.product(["scan", "rollout"], SOLVERS))
+BY_DEFAULT = [("scan", "default"), ("rollout", "newton")]
+"""One call that does not iterate and one that does, in which every argument has its turn."""
+
+
+@pytest.mark.parametrize(("entry", "name"), BY_DEFAULT + exhaustive(call for call in CALLS if call not in BY_DEFAULT))
 def test_an_argument_changes_the_call_or_is_refused(entry, name, plain):
     before = plain(entry, name)
     for argument in set(VALUES) & set(arguments(entry)):
@@ -201,9 +207,19 @@ def test_a_mesh_for_a_plan_that_has_no_chunks_is_refused():
         ps.scan(step, INIT, XS, solver=plan(), mesh=jax.make_mesh((2,), ("time",)))
 
 
-@pytest.mark.parametrize("length", [1000, 200_000])
-@pytest.mark.parametrize("blocks", [None, 8, np.int64(8), jnp.asarray(8)])
-@pytest.mark.parametrize("name", ["events", "last event", "toggle"])
+COUNTERS = ("events", "last event", "toggle")
+CUTS = ((None, 200_000), (8, 1000), (np.int64(8), 1000), (jnp.asarray(8), 200_000))
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "length"),
+    [
+        *((name, None, 200_000) for name in COUNTERS),
+        *(("events", *cut) for cut in CUTS[1:]),
+        *exhaustive((name, *cut) for name in COUNTERS[1:] for cut in CUTS[1:]),
+        *exhaustive((name, blocks, 201_000 - length) for name in COUNTERS for blocks, length in CUTS),
+    ],
+)
 def test_a_counter_that_depends_on_the_state_is_taken_with_any_number_of_blocks(name, blocks, length):
     moved = lambda s, x: jnp.tanh(0.5 * s + x)  # noqa: E731
     counts = {

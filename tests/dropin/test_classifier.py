@@ -1,5 +1,7 @@
 """A GRU classifier in equinox and in flax: swapping the scan changes neither loss nor gradients."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,12 @@ SOLVERS = {
     "matrix_free": ps.Newton(ps.Full("matrix_free")),
     "quasi": ps.quasi_deer(),
 }
+
+
+def pairs_of(*default):
+    """Every solver in either precision, as parameters; by default these run."""
+    cases = itertools.product(SOLVERS, ("float32", "float64"))
+    return [pytest.param(*case, marks=() if list(case) in default else pytest.mark.exhaustive) for case in cases]
 
 
 def data(key, dtype):
@@ -49,7 +57,9 @@ def agree(ours, theirs, dtype):
         np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("solver", "dtype"), pairs_of(["default", "float32"], ["deer", "float64"], ["quasi", "float32"]), indirect=["dtype"]
+)
 def test_equinox(solver, dtype, getkey):
     xs, labels = data(getkey(), dtype)
     model = (
@@ -62,7 +72,9 @@ def test_equinox(solver, dtype, getkey):
     agree(value_and_grad(ours), value_and_grad(theirs), dtype)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("solver", "dtype"), pairs_of(["default", "float64"], ["matrix_free", "float32"]), indirect=["dtype"]
+)
 def test_flax(solver, dtype, getkey):
     xs, labels = data(getkey(), dtype)
     cell = nnx.GRUCell(CHANNELS, HIDDEN, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0))

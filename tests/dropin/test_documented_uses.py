@@ -11,7 +11,7 @@ import pytest
 from test_scan import assert_same
 
 import parascan as ps
-from combinations import crossed
+from combinations import crossed, exhaustive
 
 SIZE = 32
 WEIGHTS = 0.3 * np.random.default_rng(0).normal(size=(SIZE, SIZE)).astype("float32") / SIZE**0.5
@@ -204,8 +204,19 @@ def close(given, expected):
         )
 
 
-@pytest.mark.parametrize("length", [12, 20000])
-@pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+CUT = (
+    *(simple, no_outputs, no_inputs, named_tuple, keys_in_the_carry, checkpointed, batched, nested, log_space),
+    *(condition_and_loop, counts_what_floats_do, last_valid, gradient, tangents),
+)
+"""Uses that run by default where the sequence is long enough for chunks; the others do where it is not."""
+
+
+@pytest.mark.parametrize(
+    ("use", "length"),
+    [(use, 20000 if use in CUT else 12) for use in USES]
+    + exhaustive((use, 12 if use in CUT else 20000) for use in USES),
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_by_default(use, length):
     xs = inputs(length)
     close(use(ps.scan, xs), use(jax.lax.scan, xs))
@@ -227,11 +238,13 @@ ITERATED = (
 
 
 SOLVERS = ps.deer(), ps.MultipleShooting(ps.deer(), 5)
+NEW_TO_ITERATIONS: tuple = (named_tuple, keys_in_the_carry, compiled)
+"""Beside the simplest use, those that no other test of iterations has; the others' rules are tested apart."""
 
 
 @pytest.mark.parametrize(
     ("use", "solver"),
-    crossed(ITERATED, SOLVERS, ITERATED[:2], SOLVERS[:1]),
+    crossed(ITERATED, SOLVERS, [simple, *NEW_TO_ITERATIONS], []),
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
 def test_by_iterations(use, solver):

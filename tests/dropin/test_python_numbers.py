@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import exhaustive, some
 
 WEIGHTS = 0.4 * np.random.default_rng(0).normal(size=(16, 16)) / 4
 XS = np.random.default_rng(1).normal(size=(4096, 16))
@@ -19,8 +20,15 @@ SOLVERS = {
 }
 
 
-@pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("length", [50, 4096])
+@pytest.mark.parametrize(
+    ("length", "name"),
+    [
+        *((50, name) for name in ("default", "newton on blocks")),
+        *((4096, name) for name in ("default", "blocks")),
+        *exhaustive((50, name) for name in ("loop", "newton", "jacobi")),
+        *exhaustive((4096, name) for name in ("loop", "newton", "jacobi", "newton on blocks")),
+    ],
+)
 def test_numbers_among_outputs_and_in_the_carry(name, length):
     weights, xs = jnp.asarray(WEIGHTS), jnp.asarray(XS[:length])
 
@@ -29,8 +37,6 @@ def test_numbers_among_outputs_and_in_the_carry(name, length):
         s = jnp.tanh(weights @ s + x)
         return (s, 1.0), {"one": 1.0, "two": 2, "yes": True, "three": np.float32(3), "many": np.ones(3), "s": s[0]}
 
-    if name == "blocks" and length == 50:
-        pytest.skip("too short to be cut")
     init = (jnp.zeros(16), 0.0)
     for other in (1.0, 1):
         init = (jnp.zeros(16), other)
@@ -44,7 +50,7 @@ def test_numbers_among_outputs_and_in_the_carry(name, length):
     np.testing.assert_allclose(ours, gradient(jax.lax.scan), atol=2e-4)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", some(SOLVERS, "default", "newton on blocks"))
 def test_a_number_is_all_that_comes_out(name):
     weights, xs = jnp.asarray(WEIGHTS), jnp.asarray(XS)
     solution = ps.rollout(lambda s, x: (jnp.tanh(weights @ s + x), 0.5), jnp.zeros(16), xs, solver=SOLVERS[name])

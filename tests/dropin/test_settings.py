@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
 
 SOLVERS = {
     "default": None,
@@ -19,6 +20,9 @@ SOLVERS = {
     "elk": ps.elk(),
     "guarded": ps.WithFallback(ps.deer()),
 }
+DEFAULT = ("default", "chunks", "guarded")
+"""Those that run by default: of one and several steps at once, and of iterations before a fallback."""
+
 XS = jnp.asarray(np.random.default_rng(0).normal(size=(256, 4)), "float32")
 
 
@@ -37,7 +41,7 @@ def mixed(carry, x):
     return (low * jnp.bfloat16(0.5), high, count + jnp.int32(1)), high
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", some(SOLVERS, "default", "guarded"))
 def test_strict_promotion_with_two_dtypes_in_the_carry(name):
     init = jnp.bfloat16(1), jnp.ones(4), jnp.int32(0)
     scan = functools.partial(ps.scan, solver=SOLVERS[name])
@@ -47,7 +51,7 @@ def test_strict_promotion_with_two_dtypes_in_the_carry(name):
         return scan(mixed, init, XS), gradient, jax.vmap(lambda xs: scan(mixed, init, xs)[1])(XS[None])
 
     with jax.numpy_dtype_promotion("strict"):
-        close(results(scan), results(jax.lax.scan))
+        close(*(jax.jit(results, static_argnums=0)(each) for each in (scan, jax.lax.scan)))
         np.testing.assert_allclose(
             ps.rollout(mixed, init, XS, solver=SOLVERS[name]).ys, jax.lax.scan(mixed, init, XS)[1], atol=3e-5
         )
@@ -66,19 +70,21 @@ def keyed(carry, x):
     return (state, key), state
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", some(SOLVERS, *DEFAULT))
 def test_keys_in_the_carry_under_jit_and_vmap(name):
     init = jnp.ones((3, 4)), jax.random.split(jax.random.key(0), 3)
     run = functools.partial(ps.scan, solver=SOLVERS[name])
     one = jax.tree.map(lambda leaf: leaf[0], init)
     close(jax.jit(lambda init: run(keyed, init, XS))(one), jax.lax.scan(keyed, one, XS))
-    for wrap in (lambda f: f, jax.jit):
-        close(
-            wrap(jax.vmap(lambda init: run(keyed, init, XS)))(init),
-            jax.vmap(lambda i: jax.lax.scan(keyed, i, XS))(init),
-        )
-        rolled = wrap(jax.vmap(lambda init: ps.rollout(keyed, init, XS, solver=SOLVERS[name]).states))(init)
-        assert rolled[1].shape == (3, 256)
+    expected = jax.vmap(lambda init: jax.lax.scan(keyed, init, XS))(init)
+    close(jax.vmap(lambda init: run(keyed, init, XS))(init), expected)
+
+    def both(init):
+        return run(keyed, init, XS), ps.rollout(keyed, init, XS, solver=SOLVERS[name]).states
+
+    scanned, rolled = jax.jit(jax.vmap(both))(init)
+    close(scanned, expected)
+    assert rolled[1].shape == (3, 256)
 
 
 @pytest.mark.parametrize("length", [64, 17984])

@@ -17,6 +17,7 @@ import pytest
 import references
 
 import parascan as ps
+from combinations import one_of_each, product
 
 COUNT = int(os.environ.get("FUZZ", "0"))
 SLICE = (5, 9, 23, 26, 61, 145)
@@ -72,8 +73,7 @@ def test_the_given_cases(case, dtype, blocks):
             np.testing.assert_allclose(a, b, rtol=bound, atol=bound * min(1, np.abs(b).max()))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", ["sign", "relay", "count"])
+@pytest.mark.parametrize(("name", "dtype"), one_of_each(product(["sign", "relay", "count"], ["float32", "bfloat16"])))
 def test_steps_without_any_derivative_have_a_zero_gradient(name, dtype):
     steps = {
         "sign": lambda s, x: (jnp.sign(s + x),) * 2,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import crossed
+from combinations import crossed, some
 
 SIZE = 4
 
@@ -108,7 +108,7 @@ def agree(given, expected, tolerance=1e-7):
 
 @pytest.mark.parametrize(
     ("name", "step"),
-    crossed(SOLVERS, STEPS, ["default", "chunks"], [clipping]),
+    crossed(SOLVERS, STEPS, ["chunks"], [clipping]),
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_gradients_are_those_of_the_plain_loop(name, step, x64, getkey):
@@ -120,7 +120,7 @@ def test_gradients_are_those_of_the_plain_loop(name, step, x64, getkey):
     agree(gradient(mine), gradient(loss(jax.lax.scan, step)))
 
 
-@pytest.mark.parametrize("name", ["default", "chunks", "deer", "blocks"])
+@pytest.mark.parametrize("name", some(["default", "chunks", "deer", "blocks"], "default", "chunks", "deer"))
 def test_batches_second_order_and_reverse(name, x64, getkey):
     weights, init, xs = problem(getkey, LENGTHS.get(name, 64))
     batch = jnp.stack([xs, -xs])
@@ -131,10 +131,11 @@ def test_batches_second_order_and_reverse(name, x64, getkey):
         outer = jax.grad(lambda w: jnp.sum(jax.grad(value, 1)(w, init, xs) ** 2))(weights)
         return each, outer
 
-    agree(results(functools.partial(ps.scan, **SOLVERS[name])), results(jax.lax.scan), 1e-6)
+    compiled = jax.jit(results, static_argnums=0)
+    agree(compiled(functools.partial(ps.scan, **SOLVERS[name])), compiled(jax.lax.scan), 1e-6)
 
 
-@pytest.mark.parametrize("length", [4096, 17984])
+@pytest.mark.parametrize("length", some([4096, 17984], 4096))
 def test_a_gated_cell_at_lengths_that_are_cut(length, getkey):
     arrays, static = eqx.partition(eqx.nn.GRUCell(3, 64, key=getkey()), eqx.is_array)
     xs = jax.random.normal(getkey(), (length, 3))

@@ -69,7 +69,7 @@ def agree(given, expected, tolerance):
 
 @pytest.mark.parametrize(
     ("make", "length", "reverse"),
-    [(gru, 16384, False), (gru, 16387, True), (rotation, 16384, False)],
+    [pytest.param(gru, 16384, False, marks=pytest.mark.exhaustive), (gru, 16387, True), (rotation, 16384, False)],
     ids=["blocks", "rest", "forgets nothing"],
 )
 def test_cotangents_of_weights_start_and_inputs(make, length, reverse, passes, getkey):
@@ -82,6 +82,7 @@ def test_cotangents_of_weights_start_and_inputs(make, length, reverse, passes, g
     agree(*gradients, 1e-11)
 
 
+@pytest.mark.exhaustive
 def test_second_order_and_forward_mode(passes, getkey):
     step, (weights, init, xs) = arguments(gru, 16384, getkey)
     arrays, static = eqx.partition(weights, eqx.is_array)

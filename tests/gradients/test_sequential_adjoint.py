@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
 
 SIZE, LENGTH = 3, 24
 COMBINED = {"solver": ps.Sequential(), "adjoint": ps.Implicit()}
@@ -40,7 +41,7 @@ def agree(mine, other, tolerance=1e-11):
         np.testing.assert_allclose(leaf, expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", some([False, True], True))
 def test_both_modes_and_second_order(reverse, x64, getkey):
     args = arguments(getkey)
     ours, theirs = loss(ps.scan, reverse=reverse, **COMBINED), loss(jax.lax.scan, reverse=reverse)
@@ -56,9 +57,9 @@ def test_both_modes_and_second_order(reverse, x64, getkey):
     "options",
     [
         COMBINED,
-        {"solver": ps.MultipleShooting(ps.deer(), length=5)},
+        pytest.param({"solver": ps.MultipleShooting(ps.deer(), length=5)}, marks=pytest.mark.exhaustive),
         {"solver": ps.Chunked(chunks=4)},
-        {"solver": ps.quasi_deer()},
+        pytest.param({"solver": ps.quasi_deer()}, marks=pytest.mark.exhaustive),
     ],
     ids=["combined", "blocks", "forgetting", "quasi_deer"],
 )

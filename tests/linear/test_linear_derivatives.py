@@ -115,8 +115,9 @@ def test_gradients_are_batched_by_vmap():
     def loss(b):
         return jnp.sum(linear_recurrence(stored, b, s0, backend="chunked") ** 2)
 
-    together = jax.vmap(jax.grad(loss))(batch)
-    apart = np.stack([jax.grad(loss)(one) for one in batch])
+    gradient = jax.jit(jax.grad(loss))
+    together = jax.jit(jax.vmap(jax.grad(loss)))(batch)
+    apart = np.stack([gradient(one) for one in batch])
     np.testing.assert_allclose(together, apart, rtol=0, atol=members.tolerance(apart, np.float32))
 
 
@@ -140,7 +141,9 @@ def test_matrix_free_derivatives_reach_a_loop_inside_the_product():
 
         for transpose in (False, True):
             for form in (lambda free: free, lambda free: free.guarded()):
-                free = jax.grad(loss)(operands, transpose, form)
-                dense = jax.grad(loss)(operands, transpose, lambda free: DenseTransition(free.as_dense()))
+                forms = (form, lambda free: DenseTransition(free.as_dense()))
+                free, dense = jax.jit(lambda o, t=transpose, f=forms: [jax.grad(loss)(o, t, each) for each in f])(
+                    operands
+                )
                 for one, other in zip(free, dense, strict=True):
                     np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

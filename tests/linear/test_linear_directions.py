@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from combinations import one_of_each, product
 from parascan.linear import (
     BlockTransition,
     DenseTransition,
@@ -59,16 +60,19 @@ def test_reverse_and_its_adjoint_belong_together(name, getkey):
     np.testing.assert_allclose(jnp.vdot(c, forward), jnp.vdot(adjoint, b), rtol=1e-4)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("shape", [(D,), (D, D)])
-@pytest.mark.parametrize("backend", ["auto", "sequential", "associative", "chunked"])
+@pytest.mark.parametrize(
+    ("shape", "reverse", "backend"),
+    one_of_each(product([(D,), (D, D)], [False, True], ["auto", "sequential", "associative", "chunked"])),
+)
 def test_one_matrix_for_all_steps(shape, reverse, backend, getkey):
     A, b, s0 = drawn(getkey, *shape), drawn(getkey, T, D), drawn(getkey, D)
     matrices = jnp.broadcast_to(jnp.diag(A) if A.ndim == 1 else A, (T, D, D))
     ours = lambda A: linear_recurrence(A, b, s0, reverse=reverse, backend=backend)  # noqa: E731
-    np.testing.assert_allclose(ours(A), loop(matrices, b, s0, reverse), rtol=1e-5, atol=1e-6)
-    gradient = jax.grad(lambda A: jnp.sum(ours(A) ** 2))(A)
-    expected = jax.grad(lambda M: jnp.sum(loop(M, b, s0, reverse) ** 2))(matrices).sum(0)
+    both = lambda of: jax.jit(lambda M: (of(M), jax.grad(lambda M: jnp.sum(of(M) ** 2))(M)))  # noqa: E731
+    states, gradient = both(ours)(A)
+    plain, expected = both(lambda M: loop(M, b, s0, reverse))(matrices)
+    np.testing.assert_allclose(states, plain, rtol=1e-5, atol=1e-6)
+    expected = expected.sum(0)
     np.testing.assert_allclose(gradient, jnp.diag(expected) if A.ndim == 1 else expected, rtol=1e-4, atol=1e-5)
 
 

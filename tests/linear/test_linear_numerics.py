@@ -6,14 +6,13 @@ import linear_members as members
 import numpy as np
 import pytest
 
-from combinations import crossed, pairwise, product
+from combinations import crossed, exhaustive, one_of_each, pairwise, product
 from parascan.linear import DenseTransition, DiagonalTransition, linear_recurrence
 from parascan.linear.backends import BACKENDS
 from parascan.linear.backends.blocked_scan import layout
 from parascan.programs.built_in import here
 
 pairs = pytest.mark.parametrize(("name", "backend"), members.CORE_PAIRS)
-backends = pytest.mark.parametrize("backend", BACKENDS)
 
 
 def equations(jaxpr):
@@ -50,7 +49,7 @@ def test_rows_before_the_first_offset_stay_zero_and_the_onset_is_bitwise(name, b
         np.testing.assert_array_equal(adjoint[T - onset - 1 :], backward[T - onset - 1 :])
 
 
-@pytest.mark.parametrize(("backend", "transpose", "T"), pairwise(product(BACKENDS, [False, True], [1, 2, 7, 64])))
+@pytest.mark.parametrize(("backend", "transpose", "T"), one_of_each(product(BACKENDS, [False, True], [1, 2, 7, 64])))
 def test_first_matrix_is_not_used_from_rest(backend, transpose, T):
     stored, b, _ = members.draw("dense", T, 3, np.float32)
     infinite = stored.copy()
@@ -80,9 +79,7 @@ def test_float32_stays_accurate_over_a_hundred_thousand_steps(backend, transpose
     assert error < 100 * np.finfo(np.float32).eps * np.abs(exact).max() / 2
 
 
-@backends
-@pytest.mark.parametrize("name", ["dense", "blocks"])
-@pytest.mark.parametrize("D", [4, 10])
+@pytest.mark.parametrize(("backend", "name", "D"), pairwise(product(BACKENDS, ["dense", "blocks"], [4, 10])))
 def test_every_matrix_product_asks_for_full_precision(backend, name, D):
     stored, b, s0 = members.draw(name, 40, D, np.float32)
 
@@ -98,14 +95,15 @@ def test_every_matrix_product_asks_for_full_precision(backend, name, D):
     assert all(precision in (highest, (highest, highest)) for precision in precisions)
 
 
-@pytest.mark.parametrize("transpose", [False, True], ids=["forward", "transposed"])
-@pytest.mark.parametrize("make", [lambda T: jnp.zeros((T, 3, 3)), lambda T: jnp.zeros((T, 3))], ids=["dense", "diag"])
-def test_chunked_program_does_not_grow_with_length(make, transpose):
+@pytest.mark.parametrize(
+    ("shape", "transpose"), [((3,), True), *exhaustive([((3,), False), ((3, 3), False), ((3, 3), True)])]
+)
+def test_chunked_program_does_not_grow_with_length(shape, transpose):
     def size(T):
         def solve(A, b):
             return linear_recurrence(A, b, transpose=transpose, backend="chunked")
 
-        return len(list(equations(jax.make_jaxpr(solve)(make(T), jnp.zeros((T, 3))).jaxpr)))
+        return len(list(equations(jax.make_jaxpr(solve)(jnp.zeros((T, *shape)), jnp.zeros((T, 3))).jaxpr)))
 
     assert size(2 * here().products) == size(200 * here().products)
     # Lengths that the chunks do not divide add the padding.

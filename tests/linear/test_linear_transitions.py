@@ -6,6 +6,7 @@ import linear_members as members
 import numpy as np
 import pytest
 
+from combinations import pairwise, product
 from parascan.linear import (
     AbstractComposableTransition,
     BlockTransition,
@@ -16,8 +17,17 @@ from parascan.linear import (
 )
 
 T = 6
-structures = pytest.mark.parametrize("name", members.STRUCTURES)
-sizes = pytest.mark.parametrize("D", [1, 2, 11])
+SIZES, DTYPES = [1, 2, 11], ["float32", "float64"]
+COMPOSABLE = [name for name, structure in members.STRUCTURES.items() if structure.composable]
+
+
+def every(names):
+    """Structures of every size in either precision."""
+    cases = pairwise(product(names, SIZES, DTYPES))
+    return pytest.mark.parametrize(("name", "D", "dtype"), cases, indirect=["dtype"])
+
+
+structures = every(list(members.STRUCTURES))
 
 
 def assert_close(given, expected):
@@ -33,66 +43,79 @@ def example(name, D, dtype):
 
 
 @structures
-@sizes
 def test_facts(example, D, dtype):
     transition, _, _ = example
     assert (transition.length, transition.size, transition.dtype) == (T, D, dtype)
 
 
 @structures
-@sizes
 def test_products_are_those_of_the_matrices(example, dtype):
     transition, dense, v = example
-    assert transition.apply(v).dtype == transition.apply_transposed(v).dtype == transition.as_dense().dtype == dtype
-    assert_close(transition.apply(v), np.einsum("tij,tj->ti", dense, v))
-    assert_close(transition.apply_transposed(v), np.einsum("tij,ti->tj", dense, v))
-    assert_close(transition.as_dense(), dense)
+    found = jax.jit(lambda v: (transition.apply(v), transition.apply_transposed(v), transition.as_dense()))(v)
+    assert [each.dtype for each in found] == [dtype] * 3
+    expected = np.einsum("tij,tj->ti", dense, v), np.einsum("tij,ti->tj", dense, v), dense
+    for given, other in zip(found, expected, strict=True):
+        assert_close(given, other)
 
 
 @structures
-@sizes
 def test_one_row_is_one_matrix(example):
     transition, dense, v = example
-    row = transition.row(jnp.asarray(3))
-    assert_close(transition.product(row, v[0]), dense[3] @ v[0])
-    assert_close(transition.transposed_product(row, v[0]), dense[3].T @ v[0])
+
+    @jax.jit
+    def both(index, v):
+        row = transition.row(index)
+        return transition.product(row, v), transition.transposed_product(row, v)
+
+    forward, backward = both(3, v[0])
+    assert_close(forward, dense[3] @ v[0])
+    assert_close(backward, dense[3].T @ v[0])
 
 
-@pytest.mark.parametrize("name", [name for name, structure in members.STRUCTURES.items() if structure.composable])
-@sizes
+@every(COMPOSABLE)
 def test_composition_is_the_matrix_product(example):
     transition, dense, v = example
     assert isinstance(transition, AbstractComposableTransition)
-    row = transition.compose(transition.row(4), transition.row(1))
-    product = dense[4] @ dense[1]
-    assert_close(transition.product(row, v[0]), product @ v[0])
-    both = transition.with_slices(jax.vmap(transition.compose, axis_size=T)(transition.slices, transition.slices))
-    assert type(both) is type(transition)
-    assert_close(both.as_dense(), dense @ dense)
+    kinds = []
+
+    @jax.jit
+    def composed(v):
+        row = transition.compose(transition.row(4), transition.row(1))
+        both = transition.with_slices(jax.vmap(transition.compose, axis_size=T)(transition.slices, transition.slices))
+        kinds.append(type(both))
+        return transition.product(row, v), both.as_dense()
+
+    one, all_of_them = composed(v[0])
+    assert kinds == [type(transition)]
+    assert_close(one, dense[4] @ dense[1] @ v[0])
+    assert_close(all_of_them, dense @ dense)
 
 
 @structures
-@sizes
 def test_scaled_and_clipped(example, D, dtype):
     transition, dense, _ = example
-    scaled = transition.scale(0.25)
-    assert (type(scaled), scaled.dtype) == (type(transition), dtype)
-    assert_close(scaled.as_dense(), 0.25 * dense)
-    traced = jax.jit(lambda factor: transition.scale(factor).as_dense())
-    assert_close(traced(jnp.asarray(-2, dtype)), -2 * dense)
-    clipped = transition.clip(0.1)
-    assert clipped.dtype == dtype
-    assert_close(clipped.as_dense(), np.clip(dense, -0.1, 0.1))
+    kinds = []
+
+    @jax.jit
+    def changed(factor):
+        scaled, clipped = transition.scale(0.25), transition.clip(0.1)
+        kinds.extend([type(scaled), scaled.dtype, clipped.dtype])
+        return scaled.as_dense(), transition.scale(factor).as_dense(), clipped.as_dense()
+
+    found = changed(jnp.asarray(-2, dtype))
+    assert kinds == [type(transition), dtype, dtype]
+    for given, expected in zip(found, (0.25 * dense, -2 * dense, np.clip(dense, -0.1, 0.1)), strict=True):
+        assert_close(given, expected)
 
 
 @structures
-@sizes
 def test_guarded_changes_nothing_that_is_finite(example):
     transition, dense, v = example
     guarded = transition.guarded()
     assert type(guarded) is type(transition)
-    assert_close(guarded.as_dense(), dense)
-    assert_close(guarded.apply_transposed(v), np.einsum("tij,ti->tj", dense, v))
+    whole, transposed = jax.jit(lambda v: (guarded.as_dense(), guarded.apply_transposed(v)))(v)
+    assert_close(whole, dense)
+    assert_close(transposed, np.einsum("tij,ti->tj", dense, v))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -19,7 +19,14 @@ DOCUMENTS = [path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] if 
     "docs", suffix=".md"
 )
 # They diagnose, certify and train for tens of seconds.
-LONG = {"diagnosing.md", "certificates.md", "layers.md", "exponents.md", "choosing.md"}
+LONG = {"diagnosing.md", "certificates.md", "layers.md", "exponents.md", "choosing.md", "planning.md", "sweeping.md"}
+LONG_EXAMPLES = {
+    "parascan.api.sweeping.sweep:sweep",
+    "parascan.diagnostics.diagnose:diagnose",
+    "parascan.nn.contractive:ContractiveCell",
+    "parascan.planning.plan:plan",
+}
+"""Docstrings whose functions the README calls, too, or that compile for seconds."""
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -98,7 +105,9 @@ def test_blocks_of_a_document_run_in_order(path):
     run_in_order(blocks(path.read_text(), path))
 
 
-@pytest.mark.parametrize("label", SOURCES)
+@pytest.mark.parametrize(
+    "label", [pytest.param(label, marks=pytest.mark.slow if label in LONG_EXAMPLES else ()) for label in SOURCES]
+)
 def test_docstring_example_runs(label):
     example = SOURCES[label]
     module = importlib.import_module(module_name(example.path))

@@ -100,6 +100,7 @@ def test_choices_are_all_sets_of_one_or_two_coordinates():
     assert len(choices(6)) == 1 + 6 + 15
 
 
+@pytest.mark.slow
 def test_conditional_exponents_of_lorenz_are_those_in_closed_form():
     system, before, states = finite_flow("lorenz", 1500)
     found = np.asarray(exponents(system, before, states, jax.random.key(0)))

@@ -5,11 +5,14 @@ import io
 import numpy as np
 import pytest
 
+from combinations import some
 from parascan.paper.experiments import registry
 from parascan.paper.figures import style
 from parascan.paper.harness.claims import Verdict
 
 SEEN = ("fig1", "fig2", "fig4", "fig5", "fig6", "fig8", "table1")
+LONG = ("fig1", "fig5", "fig6", "fig8")
+"""Those that take longest, of which `make test-all` alone runs every test."""
 
 
 def about_time(claim):
@@ -17,7 +20,7 @@ def about_time(claim):
     return "time of" in claim.quantity
 
 
-@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("name", some(SEEN, *(name for name in SEEN if name not in LONG)))
 def test_claims_hold_and_the_picture_is_drawn(smoke, name):
     experiment, dataset = registry.get(name), smoke(name)
     claims = [claim for claim in experiment.claims(dataset) if not about_time(claim)]
@@ -56,12 +59,19 @@ def test_a_name_that_nothing_has_is_refused():
         ("fig2", lambda d: d.assign(overflowed=d.overflowed * 0 + 1), "overflow"),
         ("fig4", lambda d: d.assign(exponent=d.exponent + 0.1), "g = 1.2"),
         ("fig4", lambda d: d.assign(exponent=-d.exponent), "largest fall"),
-        ("fig5", lambda d: d.assign(merit=d.merit + 1e-9), "merit/T"),
-        ("fig5", lambda d: d.assign(bound=d.bound * 1e-3), "bound is above"),
-        ("fig5", lambda d: d.assign(deviation=d.deviation**0.3), "growth of the deviation"),
-        ("fig1", lambda d: d.assign(updates=("kind", d.updates.values[::-1])), "steps for the predictable"),
-        ("fig6", lambda d: d.assign(steps=d.steps.max() - d.steps), "quasi-Newton rise"),
-        ("fig8", lambda d: d.assign(updates=d.updates * 0 + 40), "largest count"),
+        pytest.param("fig5", lambda d: d.assign(merit=d.merit + 1e-9), "merit/T", marks=pytest.mark.slow),
+        pytest.param("fig5", lambda d: d.assign(bound=d.bound * 1e-3), "bound is above", marks=pytest.mark.slow),
+        pytest.param(
+            "fig5", lambda d: d.assign(deviation=d.deviation**0.3), "growth of the deviation", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            *("fig1", lambda d: d.assign(updates=("kind", d.updates.values[::-1])), "steps for the predictable"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "fig6", lambda d: d.assign(steps=d.steps.max() - d.steps), "quasi-Newton rise", marks=pytest.mark.slow
+        ),
+        pytest.param("fig8", lambda d: d.assign(updates=d.updates * 0 + 40), "largest count", marks=pytest.mark.slow),
     ],
 )
 def test_a_claim_fails_on_a_dataset_that_contradicts_it(smoke, name, change, words):

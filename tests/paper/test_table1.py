@@ -29,6 +29,7 @@ def dataset(tiny, tmp_path_factory):
         return run(tiny, "tiny", folder, hands), folder
 
 
+@pytest.mark.slow
 def test_rows_come_in_the_order_of_the_cases_and_solve_what_they_say(dataset):
     found, folder = dataset
     rows, store = table1.rows_of(found), PointStore(folder, table1.measure)

@@ -122,6 +122,7 @@ def test_metropolis_keeps_the_density_and_a_sharp_smooth_accept_is_the_jump():
     assert np.allclose(jax.vmap(sharp)(states[:50], noise[1:51]), states[1:51], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mala_measures_what_it_claims(tmp_path):
     config = mala.Config((0.05, 0.9), seeds=1, length=600, exponent_length=600)
     dataset = run(mala.EXPERIMENT, config, tmp_path)

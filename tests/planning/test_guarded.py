@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
+from combinations import some
 
 
 def logistic(rate, length=100, **options):
@@ -22,9 +23,17 @@ def test_a_method_that_keeps_its_promise_is_not_run_again():
     assert 1 <= int(solution.stats.iterations) <= 6
 
 
-@pytest.mark.parametrize("first", [ps.deer(), ps.quasi_deer(), ps.MultipleShooting(ps.deer(), 7), ps.GradientDescent()])
+FIRST = {
+    "deer": ps.deer(),
+    "quasi_deer": ps.quasi_deer(),
+    "blocks": ps.MultipleShooting(ps.deer(), 7),
+    "descent": ps.GradientDescent(),
+}
+
+
+@pytest.mark.parametrize("first", some(FIRST, "deer", "blocks"))
 def test_a_broken_promise_costs_the_budget_and_gives_the_sequential_states(first):
-    solution = logistic(3.9, solver=ps.WithFallback(first, ps.Sequential(), budget=4))
+    solution = logistic(3.9, solver=ps.WithFallback(FIRST[first], ps.Sequential(), budget=4))
     assert bool(solution.stats.fell_back)
     assert int(solution.stats.iterations) <= 4
     assert bool(solution.result == ps.Result.successful)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import parascan as ps
+from combinations import some
 from parascan.planning import Plan, built_in, cache_file, known_machine
 from parascan.planning.encode import decode_solver, encode_solver
 from parascan.programs import platform as _platform
@@ -138,7 +139,7 @@ def test_a_plan_for_another_call_is_refused(quick):
     assert ps.rollout(step, init, xs[:-1], solver=quick.solver).states.shape == (19_999, 16)
 
 
-@pytest.mark.parametrize("length", [0, 1, 50])
+@pytest.mark.parametrize("length", some([0, 1, 50], 0, 50))
 def test_short_sequences_stay_sequential(length):
     step, init, xs = contracting(3)
     plan = ps.plan(step, init, xs[:length], measure=length > 1)

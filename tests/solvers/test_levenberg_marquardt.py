@@ -17,6 +17,11 @@ def logistic(state, _):
     return 3.9 * state * (1 - state)
 
 
+def compiled(solver, problem):
+    """One step from states and memory."""
+    return jax.jit(lambda states, memory: solver.step(problem, Iterate(states, problem.predictions(states)), memory))
+
+
 def recurrence(length=12):
     return Recurrence(lambda s, x: jnp.sin(3 * s) + x, jnp.ones(2), jnp.ones((length, 2)), length)
 
@@ -24,12 +29,12 @@ def recurrence(length=12):
 def test_the_published_step_is_the_smoother_and_fixed_damping_stays():
     problem, solver = recurrence(), ps.elk(0.5)
     states = jax.random.normal(jax.random.key(0), (12, 2))
-    iterate = Iterate(states, problem.predictions(states))
-    after, memory = solver.step(problem, iterate, solver.init(problem, states))
+    after, memory = compiled(solver, problem)(states, solver.init(problem, states))
     first = states.at[0].set(problem.predictions(states)[0])
     residual = problem.residual(first).at[0].set(0.0)
     known = jnp.arange(12) < 1
-    expected = first + damped_solve(Full().transition(problem, first, jnp.int32(0)), residual, 0.5, known)
+    correction = jax.jit(lambda: damped_solve(Full().transition(problem, first, jnp.int32(0)), residual, 0.5, known))
+    expected = first + correction()
     np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)
     assert float(memory.damping) == 0.5
 
@@ -38,10 +43,10 @@ def test_the_merit_never_rises_and_the_damping_falls_where_the_linearization_is_
     problem = Recurrence(lambda s, x: 0.9 * s + x, jnp.ones(2), jnp.ones((12, 2)), 12)
     solver = ps.LevenbergMarquardt(Full(), damping=1.0, limits=(1e-3, 1e3))
     states = jnp.zeros((12, 2))
-    memory, merits, dampings = solver.init(problem, states), [], []
+    advance, memory, merits, dampings = compiled(solver, problem), solver.init(problem, states), [], []
     for _ in range(5):
         merits.append(float(problem.merit(states)))
-        states, memory = solver.step(problem, Iterate(states, problem.predictions(states)), memory)
+        states, memory = advance(states, memory)
         dampings.append(float(memory.damping))
     assert all(later < earlier for earlier, later in itertools.pairwise(merits[1:]))
     np.testing.assert_allclose(dampings, [1e-1, 1e-2, 1e-3, 1e-3, 1e-3], rtol=1e-5)
@@ -52,8 +57,7 @@ def test_a_step_that_would_raise_the_merit_is_not_taken_and_the_damping_grows():
     problem = Recurrence(lambda s, x: 50 * s**2, jnp.zeros(1), None, 3)
     solver = ps.LevenbergMarquardt(Full(), damping=1e-6)
     states = jnp.asarray([[0.1], [1.0], [50.0]])
-    iterate = Iterate(states, problem.predictions(states))
-    after, memory = solver.step(problem, iterate, solver.init(problem, states))
+    after, memory = compiled(solver, problem)(states, solver.init(problem, states))
     np.testing.assert_array_equal(after[:, 0], [0.0, 1.0, 50.0])
     np.testing.assert_allclose(memory.damping, 5e-6, rtol=1e-5)
 
@@ -99,5 +103,5 @@ def test_the_gradient_is_that_of_sequential_evaluation(solver):
         return jnp.mean(states**2)
 
     weights = 0.5 * jax.random.normal(jax.random.key(0), (3, 3))
-    expected = jax.grad(loss)(weights, ps.Sequential())
-    np.testing.assert_allclose(jax.grad(loss)(weights, solver), expected, atol=1e-6)
+    found, expected = (jax.jit(jax.grad(lambda w, s=s: loss(w, s)))(weights) for s in (solver, ps.Sequential()))
+    np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -11,8 +11,11 @@ from parascan.solvers import Iterate
 
 
 def after_one_step(solver, problem, states):
-    iterate = Iterate(states, problem.predictions(states))
-    return solver.step(problem, iterate, solver.init(problem, states))[0]
+    @jax.jit
+    def step(states):
+        return solver.step(problem, Iterate(states, problem.predictions(states)), solver.init(problem, states))[0]
+
+    return step(states)
 
 
 def test_it_takes_the_longest_length_that_decreases_the_merit_enough():
@@ -20,7 +23,7 @@ def test_it_takes_the_longest_length_that_decreases_the_merit_enough():
     problem = Recurrence(lambda s, x: 50 * s**2, jnp.zeros(1), None, 3)
     states = jnp.asarray([[0.0], [1.0], [50.0]])
     merit = lambda t: 0.5 * ((1 - t) ** 2 + 2500 * t**4)  # noqa: E731
-    for decrease, shrink in ((1e-4, 0.5), (0.9, 0.5), (1e-4, 0.3)):
+    for decrease, shrink in ((0.9, 0.5), (1e-4, 0.3)):
         expected = next(t for t in shrink ** np.arange(20) if merit(t) <= 0.5 - decrease * t)
         solver = ps.LineSearch(ps.deer(), trials=20, shrink=shrink, decrease=decrease)
         after = after_one_step(solver, problem, states)

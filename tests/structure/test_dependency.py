@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from combinations import some
 from parascan.programs.structure import dependency_pattern
 
 SIZE = 6
@@ -19,7 +20,7 @@ def pattern_of(fn, *operands, size=SIZE):
 
 def origins(fn):
     """Which state entry each output entry is, by running on the numbers 1, 2, ...; none where the output is not one."""
-    out = np.nan_to_num(np.ravel(fn(jnp.arange(1.0, SIZE + 1))))
+    out = np.nan_to_num(np.ravel(jax.jit(fn)(jnp.arange(1.0, SIZE + 1))))
     return out[:, None] == np.arange(1, SIZE + 1)
 
 
@@ -272,17 +273,18 @@ def random_program(seed):
     return run
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", some(range(40), *range(0, 40, 3)))
 def test_random_programs_stay_within_their_pattern(seed):
     fn = random_program(seed)
     rng = np.random.default_rng(seed)
     pattern = pattern_of(fn)
-    run, jacobian = jax.jit(fn), jax.jit(jax.jacfwd(fn))
+    both = jax.jit(lambda s: (fn(s), jax.jacfwd(fn)(s)))
     for _ in range(3):
         state = rng.normal(size=SIZE).astype(np.float32)
-        assert not ((np.asarray(jacobian(state)) != 0) & ~pattern).any()
+        value, jacobian = map(np.asarray, both(state))
+        assert not ((jacobian != 0) & ~pattern).any()
         for j in range(SIZE):
-            changed = np.asarray(run(state + 1.3 * np.eye(SIZE, dtype=np.float32)[j])) != np.asarray(run(state))
+            changed = np.asarray(both(state + 1.3 * np.eye(SIZE, dtype=np.float32)[j])[0]) != value
             assert not (changed & ~pattern[:, j]).any()
 
 

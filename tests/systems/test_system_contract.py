@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from system_runs import build, exponent, run
 
+from combinations import one_of_each, pairwise, product
 from parascan import systems
 
 NAMES = systems.names()
 AUTONOMOUS = (*systems.names("map"), *systems.names("flow"))
 DRIVEN = tuple(name for name in NAMES if name not in AUTONOMOUS)
+INPUTS = [(7, None, "float32"), (0, None, "float64"), (7, "float16", "float64")]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "dtype"), one_of_each(product(NAMES, ["float32", "float64"])), indirect=["dtype"])
 def test_200_steps_stay_finite_and_keep_shape_and_dtype(name: str, dtype: np.dtype) -> None:
     system = build(name, dtype=dtype)
     states = run(system, 200)
@@ -37,8 +39,11 @@ def test_autonomous_systems_have_no_inputs(name: str) -> None:
     assert build(name).inputs(7) is None
 
 
-@pytest.mark.parametrize(("length", "asked"), [(7, None), (0, None), (7, "float16")])
-@pytest.mark.parametrize("name", DRIVEN)
+@pytest.mark.parametrize(
+    ("name", "length", "asked", "dtype"),
+    pairwise([(name, *case) for name in DRIVEN for case in INPUTS]),
+    indirect=["dtype"],
+)
 def test_inputs_are_one_row_a_step(name: str, length: int, asked: Any, dtype: np.dtype) -> None:
     system = build(name, dtype=dtype)
     xs = system.inputs(length, key=jax.random.key(0), dtype=asked)
@@ -73,8 +78,9 @@ def test_step_maps_over_a_batch(name: str) -> None:
     spread = jax.random.normal(jax.random.key(5), (4, system.size))
     batch = system.initial_state + 0.01 * spread
     x = None if name in AUTONOMOUS else 0.1 * spread[0]
-    together = jax.vmap(lambda s: system.step(s, x))(batch)
-    alone = jnp.stack([system.step(s, x) for s in batch])
+    both = jax.jit(lambda batch: (jax.vmap(lambda s: system.step(s, x))(batch), [system.step(s, x) for s in batch]))
+    together, alone = both(batch)
+    alone = np.stack(alone)
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
 
 

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import one_of_each, product, some
+
+single = pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
 
 
 def linear_system(key, dtype, size, length):
@@ -17,8 +20,11 @@ def linear_system(key, dtype, size, length):
     return lambda s, x: matrix @ s + x, jnp.ones(size, dtype), jax.random.normal(second, (length, size), dtype)
 
 
-@pytest.mark.parametrize("form", ["auto", "dense", "matrix_free"])
-@pytest.mark.parametrize("size", [1, 12])
+@pytest.mark.parametrize(
+    ("form", "size", "dtype"),
+    one_of_each(product(["auto", "dense", "matrix_free"], [1, 12], ["float32", "float64"])),
+    indirect=["dtype"],
+)
 def test_a_linear_system_takes_newton_exactly_one_iteration(form, size, dtype, getkey):
     step, init, xs = linear_system(getkey(), dtype, size, 300)
     run = functools.partial(ps.rollout, step, init, xs, solver=ps.Newton(ps.Full(form)))
@@ -26,6 +32,7 @@ def test_a_linear_system_takes_newton_exactly_one_iteration(form, size, dtype, g
     assert int(run(guess=ps.guesses.Normal(getkey()), criterion=ps.Merit(1e-10)).stats.iterations) == 1
 
 
+@single
 def test_a_linear_diagonal_system_takes_quasi_newton_one_iteration(dtype, getkey):
     decay = jnp.asarray([0.9, -0.5, 0.1], dtype)
     xs = jax.random.normal(getkey(), (200, 3), dtype)
@@ -33,12 +40,14 @@ def test_a_linear_diagonal_system_takes_quasi_newton_one_iteration(dtype, getkey
     assert int(solution.stats.iterations) == 1
 
 
+@single
 def test_a_random_walk_takes_picard_one_iteration(dtype, getkey):
     xs = jax.random.normal(getkey(), (200, 3), dtype)
     solution = ps.rollout(lambda s, x: s + x, jnp.zeros(3, dtype), xs, solver=ps.picard())
     assert int(solution.stats.iterations) == 1
 
 
+@single
 def test_a_memoryless_system_takes_jacobi_one_iteration(dtype, getkey):
     xs = jax.random.normal(getkey(), (200, 3), dtype)
     solution = ps.rollout(lambda s, x: jnp.sin(x), jnp.zeros(3, dtype), xs, solver=ps.jacobi())
