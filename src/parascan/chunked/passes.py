@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..programs.lazy import add_into
 from ..solution import Tree
@@ -15,44 +15,61 @@ from .acceptance import COMPARED, NEARLY, excess
 from .grid import Grid
 from .warm_up import Forgotten, Step
 
-PASSES = 2
-"""Most runs over all rows before the chunks are given up; the second starts from the ends that the first one found."""
+JUNCTIONS = 2
+"""Rows at which the two runs of a chunk may be joined: H, where its start should be forgotten, and a later one, for
+systems that take a little longer in chunks without a copy. What fails at both is given up."""
 
-Filled = tuple[Tree, Tree, Tree, Tree, Tree]
-"""What a run hands on: states of the chunks, their ends, the states at the compared rows, outputs and totals."""
+FURTHER = 2
+"""The later junction lies at so many times H, or halfway between H and the end of the chunks if that is earlier."""
 
-BODY = COMPARED + 1
-"""Parts of a run before its body: the warm-up up to the compared rows, and each of these."""
+Filled = tuple[Tree, Tree, Tree, Tree, Tree, Tree]
+"""What a part of a run hands on: states of the chunks, their ends, the states that are kept, outputs, totals, and the
+part of the totals that the true run replaces if it goes on to the later junction."""
 
-PARTS = 2 * BODY + 1
-"""Parts of a run: the warm-up of all chunks from arbitrary starts, their bodies, and the warm-up from the true ones."""
+Bounds = tuple[Int[Array, " parts"], Int[Array, " parts"]]
+"""The first row of every part, and the row that it ends before."""
+
+STRETCH = COMPARED + 1
+"""Parts of a stretch of rows that ends at a junction: up to the compared rows, and each of these."""
+
+BODY = JUNCTIONS * STRETCH
+"""Parts before the rows that follow the later junction, where chunks run from arbitrary starts."""
+
+OTHER_ROOM, TRUE_ROOM = 0, JUNCTIONS * COMPARED
+"""Where states are kept: those after the compared rows on the run from arbitrary starts, for each junction; and on the
+true run those before them and after each of them, for one junction at a time."""
+
+ROOM = TRUE_ROOM + STRETCH + 1
+"""States that are kept; the last place is for what nobody reads."""
 
 
 class Attempt(NamedTuple):
-    """What a run over all rows gives: where the next one goes on, the results, and how far junctions are apart.
+    """What the runs give up to a junction, and how far they are apart there.
 
     Attributes:
-        states: where the next run goes on: at the row where copies met, later at row H ``[..., N P]``.
-        passed: states after each of the compared rows ``[COMPARED, ..., N P]``; none yet before the first run.
+        states: of the chunks, where the next stretch goes on ``[..., N P]``.
+        kept: states at the compared rows ``[ROOM, ..., N P]``.
         ys: outputs ``[N P, B, ...]``.
         ends: states after the last row ``[..., N P]``.
-        totals: totals over all rows.
-        excess: distance at the junctions in units of what is accepted.
-        left: how many more runs there may be.
+        totals: totals over all rows but those of ``replaced``.
+        replaced: totals over the rows between the junctions, on the run from arbitrary starts.
+        excess: distance at the junction in units of what is accepted.
+        junctions: how many have been looked at.
     """
 
     states: Tree
-    passed: Tree
+    kept: Tree
     ys: Tree
     ends: Tree
     totals: Tree
+    replaced: Tree
     excess: Float[Array, ""]
-    left: Int[Array, ""]
+    junctions: Int[Array, ""]
 
 
 @dataclass(frozen=True)
 class Passes:
-    """Runs over all rows, with what is the same in each of them.
+    """A run over all rows of all chunks from arbitrary starts, then one from the true starts up to a junction.
 
     One loop takes all rows, so that two runs of a chunk that have come together go on to round alike.
 
@@ -73,63 +90,105 @@ class Passes:
     forgotten: Forgotten
 
     def run(self, blocks: Tree, room: Tree) -> Attempt:
-        """The last of the runs, whose results are accepted if its excess is no more than one.
+        """The runs up to the last junction that was looked at; accepted if its excess is no more than one.
 
         Args:
             blocks: inputs in chunks, as ``Grid.cut`` gives them.
             room: for the outputs ``[N P, B, ...]``.
         """
-        states = self.forgotten.states
-        worth = self.zero, jnp.asarray(jnp.inf, jnp.float32), jnp.int32(PASSES)
-        first = Attempt(states, _room_for(COMPARED, states), room, states, *worth)
-        again = partial(self._attempt, blocks)
-        return jax.lax.while_loop(lambda attempt: (attempt.left > 0) & (attempt.excess > 1), again, first)
+        states, infinite = self.forgotten.states, jnp.asarray(jnp.inf, jnp.float32)
+        kept = jax.tree.map(lambda leaf: jnp.zeros((ROOM, *leaf.shape), leaf.dtype), states)
+        first = Attempt(states, kept, room, states, self.zero, self.zero, infinite, jnp.int32(0))
 
-    def _attempt(self, blocks: Tree, before: Attempt) -> Attempt:
-        """One run over all rows; a second one does not repeat the run from the arbitrary starts to row H."""
-        again = before.left < PASSES
-        start = before.states, before.ends, _room_for(PARTS, before.states), before.ys, self.zero
-        _, ends, kept, ys, totals = jax.lax.fori_loop(
-            jnp.where(again, BODY, 0), PARTS, partial(self._fill, blocks), start
+        def going(attempt: Attempt) -> Bool[Array, ""]:
+            # What is far off remembers its start, and a few rows more would not help either.
+            begun = attempt.junctions > 0
+            near = (attempt.junctions < JUNCTIONS) & (attempt.excess > 1) & (attempt.excess <= NEARLY)
+            return ~begun | near
+
+        last = jax.lax.while_loop(going, partial(self._attempt, blocks, self._bounds()), first)
+        totals = jax.tree.map(
+            lambda total, part: jnp.where(last.junctions == 1, total + part, total), last.totals, last.replaced
         )
-        way = jax.tree.map(lambda old, new: jnp.where(again, old, new[1:BODY]), before.passed, kept)
-        after = jax.tree.map(lambda leaf: leaf[BODY + 2 :], kept)
-        rows = self.forgotten.horizon - COMPARED + jnp.arange(COMPARED)
-        inputs = jax.vmap(partial(self.grid.take, blocks))(rows)
-        runs = jax.tree.map(lambda leaf: leaf[BODY + 1 : -1], kept), (after, way), inputs
-        # Chunks come second: these few steps are taken all at once, by the step as it is.
-        found = excess(self.step, *jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), runs))
-        found = found if self.grid.axis is None else jax.lax.pmax(found, self.grid.axis)
-        # What is far off remembers its start, and no second run would agree either.
-        left = jnp.where(found <= NEARLY, before.left - 1, 0)
-        return Attempt(jax.tree.map(lambda leaf: leaf[-1], after), after, ys, ends, totals, found, left)
+        return last._replace(totals=totals)
 
-    def _fill(self, blocks: Tree, part: Int[Array, ""], state: Filled) -> Filled:
+    def _attempt(self, blocks: Tree, bounds: Bounds, before: Attempt) -> Attempt:
+        """The runs up to the first junction, or the true run from there to the second."""
+        number = before.junctions
+        parts = BODY + 1 + STRETCH * jnp.asarray((0, *range(1, JUNCTIONS + 1)))
+        start = before.states, before.ends, before.kept, before.ys, before.totals, before.replaced
+        states, ends, kept, ys, totals, replaced = jax.lax.fori_loop(
+            jnp.where(number == 0, 0, parts[number]), parts[number + 1], partial(self._fill, blocks, bounds), start
+        )
+
+        def rows_of(room: Tree, first: int | Int[Array, ""], count: int) -> Tree:
+            return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, count), room)
+
+        other = rows_of(kept, OTHER_ROOM + COMPARED * number, COMPARED)
+        true = rows_of(kept, TRUE_ROOM, STRETCH)
+        from_before, after = rows_of(true, 0, COMPARED), rows_of(true, 1, COMPARED)
+        rows = self._junctions[number] - COMPARED + jnp.arange(COMPARED)
+        inputs = jax.vmap(partial(self.grid.take, blocks))(rows)
+        # Chunks come second: these few steps are taken all at once, by the step as it is.
+        runs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), (from_before, (after, other), inputs))
+        found = excess(self.step, *runs)
+        found = found if self.grid.axis is None else jax.lax.pmax(found, self.grid.axis)
+        return Attempt(states, kept, ys, ends, totals, replaced, found, number + 1)
+
+    @property
+    def _junctions(self) -> Int[Array, "2"]:
+        """The rows up to which the true run may go."""
+        horizon, block = self.forgotten.horizon, self.grid.block
+        later = jnp.minimum(FURTHER * horizon, (horizon + block) // 2)
+        return jnp.stack([horizon, jnp.clip(later, horizon + COMPARED, block)])
+
+    def _bounds(self) -> Bounds:
+        """The first row of every part, and the row that it ends before."""
+        junctions = self._junctions
+
+        def stretches(first: Int[Array, ""] | int) -> list[Array]:
+            starts = (jnp.asarray(first), *junctions[:-1])
+            pairs = zip(starts, junctions, strict=True)
+            return [jnp.stack([start, *(end - COMPARED + jnp.arange(COMPARED))]) for start, end in pairs]
+
+        def ends(first: list[Array]) -> list[Array]:
+            return [jnp.append(each[1:], end) for each, end in zip(first, junctions, strict=True)]
+
+        other, true, body = stretches(self.forgotten.row), stretches(0), junctions[-1:]
+        firsts = jnp.concatenate([*other, body, *true])
+        return firsts, jnp.concatenate([*ends(other), jnp.asarray([self.grid.block]), *ends(true)])
+
+    def _fill(self, blocks: Tree, bounds: Bounds, part: Int[Array, ""], state: Filled) -> Filled:
         """One part of the rows."""
 
         def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
             states, y, share = self.forward(state[0], self.grid.take(blocks, row))
             return states, self.grid.put(state[1], y, row), jax.tree.map(add_into, state[2], share)
 
-        states, ends, kept, ys, totals = state
-        body, true = part == BODY, part > BODY
-        before = self.forgotten.horizon - COMPARED + jnp.where(true, part - BODY - 1, part)
-        unbroken = jnp.where(true, part == BODY + 1, part == 0)
-        first = jnp.where(unbroken, jnp.where(true, 0, self.forgotten.row), before - 1)
-        first, end = jnp.where(body, self.forgotten.horizon, first), jnp.where(body, self.grid.block, before)
+        states, ends, kept, ys, totals, replaced = state
+        first, end = (bound[part] for bound in bounds)
         states, ys, totals = jax.lax.fori_loop(first, end, advance, (states, ys, totals))
 
         def from_ends() -> tuple[Tree, Tree]:
             return self.grid.starts(states, self.init), states
 
         # A branch that all devices take alike, so that none waits for a message that is not sent.
-        states, ends = jax.lax.cond(body, from_ends, lambda: (states, ends))
+        states, ends = jax.lax.cond(part == BODY, from_ends, lambda: (states, ends))
         # What the warm-up from an arbitrary start adds to totals is not theirs.
-        totals = jax.tree.map(lambda leaf, none: jnp.where(part < BODY, none, leaf), totals, self.zero)
-        kept = jax.tree.map(lambda room, leaf: jax.lax.dynamic_update_index_in_dim(room, leaf, part, 0), kept, states)
-        return states, ends, kept, ys, totals
+        between = part == BODY - 1
+        replaced = jax.tree.map(lambda old, new: jnp.where(between, new, old), replaced, totals)
+        void = (part < STRETCH) | between
+        totals = jax.tree.map(lambda leaf, none: jnp.where(void, none, leaf), totals, self.zero)
+        place = jnp.asarray(PLACES)[part]
+        kept = jax.tree.map(lambda room, leaf: jax.lax.dynamic_update_index_in_dim(room, leaf, place, 0), kept, states)
+        return states, ends, kept, ys, totals, replaced
 
 
-def _room_for(rows: int, states: Tree) -> Tree:
-    """Room for the states of a number of rows ``[rows, ...]``."""
-    return jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), states)
+_OTHER = [
+    place
+    for junction in range(JUNCTIONS)
+    for place in (-1, *range(OTHER_ROOM + junction * COMPARED, OTHER_ROOM + (junction + 1) * COMPARED))
+]
+_TRUE = [TRUE_ROOM + place for place in range(STRETCH)]
+PLACES = tuple(place % ROOM for place in (*_OTHER, -1, *_TRUE * JUNCTIONS))
+"""Where the states after each part are kept."""
