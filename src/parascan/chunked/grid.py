@@ -49,29 +49,6 @@ class Grid(NamedTuple):
         steps = self.chunks * self.block
         return jax.tree.map(lambda leaf: leaf[:, leaf.shape[1] - steps :] if self.reverse else leaf[:, :steps], xs)
 
-    def picked(self, xs: Tree, step: Int[Array, ""]) -> Tree:
-        """As ``take``, from inputs ``[N or 1, T, ...]`` that are not cut: slower for a row, but no copy of them all."""
-        chunks = jnp.arange(self.chunks) * self.block + self.row(step)
-
-        def one(leaf: Array) -> Array:
-            first = leaf.shape[1] - self.chunks * self.block if self.reverse else 0
-            rows = leaf.at[:, first + chunks].get(mode="promise_in_bounds")
-            return self._gathered(rows.reshape(-1, *leaf.shape[2:]))
-
-        return jax.tree.map(one, xs)
-
-    def cut(self, xs: Tree) -> Tree:
-        """Inputs ``[N or 1, T, ...]`` cut into chunks, ``[N P or P, B, ...]``, without the steps beyond them.
-
-        This is done outside of loops: inside, XLA would divide every element's index anew.
-        """
-
-        def one(leaf: Array) -> Array:
-            blocks = leaf.shape[0] * leaf.shape[1] // self.block
-            return leaf.reshape(blocks, self.block, *leaf.shape[2:])
-
-        return jax.tree.map(one, self.own(xs))
-
     def windows(self, xs: Tree, count: int, rows: int) -> Tree:
         """The first rows, in time, of evenly spaced chunks, ``[N or 1 times count, rows, ...]``, and of no others.
 
@@ -89,6 +66,36 @@ class Grid(NamedTuple):
             return jnp.stack(parts, axis=1).reshape(len(leaf) * count, rows, *leaf.shape[2:])
 
         return jax.tree.map(one, xs)
+
+    def picked(self, xs: Tree, step: Int[Array, ""], count: int | None = None) -> Tree:
+        """As ``take``, from inputs ``[N or 1, T, ...]`` that are not cut: slower for a row, but no copy of them all.
+
+        Args:
+            xs: inputs.
+            step: of every chunk.
+            count: of evenly spaced chunks; all when None.
+        """
+        few = self if count is None else self._replace(chunks=count)
+        chunks = jnp.arange(few.chunks) * (self.chunks // few.chunks * self.block) + self.row(step)
+
+        def one(leaf: Array) -> Array:
+            first = leaf.shape[1] - self.chunks * self.block if self.reverse else 0
+            rows = leaf.at[:, first + chunks].get(mode="promise_in_bounds")
+            return few._gathered(rows.reshape(-1, *leaf.shape[2:]))
+
+        return jax.tree.map(one, xs)
+
+    def cut(self, xs: Tree) -> Tree:
+        """Inputs ``[N or 1, T, ...]`` cut into chunks, ``[N P or P, B, ...]``, without the steps beyond them.
+
+        This is done outside of loops: inside, XLA would divide every element's index anew.
+        """
+
+        def one(leaf: Array) -> Array:
+            blocks = leaf.shape[0] * leaf.shape[1] // self.block
+            return leaf.reshape(blocks, self.block, *leaf.shape[2:])
+
+        return jax.tree.map(one, self.own(xs))
 
     def take(self, blocks: Tree, step: Int[Array, ""]) -> Tree:
         """The inputs ``[..., N P]`` of one step of every chunk."""

@@ -1,5 +1,6 @@
 """The warm-up: the rows in which chunks forget their arbitrary starts, measured by coupled copies of some chunks."""
 
+import math
 from collections.abc import Callable
 from functools import partial, reduce
 from typing import NamedTuple
@@ -29,6 +30,10 @@ to meeting, on a logarithmic scale."""
 UNDER_WAY = 0.25
 """Part of the way that copies must have come in half of the rows, on the scale of their recent states: where the states
 themselves decay, the copies come closer without forgetting their start."""
+
+FEW_INPUTS = 8
+"""Entries of the inputs of a step up to which those of all rows that copies may take are laid out beforehand: XLA takes
+a row of them within its loop then. Of larger inputs that would be a copy in vain where a start is not forgotten."""
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
@@ -133,7 +138,10 @@ def forget_ahead(
     """
     count, rows = followed(grid.chunks, grid.batch), max(patience.most, 1)
     few = grid._replace(chunks=count, block=rows, rest=0)
-    found = forget(step, example, init, partial(few.take, grid.windows(xs, count, rows)), few, patience)
+    take = partial(few.take, grid.windows(xs, count, rows))
+    if sum(math.prod(leaf.shape[2:]) for leaf in jax.tree.leaves(xs)) > FEW_INPUTS:
+        take = partial(grid.picked, xs, count=count)
+    found = forget(step, example, init, take, few, patience)
     return found._replace(row=jnp.zeros_like(found.row), states=grid.spread(init))
 
 
