@@ -263,7 +263,7 @@ def choose_patience(
         ahead = looked_at + min(COPIES, looked_at)
         row = step + ahead * chunk_seconds(work, machine, ahead)
         row += 0 if in_one_loop(work, machine) else machine.row
-        gap = FIRST_CHECK if kind is Kind.SMALL else BETWEEN_CHECKS
+        gap = FIRST_CHECK if kind is Kind.SMALL else 2 * BETWEEN_CHECKS
         return Patience(max(int(TRIAL_SHARE * chunks * block * step / row), gap), most, gap)
     row = machine.search + COST_OF_FORGETTING * together * chunk_seconds(work, machine, together)
     # Never less than a step, nor than a row by itself: on an accelerator both wait for their kernels to start.

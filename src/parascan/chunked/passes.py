@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ..programs.lazy import add_into
@@ -22,25 +23,38 @@ systems that take a little longer in chunks without a copy. What fails at both i
 FURTHER = 2
 """The later junction lies at so many times H, or halfway between H and the end of the chunks if that is earlier."""
 
-Filled = tuple[Tree, Tree, Tree, Tree, Tree, Tree]
-"""What a part of a run hands on: states of the chunks, their ends, the states that are kept, outputs, totals, and the
-part of the totals that the true run replaces if it goes on to the later junction."""
+Filled = tuple[Tree, Tree, Tree, Tree]
+"""What rows hand on: states of the chunks, the states that are kept, outputs and totals."""
 
-Bounds = tuple[Int[Array, " parts"], Int[Array, " parts"]]
-"""The first row of every part, and the row that it ends before."""
+Bounds = tuple[Int[Array, "stretches parts"], Int[Array, "stretches parts"]]
+"""The first row of every part of every stretch, and the row that it ends before."""
 
-STRETCH = COMPARED + 1
+PARTS = COMPARED + 1
 """Parts of a stretch of rows that ends at a junction: up to the compared rows, and each of these."""
 
-BODY = JUNCTIONS * STRETCH
-"""Parts before the rows that follow the later junction, where chunks run from arbitrary starts."""
+BODY = JUNCTIONS
+"""The stretch of the rows that follow the later junction, where chunks run from arbitrary starts; before it are those
+that end at a junction, after it those of the true run."""
 
 OTHER_ROOM, TRUE_ROOM = 0, JUNCTIONS * COMPARED
 """Where states are kept: those after the compared rows on the run from arbitrary starts, for each junction; and on the
 true run those before them and after each of them, for one junction at a time."""
 
-ROOM = TRUE_ROOM + STRETCH + 1
+ROOM = TRUE_ROOM + PARTS + 1
 """States that are kept; the last place is for what nobody reads."""
+
+NOWHERE = ROOM - 1
+PLACES = np.array(
+    [
+        *(
+            [NOWHERE, *range(OTHER_ROOM + COMPARED * each, OTHER_ROOM + COMPARED * (each + 1))]
+            for each in range(JUNCTIONS)
+        ),
+        [NOWHERE] * PARTS,
+        *([TRUE_ROOM + part for part in range(PARTS)] for _ in range(JUNCTIONS)),
+    ]
+)
+"""Where the states after each part of each stretch are kept."""
 
 
 class Attempt(NamedTuple):
@@ -115,17 +129,19 @@ class Passes:
     def _attempt(self, blocks: Tree, bounds: Bounds, before: Attempt) -> Attempt:
         """The runs up to the first junction, or the true run from there to the second."""
         number = before.junctions
-        parts = BODY + 1 + STRETCH * jnp.asarray((0, *range(1, JUNCTIONS + 1)))
-        start = before.states, before.ends, before.kept, before.ys, before.totals, before.replaced
-        states, ends, kept, ys, totals, replaced = jax.lax.fori_loop(
-            jnp.where(number == 0, 0, parts[number]), parts[number + 1], partial(self._fill, blocks, bounds), start
+        start = (before.states, before.kept, before.ys, before.totals), before.ends, before.replaced
+        (states, kept, ys, totals), ends, replaced = jax.lax.fori_loop(
+            jnp.where(number == 0, 0, BODY + 1 + number),
+            BODY + 2 + number,
+            partial(self._stretch, blocks, bounds),
+            start,
         )
 
         def rows_of(room: Tree, first: int | Int[Array, ""], count: int) -> Tree:
             return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, count), room)
 
         other = rows_of(kept, OTHER_ROOM + COMPARED * number, COMPARED)
-        true = rows_of(kept, TRUE_ROOM, STRETCH)
+        true = rows_of(kept, TRUE_ROOM, PARTS)
         from_before, after = rows_of(true, 0, COMPARED), rows_of(true, 1, COMPARED)
         rows = self._junctions[number] - COMPARED + jnp.arange(COMPARED)
         inputs = jax.vmap(partial(self.grid.take, blocks))(rows)
@@ -143,52 +159,51 @@ class Passes:
         return jnp.stack([horizon, jnp.clip(later, horizon + COMPARED, block)])
 
     def _bounds(self) -> Bounds:
-        """The first row of every part, and the row that it ends before."""
-        junctions = self._junctions
+        """The rows of all parts; those of the body are one part, and no others."""
+        junctions, block = self._junctions, self.grid.block
 
         def stretches(first: Int[Array, ""] | int) -> list[Array]:
             starts = (jnp.asarray(first), *junctions[:-1])
             pairs = zip(starts, junctions, strict=True)
             return [jnp.stack([start, *(end - COMPARED + jnp.arange(COMPARED))]) for start, end in pairs]
 
-        def ends(first: list[Array]) -> list[Array]:
-            return [jnp.append(each[1:], end) for each, end in zip(first, junctions, strict=True)]
+        body = jnp.full((PARTS,), block).at[0].set(junctions[-1])
+        firsts = [*stretches(self.forgotten.row), body, *stretches(0)]
+        last = [*junctions, jnp.asarray(block), *junctions]
+        ends = [jnp.append(each[1:], end) for each, end in zip(firsts, last, strict=True)]
+        return jnp.stack(firsts), jnp.stack(ends)
 
-        other, true, body = stretches(self.forgotten.row), stretches(0), junctions[-1:]
-        firsts = jnp.concatenate([*other, body, *true])
-        return firsts, jnp.concatenate([*ends(other), jnp.asarray([self.grid.block]), *ends(true)])
+    def _stretch(
+        self, blocks: Tree, bounds: Bounds, number: Int[Array, ""], state: tuple[Filled, Tree, Tree]
+    ) -> tuple[Filled, Tree, Tree]:
+        """All parts of a stretch, and what is to be done at its end."""
+        filled, ends, replaced = state
+        firsts, lasts, places = bounds[0][number], bounds[1][number], jnp.asarray(PLACES)[number]
 
-    def _fill(self, blocks: Tree, bounds: Bounds, part: Int[Array, ""], state: Filled) -> Filled:
-        """One part of the rows."""
+        def part(index: Array, filled: Filled) -> Filled:
+            return self._rows(blocks, (firsts[index], lasts[index]), places[index], filled)
 
-        def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
-            states, y, share = self.forward(state[0], self.grid.take(blocks, row))
-            return states, self.grid.put(state[1], y, row), jax.tree.map(add_into, state[2], share)
-
-        states, ends, kept, ys, totals, replaced = state
-        first, end = (bound[part] for bound in bounds)
-        states, ys, totals = jax.lax.fori_loop(first, end, advance, (states, ys, totals))
+        states, kept, ys, totals = jax.lax.fori_loop(0, PARTS, part, filled)
 
         def from_ends() -> tuple[Tree, Tree]:
             return self.grid.starts(states, self.init), states
 
         # A branch that all devices take alike, so that none waits for a message that is not sent.
-        states, ends = jax.lax.cond(part == BODY, from_ends, lambda: (states, ends))
-        # What the warm-up from an arbitrary start adds to totals is not theirs.
-        between = part == BODY - 1
+        states, ends = jax.lax.cond(number == BODY, from_ends, lambda: (states, ends))
+        between, void = number == BODY - 1, number < BODY
         replaced = jax.tree.map(lambda old, new: jnp.where(between, new, old), replaced, totals)
-        void = (part < STRETCH) | between
+        # What the warm-up from an arbitrary start adds to totals is not theirs.
         totals = jax.tree.map(lambda leaf, none: jnp.where(void, none, leaf), totals, self.zero)
-        place = jnp.asarray(PLACES)[part]
+        return (states, kept, ys, totals), ends, replaced
+
+    def _rows(self, blocks: Tree, rows: tuple[Array, Array], place: Array, filled: Filled) -> Filled:
+        """The rows of one part, and the states after them in their place."""
+
+        def advance(row: Array, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
+            states, y, share = self.forward(state[0], self.grid.take(blocks, row))
+            return states, self.grid.put(state[1], y, row), jax.tree.map(add_into, state[2], share)
+
+        states, kept, ys, totals = filled
+        states, ys, totals = jax.lax.fori_loop(*rows, advance, (states, ys, totals))
         kept = jax.tree.map(lambda room, leaf: jax.lax.dynamic_update_index_in_dim(room, leaf, place, 0), kept, states)
-        return states, ends, kept, ys, totals, replaced
-
-
-_OTHER = [
-    place
-    for junction in range(JUNCTIONS)
-    for place in (-1, *range(OTHER_ROOM + junction * COMPARED, OTHER_ROOM + (junction + 1) * COMPARED))
-]
-_TRUE = [TRUE_ROOM + place for place in range(STRETCH)]
-PLACES = tuple(place % ROOM for place in (*_OTHER, -1, *_TRUE * JUNCTIONS))
-"""Where the states after each part are kept."""
+        return states, kept, ys, totals
