@@ -135,7 +135,7 @@ def test_small_steps_take_few_chunks():
     assert choose_chunks(100_000, 2, 30.0, platform="cpu", kind=Kind.SMALL) == 32
     assert choose_chunks(10_240, 1, 30.0, platform="cpu", kind=Kind.SMALL) == 32
     small, large = (choose_patience(3125, 32, 30.0, platform="cpu", kind=kind) for kind in (Kind.SMALL, Kind.OTHER))
-    assert (small.gap, large.gap, small.most) == (16, 4, 3125 // 3)
+    assert (small.gap, large.gap, small.most) == (16, 8, 3125 // 3)
 
 
 def test_a_few_pairs_of_copies_stand_for_a_whole_batch():

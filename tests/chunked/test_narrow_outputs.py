@@ -35,7 +35,7 @@ def stacked(program):
         atom.aval.dtype
         for eqn in program.eqns
         if eqn.primitive.name == "scan"
-        for atom in eqn.outvars
+        for atom in eqn.outvars[eqn.params["num_carry"] :]
         if atom.aval.ndim > 1
     ]
     return own + [dtype for eqn in program.eqns for part in programs_of(eqn) for dtype in stacked(part)]

@@ -52,7 +52,8 @@ PLACES = np.array(
         ),
         [NOWHERE] * PARTS,
         *([TRUE_ROOM + part for part in range(PARTS)] for _ in range(JUNCTIONS)),
-    ]
+    ],
+    np.int32,
 )
 """Where the states after each part of each stretch are kept."""
 
