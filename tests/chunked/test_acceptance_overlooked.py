@@ -22,7 +22,7 @@ WIDE, NARROW = ("float32", 8e6, 3.0), ("bfloat16", 128.0, 3.0)
 def blind(monkeypatch):
     """Copies agree at the first look, so that only the rule of acceptance stands between chunks and the answer."""
     monkeypatch.setattr(coupling.CoupledCopies, "apart", lambda self, states, recent: jnp.zeros((), jnp.float32))
-    monkeypatch.setattr(forget, "BETWEEN_CHECKS", 32)
+    monkeypatch.setattr(forget, "_unlooked", lambda *_: 32)
 
 
 def flips(dtype="float32"):

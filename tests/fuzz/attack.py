@@ -87,7 +87,10 @@ def blinded(rows: int) -> Iterator[None]:
         yield
         return
     apart = lambda self, states, recent: jnp.zeros((), jnp.float32)  # noqa: E731
-    with mock.patch.object(coupling.CoupledCopies, "apart", apart), mock.patch.object(forget, "BETWEEN_CHECKS", rows):
+    with (
+        mock.patch.object(coupling.CoupledCopies, "apart", apart),
+        mock.patch.object(forget, "_unlooked", lambda *_: rows),
+    ):
         yield
 
 

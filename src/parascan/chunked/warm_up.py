@@ -102,8 +102,7 @@ def forget(
 
     def follow(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Array, Tree, Tree]:
         row, _, _, begin, states, recent = state
-        gap = BETWEEN_CHECKS if patience.gap is None else jnp.maximum(patience.gap, row // MARGIN)
-        end = jnp.minimum(row + gap, most)
+        end = jnp.minimum(row + _unlooked(row, patience), most)
         states = run(row, end, states)
         # Copies start far outside of where the states of a system at rest will be, and until they have come there their
         # distance is as large as they are: the pace is measured in units of where they set out.
@@ -118,6 +117,11 @@ def forget(
     met = everywhere(apart <= 1, grid)
     horizon = jnp.where(met, jnp.minimum(row + row // MARGIN, most) + COMPARED, row)
     return Forgotten(met, row, horizon, copies.part(states))
+
+
+def _unlooked(row: Int[Array, ""], patience: Patience) -> int | Int[Array, ""]:
+    """Rows until the next look at the copies: more of them later where copies run ahead, which are cheap."""
+    return BETWEEN_CHECKS if patience.gap is None else jnp.maximum(patience.gap, row // MARGIN)
 
 
 def forget_ahead(
