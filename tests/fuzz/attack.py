@@ -89,7 +89,7 @@ def blinded(rows: int) -> Iterator[None]:
     apart = lambda self, states, recent: jnp.zeros((), jnp.float32)  # noqa: E731
     with (
         mock.patch.object(coupling.CoupledCopies, "apart", apart),
-        mock.patch.object(forget, "_unlooked", lambda *_: rows),
+        mock.patch.object(forget, "_unlooked", return_value=rows),
     ):
         yield
 
