@@ -69,6 +69,18 @@ MUTANTS = (
         "test_acceptance.py",
     ),
     Mutant(
+        "totals of the rows between two junctions are counted on both runs",
+        "jnp.where(last.junctions == 1, total + part, total)",
+        "total + part",
+        "test_junctions.py",
+    ),
+    Mutant(
+        "at the later junction the true run is compared with what the other was at the first",
+        "OTHER_ROOM + COMPARED * number, COMPARED",
+        "OTHER_ROOM, COMPARED",
+        "test_junctions.py",
+    ),
+    Mutant(
         "an entry that rounds nothing may differ between two runs of a chunk",
         "jnp.where(exact, jnp.inf, apart / allowed)",
         "apart / allowed",

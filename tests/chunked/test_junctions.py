@@ -1,0 +1,78 @@
+"""A chunk without a copy that takes longer to forget its start: the later junction joins its two runs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import parascan as ps
+from parascan.chunked import passes
+
+CHUNKS, ROWS, D = 16, 256, 12
+T = CHUNKS * ROWS
+SLOW = 40
+"""Rows for which one chunk forgets slowly."""
+
+
+def keeping(slowly):
+    """How much of a state each step keeps: half, and more at the start of the chunks that forget slowly."""
+    kept = np.full((CHUNKS, ROWS), 0.5, np.float32)
+    kept[slowly, :SLOW] = 0.8
+    kept[slowly, ROWS - SLOW :] = 0.8
+    return jnp.asarray(kept.reshape(T))
+
+
+def inputs(slowly, reverse=False):
+    """What the steps keep, and what comes in; the last chunk comes first where time is reversed."""
+    kept = keeping(slowly)
+    given = jnp.asarray(np.random.default_rng(0).normal(size=(T, D)), jnp.float32)
+    return (kept[::-1] if reverse else kept), given
+
+
+def step(weights, s, x):
+    kept, given = x
+    s = kept * (weights @ s) + given
+    return s, s
+
+
+WEIGHTS = jnp.asarray(np.linalg.qr(np.random.default_rng(1).normal(size=(D, D)))[0], jnp.float32)
+"""They turn a state and leave its length; their cotangents are totals over all steps."""
+SOLVER = ps.Chunked(chunks=CHUNKS, trial_steps=64)
+
+
+def run(scan, xs, weights=WEIGHTS, **options):
+    return scan(lambda s, x: step(weights, s, x), jnp.zeros(D), xs, **options)
+
+
+def ran(xs, **options):
+    return run(ps.rollout, xs, solver=SOLVER, **options).stats
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_values_and_gradients_of_the_later_junction(reverse, monkeypatch):
+    """Odd chunks have no copy. Totals of the rows between the junctions are those of the true run alone."""
+    xs = inputs([4 if reverse else 3], reverse)
+    stats = ran(xs, reverse=reverse)
+    assert (int(stats.chunks), bool(stats.fell_back)) == (CHUNKS, False)
+    ours = run(ps.scan, xs, reverse=reverse, solver=SOLVER)
+    expected = run(jax.lax.scan, xs, reverse=reverse)
+    for one, other in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+    def loss(scan, **options):
+        return jax.grad(lambda weights: jnp.sum(jnp.sin(run(scan, xs, weights, reverse=reverse, **options)[1])))
+
+    np.testing.assert_allclose(loss(ps.scan, solver=SOLVER)(WEIGHTS), loss(jax.lax.scan)(WEIGHTS), rtol=2e-4)
+    monkeypatch.setattr(passes, "NEARLY", 0.0)
+    jax.clear_caches()
+    assert bool(ran(xs, reverse=reverse).fell_back)
+
+
+def test_a_chunk_that_does_not_forget_by_the_later_junction_is_not_accepted():
+    kept, given = inputs([3])
+    kept = kept.reshape(CHUNKS, ROWS).at[3].set(0.999).reshape(T)
+    stats = ran((kept, given))
+    assert (int(stats.chunks), bool(stats.fell_back)) == (0, True)
+    ours, expected = run(ps.scan, (kept, given), solver=SOLVER), run(jax.lax.scan, (kept, given))
+    for one, other in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
