@@ -1,10 +1,10 @@
 """A sequence run as chunks side by side when the system forgets its start, and step by step when it does not.
 
-All chunks start at once, all but the first from an arbitrary state. Some of them have a copy. When the copies have come
-together, by row H, the arbitrary start counts as forgotten. The chunks run on from there to their end; the end of each
-is the true start of the next, from which its first H rows are run again. At row H the two runs of a chunk must agree to
-rounding, by the rule of ``acceptance``: that rule, and not the copies, judges the answer. If the copies stay apart or
-the rule is not met, the same program takes the steps one after the other.
+All chunks but the first start from an arbitrary state. Pairs of copies of some chunks, which run ahead of them on a CPU
+and beside them elsewhere, tell by which row H such a start is forgotten. The chunks run to their end, and the end of
+each is the true start of the next, from which the first H rows are then run. Where these meet row H, the two must agree
+to rounding, by the rule of ``acceptance``, or else at a later row: that, and not the copies, judges the answer. If
+copies part or the judgment fails, the steps are taken one after the other, in the same program.
 """
 
 import abc
