@@ -7,9 +7,10 @@ import pytest
 from parascan.chunked import choose_chunks
 from parascan.chunked.chunk_count import choose_patience, followed
 from parascan.programs import built_in
-from parascan.programs.cost import Kind, kind_of, largest_batch
+from parascan.programs.built_in import here
+from parascan.programs.cost import Kind, kind_of, largest_batch, step_seconds
 from parascan.programs.suitability import unrewarding
-from parascan.programs.work import operations
+from parascan.programs.work import counted, operations
 
 STEP = 2000.0
 
@@ -111,8 +112,19 @@ def test_small_steps_are_few_by_what_they_wait_for():
     assert rewarding(lambda s, x: jnp.tanh(s + x), 60_000) is None
     assert "its steps are few and small" in rewarding(lambda s, x: jnp.tanh(s + x), 30_000)
     assert "its steps are few and small" in rewarding(lambda s, x: 0.9 * s + x, 120_000)
-    assert rewarding(lambda s, x: jnp.tanh(s + x), 20_000, size=1) is None
-    assert "its steps are few and small" in rewarding(lambda s, x: jnp.tanh(s + x), 10_000, size=1)
+    assert rewarding(lambda s, x: jnp.tanh(s + x), 40_000, size=1) is None
+    assert "its steps are few and small" in rewarding(lambda s, x: jnp.tanh(s + x), 20_000, size=1)
+
+
+def test_what_inputs_alone_decide_is_not_waited_for():
+    """A function of the input is computed ahead, while steps wait for one another; one of the state is not."""
+    of_input, of_state = (
+        counted(jax.make_jaxpr(lambda s, x, step=step: (step(s, x),) * 2)(0.0, 0.0), 1, carried=1)
+        for step in (lambda s, x: s + jnp.tanh(x), lambda s, x: jnp.tanh(s) + x)
+    )
+    assert (of_input.vectorized, of_state.vectorized) == (0, 1)
+    assert of_input.vectorized_entries == of_state.vectorized_entries == 1
+    assert step_seconds(of_input, here("cpu")) < 0.5 * step_seconds(of_state, here("cpu"))
 
 
 def test_small_steps_that_gain_nothing_are_left_alone():

@@ -60,6 +60,9 @@ FIRST_CHECK = 16
 """Steps of copies that run ahead before the first look at them, and least steps between two: a look takes as long as
 many small steps."""
 
+IN_ONE_LOOP = 4
+"""How much less it costs to set out a step of the copies that run ahead where XLA makes one loop of all of them."""
+
 LONGEST_PART = 3
 """A system may take one in so many steps of a chunk to forget its start."""
 
@@ -262,7 +265,7 @@ def choose_patience(
         looked_at = batch * followed(chunks, batch)
         ahead = looked_at + min(COPIES, looked_at)
         row = step + ahead * chunk_seconds(work, machine, ahead)
-        row += 0 if in_one_loop(work, machine) else machine.row
+        row += machine.row / (IN_ONE_LOOP if in_one_loop(work, machine) else 1)
         gap = FIRST_CHECK if kind is Kind.SMALL else 2 * BETWEEN_CHECKS
         return Patience(max(int(TRIAL_SHARE * chunks * block * step / row), gap), most, gap)
     row = machine.search + COST_OF_FORGETTING * together * chunk_seconds(work, machine, together)

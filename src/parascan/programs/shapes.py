@@ -17,9 +17,13 @@ def shape_like(aval: Any) -> jax.ShapeDtypeStruct:
 
 
 def row_of(tree: Tree) -> Tree:
-    """Shapes and dtypes of one row of arrays that share a leading axis.
+    """Shapes, dtypes and weak types of one row of arrays that share a leading axis.
 
     Args:
         tree: the arrays, or shapes of them.
     """
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+
+    def one(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype, weak_type=getattr(leaf, "weak_type", False))
+
+    return jax.tree.map(one, tree)

@@ -14,7 +14,7 @@ from .platform import platform_of
 from .primitives import DEPEND_ON_BATCH
 from .work import FEW, Work, counted, equations
 
-CALLS_OF_SMALL, CALLS_IN_ONE_LOOP = 6, 2
+CALLS_OF_SMALL, CALLS_IN_ONE_LOOP = 6, 4
 """Cost, in empty calls, of finding out that a system of small steps does not forget its start, by coupled copies that
 run ahead of all chunks; and the same where XLA compiles that into one loop."""
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, JaxprEqn
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Var
 
 from .batching import small_product
 from .inside import programs_of
@@ -17,6 +17,10 @@ from .unknown import unknown_is
 
 FEW = 8
 """Most entries of a state for which XLA makes a single loop of all operations of a step without large products."""
+
+
+WAITED_FOR = ("waits", "vectorized", "terms")
+"""Counts of operations that a step waits for, one after the other."""
 
 
 class Work(NamedTuple):
@@ -73,21 +77,24 @@ def as_work(work: float | Work) -> Work:
     return work if isinstance(work, Work) else Work(operations=float(work))
 
 
-@unknown_is(lambda closed, size=None: Work())
-def counted(closed: ClosedJaxpr, size: int | None = None) -> Work:
+@unknown_is(lambda closed, size=None, carried=None: Work())
+def counted(closed: ClosedJaxpr, size: int | None = None, carried: int | None = None) -> Work:
     """What one step computes.
 
     Args:
         closed: the step.
         size: D, entries of its state; None for many.
+        carried: leaves of its carry, which are its first arguments; None where they are not known.
     """
     avals = (*closed.in_avals, *closed.out_avals)
     found: defaultdict[str, float] = defaultdict(float)
     small = size is not None and size <= FEW
-    for eqn, times in equations(closed.jaxpr):
-        small = small and (eqn.primitive.name not in PRODUCTS or small_product(eqn))
-        for name, count in _of_one(eqn).items():
-            found[name] += times * count
+    for eqn, reached in _reached(closed.jaxpr, carried):
+        for part, times in _operations_in(eqn):
+            small = small and (part.primitive.name not in PRODUCTS or small_product(part))
+            for name, count in _of_one(part).items():
+                # What inputs alone decide is computed ahead: no step waits for it.
+                found[name] += times * count * (reached or name not in WAITED_FOR)
     return Work(
         moved=sum(_entries(aval) for aval in avals),
         size=sum(_entries(aval) * getattr(aval.dtype, "itemsize", 8) for aval in avals),
@@ -123,12 +130,27 @@ def equations(jaxpr: Any, times: float = 1) -> Iterator[tuple[JaxprEqn, float]]:
         times: how often it is run.
     """
     for eqn in jaxpr.eqns:
-        inner, loop = programs_of(eqn), eqn.primitive.name in LOOPS
-        turns = (1 if (known := turns_of(eqn)) is None else known) if loop else 1
-        if loop or not inner:
-            yield eqn, times * turns
-        for program in inner:
-            yield from equations(program, times * turns)
+        yield from _operations_in(eqn, times)
+
+
+def _operations_in(eqn: JaxprEqn, times: float = 1) -> Iterator[tuple[JaxprEqn, float]]:
+    """The same of one operation."""
+    inner, loop = programs_of(eqn), eqn.primitive.name in LOOPS
+    turns = (1 if (known := turns_of(eqn)) is None else known) if loop else 1
+    if loop or not inner:
+        yield eqn, times * turns
+    for program in inner:
+        yield from equations(program, times * turns)
+
+
+def _reached(jaxpr: Any, carried: int | None) -> Iterator[tuple[JaxprEqn, bool]]:
+    """Each operation of a program, and whether it depends on the carry; all do where its leaves are not known."""
+    known = set(jaxpr.invars if carried is None else jaxpr.invars[:carried])
+    for eqn in jaxpr.eqns:
+        reached = carried is None or any(isinstance(atom, Var) and atom in known for atom in eqn.invars)
+        if reached:
+            known.update(eqn.outvars)
+        yield eqn, reached
 
 
 def operations_of(eqn: JaxprEqn) -> float:

@@ -123,10 +123,11 @@ def foreseen(signature: Signature, wanted: "Chunked", batch: int, *, reverse: bo
 def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
     """The fixed facts of a run in chunks: sizes, work of a step, options."""
     length, size = signature.length, signature.layout.size
-    work = counted(closed, size)
+    carried = len(jax.tree.leaves(signature.init))
+    work = counted(closed, size, carried)
     facts = work, reverse, wanted.mesh, wanted.chunks, batch, wanted.trial_steps
     double = signature.layout.dtype.itemsize == 8
-    copy = copy_share(closed, work, length, len(jax.tree.leaves(signature.init)))
+    copy = copy_share(closed, work, length, carried)
     return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy)
 
 
