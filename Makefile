@@ -21,7 +21,7 @@ NEWEST_PIP := $(NEWEST)/bin/python -m pip --disable-pip-version-check --no-input
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make test    run the tests, in about 13 minutes on two cores (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
+	@echo "make test    run the tests, in about 8 minutes on two cores (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
 	@echo "make test-all  run all tests, as programs are compiled for users: the slow and the exhaustive ones too"
 	@echo "make mutants  break the package on purpose, line by line, and see whether the tests notice"
 	@echo "make test-optimized  run what rests on rounding with all optimizations of the compiler, as users do"
