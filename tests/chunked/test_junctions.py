@@ -62,7 +62,7 @@ def test_values_and_gradients_of_the_later_junction(reverse, monkeypatch):
     def loss(scan, **options):
         return jax.grad(lambda weights: jnp.sum(jnp.sin(run(scan, xs, weights, reverse=reverse, **options)[1])))
 
-    np.testing.assert_allclose(loss(ps.scan, solver=SOLVER)(WEIGHTS), loss(jax.lax.scan)(WEIGHTS), rtol=2e-4)
+    np.testing.assert_allclose(loss(ps.scan, solver=SOLVER)(WEIGHTS), loss(jax.lax.scan)(WEIGHTS), rtol=2e-4, atol=1e-3)
     monkeypatch.setattr(passes, "NEARLY", 0.0)
     jax.clear_caches()
     assert bool(ran(xs, reverse=reverse).fell_back)
