@@ -122,8 +122,8 @@ def planned(
         work: what the answer needs.
         goal: target of the ratio to the best number of steps in a turn; that of the other where none is given.
     """
-    yield timed(row, name, "planned / seq", ours, plain(1), target, size, work)
     loops = {count: plain(count) for count in (UNROLLS[:2] if size.toy else UNROLLS)}
+    yield timed(row, name, "planned / seq", ours, loops[1], target, size, work)
     best = quickest(loops, ROUNDS_OF_UNROLLS)
     note = f"unroll={best}"
     yield timed(row, name, "planned / best seq", ours, loops[best], target if goal is None else goal, size, work, note)

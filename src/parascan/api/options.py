@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from ..adjoint.implicit import AbstractAdjoint, Implicit
 from ..planning import Plan
 from ..problem.arguments import as_integer
-from ..problem.flat_recurrence import ScanProblem
+from ..problem.flat_recurrence import traced
 from ..problem.signature import Signature
 from ..solvers import AbstractSolver, Chunked, Sequential
 from ..solvers.criterion import AbstractCriterion
@@ -96,7 +96,7 @@ def solver_for(signature: Signature, request: Request) -> AbstractSolver:
         )
     if signature.length == 0 and solver.iterates:
         # What the solver would refuse, it refuses here too.
-        ScanProblem.of(signature, reverse=request.reverse)
+        traced(signature)
         return Sequential()
     return solver.chosen(signature, request)
 

@@ -53,7 +53,7 @@ DIRECTIONS = 2
 """Number of random directions in which the effect of rounding is measured."""
 
 NEARLY = 1e4
-"""Largest excess after which the chunks run a second time: a system that still remembers its start is further off."""
+"""Largest excess after which a later junction is looked at: a system that still remembers its start is further off."""
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""

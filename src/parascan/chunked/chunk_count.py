@@ -268,7 +268,7 @@ def choose_patience(
         row += machine.row / (IN_ONE_LOOP if in_one_loop(work, machine) else 1)
         gap = FIRST_CHECK if kind is Kind.SMALL else 2 * BETWEEN_CHECKS
         return Patience(max(int(TRIAL_SHARE * chunks * block * step / row), gap), most, gap)
-    row = machine.search + COST_OF_FORGETTING * together * chunk_seconds(work, machine, together)
+    row = COST_OF_FORGETTING * together * chunk_seconds(work, machine, together)
     # Never less than a step, nor than a row by itself: on an accelerator both wait for their kernels to start.
     allowed = TRIAL_SHARE * chunks * block * step / max(row, machine.row, step)
     return Patience(max(int(allowed) // BETWEEN_CHECKS, 1) * BETWEEN_CHECKS, most)

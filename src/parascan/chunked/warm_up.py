@@ -142,9 +142,10 @@ def forget_ahead(
     """
     count, rows = followed(grid.chunks, grid.batch), max(patience.most, 1)
     few = grid._replace(chunks=count, block=rows, rest=0)
-    take = partial(few.take, grid.windows(xs, count, rows))
     if sum(math.prod(leaf.shape[2:]) for leaf in jax.tree.leaves(xs)) > FEW_INPUTS:
         take = partial(grid.picked, xs, count=count)
+    else:
+        take = partial(few.take, grid.windows(xs, count, rows))
     found = forget(step, example, init, take, few, patience)
     return found._replace(row=jnp.zeros_like(found.row), states=grid.spread(init))
 

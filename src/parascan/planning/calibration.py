@@ -46,7 +46,7 @@ GROUPS = {
         *("turn_large", "loop", "stall", "operation", "operation_large"),
         *("turn_near", "operation_near"),
     ),
-    "row": ("row", "search"),
+    "row": ("row",),
 }
 """Groups of numbers that are measured together: one factor is fitted by which all numbers of a group are multiplied."""
 

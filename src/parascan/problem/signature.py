@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.core import ShapedArray
 
 from ..programs.closure import Closed, close_over
-from ..programs.shapes import row_of
+from ..programs.shapes import row_of, shape_like
 from ..solution import StepFunction, Tree
 from .arguments import as_arrays, describe, resolve_length
 from .carry import CarryLayout
@@ -153,7 +153,7 @@ def shapes_of(tree: Tree) -> Tree:
     Args:
         tree: the arrays.
     """
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, weak_type=_is_weak(leaf)), tree)
+    return jax.tree.map(shape_like, tree)
 
 
 def _is_weak(leaf: Any) -> bool:

@@ -89,7 +89,6 @@ class Machine:
         operation_near: for each operation of such a step.
         few: operations of large steps before their products fill the vector units.
         row: of a loop turn in which chunks side by side take one step each.
-        search: of such a turn while it is found out whether starts are forgotten, beyond its steps.
         gain: how many times as fast large steps are side by side as one after the other.
         gain_near: how many times as fast those are whose weights are near.
         heavy: operations for each entry of the state from which a step takes far longer than moving its state.
@@ -131,7 +130,6 @@ class Machine:
     operation_near: float
     few: int
     row: float
-    search: float
     gain: float
     gain_near: float
     heavy: float

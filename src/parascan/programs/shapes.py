@@ -22,8 +22,4 @@ def row_of(tree: Tree) -> Tree:
     Args:
         tree: the arrays, or shapes of them.
     """
-
-    def one(leaf: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype, weak_type=getattr(leaf, "weak_type", False))
-
-    return jax.tree.map(one, tree)
+    return jax.tree.map(lambda leaf: shape_like(leaf).update(shape=leaf.shape[1:]), tree)

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, JaxprEqn, Var
+from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from .batching import small_product
-from .inside import programs_of
+from .dependence import marks_after_one
+from .inside import interpreted, programs_of
 from .primitives import COSTLY, FREE, JOINS, LIBRARY_FUNCTIONS, LIBRARY_FUNCTIONS_IN_DOUBLE, LOOPS, PRODUCTS, REDUCING
 from .turns import turns_of
 from .unknown import unknown_is
@@ -143,14 +144,18 @@ def _operations_in(eqn: JaxprEqn, times: float = 1) -> Iterator[tuple[JaxprEqn, 
         yield from equations(program, times * turns)
 
 
-def _reached(jaxpr: Any, carried: int | None) -> Iterator[tuple[JaxprEqn, bool]]:
+def _reached(jaxpr: Any, carried: int | None) -> list[tuple[JaxprEqn, bool]]:
     """Each operation of a program, and whether it depends on the carry; all do where its leaves are not known."""
-    known = set(jaxpr.invars if carried is None else jaxpr.invars[:carried])
-    for eqn in jaxpr.eqns:
-        reached = carried is None or any(isinstance(atom, Var) and atom in known for atom in eqn.invars)
-        if reached:
-            known.update(eqn.outvars)
-        yield eqn, reached
+    if carried is None:
+        return [(eqn, True) for eqn in jaxpr.eqns]
+    found = []
+
+    def after_one(eqn: JaxprEqn, operands: list[int]) -> list[int]:
+        found.append((eqn, any(operands)))
+        return marks_after_one(eqn, operands)
+
+    interpreted(jaxpr, [int(index < carried) for index in range(len(jaxpr.invars))], after_one, lambda atom, value: 0)
+    return found
 
 
 def operations_of(eqn: JaxprEqn) -> float:
