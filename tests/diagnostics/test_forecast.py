@@ -7,7 +7,9 @@ import pytest
 
 import parascan as ps
 from combinations import some
+from parascan.adjoint.implicit import Implicit
 from parascan.diagnostics import Estimate
+from parascan.diagnostics.forecast import prefixes
 from parascan.diagnostics.forecast.continuation import power_of_length
 from parascan.diagnostics.forecast.fitted import calibration
 from parascan.diagnostics.forecast.margins import ANY, growth, margin, trend
@@ -23,6 +25,8 @@ from parascan.diagnostics.forecast.updates import (
     picard_iterations,
     quasi_newton_iterations,
 )
+from parascan.solvers.iterate import iterate
+from parascan.solvers.request import Request
 
 LOG_MU = Estimate(*(jnp.asarray(each) for each in (-4.0, -8.0, 0.0)), "given")
 WITHOUT_RULE = ("gradient_descent", "newton_blocks_of_32")
@@ -54,6 +58,17 @@ def test_prefixes_count_what_rollouts_of_their_length_count(name):
         solution = ps.rollout(system.step, system.initial_state, xs, solver=solver, criterion=criterion)
         assert int(of_criterion[1]) == int(solution.stats.iterations)
         assert 1 <= int(of_criterion[0]) <= int(of_criterion[1])
+
+
+def test_a_run_ends_when_every_prefix_has_met_its_criterion():
+    """And not before: the criterion of the loop itself never ends it."""
+    system = ps.systems.get("tanh_rnn", gain=1.3, size=4, key=jax.random.key(3))
+    problem = problem_of(system, system.inputs(60))
+    guess = jnp.broadcast_to(system.initial_state, (60, 4))
+    watch = prefixes._Counting(ps.deer(), (ps.StateError(),), Prefixes((17, 60)))
+    request = Request(ps.deer(), prefixes._Unlimited(), start=guess, repair=guess, budget=60, watch=watch)
+    last = Implicit().find(problem, request, iterate)
+    assert int(last.stats.iterations) == int(last.seen.counts.max()) < 60
 
 
 def test_a_prefix_that_too_few_updates_reach_is_unmet():
