@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from parascan.chunked import choose_chunks
+from parascan.chunked import adjoint_pays, choose_chunks
 from parascan.chunked.chunk_count import choose_patience, followed
 from parascan.programs import built_in
 from parascan.programs.built_in import here
@@ -180,3 +180,24 @@ def test_a_batch_of_small_steps_is_parallel_already():
     assert (chunks[0], chunks[1] > 0, chunks[2]) == (32, True, 0)
     product = jax.make_jaxpr(lambda s, x: jnp.tanh(jnp.eye(2) @ s + x))(jnp.zeros(2), jnp.zeros(2))
     assert largest_batch(product, 2, 100_000) > 10**6
+
+
+def test_a_derivative_has_its_own_recurrence_where_the_way_back_is_slow():
+    """Gates, whose products take long, and networks of a few units, whose products take less time than their setting
+    out; not what lies between, not steps of a few numbers, and not a batch that fills a vector."""
+
+    def pays(units, inputs, batch=1):
+        work = counted(network_of(units, inputs), units)
+        return adjoint_pays(units, work, batch)
+
+    assert [pays(units, 8) for units in (8, 16, 64, 128)] == [True, True, False, False]
+    assert not pays(2, 2)
+    assert not pays(16, 8, batch=16)
+    assert adjoint_pays(64, 64 * 400.0, 1)
+    assert not adjoint_pays(64, 64 * 400.0, 8)
+
+
+def network_of(units, inputs):
+    """The program of a tanh network."""
+    own, given = jnp.ones((units, units)), jnp.ones((units, inputs))
+    return jax.make_jaxpr(lambda s, x: (jnp.tanh(own @ s + given @ x),) * 2)(jnp.ones(units), jnp.ones(inputs))

@@ -14,6 +14,7 @@ from parascan.programs.partial_evaluation import partially_evaluated
 CHUNKS = 5
 W = jnp.asarray(np.random.default_rng(0).normal(size=(4, 4)), jnp.float32)
 CELL = eqx.nn.GRUCell(4, 4, key=jax.random.key(1))
+COLUMN = jnp.asarray(np.random.default_rng(1).normal(size=(24, 1)), jnp.float32)
 
 
 def inner_scan(s, x):
@@ -51,6 +52,10 @@ FUNCTIONS = {
     "complex": lambda s, x: jnp.abs(jnp.fft.fft(s + 1j * x)),
     "checkpoint": lambda s, x: jax.checkpoint(lambda s: jnp.sin(s) * x)(s),
     "jit": lambda s, x: jax.jit(lambda s: jnp.sin(s) * x)(s),
+    "gates of one input": lambda s, x: jnp.tanh(jnp.split(COLUMN @ x[:1] + 1, 6)[1] * s),
+    "gates of one input from the left": lambda s, x: (s[:1] @ COLUMN.T + jnp.ones(24))[4:8] * x,
+    "gates of a number": lambda s, x: jnp.stack(jnp.split(x[1] * COLUMN[:, 0] - 2, 3)),
+    "gates of a number repeated": lambda s, x: (jnp.full(24, x[1]) + COLUMN[:, 0])[3:9],
     "sorted": lambda s, x: jnp.sort(s) + jnp.cumsum(x),
 }
 
@@ -86,6 +91,42 @@ def test_small_products_are_sums(name, getkey):
     products = [eqn for eqn in jax.make_jaxpr(chunks)(s.T, x.T).eqns if eqn.primitive.name == "dot_general"]
     # Weights of 12 by 4 and states of two axes are products as before.
     assert bool(products) == (name in ("matrix state", "cell"))
+
+
+def products_of(function, *args):
+    """How many products a function of arguments in chunks computes."""
+    chunks = over_chunks(function, (True,) * len(args), *args)
+    spread = [jnp.broadcast_to(arg[..., None], (*arg.shape, CHUNKS)) for arg in args]
+    return sum(eqn.primitive.name == "dot_general" for eqn in jax.make_jaxpr(chunks)(*spread).eqns)
+
+
+@pytest.mark.parametrize("units", [4, 32])
+def test_multiples_of_a_number_that_are_cut_later_are_products(units):
+    """XLA took the entries of a loop with such a multiplication and cuts one by one: 3.5 times as slow for a GRU."""
+    weights = jnp.arange(3.0 * units)
+    number = jnp.asarray(0.5)
+
+    def gates(x):
+        reset, update, new = jnp.split(weights * x + 1, 3)
+        return jnp.tanh(new + reset) * update
+
+    many = 3 * units > 16
+    assert products_of(gates, number) == many
+    assert products_of(lambda x: gates(x[0]), number[None]) == many
+    # A product of one column stays one; where nothing is cut, XLA joins the multiplication with the rest and is fast.
+    assert products_of(lambda x: jnp.tanh(weights * x + 1), number) == 0
+    # A number that is no weight's multiple, and one for each entry, are left alone.
+    assert products_of(lambda x: jnp.split(x * x * jnp.ones(3 * units), 3), number) == many
+    assert products_of(lambda x: jnp.split(x * weights, 3), weights) == 0
+
+
+def test_multiples_of_a_number_keep_what_is_not_finite():
+    weights = jnp.zeros(24).at[3].set(jnp.inf)
+    chunks = over_chunks(lambda x: weights[:, None] @ x[None] * 1.0, (True,), jnp.ones(()))
+    cut = over_chunks(lambda x: jnp.split(weights * x, 2)[0], (True,), jnp.ones(()))
+    numbers = jnp.asarray([1.0, jnp.inf, jnp.nan, 0.0, -1.0])
+    np.testing.assert_array_equal(cut(numbers), (weights[:12, None] * numbers))
+    assert chunks(numbers).shape == (24, CHUNKS)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (4, 1)])

@@ -7,6 +7,7 @@ import jax
 from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ..problem.arguments import check_counts
 from ..solution import Tree
 from ..solvers.chunked import automatic
 
@@ -38,10 +39,7 @@ def every_core(count: int | None = None) -> Mesh:
         >>> ps.every_core(1).axis_names
         ('time',)
     """
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
-        raise TypeError(f"count: given {count!r}, expected an integer or None.")
-    if count is not None and count < 1:
-        raise ValueError(f"count: given {count}, expected one or more.")
+    check_counts(optional=True, count=count)
     wanted = count or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
     # In use already, JAX refuses: then what it has must do.
     with contextlib.suppress(RuntimeError):

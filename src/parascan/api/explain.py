@@ -5,13 +5,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint
 from ..chunked import TRIAL_SHARE
 from ..planning import Plan
-from ..problem.arguments import as_arrays
+from ..problem.arguments import as_arrays, check_counts
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, resolve
 from ..solution import StepFunction, Tree
@@ -140,10 +139,7 @@ def explain(
           why: its steps are few and small: 100 of 15 ns take 0.0015 ms, chunks begin to pay at 0.6 ms
           memory: about 1.21 kB beside the inputs
     """
-    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
-        raise TypeError(f"batch: given {batch!r}, expected an integer.")
-    if batch < 1:
-        raise ValueError(f"batch: given {batch}, expected one or more.")
+    check_counts(batch=batch)
     numbers = (max_iterations, guess, adjoint, reverse, unroll, False, mesh, memory_limit, int(batch))
     request = resolve_options(length, solver, criterion, *numbers)
     signature = resolve(f, as_arrays("init", init), as_arrays("xs", xs), length, scan_form=False)

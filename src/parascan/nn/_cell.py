@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..problem.arguments import check_counts
 from ..programs.platform import platform_of
 from ..solution import Tree
 
@@ -141,7 +142,7 @@ class Gates(NamedTuple):
 
 def draw_gates(count: int, input_size: int, hidden_size: int, use_bias: bool, dtype: Any, key: PRNGKeyArray) -> Gates:
     """Weights uniform within ``1 / sqrt(H)``, as equinox's cells have them."""
-    check_sizes(input_size=input_size, hidden_size=hidden_size)
+    check_counts(input_size=input_size, hidden_size=hidden_size)
     keys = jax.random.split(key, 3)
     shapes = ((count * hidden_size, input_size), (count * hidden_size, hidden_size), (count * hidden_size,))
     drawn = [uniform(k, shape, hidden_size, dtype) for k, shape in zip(keys, shapes, strict=True)]
@@ -160,15 +161,6 @@ def resolve_dtype(dtype: Any) -> Any:
     if not jnp.issubdtype(kind, jnp.floating):
         raise TypeError(f"dtype: given {kind}, expected a floating dtype or None.")
     return kind
-
-
-def check_sizes(**sizes: Any) -> None:
-    """Refuse sizes that are no positive integers."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int | np.integer):
-            raise TypeError(f"{name}: given {size!r}, expected an integer.")
-        if size < 1:
-            raise ValueError(f"{name}: given {size}, expected one or more.")
 
 
 def times_input(weights: Float[Array, "G I"], x: Float[Array, " I"], bias: Float[Array, " G"] | None) -> Array:

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ..planning import Plan
+from ..problem.arguments import check_counts
 from ..solution import Tree
 from ..solvers import AbstractSolver
-from ._cell import AbstractCell, AbstractUnitCell, check_sizes
+from ._cell import AbstractCell, AbstractUnitCell
 from ._layer import AbstractLayer, Recurrent, Run
 from ._marks import Marks
 
@@ -182,7 +183,7 @@ def stack(
     """
     if isinstance(cell, AbstractCell) or not callable(cell):
         raise TypeError(f"cell: given {type(cell).__name__}, expected the class of a cell such as ps.nn.GRUCell.")
-    check_sizes(input_size=input_size, hidden_size=hidden_size, layers=layers)
+    check_counts(input_size=input_size, hidden_size=hidden_size, layers=layers)
     made: list[AbstractLayer] = []
     for layer_key in jax.random.split(key, layers):
         first, second = jax.random.split(layer_key)

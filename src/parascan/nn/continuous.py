@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._cell import AbstractUnitCell, check_sizes, draw_gates, times_input, times_state, uniform
+from ..problem.arguments import check_counts
+from ._cell import AbstractUnitCell, draw_gates, times_input, times_state, uniform
 
 Vector = Float[Array, " H"]
 
@@ -123,7 +124,7 @@ class LRCCell(AbstractUnitCell):
         self, input_size: int, hidden_size: int, *, dt: float = 1.0, dtype: Any = None, key: PRNGKeyArray
     ) -> None:
         _check_dt(dt)
-        check_sizes(input_size=input_size, hidden_size=hidden_size)
+        check_counts(input_size=input_size, hidden_size=hidden_size)
         keys = iter(jax.random.split(key, 9))
 
         def draw(*shape: int) -> Array:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._cell import AbstractUnitCell, check_sizes, resolve_dtype, times_input, times_state, uniform
+from ..problem.arguments import check_counts
+from ._cell import AbstractUnitCell, resolve_dtype, times_input, times_state, uniform
 from ._spectral import norm_bound, within
 from .metrics import AbstractMetric, DiagonalMetric
 from .weights import AbstractWeight, ScaledWeight
@@ -124,7 +125,7 @@ class ContractiveCell(AbstractUnitCell):
         dtype: Any = None,
         key: PRNGKeyArray,
     ) -> None:
-        check_sizes(input_size=input_size, hidden_size=hidden_size)
+        check_counts(input_size=input_size, hidden_size=hidden_size)
         self.rate = _as_rate(rate)
         _check_slopes(activation)
         keys = jax.random.split(key, 4)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._cell import check_sizes, uniform
+from ..problem.arguments import check_counts
+from ._cell import uniform
 from ._spectral import cayley
 
 Matrix = Float[Array, "D D"]
@@ -47,7 +48,7 @@ class DiagonalMetric(AbstractMetric):
     condition: float = eqx.field(static=True)
 
     def __init__(self, size: int, *, condition: float = 100.0, dtype: Any = None, key: PRNGKeyArray) -> None:
-        check_sizes(size=size)
+        check_counts(size=size)
         _check_condition(condition)
         self.raw, self.condition = uniform(key, (size,), size, dtype), condition
 
@@ -86,7 +87,7 @@ class FullMetric(AbstractMetric):
     condition: float = eqx.field(static=True)
 
     def __init__(self, size: int, *, condition: float = 100.0, dtype: Any = None, key: PRNGKeyArray) -> None:
-        check_sizes(size=size)
+        check_counts(size=size)
         _check_condition(condition)
         drawn = uniform(key, (size + 1, size), size, dtype)
         self.raw, self.rotation, self.condition = drawn[0], drawn[1:], condition

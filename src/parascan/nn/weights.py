@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._cell import check_sizes, resolve_dtype, uniform
+from ..problem.arguments import check_counts
+from ._cell import resolve_dtype, uniform
 from ._spectral import bjorck, cayley, within
 
 Matrix = Float[Array, "D D"]
@@ -39,7 +40,7 @@ class DiagonalWeight(AbstractWeight):
     raw: Float[Array, " D"]
 
     def __init__(self, size: int, *, dtype: Any = None, key: PRNGKeyArray) -> None:
-        check_sizes(size=size)
+        check_counts(size=size)
         self.raw = jax.random.normal(key, (size,), resolve_dtype(dtype))
 
     def bounded(self, rate: Rate) -> Float[Array, " D"]:
@@ -64,7 +65,7 @@ class ScaledWeight(AbstractWeight):
     raw: Matrix
 
     def __init__(self, size: int, *, dtype: Any = None, key: PRNGKeyArray) -> None:
-        check_sizes(size=size)
+        check_counts(size=size)
         self.raw = uniform(key, (size, size), size, dtype)
 
     def bounded(self, rate: Rate) -> Matrix:
@@ -90,7 +91,7 @@ class OrthogonalDiagonalWeight(AbstractWeight):
     raw: Float[Array, " D"]
 
     def __init__(self, size: int, *, dtype: Any = None, key: PRNGKeyArray) -> None:
-        check_sizes(size=size)
+        check_counts(size=size)
         keys = jax.random.split(key, 3)
         self.left, self.right = (uniform(k, (size, size), size, dtype) for k in keys[:2])
         self.raw = jax.random.normal(keys[2], (size,), resolve_dtype(dtype))
@@ -114,7 +115,7 @@ class CayleyWeight(AbstractWeight):
     raw: Matrix
 
     def __init__(self, size: int, *, dtype: Any = None, key: PRNGKeyArray) -> None:
-        check_sizes(size=size)
+        check_counts(size=size)
         self.raw = uniform(key, (size, size), size, dtype)
 
     def bounded(self, rate: Rate) -> Matrix:
@@ -136,7 +137,7 @@ class BjorckWeight(AbstractWeight):
     raw: Matrix
 
     def __init__(self, size: int, *, dtype: Any = None, key: PRNGKeyArray) -> None:
-        check_sizes(size=size)
+        check_counts(size=size)
         self.raw = uniform(key, (size, size), size, dtype)
 
     def bounded(self, rate: Rate) -> Matrix:

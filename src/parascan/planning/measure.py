@@ -1,6 +1,7 @@
 """What a step costs here, timed on the first steps of the data: alone, among many, linearized; and its memory."""
 
 import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -77,13 +78,24 @@ def measure_step(recurrence: Recurrence, machine: Machine) -> StepCost:
         recurrence: whose step it is.
         machine: that this is, for the fixed cost of a call, and in place of what a few steps cannot show.
     """
-    alone = first_steps(recurrence, min(STEPS_ALONE, recurrence.length))
-    seconds = _beyond_call(seconds_of(Recurrence.trajectory, alone), machine) / alone.length
+    seconds = measure_alone(recurrence, machine)
     if recurrence.length < MANY * ROWS:
         return StepCost(seconds, machine.row, seconds, seconds, measured=True)
     few, many = (measure_row(recurrence, machine, count) for count in (FEW, MANY))
     chunk = max((many - few) / (MANY - FEW), many / MANY / 4)
     return StepCost(seconds, max(many - MANY * chunk, 0.0), chunk, chunk, measured=True)
+
+
+def measure_alone(recurrence: Recurrence, machine: Machine, unroll: int = 1) -> float:
+    """Seconds of a step where one follows the other.
+
+    Args:
+        recurrence: whose step it is.
+        machine: that this is.
+        unroll: steps in a turn of the loop.
+    """
+    pilot = first_steps(recurrence, min(STEPS_ALONE, recurrence.length))
+    return _beyond_call(seconds_of(partial(Recurrence.trajectory, unroll=unroll), pilot), machine) / pilot.length
 
 
 def measure_row(recurrence: Recurrence, machine: Machine, chunks: int) -> float:

@@ -64,7 +64,9 @@ class Plan(eqx.Module):
     def speedup(self) -> float:
         """How many times as fast the choice is expected to be as one step after the other on the call's device."""
         plain = next(
-            each for each in self.candidates if isinstance(each.solver, Sequential) and each.device == self.platform
+            each
+            for each in self.candidates
+            if isinstance(each.solver, Sequential) and each.solver.unroll == 1 and each.device == self.platform
         )
         return 1.0 if plain is self.chosen else float(plain.seconds.value) / float(self.chosen.seconds.value)
 

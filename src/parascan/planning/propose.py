@@ -1,5 +1,6 @@
 """The candidates of a plan: every way to evaluate a call, what it would cost, and why it is worth it or not."""
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -93,6 +94,26 @@ def sequential(setting: Setting) -> Candidate:
     reason, held = "right for every system, and as long as there are steps", states_bytes(setting)
     platform = setting.workload.platform
     return Candidate("one step after the other", Sequential(), platform, seconds, None, held, "possible", reason)
+
+
+def unrolled(setting: Setting, unroll: int, alone: float) -> Candidate:
+    """The candidate that takes several steps in each turn of the plain loop.
+
+    Args:
+        setting: the call.
+        unroll: how many.
+        alone: seconds of a step so, timed.
+    """
+    plain = sequential(setting)
+    value = setting.machine.call + setting.workload.length * alone
+    seconds = setting.seconds(value, value, value, "steps timed")
+    standing, reason = _worth(seconds, setting)
+    if standing == "possible":
+        reason += ", with last bits that may differ from those of one step a turn"
+    name = f"one step after the other, {unroll} in a turn of the loop"
+    return dataclasses.replace(
+        plain, name=name, solver=Sequential(unroll), seconds=seconds, standing=standing, reason=reason
+    )
 
 
 def in_chunks(

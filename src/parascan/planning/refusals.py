@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from ..diagnostics import Diagnosis
-from ..problem.arguments import refuse_traced
+from ..problem.arguments import check_counts, refuse_traced
 from ..problem.flat_recurrence import Recurrence
 from ..programs.machine import Machine
 from ..solution import Tree
@@ -44,10 +42,7 @@ def refuse_arguments(arrays: Tree, diagnosis: Any, batch: Any, budget: Any, rate
         if not isinstance(each, AbstractIterativeSolver | MultipleShooting):
             given = getattr(each, "__name__", type(each).__name__)
             raise TypeError(f"solvers: given {given}, expected solvers that iterate, such as ps.elk().")
-    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
-        raise TypeError(f"batch: given {batch!r}, expected an integer.")
-    if batch < 1:
-        raise ValueError(f"batch: given {batch}, expected one or more.")
+    check_counts(batch=batch)
     if not 0 < budget < float("inf"):
         raise ValueError(f"budget: given {budget}, expected a positive part of the sequential time.")
 

@@ -60,6 +60,26 @@ def as_integer(value: Any) -> Any:
         return value
 
 
+def check_counts(*, optional: bool = False, **counts: Any) -> None:
+    """Refuse arguments that are no positive integers.
+
+    Args:
+        optional: whether None is a value of theirs.
+        counts: the arguments by their names.
+
+    Raises:
+        TypeError: one is no integer.
+        ValueError: one is less than one.
+    """
+    for name, count in counts.items():
+        if optional and count is None:
+            continue
+        if isinstance(count, bool) or not isinstance(count, int | np.integer):
+            raise TypeError(f"{name}: given {count!r}, expected an integer{' or None' if optional else ''}.")
+        if count < 1:
+            raise ValueError(f"{name}: given {count}, expected one or more.")
+
+
 def refuse_traced(name: str, tree: Tree, instead: str) -> None:
     """Refuse traced values where a call has to look at numbers.
 

@@ -80,14 +80,18 @@ class Recurrence(eqx.Module):
         """``f_t(s_{t-1})`` for all t, in a form whose derivative works within the caches and stores only arguments."""
         return in_portions(self.advance)(self.previous(states), self.inputs)
 
-    def trajectory(self) -> Trajectory:
-        """The exact states, one step after the other."""
+    def trajectory(self, unroll: int = 1) -> Trajectory:
+        """The exact states, one step after the other.
+
+        Args:
+            unroll: steps in a turn of the loop.
+        """
 
         def one(state: State, x: Tree) -> tuple[State, State]:
             after = self.advance(state, x)
             return after, after
 
-        return jax.lax.scan(one, self.initial, self.inputs, length=self.length)[1]
+        return jax.lax.scan(one, self.initial, self.inputs, length=self.length, unroll=unroll)[1]
 
     def residual(self, states: Trajectory) -> Trajectory:
         """``r_t = s_t - f_t(s_{t-1})``."""

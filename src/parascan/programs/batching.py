@@ -21,9 +21,11 @@ from jaxtyping import Array
 from ..solution import Tree
 from . import indexing
 from .closure import Closed
+from .columns import column, cut_later
 from .dependence import marks_after_one
 from .inside import bind, called, expanded, interpreted
 from .lazy import Pieces, Product, sum_over_chunks
+from .platform import platform_of
 from .primitives import ADDITIONS, ELEMENTWISE
 from .unknown import unknown_is
 
@@ -132,9 +134,17 @@ def _flags(flags: Tree, tree: Tree) -> list[bool]:
 
 def _run(closed: ClosedJaxpr, args: list[Value], chunks: int) -> list[Value]:
     """Results of a program whose arguments may have chunks."""
-    return interpreted(
-        closed, args, lambda eqn, operands: _apply(eqn, operands, chunks), constant=lambda atom, value: (value, False)
-    )
+    cut = cut_later(closed.jaxpr) if platform_of() == "cpu" else frozenset()
+
+    def apply(eqn: Any, operands: list[Value]) -> list[Value]:
+        values, mapped = [value for value, _ in operands], [flag for _, flag in operands]
+        if not cut.isdisjoint(eqn.outvars) and not any(map(_is_lazy, values)):
+            found = column(eqn, values, mapped)
+            if found is not None:
+                return [(found, True)]
+        return _apply(eqn, operands, chunks)
+
+    return interpreted(closed, args, apply, constant=lambda atom, value: (value, False))
 
 
 def _all_by_vmap(eqn: Any, operands: list[Value], chunks: int) -> list[Value]:
@@ -261,7 +271,12 @@ def small_product(eqn: Any) -> bool:
 
 def _whole(value: Any) -> Any:
     """The value as an array."""
-    return value.whole() if isinstance(value, Pieces | Product) else value
+    return value.whole() if _is_lazy(value) else value
+
+
+def _is_lazy(value: Any) -> bool:
+    """Whether a value is a lazy form of an array."""
+    return isinstance(value, Pieces | Product)
 
 
 def _is_zero(value: Any) -> bool:

@@ -127,6 +127,9 @@ MOVES = (
 SCATTERS = frozenset({"scatter", "scatter-add", "scatter-max", "scatter-min", "scatter-mul", "scatter-sub"})
 """Primitives that put updates into an operand, at places given by indices."""
 
+CUTS = TAKES | frozenset({"slice", "split", "unstack"})
+"""Primitives whose results are parts of their first operand, none of which needs the others."""
+
 PLACED = MOVES | frozenset({"scatter"})
 """Primitives that put entries elsewhere, by indices that may be known."""
 

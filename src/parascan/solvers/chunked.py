@@ -6,7 +6,7 @@ import equinox as eqx
 from jax.sharding import Mesh
 
 from ..chunked import Way
-from ..problem.arguments import as_integer
+from ..problem.arguments import as_integer, check_counts
 from ..problem.signature import Signature
 from ..solution import Tree
 from .base import AbstractDirectSolver, AbstractSolver
@@ -69,11 +69,7 @@ class Chunked(AbstractDirectSolver):
     implicit: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
-        for name, value in (("chunks", self.chunks), ("trial_steps", self.trial_steps)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-                raise TypeError(f"{name}: given {value!r}, expected an integer or None.")
-            if value is not None and value < 1:
-                raise ValueError(f"{name}: given {value}, expected one or more.")
+        check_counts(optional=True, chunks=self.chunks, trial_steps=self.trial_steps)
         if self.mesh is not None:
             if not isinstance(self.mesh, Mesh):
                 raise TypeError(f"mesh: given {type(self.mesh).__name__}, expected a jax.sharding.Mesh or None.")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ..problem.arguments import check_counts
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory, Tree
 from .base import AbstractIterativeSolver
@@ -64,10 +65,7 @@ class Hybrid(AbstractIterativeSolver):
             if not isinstance(solver, AbstractIterativeSolver):
                 given = getattr(solver, "__name__", type(solver).__name__)
                 raise TypeError(f"{name}: given {given}, expected an iterative solver such as ps.deer().")
-        if isinstance(self.every, bool) or not isinstance(self.every, int):
-            raise TypeError(f"every: given {self.every!r}, expected an integer.")
-        if self.every < 1:
-            raise ValueError(f"every: given {self.every}, expected one or more.")
+        check_counts(every=self.every)
         if isinstance(self.contraction, int | float) and not 0 < self.contraction < 1:
             raise ValueError(f"contraction: given {self.contraction}, expected a number between 0 and 1.")
         if isinstance(self.radius, int | float) and not self.radius > 0:

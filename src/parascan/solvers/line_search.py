@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..problem.arguments import check_counts
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory, Tree
 from .base import AbstractIterativeSolver
@@ -54,10 +55,7 @@ class LineSearch(AbstractIterativeSolver):
         if not (isinstance(self.inner, AbstractIterativeSolver) and self.inner.causal):
             given = getattr(self.inner, "__name__", type(self.inner).__name__)
             raise TypeError(f"inner: given {given}, expected a causal iterative solver such as ps.deer().")
-        if isinstance(self.trials, bool) or not isinstance(self.trials, int):
-            raise TypeError(f"trials: given {self.trials!r}, expected an integer.")
-        if self.trials < 1:
-            raise ValueError(f"trials: given {self.trials}, expected one or more.")
+        check_counts(trials=self.trials)
         for name, value in (("shrink", self.shrink), ("decrease", self.decrease)):
             if not 0 < value < 1:
                 raise ValueError(f"{name}: given {value}, expected a number between 0 and 1.")

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from ..linear import AbstractTransition, DiagonalTransition, ScalarTransition, ZeroTransition
+from ..problem.arguments import check_counts
 from ..problem.flat_recurrence import FlatStep, Recurrence
 from ..problem.jacobian import FORMS, diagonal, full
 from ..problem.signature import as_canonical
@@ -126,8 +127,7 @@ class StochasticDiagonal(AbstractLinearization):
     probes: int = eqx.field(static=True, default=1)
 
     def __check_init__(self) -> None:
-        if self.probes < 1:
-            raise ValueError(f"probes: given {self.probes}, expected one or more.")
+        check_counts(probes=self.probes)
 
     @property
     def exact(self) -> bool:

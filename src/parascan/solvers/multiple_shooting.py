@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..adjoint.implicit import Loop
+from ..problem.arguments import check_counts
 from ..problem.boundaries import Blocked
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Result
@@ -88,10 +89,7 @@ class MultipleShooting(AbstractTrajectorySolver):
             >>> ps.MultipleShooting.fitting(ps.deer(), 30_000, exponent=-0.0628).length
             300
         """
-        if isinstance(steps, bool) or not isinstance(steps, int):
-            raise TypeError(f"steps: given {steps!r}, expected an integer.")
-        if steps < 1:
-            raise ValueError(f"steps: given {steps}, expected one or more.")
+        check_counts(steps=steps)
         if not 0 < tolerance < 1:
             raise ValueError(f"tolerance: given {tolerance}, expected a number between 0 and 1.")
         if exponent is not None and math.isnan(exponent):

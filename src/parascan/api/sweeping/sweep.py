@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Key
 
+from ...problem.arguments import check_counts
 from ...programs.platform import on_its_platform
 from ...programs.rebind import Rebinder
 from ...solvers import AbstractIterativeSolver, MultipleShooting, deer
@@ -131,10 +132,6 @@ def _check(
         raise TypeError(f"solver: given {type(solver).__name__}, expected one that iterates, such as ps.deer().")
     if criterion is not None and not isinstance(criterion, StateError | Merit):
         raise TypeError(f"criterion: given {type(criterion).__name__}, expected StateError() or Merit().")
-    for name, value in {"length": length, **counts}.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer)):
-            raise TypeError(f"{name}: given {value!r}, expected an integer.")
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: given {value}, expected one or more.")
+    check_counts(optional=True, length=length, **counts)
     if not dt > 0:
         raise ValueError(f"dt: given {dt}, expected a positive duration of one step.")
