@@ -148,8 +148,11 @@ def _batch(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, 
 
     @run.def_vmap
     def rule(count: int, mapped: list[Tree], step: Step, *args: Tree) -> tuple[tuple[State, Way], Tree]:
+        if count == 1:
+            one = jax.tree.map(lambda leaf, flag: leaf[0] if flag else leaf, (step, *args), tuple(mapped))
+            out = jax.tree.map(lambda leaf: leaf[None], _batch(*one, layout=layout))
         # Totals are those of one sequence, which chunks of several would mix.
-        if any(jax.tree.leaves(mapped[0])) or isinstance(step, AbstractTally):
+        elif any(jax.tree.leaves(mapped[0])) or isinstance(step, AbstractTally):
             axes = jax.tree.map(lambda flag: 0 if flag else None, mapped)
             out = jax.vmap(partial(_one_by_one, layout=layout), in_axes=tuple(axes), axis_size=count)(step, *args)
         else:
