@@ -7,7 +7,8 @@ from benchmarks.case import Case, Size
 from benchmarks.harness import assert_close, compare, quickest
 from benchmarks.rows import ROWS
 
-from benchmarks import grid, store, yardsticks
+import parascan as ps
+from benchmarks import grid, regret, store, yardsticks
 
 TOY = Size(toy=True, rounds=2)
 
@@ -59,6 +60,15 @@ def test_a_grid_is_drawn_by_its_seed_and_told_as_a_distribution():
     rows = [{**point._asdict(), "ratio": 0.5 if index else 8.0} for index, point in enumerate(points)]
     assert "(0.50 to 8.00)" in grid.table(rows).splitlines()[-1] + grid.table(rows).splitlines()[8]
     assert grid.draw(rows).axes
+
+
+def test_another_record_decides_only_while_it_is_asked():
+    call = regret.calls(toy=False)["GRU(64)"]
+    own = ps.explain(*call)
+    with regret.by_record({"near_bytes": 2**13, "vector_bytes": 16}):
+        other = ps.explain(*call)
+    assert 0 < other.chunks < own.chunks
+    assert str(ps.explain(*call)) == str(own)
 
 
 def test_a_wrong_answer_stops_the_row():
