@@ -8,8 +8,8 @@ from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..problem.arguments import check_counts
+from ..programs.device_axis import DeviceAxis
 from ..solution import Tree
-from ..solvers.chunked import automatic
 
 THREADS = "xla_cpu_multi_thread_eigen"
 """Flag of XLA: whether operations on one device may use several threads."""
@@ -56,7 +56,7 @@ def every_core(count: int | None = None) -> Mesh:
     return Mesh(devices[:wanted], ("time",))
 
 
-def placed(init: Tree, xs: Tree, mesh: Mesh | None) -> tuple[Tree, Tree]:
+def placed(init: Tree, xs: Tree, devices: DeviceAxis | None) -> tuple[Tree, Tree]:
     """The arguments of a call on the devices of a mesh: the carry on all, the inputs cut along time where T allows.
 
     Arrays that are bound to no device stay where they are: the compiled call moves them to the devices that it needs.
@@ -64,16 +64,19 @@ def placed(init: Tree, xs: Tree, mesh: Mesh | None) -> tuple[Tree, Tree]:
     Args:
         init: initial carry.
         xs: inputs with leading axis T.
-        mesh: a mesh of one axis, or None to leave everything where it is.
+        devices: of the call, or None to leave everything where it is.
     """
     leaves = jax.tree.leaves((init, xs))
-    if mesh is None or any(isinstance(leaf, Tracer) for leaf in leaves) or not any(leaf.committed for leaf in leaves):
+    if devices is None or any(isinstance(leaf, Tracer) for leaf in leaves):
         return init, xs
-    spread: Mesh = automatic(mesh)
-    everywhere = NamedSharding(spread, PartitionSpec())
-    along_time = NamedSharding(spread, PartitionSpec(spread.axis_names[0]))
+    mesh = devices.mesh
+    known = set(mesh.devices.flat) if isinstance(mesh, Mesh) else set()
+    strange = any(leaf.committed and leaf.sharding.device_set != known for leaf in leaves)
+    if not known or not strange:
+        return init, xs
+    everywhere, along_time = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, devices.rows())
 
     def place(leaf: jax.Array) -> jax.Array:
-        return jax.device_put(leaf, along_time if leaf.ndim and len(leaf) % spread.size == 0 else everywhere)
+        return jax.device_put(leaf, along_time if leaf.ndim and devices.divides(len(leaf)) else everywhere)
 
     return jax.device_put(init, everywhere), jax.tree.map(place, xs)

@@ -141,7 +141,7 @@ def explain(
     """
     check_counts(batch=batch)
     numbers = (max_iterations, guess, adjoint, reverse, unroll, False, mesh, memory_limit, int(batch))
-    request = resolve_options(length, solver, criterion, *numbers)
+    request = resolve_options(length, solver, criterion, *numbers, xs=xs)
     signature = resolve(f, as_arrays("init", init), as_arrays("xs", xs), length, scan_form=False)
     chosen = solver_for(signature, request)
     if isinstance(chosen, AbstractTrajectorySolver):
@@ -151,11 +151,11 @@ def explain(
     plain = Explanation(PLAIN, _why_plain(signature, request), chosen, memory=memory, **known)
     if not isinstance(chosen, Chunked):
         return plain
-    found = foreseen(signature, chosen, request.batch, reverse=request.reverse)
+    found = foreseen(signature, chosen, request)
     if found is None:
         return dataclasses.replace(plain, reason=f"a batch of {request.batch} is parallel work that is there already")
     grid, patience = found
-    usual = foreseen(signature, dataclasses.replace(chosen, trial_steps=None), request.batch, reverse=request.reverse)
+    usual = foreseen(signature, dataclasses.replace(chosen, trial_steps=None), request)
     share = TRIAL_SHARE * patience.trial / usual[1].trial if usual else TRIAL_SHARE
     why = "it may forget its start, which is found out on the way" if chosen.chunks is None else "asked for"
     return Explanation(
@@ -186,7 +186,7 @@ def _why_plain(signature: Signature, request: Request) -> str:
     if isinstance(request.solver, Chunked):
         if request.unrolls:
             return f"unroll={request.unroll} asks for the plain loop"
-        return why_not(signature, request.solver, request.batch) or ""
+        return why_not(signature, request.solver, request.batch, request.devices) or ""
     return "asked for"
 
 

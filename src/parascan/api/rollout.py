@@ -16,6 +16,7 @@ from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, resolve
 from ..programs.compile_cache import ProgramCache
+from ..programs.device_axis import without_mesh
 from ..programs.platform import running_on
 from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
@@ -25,6 +26,7 @@ from .devices import placed
 from .failure import explain_failure
 from .options import resolve_options, solver_for
 from .success import successful_or_raise
+from .typed_arrays import run_typed
 
 
 class RolloutError(RuntimeError):
@@ -120,11 +122,12 @@ def scan(
         mesh,
         memory_limit,
         batch_size((init, xs)),
+        xs=xs,
     )
-    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
+    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), request.devices)
     if request.solver.iterates:
         refuse_nan(init)
-    with running_on(f, init, xs, mesh=request.solver.devices) as platform:
+    with running_on(f, init, xs, mesh=request.mesh) as platform:
         carry, ys, outcome = _scan_programs(f, init, xs, request._replace(platform=platform))
     if outcome is None or not throw:
         return carry, ys
@@ -217,26 +220,33 @@ def rollout(
         memory_limit,
         batch_size((init, xs)),
         certify,
+        xs,
     )
-    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
+    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), request.devices)
     if request.solver.iterates:
         refuse_nan(init)
-    with running_on(step, init, xs, mesh=request.solver.devices) as platform:
+    with running_on(step, init, xs, mesh=request.mesh) as platform:
         solution = _rollout_programs(step, init, xs, request._replace(platform=platform))
     return _raise_unless_successful(solution, solution) if throw else solution
 
 
 def _scan(step: StepFunction, init: Tree, xs: Tree, request: Request) -> tuple[Tree, Tree, Solution | None]:
     """Final carry and outputs, and the solution of a solver that can fail."""
-    signature = resolve(step, init, xs, request.length, scan_form=True)
-    solver = solver_for(signature, request)
-    solution = solver.run(signature, request._replace(keep_states=False))
-    return solution.carry, solution.ys, solution if solver.iterates else None
+    with without_mesh():
+        signature = resolve(step, init, xs, request.length, scan_form=True)
+    solution = run_typed(_run, signature, request._replace(keep_states=False))
+    return solution.carry, solution.ys, solution if getattr(solution.solver, "iterates", True) else None
 
 
 def _rollout(step: StepFunction, init: Tree, xs: Tree, request: Request) -> Solution:
     """The whole solution."""
-    signature = resolve(step, init, xs, request.length, scan_form=False)
+    with without_mesh():
+        signature = resolve(step, init, xs, request.length, scan_form=False)
+    return run_typed(_run, signature, request)
+
+
+def _run(signature: Signature, request: Request) -> Solution:
+    """The solution of a checked call."""
     solution = solver_for(signature, request).run(signature, request)
     return solution if request.certify is False else _certified(solution, signature, request)
 

@@ -6,16 +6,19 @@ belongs to step k + 1: row k of ``states`` is ``s_{k+1}``, row k of ``inputs`` d
 convention, and the flip of time for ``reverse``, live here and nowhere else.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from ..programs.built_in import here
 from ..programs.closure import Closed, Function, close_over
+from ..programs.device_axis import DeviceAxis
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
 from ..programs.platform import platform_of
@@ -28,12 +31,18 @@ from .signature import Signature, TracedSignature, shapes_of
 
 
 class Recurrence(eqx.Module):
-    """``s_t = advance(s_{t-1}, inputs_t)`` on flat states, for t = 1..T."""
+    """``s_t = advance(s_{t-1}, inputs_t)`` on flat states, for t = 1..T.
+
+    Attributes:
+        devices: that states and inputs are cut over along time, None for one device; where they divide T, each works
+            on its own steps.
+    """
 
     advance: Callable[[State, Tree], State]
     initial: State
     inputs: Tree
     length: int = eqx.field(static=True)
+    devices: DeviceAxis | None = eqx.field(static=True, default=None, kw_only=True)
 
     @property
     def size(self) -> int:
@@ -65,20 +74,68 @@ class Recurrence(eqx.Module):
 
     def predictions(self, states: Trajectory) -> Trajectory:
         """``f_t(s_{t-1})`` for all t in parallel; equal to ``states`` only at the solution."""
-        return jax.vmap(self.advance)(self.previous(states), self.inputs)
+
+        def visit(part: Recurrence, rows: tuple[Trajectory, ...], _: None) -> Trajectory:
+            return jax.vmap(part.advance)(rows[0], part.inputs)
+
+        return self.by_device(visit, (self.previous(states),))
+
+    def by_device(
+        self,
+        visit: Callable[[Any, tuple[Array, ...], Any], Array],
+        rows: tuple[Array, ...],
+        shared: Tree = None,
+        *,
+        axis: int = 0,
+    ) -> Array:
+        """What a visit to all steps finds, each device visiting its own.
+
+        Args:
+            visit: gives an array from the recurrence of some of the steps, their rows, and what all share.
+            rows: arrays with leading axis T.
+            shared: what every step gets.
+            axis: of the result that counts steps.
+        """
+        devices = self.devices
+        if devices is None or not devices.divides(self.length):
+            return visit(self, rows, shared)
+        arrays, rest = eqx.partition(dataclasses.replace(self, inputs=None), eqx.is_array)
+        length = self.length // devices.size
+
+        def part(arrays: Tree, inputs: Tree, rows: tuple[Array, ...], shared: Tree) -> Array:
+            whole = eqx.combine(arrays, rest)
+            first = jax.lax.axis_index(devices.names) * length
+            return visit(whole.part(inputs, first, length), rows, shared)
+
+        same, cut = PartitionSpec(), devices.rows()
+        run = devices.over(part, (same, cut, cut, same), devices.rows(axis))
+        return run(arrays, self.inputs, rows, shared)
+
+    def part(self, inputs: Tree, first: Int[Array, ""], length: int) -> Self:
+        """The recurrence of some of the steps, on one device.
+
+        Args:
+            inputs: of these steps.
+            first: the first of them.
+            length: their number.
+        """
+        return dataclasses.replace(self, inputs=inputs, length=length, devices=None)
 
     def pushforward(self, states: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V T D"]:
         """Products of the Jacobians at ``states`` with a few vectors, for all t in parallel."""
 
-        def product(previous: State, inputs: Tree, vector: State) -> State:
-            return jax.jvp(lambda s: self.advance(s, inputs), (previous,), (vector,))[1]
+        def visit(part: Recurrence, rows: tuple[Trajectory, ...], vectors: Array) -> Array:
+            def product(previous: State, inputs: Tree, vector: State) -> State:
+                return jax.jvp(lambda s: part.advance(s, inputs), (previous,), (vector,))[1]
 
-        of_steps = jax.vmap(product, in_axes=(0, 0, None))
-        return jax.vmap(of_steps, in_axes=(None, None, 0))(self.previous(states), self.inputs, vectors)
+            of_steps = jax.vmap(product, in_axes=(0, 0, None))
+            return jax.vmap(of_steps, in_axes=(None, None, 0))(rows[0], part.inputs, vectors)
+
+        return self.by_device(visit, (self.previous(states),), vectors, axis=1)
 
     def predictions_in_portions(self, states: Trajectory) -> Trajectory:
         """``f_t(s_{t-1})`` for all t, in a form whose derivative works within the caches and stores only arguments."""
-        return in_portions(self.advance)(self.previous(states), self.inputs)
+        return in_portions(self.advance, self.devices)(self.previous(states), self.inputs)
 
     def trajectory(self, unroll: int = 1) -> Trajectory:
         """The exact states, one step after the other.
@@ -102,12 +159,18 @@ class Recurrence(eqx.Module):
         return 0.5 * jnp.sum(self.residual(states) ** 2)
 
 
-def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
+def in_portions(function: Callable[..., Tree], devices: DeviceAxis | None = None) -> Callable[..., Tree]:
     """A function of single steps for all steps, as ``jax.vmap`` gives it, with a reverse mode that recomputes.
 
     On a CPU one portion of steps follows the other, each so small that its intermediate values stay in the nearest
     cache: measured twice as fast forward and backward as all steps at once (GRU of 64 units).
+
+    Args:
+        function: of rows with no leading axis.
+        devices: that the steps are cut over, each of which takes its own.
     """
+    if devices is not None:
+        return _by_device(function, devices)
     mapped = jax.checkpoint(jax.vmap(function))
 
     def run(*rows: Tree) -> Tree:
@@ -123,6 +186,22 @@ def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
             return out
         rest = mapped(*jax.tree.map(lambda leaf: leaf[whole:], rows))
         return jax.tree.map(lambda *parts: jnp.concatenate(parts), out, rest)
+
+    return run
+
+
+def _by_device(function: Callable[..., Tree], devices: DeviceAxis) -> Callable[..., Tree]:
+    """A function of single steps for all steps, in portions on each device."""
+    arrays, rest = eqx.partition(function, eqx.is_array)
+
+    def run(*rows: Tree) -> Tree:
+        if not devices.divides(jax.tree.leaves(rows)[0].shape[0]):
+            return in_portions(function)(*rows)
+
+        def part(arrays: Tree, *rows: Tree) -> Tree:
+            return in_portions(eqx.combine(arrays, rest))(*rows)
+
+        return devices.over(part, (PartitionSpec(), *(devices.rows() for _ in rows)), devices.rows())(arrays, *rows)
 
     return run
 
@@ -149,7 +228,7 @@ class ScanProblem(eqx.Module):
     reverse: bool = eqx.field(static=True)
 
     @classmethod
-    def of(cls, signature: Signature, *, reverse: bool) -> "ScanProblem":
+    def of(cls, signature: Signature, *, reverse: bool, devices: DeviceAxis | None = None) -> "ScanProblem":
         """The problem of a checked call.
 
         Values that the step closes over become leaves of the problem, so that derivatives can reach them.
@@ -157,15 +236,18 @@ class ScanProblem(eqx.Module):
         Raises:
             ValueError: the carry has no floating leaf, or a discrete leaf of it depends on a floating one.
         """
-        return cls.of_traced(traced(signature), reverse=reverse)
+        return cls.of_traced(traced(signature), reverse=reverse, devices=devices)
 
     @classmethod
-    def of_traced(cls, signature: TracedSignature, *, reverse: bool) -> "ScanProblem":
+    def of_traced(
+        cls, signature: TracedSignature, *, reverse: bool, devices: DeviceAxis | None = None
+    ) -> "ScanProblem":
         """The problem of a call whose step is traced.
 
         Args:
             signature: the call.
             reverse: whether time runs from the last input to the first.
+            devices: that the sequence is cut over along time.
         """
         layout, step = signature.layout, signature.step
         before, final = discrete_leaves(signature, reverse=reverse)
@@ -173,7 +255,8 @@ class ScanProblem(eqx.Module):
         if reverse:
             inputs = _flip(inputs)
         initial = layout.ravel(signature.init)[0]
-        recurrence = Recurrence(FlatStep(without_own_pullbacks(step), layout), initial, inputs, signature.length)
+        advance = FlatStep(without_own_pullbacks(step), layout)
+        recurrence = Recurrence(advance, initial, inputs, signature.length, devices=devices)
         return cls(recurrence, step, layout, final, reverse)
 
     @property
@@ -201,7 +284,7 @@ class ScanProblem(eqx.Module):
         """``y_t`` of every step at the given states, all of them, in the order of computation."""
         xs, discrete = self.recurrence.inputs
         carries = jax.vmap(self.layout.unravel)(self.recurrence.previous(states), discrete)
-        return in_portions(self.step)(carries, xs)[1]
+        return in_portions(self.step, self.recurrence.devices)(carries, xs)[1]
 
     def carry(self, states: Trajectory) -> Tree:
         """The carry after the last step."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.core import ShapedArray
 
 from ..programs.closure import Closed, close_over
+from ..programs.device_axis import explicit_mesh
 from ..programs.shapes import row_of, shape_like
 from ..solution import StepFunction, Tree
 from .arguments import as_arrays, describe, resolve_length
@@ -103,8 +104,8 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
     if any(new is not old for new, old in zip(jax.tree.leaves(promoted), jax.tree.leaves(init), strict=True)):
         closed = close_over(canonical, shapes_of(promoted), x)
     _check_unchanged(promoted, closed.shapes[0])
-    # Types that say where an array lies are part of a program: that of other ones is traced where it is run.
-    plain = all(map(_is_plain, jax.tree.leaves((promoted, xs))))
+    # Types that vary over the devices of a ``jax.shard_map`` are part of a program: that is traced where it is run.
+    plain = all(_is_plain(leaf) or explicit_mesh(leaf) for leaf in jax.tree.leaves((promoted, xs)))
     return Signature(closed if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
 
 

@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from ..adjoint.implicit import Loop
 from ..chunked import Way
 from ..problem.flat_recurrence import Recurrence
 from ..problem.signature import Signature
+from ..programs.device_axis import DeviceAxis
 from ..solution import Result, Solution, Stats, Trajectory, Tree
 from .finite import all_finite, finite_prefix
 from .iterate import LoopState, iterate
@@ -72,21 +72,14 @@ class AbstractSolver(eqx.Module):
             name: what to call the solver.
         """
 
-    def spread(self, mesh: Mesh) -> "AbstractSolver":
-        """The solver with its work spread over devices.
+    def spread(self, devices: DeviceAxis | None, *, given: bool) -> DeviceAxis | None:
+        """The devices that a call is spread over: those of the call, unless the solver names its own.
 
         Args:
-            mesh: the devices.
-
-        Raises:
-            ValueError: it runs on one device.
+            devices: of the call; None for one.
+            given: whether the call gives them, and not only its inputs.
         """
-        raise ValueError(f"mesh: given together with solver={type(self).__name__}, expected solver=None or Chunked().")
-
-    @property
-    def devices(self) -> Mesh | None:
-        """The devices that it is spread over; None for one."""
-        return None
+        return devices
 
 
 class AbstractDirectSolver(AbstractSolver):

@@ -34,7 +34,7 @@ def solve_call(solver: "AbstractTrajectorySolver", signature: Signature, request
         ValueError: a carry that cannot be iterated on, arrays that vary over a mesh, a derivative that cannot be
             unrolled, or more memory than is allowed.
     """
-    problem = ScanProblem.of(signature, reverse=request.reverse)
+    problem = ScanProblem.of(signature, reverse=request.reverse, devices=request.devices)
     _refuse_varying(problem, solver)
     if request.adjoint.needs_budget and problem.has_own_pullback:
         raise ValueError(
