@@ -1,6 +1,7 @@
 """Functions of arrays whose types name axes of a mesh, as those on a ``jax.make_mesh`` do.
 
-They run with automatic axes: what is traced inside sees no mesh. What comes back has types again, as the caller says for each result.
+They run with automatic axes: what is traced inside sees no mesh. What comes back has types again, as the caller says
+for each result.
 """
 
 from collections.abc import Callable

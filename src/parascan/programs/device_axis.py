@@ -74,13 +74,18 @@ class DeviceAxis:
             in_specs: ``rows()`` for arguments that are cut along time, ``PartitionSpec()`` for those that all share.
             out_specs: the same for results.
         """
-        # Which values are alike on all devices is not tracked through loops. Compiled, since only then may other axes
-        # of the mesh be left to the compiler.
+        # Which values are alike on all devices is not tracked through loops.
         axes = frozenset(self.names)
         spread = jax.shard_map(
             function, mesh=self.mesh, axis_names=axes, in_specs=in_specs, out_specs=out_specs, check_vma=False
         )
-        return jax.jit(spread)
+
+        def run(*args: Any) -> Any:
+            # Only in a compiled program may other axes of the mesh be left to the compiler.
+            traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args))
+            return spread(*args) if traced else jax.jit(spread)(*args)
+
+        return run
 
     def kept(self, rows: Tree) -> Tree:
         """The same arrays, each device holding its steps; unchanged where the devices do not divide the steps.
@@ -133,6 +138,16 @@ def explicit_mesh(leaf: Any) -> AbstractMesh | None:
     mesh = getattr(getattr(jax.typeof(leaf), "sharding", None), "mesh", None)
     kinds = getattr(mesh, "axis_types", ())
     return mesh if AxisType.Explicit in kinds and AxisType.Manual not in kinds else None
+
+
+def on_mesh(leaf: Any) -> bool:
+    """Whether the type of an array names a mesh, and the array is not the part of one device within ``jax.shard_map``.
+
+    Args:
+        leaf: the array.
+    """
+    mesh = getattr(getattr(jax.typeof(leaf), "sharding", None), "mesh", None)
+    return mesh is not None and not mesh.empty and AxisType.Manual not in mesh.axis_types
 
 
 def sharded_axis(leaf: Any) -> DeviceAxis | None:
