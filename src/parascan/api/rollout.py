@@ -14,9 +14,8 @@ from ..diagnostics.certificate.certify import Requirements, certificate_of
 from ..planning import Plan
 from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.signature import Signature, resolve
+from ..problem.signature import Signature
 from ..programs.compile_cache import ProgramCache
-from ..programs.device_axis import without_mesh
 from ..programs.platform import running_on
 from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
@@ -26,7 +25,7 @@ from .devices import placed
 from .failure import explain_failure
 from .options import resolve_options, solver_for
 from .success import successful_or_raise
-from .typed_arrays import run_typed
+from .typed_arrays import resolve_typed, run_typed
 
 
 class RolloutError(RuntimeError):
@@ -232,16 +231,14 @@ def rollout(
 
 def _scan(step: StepFunction, init: Tree, xs: Tree, request: Request) -> tuple[Tree, Tree, Solution | None]:
     """Final carry and outputs, and the solution of a solver that can fail."""
-    with without_mesh():
-        signature = resolve(step, init, xs, request.length, scan_form=True)
+    signature = resolve_typed(step, init, xs, request, scan_form=True)
     solution = run_typed(_run, signature, request._replace(keep_states=False))
     return solution.carry, solution.ys, solution if getattr(solution.solver, "iterates", True) else None
 
 
 def _rollout(step: StepFunction, init: Tree, xs: Tree, request: Request) -> Solution:
     """The whole solution."""
-    with without_mesh():
-        signature = resolve(step, init, xs, request.length, scan_form=False)
+    signature = resolve_typed(step, init, xs, request, scan_form=False)
     return run_typed(_run, signature, request)
 
 

@@ -1,20 +1,36 @@
 """A call on arrays of whatever types: what comes back is spread over devices as the arguments are."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import equinox as eqx
 import jax
 from jax.sharding import PartitionSpec
 
-from ..problem.signature import Signature
+from ..problem.signature import Signature, resolve
 from ..programs.automatic_axes import run_automatic, spec_of
 from ..programs.device_axis import without_mesh
-from ..solution import Solution, Tree
+from ..solution import Solution, StepFunction, Tree
 from ..solvers.request import Request
 
 BY_TIME = ("states", "ys")
 """Parts of a solution with a leading axis of time."""
+
+
+def resolve_typed(step: StepFunction, init: Tree, xs: Tree, request: Request, *, scan_form: bool) -> Signature:
+    """The checked call, whose step is traced without a mesh where the call is cut over devices.
+
+    Args:
+        step: the user's.
+        init: initial carry.
+        xs: inputs.
+        request: everything else about the call.
+        scan_form: refuse the first form of step.
+    """
+    spread = request.devices is not None
+    with without_mesh() if spread else nullcontext():
+        return resolve(step, init, xs, request.length, scan_form=scan_form, spread=spread)
 
 
 def run_typed(run: Callable[[Signature, Request], Solution], signature: Signature, request: Request) -> Solution:
@@ -31,7 +47,7 @@ def run_typed(run: Callable[[Signature, Request], Solution], signature: Signatur
         return list(_specs(solution, carried, request))
 
     if request.devices is None:
-        return run_automatic(run, (signature, request), specs)
+        return run(signature, request)
     with without_mesh():
         return run_automatic(run, (signature, request), specs)
 

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..programs.device_axis import DeviceAxis
+from ..programs.device_axis import DeviceAxis, one_earlier, one_later
 from ..solution import Trajectory
 from ._abstract import AbstractTransition
 from .backend_choice import choose_backend
@@ -40,13 +40,11 @@ class Bidiagonal(eqx.Module):
 
     def mv(self, v: Trajectory) -> Trajectory:
         """``J v``."""
-        before = jnp.concatenate([jnp.zeros_like(v[:1]), v[:-1]])
-        return v - self.transition.apply(before)
+        return v - self.transition.apply(one_later(jnp.zeros_like(v[0]), v, self.devices))
 
     def transposed_mv(self, v: Trajectory) -> Trajectory:
         """``J^T v``."""
-        after = self.transition.apply_transposed(v)[1:]
-        return v - jnp.concatenate([after, jnp.zeros_like(v[:1])])
+        return v - one_earlier(self.transition.apply_transposed(v), jnp.zeros_like(v[0]), self.devices)
 
     def solve(self, b: Trajectory) -> Trajectory:
         """``J^-1 b``, the solution of ``s_t = A_t s_{t-1} + b_t`` from ``s_0 = 0``."""
@@ -66,7 +64,7 @@ class Bidiagonal(eqx.Module):
         run = find_backend(name, self.transition).run
         if self.devices is not None and self.devices.size <= len(b):
             run = partial(run_over, devices=self.devices)
-        given = Bidiagonal(self.transition.transposable())
+        given = Bidiagonal(self.transition.transposable(), devices=self.devices)
         return jax.lax.custom_linear_solve(
             given.transposed_mv if transpose else given.mv,
             b,

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from ..programs.built_in import here
 from ..programs.closure import Closed, Function, close_over
-from ..programs.device_axis import DeviceAxis
+from ..programs.device_axis import DeviceAxis, one_earlier, one_later
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
 from ..programs.platform import platform_of
@@ -26,7 +26,7 @@ from ..programs.shapes import row_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
 from .discrete_leaves import refuse_dependent_leaves
-from .dtypes import weak_as
+from .dtypes import is_key, weak_as
 from .signature import Signature, TracedSignature, shapes_of
 
 
@@ -66,7 +66,7 @@ class Recurrence(eqx.Module):
 
     def previous(self, states: Trajectory) -> Trajectory:
         """The state before each step."""
-        return jnp.concatenate([self.initial[None], states[:-1]])
+        return one_later(self.initial, states, self.devices)
 
     def knowing(self, prefix: Int[Array, ""]) -> "Recurrence":
         """The same recurrence, told that its first states are exact and need not be computed again."""
@@ -307,9 +307,9 @@ class ScanProblem(eqx.Module):
     def _after(self, states: Trajectory) -> Tree:
         """The carry after every step, in the order of computation."""
         before = self.recurrence.inputs[1]
-        after = tuple(
-            jnp.concatenate([leaf[1:], last[None]]) for leaf, last in zip(before, self.final_discrete, strict=True)
-        )
+        devices = self.recurrence.devices
+        pairs = zip(before, self.final_discrete, strict=True)
+        after = tuple(one_earlier(leaf, last, None if is_key(leaf) else devices) for leaf, last in pairs)
         return jax.vmap(self.layout.unravel)(states, after)
 
     def flatten(self, carries: Tree) -> Trajectory:

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.core import Tracer
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from ..solution import Tree
 
@@ -100,6 +102,48 @@ class DeviceAxis:
             for index, leaf in zip(cut, held, strict=True):
                 leaves[index] = leaf
         return jax.tree.unflatten(structure, leaves)
+
+
+def one_later(first: Array, rows: Array, devices: DeviceAxis | None) -> Array:
+    """Rows moved to the place of the next row: ``first`` and all rows but the last.
+
+    Each device sends its last row to the next one. Left to the compiler, every device would get all rows.
+
+    Args:
+        first: the row that comes first.
+        rows: with leading axis T.
+        devices: that the rows are cut over.
+    """
+    if devices is None or not devices.divides(len(rows)):
+        return jnp.concatenate([first[None], rows[:-1]])
+    pairs = [(source, source + 1) for source in range(devices.size - 1)]
+
+    def part(first: Array, rows: Array) -> Array:
+        arriving = jax.lax.ppermute(rows[-1], devices.names, pairs)
+        arriving = jnp.where(jax.lax.axis_index(devices.names) == 0, first, arriving)
+        return jnp.concatenate([arriving[None], rows[:-1]])
+
+    return devices.over(part, (PartitionSpec(), devices.rows()), devices.rows())(first, rows)
+
+
+def one_earlier(rows: Array, last: Array, devices: DeviceAxis | None) -> Array:
+    """Rows moved to the place of the row before: all rows but the first, and ``last``.
+
+    Args:
+        rows: with leading axis T.
+        last: the row that comes last.
+        devices: that the rows are cut over.
+    """
+    if devices is None or not devices.divides(len(rows)):
+        return jnp.concatenate([rows[1:], last[None]])
+    pairs = [(source + 1, source) for source in range(devices.size - 1)]
+
+    def part(rows: Array, last: Array) -> Array:
+        arriving = jax.lax.ppermute(rows[0], devices.names, pairs)
+        arriving = jnp.where(jax.lax.axis_index(devices.names) == devices.size - 1, last, arriving)
+        return jnp.concatenate([rows[1:], arriving[None]])
+
+    return devices.over(part, (devices.rows(), PartitionSpec()), devices.rows())(rows, last)
 
 
 def axis_of(mesh: Any, like: DeviceAxis | None = None) -> DeviceAxis:

@@ -132,7 +132,7 @@ def _judge(
     nonfinite = jnp.sum(~finite)
     residual = settled.residual
     after = jnp.where(finite[:, None], settled.states + correction - predictions, 0.0)
-    linear = residual + Bidiagonal(transition).mv(correction)
+    linear = residual + Bidiagonal(transition, devices=problem.devices).mv(correction)
     before = jnp.sum(residual**2)
     predicted = before - jnp.sum(linear**2)
     ratio = (before - jnp.sum(after**2)) / predicted

@@ -1,0 +1,33 @@
+"""Several processes on one machine, which exchange messages over its own network."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).with_name("two_processes.py")
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_two_processes_have_the_answers_of_one():
+    """Chunks, Newton, the plain loop, their gradients, a system that does not forget, and a failed solve."""
+    address = f"127.0.0.1:{free_port()}"
+    environment = {**os.environ, "XLA_FLAGS": "--xla_cpu_enable_concurrency_optimized_scheduler=false"}
+    environment.pop("JAX_NUM_CPU_DEVICES", None)
+    command = [sys.executable, str(PROGRAM), address, "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen([*command, str(each)], env=environment, **pipes) for each in range(2)]
+    try:
+        ended = [each.communicate(timeout=300) for each in started]
+    finally:
+        for each in started:
+            each.kill()
+    for each, (process, (out, err)) in enumerate(zip(started, ended, strict=True)):
+        assert process.returncode == 0, err[-3000:]
+        assert f"done {each}" in out, err[-3000:]
