@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+
 PROGRAM = Path(__file__).with_name("two_processes.py")
 
 
@@ -16,9 +18,11 @@ def free_port():
 
 
 def test_two_processes_have_the_answers_of_one():
-    """Chunks, Newton, the plain loop, their gradients, a system that does not forget, and a failed solve."""
+    """Chunks, Newton, a gradient, a system that does not forget, and a failed solve."""
     address = f"127.0.0.1:{free_port()}"
-    environment = {**os.environ, "XLA_FLAGS": "--xla_cpu_enable_concurrency_optimized_scheduler=false"}
+    quickly = {"JAX_DISABLE_MOST_OPTIMIZATIONS": str(jax.config.read("jax_disable_most_optimizations"))}
+    kept = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir or "")}
+    environment = {**os.environ, **quickly, **kept}
     environment.pop("JAX_NUM_CPU_DEVICES", None)
     command = [sys.executable, str(PROGRAM), address, "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

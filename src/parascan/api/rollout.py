@@ -82,8 +82,9 @@ def scan(
         adjoint: how derivatives are taken; ``Implicit()`` when None, which is all that the default solver takes. The
             sequential solver's are those of its loop, unless ``Implicit()`` is asked for: then the reverse pass is one
             linear recurrence, in parallel.
-        mesh: devices to spread the default solver's chunks over, a mesh of one axis such as ``ps.every_core()``.
-        memory_limit: most bytes that the call may hold beside its inputs, as estimated before anything is allocated;
+        mesh: devices that the call is cut over along time, whatever the solver: a mesh of one axis such as
+            ``ps.every_core()``, or with one called "time"; None for those that ``xs`` is spread over along time.
+        memory_limit: most bytes that a device may hold beside its inputs, as estimated before anything is allocated;
             None for no limit. The default and sequential solvers hold little beside what they return.
         throw: raise on anything but success; with False an unsuccessful answer is returned as it is. Only a solver that
             iterates can fail here.
@@ -179,8 +180,9 @@ def rollout(
             sequential solver's are those of its loop, unless ``Implicit()`` is asked for: then the reverse pass is one
             linear recurrence, in parallel.
         history: keep merit, step norm and repairs of every iterate; of solvers that iterate.
-        mesh: devices to spread the default solver's chunks over, a mesh of one axis such as ``ps.every_core()``.
-        memory_limit: most bytes that the call may hold beside its inputs, as estimated before anything is allocated;
+        mesh: devices that the call is cut over along time, whatever the solver: a mesh of one axis such as
+            ``ps.every_core()``, or with one called "time"; None for those that ``xs`` is spread over along time.
+        memory_limit: most bytes that a device may hold beside its inputs, as estimated before anything is allocated;
             None for no limit. The default and sequential solvers hold little beside what they return.
         certify: bound the error of the states against the true trajectory, as ``ps.certify`` does, into
             ``solution.certificate``; a bound beyond the tolerance is ``Result.uncertified``. A number is that

@@ -51,6 +51,10 @@ class Sequential(AbstractDirectSolver):
     def __check_init__(self) -> None:
         check_counts(unroll=self.unroll)
 
+    def sharing(self, signature: Signature, request: Request) -> int:
+        """Number of devices that share out the steps, where one takes its own after the other."""
+        return super().sharing(signature, request) if can_be_handed_on(signature, request) else 1
+
     def outcome(self, signature: Signature, request: Request) -> tuple[Tree, Tree, Way]:
         """Final carry and outputs."""
         asked = request.adjoint_given and isinstance(request.adjoint, Implicit)
