@@ -13,13 +13,13 @@ PROGRAM = Path(__file__).with_name("two_processes.py")
 
 def free_port():
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind(("localhost", 0))
         return found.getsockname()[1]
 
 
 def test_two_processes_have_the_answers_of_one():
     """Chunks, Newton, a gradient, a system that does not forget, and a failed solve."""
-    address = f"127.0.0.1:{free_port()}"
+    address = f"localhost:{free_port()}"
     quickly = {"JAX_DISABLE_MOST_OPTIMIZATIONS": str(jax.config.read("jax_disable_most_optimizations"))}
     kept = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir or "")}
     environment = {**os.environ, **quickly, **kept}

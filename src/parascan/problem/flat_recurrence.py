@@ -16,27 +16,21 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from ..programs.built_in import here
 from ..programs.closure import Closed, Function, close_over
 from ..programs.device_axis import DeviceAxis, one_earlier, one_later
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
-from ..programs.platform import platform_of
 from ..programs.shapes import row_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
-from .discrete_leaves import refuse_dependent_leaves
+from .discrete_leaves import discrete_leaves, refuse_dependent_leaves
 from .dtypes import is_key, weak_as
 from .signature import Signature, TracedSignature, shapes_of
+from .step_portions import in_portions
 
 
 class Recurrence(eqx.Module):
-    """``s_t = advance(s_{t-1}, inputs_t)`` on flat states, for t = 1..T.
-
-    Attributes:
-        devices: that states and inputs are cut over along time, None for one device; where they divide T, each works
-            on its own steps.
-    """
+    """``s_t = advance(s_{t-1}, inputs_t)`` on flat states, for t = 1..T; devices share out the steps."""
 
     advance: Callable[[State, Tree], State]
     initial: State
@@ -157,53 +151,6 @@ class Recurrence(eqx.Module):
     def merit(self, states: Trajectory) -> Float[Array, ""]:
         """``1/2 ||r||^2``."""
         return 0.5 * jnp.sum(self.residual(states) ** 2)
-
-
-def in_portions(function: Callable[..., Tree], devices: DeviceAxis | None = None) -> Callable[..., Tree]:
-    """A function of single steps for all steps, as ``jax.vmap`` gives it, with a reverse mode that recomputes.
-
-    On a CPU one portion of steps follows the other, each so small that its intermediate values stay in the nearest
-    cache: measured twice as fast forward and backward as all steps at once (GRU of 64 units).
-
-    Args:
-        function: of rows with no leading axis.
-        devices: that the steps are cut over, each of which takes its own.
-    """
-    if devices is not None:
-        return _by_device(function, devices)
-    mapped = jax.checkpoint(jax.vmap(function))
-
-    def run(*rows: Tree) -> Tree:
-        length = jax.tree.leaves(rows)[0].shape[0]
-        portion = here(platform_of(rows)).portion
-        whole = length - length % portion
-        if whole < 2 * portion:
-            return mapped(*rows)
-        portions = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // portion, portion, *leaf.shape[1:]), rows)
-        out = jax.lax.scan(lambda _, portion: (None, mapped(*portion)), None, portions)[1]
-        out = jax.tree.map(lambda leaf: leaf.reshape(whole, *leaf.shape[2:]), out)
-        if whole == length:
-            return out
-        rest = mapped(*jax.tree.map(lambda leaf: leaf[whole:], rows))
-        return jax.tree.map(lambda *parts: jnp.concatenate(parts), out, rest)
-
-    return run
-
-
-def _by_device(function: Callable[..., Tree], devices: DeviceAxis) -> Callable[..., Tree]:
-    """A function of single steps for all steps, in portions on each device."""
-    arrays, rest = eqx.partition(function, eqx.is_array)
-
-    def run(*rows: Tree) -> Tree:
-        if not devices.divides(jax.tree.leaves(rows)[0].shape[0]):
-            return in_portions(function)(*rows)
-
-        def part(arrays: Tree, *rows: Tree) -> Tree:
-            return in_portions(eqx.combine(arrays, rest))(*rows)
-
-        return devices.over(part, (PartitionSpec(), *(devices.rows() for _ in rows)), devices.rows())(arrays, *rows)
-
-    return run
 
 
 class FlatStep(Function):
@@ -343,23 +290,3 @@ def traced(signature: Signature) -> TracedSignature:
     refuse_dependent_leaves(signature, signature.row)
     step = comparing_rounded(close_over(signature.step, shapes_of(signature.init), signature.row))
     return TracedSignature(**{**vars(signature), "step": step})
-
-
-def discrete_leaves(signature: TracedSignature, *, reverse: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Discrete leaves before every step, in the user's order of time, and after the last step.
-
-    None depends on floating leaves, which stay as they are here.
-
-    Args:
-        signature: the call.
-        reverse: whether time runs from the last input to the first.
-    """
-    floating, discrete = signature.layout.partition(signature.init)
-    if not discrete:
-        return (), ()
-
-    def advance(leaves: tuple[Array, ...], x: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        return signature.layout.partition(signature.step(signature.layout.combine(floating, leaves), x)[0])[1], leaves
-
-    final, before = jax.lax.scan(advance, discrete, signature.xs, signature.length, reverse=reverse)
-    return before, final

@@ -11,9 +11,9 @@ from ..adjoint.axes import batch_first
 from ..adjoint.of_call import tangent_of_call
 from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, patience_of, scan_blocks
 from ..problem.carry import CarryLayout
-from ..problem.discrete_leaves import dependent_leaves
+from ..problem.discrete_leaves import dependent_leaves, discrete_leaves
 from ..problem.dtypes import as_bits, from_bits, weak_as
-from ..problem.flat_recurrence import discrete_leaves, traced
+from ..problem.flat_recurrence import traced
 from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, TracedSignature
 from ..programs.batching import runs_over_chunks
