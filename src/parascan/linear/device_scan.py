@@ -103,7 +103,8 @@ def _prefixes(
             # (A_then^T A_first^T) is kept as the matrix whose transpose it is.
             product = transition.compose(first[0], then[0])
             return product, transition.transposed_product(then[0], first[1]) + then[1]
-        return transition.compose(then[0], first[0]), transition.product(then[0], first[1]) + then[1]
+        end = transition.product(then[0], first[1]) + then[1]
+        return transition.compose(then[0], first[0]), end
 
     if len(ends) == 1:
         return products, ends
