@@ -11,6 +11,8 @@ import pytest
 
 # Compiling takes most of the time of the tests. These flags make it four times as fast, and what is compiled slower.
 QUICK_XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+# Devices of a CPU wait for each other for ever where independent messages go out in another order on each of them.
+ONE_ORDER = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 MOST_BYTES_OF_PROGRAMS = 2**30
 
 
@@ -25,6 +27,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Settings that JAX reads once, before any array exists; and garbage is looked for less often."""
     gc.set_threshold(10_000, 20, 20)
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_ORDER}".strip()
     if not config.getoption("optimized"):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_XLA_FLAGS}".strip()
         jax.config.update("jax_disable_most_optimizations", True)

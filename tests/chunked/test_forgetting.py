@@ -230,8 +230,6 @@ class TestRefusals:
         mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]).reshape(2, 2), ("a", "b"))
         with pytest.raises(ValueError, match="mesh: given axes"):
             ps.Chunked(mesh=mesh)
-        with pytest.raises(ValueError, match="mesh: given together with solver=Newton"):
-            ps.scan(rnn("float32"), jnp.ones(3), inputs("float32", 9), solver=ps.deer(), mesh=mesh(2))
 
     def test_a_step_with_side_effects_is_run_in_order(self):
         seen = []

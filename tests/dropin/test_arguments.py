@@ -118,13 +118,8 @@ def test_an_argument_changes_the_call_or_is_refused(entry, name, plain):
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_a_mesh_spreads_the_chunks_or_is_refused(name, plain):
-    mesh = jax.make_mesh((2,), ("time",))
-    if name in {"default", "chunks"}:
-        assert "shard_map" in program("scan", solver=SOLVERS[name], mesh=mesh)
-    else:
-        with pytest.raises(ValueError, match="mesh: given together with solver="):
-            program("scan", solver=SOLVERS[name], mesh=mesh)
+def test_a_mesh_spreads_every_solver(name, plain):
+    assert "shard_map" in program("scan", solver=SOLVERS[name], mesh=jax.make_mesh((2,), ("time",)))
 
 
 @pytest.mark.parametrize("name", ["criterion", "max_iterations", "guess", "history"])
@@ -199,12 +194,6 @@ def test_two_meshes_are_one_too_many():
         ps.scan(step, INIT, XS, solver=ps.Chunked(mesh=meshes[0]), mesh=meshes[1])
     same = program("scan", solver=ps.Chunked(mesh=meshes[0]), mesh=meshes[0])
     assert same == program("scan", mesh=meshes[0])
-
-
-def test_a_mesh_for_a_plan_that_has_no_chunks_is_refused():
-    assert plan().devices == 1
-    with pytest.raises(ValueError, match="mesh: given together with solver=Sequential"):
-        ps.scan(step, INIT, XS, solver=plan(), mesh=jax.make_mesh((2,), ("time",)))
 
 
 COUNTERS = ("events", "last event", "toggle")

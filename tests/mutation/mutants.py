@@ -100,8 +100,8 @@ MUTANTS = (
     ),
     Mutant(
         "Newton's correction leaves out the residual",
-        "return iterate.predictions + (linear_recurrence(transition, -residual) + residual)",
-        "return iterate.predictions + linear_recurrence(transition, -residual)",
+        "return iterate.predictions + (linear_recurrence(transition, -residual, mesh=devices) + residual)",
+        "return iterate.predictions + linear_recurrence(transition, -residual, mesh=devices)",
         "test_solvers.py",
     ),
     Mutant(
@@ -128,6 +128,12 @@ MUTANTS = (
         "lower = merits[best] >= merit",
         "test_solvers.py",
         "gradient_search",
+    ),
+    Mutant(
+        "a device takes the state before the steps of another one",
+        "return inflows[jax.lax.axis_index(devices.names)]",
+        "return inflows[0]",
+        "test_linear_over_devices.py",
     ),
     Mutant(
         "the tree of products multiplies matrices in the wrong order",

@@ -68,7 +68,8 @@ class Pullback:
         row = row_of((*self._rows, jnp.zeros_like(states)))
         program = close_over(self._step.tally, self._zero, row)
         work = counted(program.closed)
-        self._layout = Layout(problem.length, problem.size, work, reverse=True, double=problem.dtype.itemsize == 8)
+        double, spread = problem.dtype.itemsize == 8, problem.devices
+        self._layout = Layout(problem.length, problem.size, work, reverse=True, spread=spread, double=double)
 
     @property
     def side_by_side(self) -> bool:

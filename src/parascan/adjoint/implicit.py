@@ -122,7 +122,7 @@ def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> t
         pull = Pullback(problem, answer, tangents[0])
         if pull.side_by_side:
             return answer, _in_one_system(problem, answer, tangents[0], transition, pull)
-    return answer, linear_recurrence(transition, _drive(problem, answer, tangents[0]))
+    return answer, linear_recurrence(transition, _drive(problem, answer, tangents[0]), mesh=problem.devices)
 
 
 def _drive(problem: Recurrence, states: Trajectory, tangent: Recurrence) -> Trajectory:
@@ -147,7 +147,7 @@ def _in_one_system(
 
     def solve(_: Any, rhs: tuple[Trajectory, Recurrence]) -> tuple[Trajectory, Recurrence]:
         drive, dp = rhs
-        return linear_recurrence(transition, drive + _drive(problem, states, dp)), dp
+        return linear_recurrence(transition, drive + _drive(problem, states, dp), mesh=problem.devices), dp
 
     def transpose_solve(_: Any, rhs: tuple[Trajectory, Recurrence]) -> tuple[Trajectory, Recurrence]:
         y, left = pull(rhs[0])

@@ -7,13 +7,20 @@ import jax
 
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import TracedSignature
+from ..programs.device_axis import DeviceAxis
 from ..solution import Tree
 from .axes import batch_first
 from .implicit import attach
 
 
 def tangent_of_call(
-    signature: TracedSignature, tangent: Any, states: Tree, batch: int, *, reverse: bool
+    signature: TracedSignature,
+    tangent: Any,
+    states: Tree,
+    batch: int,
+    *,
+    reverse: bool,
+    devices: DeviceAxis | None = None,
 ) -> tuple[Tree, Tree]:
     """Tangents of the final carry and the outputs: one linear recurrence for the states, then one parallel pass.
 
@@ -23,10 +30,11 @@ def tangent_of_call(
         states: the carries after each step, with leading axis T.
         batch: sequences that are known to run at once.
         reverse: whether time runs from the last input to the first.
+        devices: that the sequence is cut over along time.
     """
 
     def read_off(signature: TracedSignature) -> tuple[Tree, Tree]:
-        problem = ScanProblem.of_traced(signature, reverse=reverse)
+        problem = ScanProblem.of_traced(signature, reverse=reverse, devices=devices)
         answer = jax.lax.stop_gradient(problem.flatten(states))
         states_found = attach(problem.recurrence, answer, batch)
         return batch_first((problem.carry(states_found), problem.outputs(states_found)))

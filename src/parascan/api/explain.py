@@ -17,7 +17,7 @@ from ..solution import StepFunction, Tree
 from ..solvers import AbstractDirectSolver, AbstractSolver, AbstractTrajectorySolver, Chunked
 from ..solvers.chunked_call import foreseen, why_not
 from ..solvers.criterion import AbstractCriterion
-from ..solvers.memory import readable
+from ..solvers.memory import on_each_device, readable
 from ..solvers.request import Request
 from .options import resolve_options, solver_for
 
@@ -120,7 +120,7 @@ def explain(
         max_iterations: most updates, of a solver that iterates.
         guess: first trajectory, of a solver that iterates.
         adjoint: how derivatives are taken.
-        mesh: devices to spread the default solver's chunks over.
+        mesh: devices that the call is cut over along time.
         memory_limit: most bytes that the call may hold beside its inputs.
         batch: sequences that ``jax.vmap`` will run at once, one or more.
 
@@ -141,21 +141,21 @@ def explain(
     """
     check_counts(batch=batch)
     numbers = (max_iterations, guess, adjoint, reverse, unroll, False, mesh, memory_limit, int(batch))
-    request = resolve_options(length, solver, criterion, *numbers)
+    request = resolve_options(length, solver, criterion, *numbers, xs=xs)
     signature = resolve(f, as_arrays("init", init), as_arrays("xs", xs), length, scan_form=False)
     chosen = solver_for(signature, request)
     if isinstance(chosen, AbstractTrajectorySolver):
         return _of_iterations(signature, request, chosen)
-    memory = _room(signature, chosen) if isinstance(chosen, AbstractDirectSolver) else 0
+    memory = _room(signature, chosen, request) if isinstance(chosen, AbstractDirectSolver) else 0
     known: dict[str, Any] = {"length": signature.length, "size": signature.layout.size, "batch": request.batch}
     plain = Explanation(PLAIN, _why_plain(signature, request), chosen, memory=memory, **known)
     if not isinstance(chosen, Chunked):
         return plain
-    found = foreseen(signature, chosen, request.batch, reverse=request.reverse)
+    found = foreseen(signature, chosen, request)
     if found is None:
         return dataclasses.replace(plain, reason=f"a batch of {request.batch} is parallel work that is there already")
     grid, patience = found
-    usual = foreseen(signature, dataclasses.replace(chosen, trial_steps=None), request.batch, reverse=request.reverse)
+    usual = foreseen(signature, dataclasses.replace(chosen, trial_steps=None), request)
     share = TRIAL_SHARE * patience.trial / usual[1].trial if usual else TRIAL_SHARE
     why = "it may forget its start, which is found out on the way" if chosen.chunks is None else "asked for"
     return Explanation(
@@ -173,10 +173,11 @@ def explain(
     )
 
 
-def _room(signature: Signature, solver: AbstractDirectSolver) -> int:
-    """Bytes of the outputs that ``scan`` returns, or of the states where the step has no outputs."""
+def _room(signature: Signature, solver: AbstractDirectSolver, request: Request) -> int:
+    """Bytes, on each device, of the outputs that ``scan`` returns, or of the states where the step has no outputs."""
     with_outputs = jax.tree.leaves(signature.shapes_of_step()[1])
-    return solver.peak_bytes(signature if with_outputs else signature.keeping_states())
+    shared = solver.sharing(signature, request)
+    return solver.peak_bytes(signature if with_outputs else signature.keeping_states(), shared)
 
 
 def _why_plain(signature: Signature, request: Request) -> str:
@@ -186,7 +187,7 @@ def _why_plain(signature: Signature, request: Request) -> str:
     if isinstance(request.solver, Chunked):
         if request.unrolls:
             return f"unroll={request.unroll} asks for the plain loop"
-        return why_not(signature, request.solver, request.batch) or ""
+        return why_not(signature, request.solver, request.batch, request.devices) or ""
     return "asked for"
 
 
@@ -195,8 +196,10 @@ def _of_iterations(signature: Signature, request: Request, solver: AbstractTraje
     found: list[tuple[int, int]] = []
 
     def measure(init: Tree, xs: Tree) -> None:
-        problem = ScanProblem.of(dataclasses.replace(signature, init=init, xs=xs), reverse=request.reverse).recurrence
-        found.append((solver.most_updates(problem, request), solver.peak_bytes(problem)))
+        call = dataclasses.replace(signature, init=init, xs=xs)
+        problem = ScanProblem.of(call, reverse=request.reverse, devices=request.devices).recurrence
+        memory = on_each_device(solver.peak_bytes(problem), problem, solver.method)
+        found.append((solver.most_updates(problem, request), memory))
 
     jax.eval_shape(measure, signature.init, signature.xs)
     budget, memory = found[-1]

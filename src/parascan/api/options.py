@@ -3,13 +3,14 @@
 from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint, Implicit
 from ..planning import Plan
 from ..problem.arguments import as_integer
 from ..problem.flat_recurrence import traced
 from ..problem.signature import Signature
+from ..programs.device_axis import devices_of
+from ..solution import Tree
 from ..solvers import AbstractSolver, Chunked, Sequential
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.guesses import as_guess
@@ -28,25 +29,27 @@ def resolve_options(
     reverse: bool,
     unroll: int | bool,
     history: bool,
-    mesh: Mesh | None,
+    mesh: Any,
     memory_limit: int | None,
     batch: int,
     certify: bool | float = False,
+    xs: Tree = None,
 ) -> Request:
-    """The options of a call as a ``Request``: checked, with every default filled in."""
+    """The options of a call as a ``Request``: checked, with every default filled in.
+
+    Without a mesh the devices are those that the inputs ``xs`` are spread over along time.
+    """
     length, max_iterations, unroll, memory_limit = map(as_integer, (length, max_iterations, unroll, memory_limit))
     made_for, by_default = None, solver is None
+    devices = devices_of(mesh, xs)
     if isinstance(solver, Plan):
         made_for = (solver.length, solver.size, solver.dtype)
-        # A plan for several devices that chose a method of one has taken them into account.
-        mesh = mesh if isinstance(solver.solver, Chunked) or solver.devices == 1 else None
         solver = solver.solver
     if solver is None:
         solver = _DEFAULTS.solver
-    if mesh is not None:
-        solver = solver.spread(mesh) if isinstance(solver, AbstractSolver) else solver
     if not isinstance(solver, AbstractSolver):
         raise TypeError(f"solver: given {_name(solver)}, expected an instance such as ps.deer() or None.")
+    devices = solver.spread(devices, given=mesh is not None)
     request = _DEFAULTS._replace(
         solver=solver,
         criterion=_DEFAULTS.criterion if criterion is None else criterion,
@@ -60,6 +63,7 @@ def resolve_options(
         memory_limit=memory_limit,
         batch=batch,
         certify=certify,
+        devices=devices,
         adjoint_given=adjoint is not None,
         made_for=made_for,
     )

@@ -14,7 +14,7 @@ from ..diagnostics.certificate.certify import Requirements, certificate_of
 from ..planning import Plan
 from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import ScanProblem
-from ..problem.signature import Signature, resolve
+from ..problem.signature import Signature
 from ..programs.compile_cache import ProgramCache
 from ..programs.platform import running_on
 from ..solution import Result, Solution, StepFunction, Tree
@@ -25,6 +25,7 @@ from .devices import placed
 from .failure import explain_failure
 from .options import resolve_options, solver_for
 from .success import successful_or_raise
+from .typed_arrays import resolve_typed, run_typed
 
 
 class RolloutError(RuntimeError):
@@ -81,8 +82,9 @@ def scan(
         adjoint: how derivatives are taken; ``Implicit()`` when None, which is all that the default solver takes. The
             sequential solver's are those of its loop, unless ``Implicit()`` is asked for: then the reverse pass is one
             linear recurrence, in parallel.
-        mesh: devices to spread the default solver's chunks over, a mesh of one axis such as ``ps.every_core()``.
-        memory_limit: most bytes that the call may hold beside its inputs, as estimated before anything is allocated;
+        mesh: devices that the call is cut over along time, whatever the solver: a mesh of one axis such as
+            ``ps.every_core()``, or with one called "time"; None for those that ``xs`` is spread over along time.
+        memory_limit: most bytes that a device may hold beside its inputs, as estimated before anything is allocated;
             None for no limit. The default and sequential solvers hold little beside what they return.
         throw: raise on anything but success; with False an unsuccessful answer is returned as it is. Only a solver that
             iterates can fail here.
@@ -120,11 +122,12 @@ def scan(
         mesh,
         memory_limit,
         batch_size((init, xs)),
+        xs=xs,
     )
-    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
+    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), request.devices)
     if request.solver.iterates:
         refuse_nan(init)
-    with running_on(f, init, xs, mesh=request.solver.devices) as platform:
+    with running_on(f, init, xs, mesh=request.mesh) as platform:
         carry, ys, outcome = _scan_programs(f, init, xs, request._replace(platform=platform))
     if outcome is None or not throw:
         return carry, ys
@@ -177,8 +180,9 @@ def rollout(
             sequential solver's are those of its loop, unless ``Implicit()`` is asked for: then the reverse pass is one
             linear recurrence, in parallel.
         history: keep merit, step norm and repairs of every iterate; of solvers that iterate.
-        mesh: devices to spread the default solver's chunks over, a mesh of one axis such as ``ps.every_core()``.
-        memory_limit: most bytes that the call may hold beside its inputs, as estimated before anything is allocated;
+        mesh: devices that the call is cut over along time, whatever the solver: a mesh of one axis such as
+            ``ps.every_core()``, or with one called "time"; None for those that ``xs`` is spread over along time.
+        memory_limit: most bytes that a device may hold beside its inputs, as estimated before anything is allocated;
             None for no limit. The default and sequential solvers hold little beside what they return.
         certify: bound the error of the states against the true trajectory, as ``ps.certify`` does, into
             ``solution.certificate``; a bound beyond the tolerance is ``Result.uncertified``. A number is that
@@ -217,26 +221,31 @@ def rollout(
         memory_limit,
         batch_size((init, xs)),
         certify,
+        xs,
     )
-    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), mesh)
+    init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), request.devices)
     if request.solver.iterates:
         refuse_nan(init)
-    with running_on(step, init, xs, mesh=request.solver.devices) as platform:
+    with running_on(step, init, xs, mesh=request.mesh) as platform:
         solution = _rollout_programs(step, init, xs, request._replace(platform=platform))
     return _raise_unless_successful(solution, solution) if throw else solution
 
 
 def _scan(step: StepFunction, init: Tree, xs: Tree, request: Request) -> tuple[Tree, Tree, Solution | None]:
     """Final carry and outputs, and the solution of a solver that can fail."""
-    signature = resolve(step, init, xs, request.length, scan_form=True)
-    solver = solver_for(signature, request)
-    solution = solver.run(signature, request._replace(keep_states=False))
-    return solution.carry, solution.ys, solution if solver.iterates else None
+    signature = resolve_typed(step, init, xs, request, scan_form=True)
+    solution = run_typed(_run, signature, request._replace(keep_states=False))
+    return solution.carry, solution.ys, solution if getattr(solution.solver, "iterates", True) else None
 
 
 def _rollout(step: StepFunction, init: Tree, xs: Tree, request: Request) -> Solution:
     """The whole solution."""
-    signature = resolve(step, init, xs, request.length, scan_form=False)
+    signature = resolve_typed(step, init, xs, request, scan_form=False)
+    return run_typed(_run, signature, request)
+
+
+def _run(signature: Signature, request: Request) -> Solution:
+    """The solution of a checked call."""
     solution = solver_for(signature, request).run(signature, request)
     return solution if request.certify is False else _certified(solution, signature, request)
 

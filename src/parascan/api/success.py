@@ -70,7 +70,10 @@ def _raised(failed: Array, code: Array, *arrays: Array, kind: Any) -> list[Array
     """The arrays, or an error raised on the host."""
     # With several elements the one that failed worst speaks for all, as in equinox.
     result = jax.tree.unflatten(kind, [jnp.max(code)])
-    return result.error_if(list(arrays), jnp.any(failed))
+    # One flag goes to the host and comes back, not the arrays: these may be spread over devices, none of which has room
+    # for all. The flag is false, which the compiler does not know.
+    unwanted = result.error_if(jnp.asarray(False), jnp.any(failed))
+    return [jnp.where(unwanted, jnp.zeros_like(array), array) for array in arrays]
 
 
 def _voided(failed: Bool[Array, "*batch"], code: Array, *arrays: Array, kind: Any) -> list[Array]:

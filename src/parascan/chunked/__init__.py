@@ -4,7 +4,7 @@ from .batch import batch_size, merged
 from .chunk_count import SHORTEST_BLOCK, TRIAL_SHARE, Patience, adjoint_pays, choose_chunks, chunks_at_once
 from .coupled_copies import COPIES
 from .dispatch import Layout, patience_of, scan_blocks, tally_blocks
-from .engine import AbstractTally, Way, no_blocks
+from .engine import AbstractTally, Way, no_blocks, scan_steps
 from .grid import Grid
 from .probe import coupling_rows, fill_rows
 
@@ -27,5 +27,6 @@ __all__ = [
     "no_blocks",
     "patience_of",
     "scan_blocks",
+    "scan_steps",
     "tally_blocks",
 ]

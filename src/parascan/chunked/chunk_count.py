@@ -144,6 +144,8 @@ def choose_chunks(
     exact = [count for count in counts if length % (count * devices) == 0]
     long = LONG_BLOCK if exact else 2 * SHORTEST_BLOCK
     affordable = 1 / gain + copy < 1 / LEAST_GAIN
+    # Over devices that divide the length, steps left over would move steps from device to device.
+    affordable &= not (devices > 1 and exact and length % devices == 0)
     copied = [count for count in counts if affordable and (length >= long * count * devices or count == fewest)]
     if not exact and not copied:
         return 0

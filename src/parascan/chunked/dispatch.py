@@ -10,11 +10,12 @@ from functools import partial
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import PartitionSpec
 
 from ..programs.built_in import here
 from ..programs.closure import close_over
 from ..programs.cost import EVERY_BATCH, Kind
+from ..programs.device_axis import DeviceAxis
 from ..programs.machine import Machine
 from ..programs.shapes import row_of
 from ..programs.work import Work, as_work
@@ -38,7 +39,7 @@ class Layout(eqx.Module):
         size: D, entries of a state.
         work: what a step computes, or its operations alone.
         reverse: whether time runs from the last row to the first.
-        mesh: devices to spread chunks over, a mesh of one axis; None for one device.
+        spread: devices that the sequence is cut over; None for one.
         chunks: chunks of one sequence on each device; None to choose by the sizes.
         batch: sequences that are known to run at once.
         trial: steps after which a system that is not on its way to forget is given up; None for as many as take a small
@@ -54,7 +55,7 @@ class Layout(eqx.Module):
     size: int = eqx.field(static=True)
     work: Work = eqx.field(static=True, converter=as_work)
     reverse: bool = eqx.field(static=True, default=False)
-    mesh: Mesh | None = eqx.field(static=True, default=None)
+    spread: DeviceAxis | None = eqx.field(static=True, default=None)
     chunks: int | None = eqx.field(static=True, default=None)
     batch: int = eqx.field(static=True, default=1)
     trial: int | None = eqx.field(static=True, default=None)
@@ -72,12 +73,12 @@ class Layout(eqx.Module):
     @property
     def devices(self) -> int:
         """Number of devices."""
-        return 1 if self.mesh is None else self.mesh.size
+        return 1 if self.spread is None else self.spread.size
 
     @property
     def platform(self) -> str | None:
-        """The platform of the mesh; None without one, for the default platform."""
-        return None if self.mesh is None else self.mesh.devices.flat[0].platform
+        """The platform of the devices; None where they are not known, for the default platform."""
+        return None if self.spread is None else self.spread.platform
 
     @property
     def uncut(self) -> str:
@@ -100,7 +101,7 @@ class Layout(eqx.Module):
         block = self.length // max(chunks * self.devices, 1)
         if chunks == 0 or block < SHORTEST_BLOCK_AT_ALL:
             return None
-        axis = None if self.mesh is None else self.mesh.axis_names[0]
+        axis = None if self.spread is None else self.spread.names
         rest = self.length - self.devices * chunks * block
         return Grid(batch, chunks, block, self.reverse, axis, self.devices, rest)
 
@@ -182,16 +183,9 @@ def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Sta
     if grid is None:
         return _one_by_one(step, init, xs, layout=layout)
     run: Callable[..., tuple[State, Way]] = partial(run_blocks, grid=grid, patience=patience_of(layout, grid))
-    if grid.axis is not None:
-        shared, spread = PartitionSpec(), PartitionSpec(None, grid.axis)
-        run = jax.shard_map(
-            run,
-            mesh=layout.mesh,
-            in_specs=(shared, shared, spread),
-            out_specs=((shared, spread, shared), shared),
-            # Which values are alike on all devices is not tracked through the loops.
-            check_vma=False,
-        )
+    if layout.spread is not None:
+        shared, rows = PartitionSpec(), layout.spread.rows(1)
+        run = layout.spread.over(run, (shared, shared, rows), ((shared, rows, shared), shared))
     if grid.rest == 0:
         return run(step, init, xs)
 
@@ -225,4 +219,4 @@ def _rows(xs: Tree, first: int, end: int) -> Tree:
 
 def _one_by_one(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
     """A batch of sequences one step after the other."""
-    return scan_steps(step, init, xs, layout.length, reverse=layout.reverse), no_blocks()
+    return scan_steps(step, init, xs, layout.length, reverse=layout.reverse, spread=layout.spread), no_blocks()

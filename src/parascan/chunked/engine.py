@@ -15,10 +15,12 @@ from typing import NamedTuple, TypeAlias, cast
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Int
 
 from ..programs.batching import closed_over_chunks, over_chunks
 from ..programs.closure import Closed, close_over
+from ..programs.device_axis import DeviceAxis
 from ..programs.partial_evaluation import partially_evaluated
 from ..programs.shapes import row_of
 from ..solution import Tree
@@ -127,7 +129,7 @@ def run_blocks(
         last = Passes(closed, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(closed.shapes[1]))
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
-        done = run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed)
+        done = grid.together(run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed))
         way = Way(jnp.where(agreed, grid.chunks * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
         return done if finish is None else finish(*done), way
 
@@ -135,15 +137,25 @@ def run_blocks(
         way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True))
         if grid.axis is None:
             return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse), way
-        start = init, grid.joined(grid.room(closed.shapes[1])), zero
-        return _device_by_device(partial(_scan_if, step, xs, grid), start, grid, jnp.asarray(True)), way
+        return _one_device_after_the_other(step, init, xs, grid), way
 
     return jax.lax.cond(forgotten.met, side_by_side, one_by_one)
 
 
-def scan_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool) -> tuple[Tree, Tree, Tree]:
-    """``jax.lax.scan`` of a batch of sequences, with totals; without ``jax.vmap`` where the batch is one sequence."""
+def scan_steps(
+    step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool, spread: DeviceAxis | None = None
+) -> State:
+    """``jax.lax.scan`` of a batch of sequences, with totals; without ``jax.vmap`` where the batch is one sequence.
+
+    Over several devices that divide the steps one device takes its steps after the other.
+    """
     forward = tallying(step)
+    if spread is not None and spread.divides(length):
+        batch = jax.tree.leaves(init)[0].shape[0]
+        grid = Grid(batch, 1, length // spread.size, reverse, spread.names, spread.size)
+        shared, rows = PartitionSpec(), spread.rows(1)
+        run = partial(_one_device_after_the_other, grid=grid)
+        return spread.over(run, (shared, shared, rows), (shared, rows, shared))(step, init, xs)
 
     def scan(init: Tree, xs: Tree) -> tuple[Tree, Tree, Tree]:
         def one(state: tuple[Tree, Tree], x: Tree) -> tuple[tuple[Tree, Tree], Tree]:
@@ -214,6 +226,14 @@ def _turns(
     return rows(wanted, start) if grid.axis is None else _device_by_device(rows, start, grid, wanted)
 
 
+def _one_device_after_the_other(step: Step, init: Tree, xs: Tree, grid: Grid) -> State:
+    """The results of all devices by the plain loop; ``xs`` are the inputs of this device."""
+    shapes = jax.eval_shape(lambda: scan_steps(step, init, xs, grid.chunks * grid.block, reverse=grid.reverse))
+    ys, totals = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[1:])
+    rows = partial(_scan_if, step, xs, grid)
+    return grid.together(_device_by_device(rows, (init, ys, totals), grid, jnp.asarray(True)))
+
+
 def _scan_if(step: Step, xs: Tree, grid: Grid, wanted: Bool[Array, ""], state: State) -> State:
     """``jax.lax.scan`` over the rows of this device, if it is wanted."""
 
@@ -228,12 +248,10 @@ def _device_by_device(
     rows: Callable[[Bool[Array, ""], State], State], start: State, grid: Grid, wanted: Bool[Array, ""]
 ) -> State:
     """The results of all devices, each of which takes its rows when it is its turn."""
-    axis = str(grid.axis)
 
     def turn(index: Array, state: State) -> State:
-        mine = jax.lax.axis_index(axis) == (grid.devices - 1 - index if grid.reverse else index)
-        carry, ys, totals = rows(mine, state)
-        sent = jax.tree.map(lambda leaf: jax.lax.psum(jnp.where(mine, leaf, jnp.zeros_like(leaf)), axis), carry)
-        return sent, ys, totals
+        source = grid.devices - 1 - index if grid.reverse else index
+        carry, ys, totals = rows(jax.lax.axis_index(grid.axis or ()) == source, state)
+        return jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, grid.axis or ())[source], carry), ys, totals
 
     return jax.lax.fori_loop(0, jnp.where(wanted, grid.devices, 0), turn, start)

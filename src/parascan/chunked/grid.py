@@ -22,7 +22,7 @@ class Grid(NamedTuple):
         chunks: P, chunks of a sequence on this device.
         block: B, steps of a chunk.
         reverse: whether time runs from the last row to the first.
-        axis: name of the mesh axis over which the sequence goes on, or None.
+        axis: names of the mesh axes over which the sequence goes on, or None.
         devices: length of that axis, 1 without one.
         rest: steps of a sequence beyond the chunks, the last in time.
     """
@@ -31,7 +31,7 @@ class Grid(NamedTuple):
     chunks: int
     block: int
     reverse: bool = False
-    axis: str | None = None
+    axis: tuple[str, ...] | None = None
     devices: int = 1
     rest: int = 0
 
@@ -152,6 +152,13 @@ class Grid(NamedTuple):
 
         return jax.tree.map(one, ends)
 
+    def together(self, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
+        """Carry, outputs and totals of this device, with the totals of all devices."""
+        carry, ys, totals = state
+        if self.axis is not None:
+            totals = jax.tree.map(lambda leaf: jax.lax.psum(leaf, self.axis), totals)
+        return carry, ys, totals
+
     def _gathered(self, rows: Array) -> Array:
         """``[N P, ...]``, or ``[P, ...]`` for all sequences alike, with the chunks as the last axis, ``[..., N P]``."""
         if len(rows) < self.batch * self.chunks:
@@ -160,13 +167,13 @@ class Grid(NamedTuple):
 
     def _is_first(self) -> Array:
         """Whether this device holds the beginning of the sequence."""
-        return jax.lax.axis_index(str(self.axis)) == (self.devices - 1 if self.reverse else 0)
+        return jax.lax.axis_index(self.axis or ()) == (self.devices - 1 if self.reverse else 0)
 
     def _passed_on(self, sent: Array) -> Array:
         """A value of this device, passed on to the next one in time; returns that of the device before."""
         step = -1 if self.reverse else 1
         pairs = [(source, source + step) for source in range(self.devices) if 0 <= source + step < self.devices]
-        return jax.lax.ppermute(sent, str(self.axis), pairs)
+        return jax.lax.ppermute(sent, self.axis or (), pairs)
 
 
 def _row(blocks: Array, row: Int[Array, ""]) -> Array:

@@ -5,14 +5,18 @@ that runs backwards. The derivative of a solution follows from the matrix alone,
 stated here, once, for all structures and backends.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..programs.device_axis import DeviceAxis, one_earlier, one_later
 from ..solution import Trajectory
 from ._abstract import AbstractTransition
 from .backend_choice import choose_backend
 from .backends import backend_called, find_backend
+from .device_scan import run_over
 from .transitions import ZeroTransition
 
 
@@ -25,22 +29,22 @@ class Bidiagonal(eqx.Module):
     Args:
         transition: ``A_1 .. A_T``; ``A_1`` has no place in the matrix.
         backend: name of the backend that solves; ``"auto"`` chooses by structure, length and platform.
+        devices: that the rows are cut over along time, which decide how it is solved; None for one device.
 
     Source: Gonzalez et al. 2025, section 2 (the Jacobian of the residual).
     """
 
     transition: AbstractTransition
     backend: str = eqx.field(static=True, default="auto")
+    devices: DeviceAxis | None = eqx.field(static=True, default=None)
 
     def mv(self, v: Trajectory) -> Trajectory:
         """``J v``."""
-        before = jnp.concatenate([jnp.zeros_like(v[:1]), v[:-1]])
-        return v - self.transition.apply(before)
+        return v - self.transition.apply(one_later(jnp.zeros_like(v[0]), v, self.devices))
 
     def transposed_mv(self, v: Trajectory) -> Trajectory:
         """``J^T v``."""
-        after = self.transition.apply_transposed(v)[1:]
-        return v - jnp.concatenate([after, jnp.zeros_like(v[:1])])
+        return v - one_earlier(self.transition.apply_transposed(v), jnp.zeros_like(v[0]), self.devices)
 
     def solve(self, b: Trajectory) -> Trajectory:
         """``J^-1 b``, the solution of ``s_t = A_t s_{t-1} + b_t`` from ``s_0 = 0``."""
@@ -58,7 +62,9 @@ class Bidiagonal(eqx.Module):
         if name == "auto":
             name = choose_backend(self.transition, len(b))
         run = find_backend(name, self.transition).run
-        given = Bidiagonal(self.transition.transposable())
+        if self.devices is not None and self.devices.size <= len(b):
+            run = partial(run_over, devices=self.devices)
+        given = Bidiagonal(self.transition.transposable(), devices=self.devices)
         return jax.lax.custom_linear_solve(
             given.transposed_mv if transpose else given.mv,
             b,

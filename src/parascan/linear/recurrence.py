@@ -5,8 +5,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
+from ..programs.automatic_axes import run_automatic, spec_of
+from ..programs.device_axis import DeviceAxis, devices_of
 from ..solution import State, Trajectory
 from ._abstract import AbstractComposableTransition, AbstractTransition, require_rows
 from .backends import backend_called, find_backend
@@ -25,6 +28,7 @@ def linear_recurrence(
     transpose: bool = False,
     reverse: bool = False,
     backend: str = "auto",
+    mesh: Mesh | DeviceAxis | None = None,
 ) -> Trajectory:
     """All states of ``s_t = A_t s_{t-1} + b_t``, or the adjoint of the map from ``b`` to them.
 
@@ -44,13 +48,19 @@ def linear_recurrence(
         reverse: run from the last row to the first, ``s_t = A_t s_{t+1} + b_t`` from ``s_{T+1} = s0``.
         backend: ``"auto"``, ``"sequential"``, ``"associative"``, ``"chunked"`` or ``"contracting"``; ``"auto"`` is
             ``choose_backend``.
+        mesh: devices that the rows are cut over, a mesh of one axis or with one called "time"; None for those that
+            ``b`` is spread over along time. Each device scans its rows, one summary a device is exchanged (a matrix and
+            a state), each device scans again; then the backend has no say. Where the devices do not divide T, rows of
+            zeros are added.
 
     Returns:
         Row k is ``s_{k+1}`` (or ``y_{k+1}``), shape and dtype of ``b``.
 
     Raises:
+        TypeError: ``mesh`` is none.
         ValueError: shapes, lengths or dtypes that do not fit together, ``s0`` together with ``transpose``, an unknown
-            backend, or one that does not support the structure of ``A``.
+            backend, or one that does not support the structure of ``A``, or a
+            mesh of several axes of which none is known to be that of time.
 
     Source: Lim et al. 2024, equation 6 (the recurrence of a Newton step); Blelloch 1990 for its parallel form.
 
@@ -62,20 +72,30 @@ def linear_recurrence(
     backend = backend_called(backend)
     b = jnp.asarray(b)
     require_rows("b", b, "[T D]", 2)
+    devices = devices_of(mesh, b)
     transition = _as_transition(A, *b.shape)
     _check_fit(transition, b)
     if reverse:
-        states = linear_recurrence(_reversed(transition), b[::-1], s0, transpose=transpose, backend=backend)
-        return states[::-1]
+        rows = _reversed(transition), b[::-1]
+        return linear_recurrence(*rows, s0, transpose=transpose, backend=backend, mesh=devices)[::-1]
     if backend != "auto":
         find_backend(backend, transition)
     if s0 is not None:
         s0 = _checked_initial(s0, b, transpose)
-    system = Bidiagonal(transition, backend)
+    system = Bidiagonal(transition, backend, devices)
     if isinstance(transition, AbstractComposableTransition):
         return _solve_compiled(system, b, s0, transpose)
     # A matrix-free product may be a closure over traced values, which a compilation cache must not keep.
-    return _solve(system, b, s0, transpose)
+    return _solve_typed(system, b, s0, transpose)
+
+
+def _solve_typed(system: Bidiagonal, b: Trajectory, s0: State | None, transpose: bool) -> Trajectory:
+    """The states, spread as the offsets are."""
+
+    def specs(states: Any) -> list[PartitionSpec]:
+        return [spec_of(b)]
+
+    return run_automatic(_solve, (system, b, s0, transpose), specs)
 
 
 def _solve(system: Bidiagonal, b: Trajectory, s0: State | None, transpose: bool) -> Trajectory:
@@ -90,7 +110,7 @@ def _solve(system: Bidiagonal, b: Trajectory, s0: State | None, transpose: bool)
 
 
 # Without it, an eager call would trace and compile its loops anew each time.
-_solve_compiled = eqx.filter_jit(_solve)
+_solve_compiled = eqx.filter_jit(_solve_typed)
 
 
 def _reversed(transition: AbstractTransition) -> AbstractTransition:

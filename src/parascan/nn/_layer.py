@@ -14,7 +14,7 @@ from ..api.options import resolve_options
 from ..api.rollout import rollout, scan
 from ..planning import Plan
 from ..solution import Solution, Tree
-from ..solvers import AbstractSolver, Chunked
+from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion
 from ._cell import AbstractCell
 from ._checks import checked
@@ -109,7 +109,7 @@ class Recurrent(AbstractLayer):
             no leaf of the layer: gradients, weight decay and checkpoints see the weights alone.
         criterion: when iterations stop, of a solver that iterates; ``ps.StateError()`` when None.
         max_iterations: most iterations, of a solver that iterates; T when None.
-        mesh: devices to spread the default solver's chunks over, such as ``ps.every_core()``.
+        mesh: devices that the sequence is cut over along time, such as ``ps.every_core()``.
         reverse: run from the last input to the first.
         adjoint: how derivatives are taken; None for the solver's own way.
 
@@ -200,8 +200,6 @@ class Recurrent(AbstractLayer):
         if method is None or not method.iterates:
             kept.update(criterion=None, max_iterations=None)
             kept["adjoint"] = kept["adjoint"] if isinstance(kept["adjoint"], Implicit) else None
-        if not (method is None or isinstance(method, Chunked)):
-            kept["mesh"] = None
         return type(self)(self.cell, reverse=self.reverse, **{**kept, "solver": solver})
 
 

@@ -15,6 +15,7 @@ from ..problem.arguments import as_arrays, refuse_nan, refuse_traced
 from ..problem.flat_recurrence import Recurrence, ScanProblem, traced
 from ..problem.signature import Signature, resolve
 from ..programs.built_in import here
+from ..programs.device_axis import axis_of
 from ..programs.machine import Machine
 from ..programs.platform import on_its_platform, platform_of
 from ..programs.unknown import unknown_is
@@ -104,7 +105,8 @@ def plan(
     refuse_nan(init)
     signature = resolve(step, init, xs, length, scan_form=False)
     refuse_traced("step", signature, OUTSIDE)
-    devices = 1 if mesh is None else mesh.size
+    spread = None if mesh is None else axis_of(mesh)
+    devices = 1 if spread is None else spread.size
     platform = platform_of(init, xs, mesh=mesh)
     if signature.length == 0:
         return _only_sequential(signature, platform, batch, devices, "there is no step to take")
@@ -127,9 +129,11 @@ def plan(
     setting = Setting(recurrence, workload, cost, machine, diagnosis, budget, memory_limit)
     memory = measure_memory(recurrence) if measure and recurrence.length > ROWS else None
     seen = Seen(measure, memory, tuple(solvers), StateError() if criterion is None else criterion)
-    forbidden = why_not(signature, Chunked(1, mesh))
+    forbidden = why_not(signature, Chunked(1), devices=spread)
     # What is measured need not be foretold from the step's operations, as the default has to.
-    candidates = ranked(setting, seen, forbidden, forbidden if measure else why_not(signature, Chunked(mesh=mesh)))
+    candidates = ranked(
+        setting, seen, forbidden, forbidden if measure else why_not(signature, Chunked(), devices=spread)
+    )
     why, of_call = reasons_for(candidates[0], setting, seen.memory), (platform, batch, devices)
     sizes = recurrence.length, recurrence.size, str(recurrence.dtype)
     return Plan(candidates, why, diagnosis.verdict, *sizes, *of_call, "measured" if measure else origin, origin)

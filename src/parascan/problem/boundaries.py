@@ -71,15 +71,28 @@ class BlockRecurrence(Recurrence):
 
     def predictions(self, states: Trajectory) -> Trajectory:
         """``F_k(s_{k-1})`` for all blocks; those that are known to be exact are ``s_k``."""
-        return self._in_groups(lambda group, before: group.run(before, 0), states, states, 0)
+
+        def visit(part: "BlockRecurrence", rows: tuple[Trajectory, ...], _: None) -> Array:
+            return part._in_groups(lambda group, before: group.run(before, 0), rows[0], rows[1], 0)
+
+        return self.by_device(visit, (self.previous(states), states))
+
+    def part(self, inputs: Tree, first: Int[Array, ""], length: int) -> "BlockRecurrence":
+        """The recurrence of some of the blocks, of which the leading ones may be known."""
+        known = jnp.clip(self.known - first, 0, length)
+        return dataclasses.replace(super().part(inputs, first, length), known=known)
 
     def pushforward(self, states: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
         """Products of the block maps' Jacobians with a few vectors: each step is linearized once for all of them.
 
         Zero in blocks that are known to be exact, where no correction arrives.
         """
-        none = jnp.zeros((len(vectors), *states.shape), self.dtype)
-        return self._in_groups(lambda group, before: group.pushed(before, vectors), states, none, 1)
+
+        def visit(part: "BlockRecurrence", rows: tuple[Trajectory, ...], vectors: Array) -> Array:
+            none = jnp.zeros((len(vectors), *rows[0].shape), self.dtype)
+            return part._in_groups(lambda group, before: group.pushed(before, vectors), rows[0], none, 1)
+
+        return self.by_device(visit, (self.previous(states),), vectors, axis=1)
 
     def pushed(self, before: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V P D"]:
         """Products of the Jacobians of all block maps with a few vectors, from the states before the blocks."""
@@ -153,19 +166,18 @@ class BlockRecurrence(Recurrence):
         return jax.lax.fori_loop(0, rows, forward, (self.previous(states).T, room))[1]
 
     def _in_groups(
-        self, visit: Callable[["BlockRecurrence", Trajectory], Array], states: Trajectory, known: Array, axis: int
+        self, visit: Callable[["BlockRecurrence", Trajectory], Array], before: Trajectory, known: Array, axis: int
     ) -> Array:
         """The results of a visit to all blocks, in groups that fit the caches; groups known to be exact are skipped.
 
         Args:
             visit: gives the result of some of the blocks from the states before them.
-            states: the boundaries ``[P D]``.
+            before: the boundary before each block ``[P D]``.
             known: the result for blocks that are not visited.
             axis: of the result that counts blocks.
         """
         size = min(chunks_at_once(self.size), self.length)
         count = -(-self.length // size)
-        before = self.previous(states)
         if count == 1:
             return visit(self, before)
 
@@ -251,7 +263,8 @@ class Blocked(eqx.Module):
 
         block_map = BlockMap(recurrence.advance)
         inputs = (jax.tree.map(cut, recurrence.inputs), rows < length)
-        coarse = BlockRecurrence(block_map, recurrence.initial, inputs, count, whole, length)
+        sizes = count, whole, length
+        coarse = BlockRecurrence(block_map, recurrence.initial, inputs, *sizes, devices=recurrence.devices)
         return cls(coarse, block_map, length, block)
 
     def boundaries(self, states: Trajectory) -> Trajectory:

@@ -1,4 +1,4 @@
-"""Which discrete leaves of a carry depend on floating ones, and would change under the iterations."""
+"""Discrete leaves of a carry: which depend on floating ones and would change under the iterations, and their values."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jax
 from jaxtyping import Array
 
 from ..solution import State, Tree
-from .signature import Signature
+from .signature import Signature, TracedSignature
 
 
 def refuse_dependent_leaves(signature: Signature, x: Tree) -> None:
@@ -59,3 +59,23 @@ def dependent_leaves(signature: Signature, x: Tree) -> str:
     if not depends(None):
         return ""
     return ", ".join(f"init{name}" for index, name in enumerate(names) if depends(index))
+
+
+def discrete_leaves(signature: TracedSignature, *, reverse: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Discrete leaves before every step, in the user's order of time, and after the last step.
+
+    None depends on floating leaves, which stay as they are here.
+
+    Args:
+        signature: the call.
+        reverse: whether time runs from the last input to the first.
+    """
+    floating, discrete = signature.layout.partition(signature.init)
+    if not discrete:
+        return (), ()
+
+    def advance(leaves: tuple[Array, ...], x: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        return signature.layout.partition(signature.step(signature.layout.combine(floating, leaves), x)[0])[1], leaves
+
+    final, before = jax.lax.scan(advance, discrete, signature.xs, signature.length, reverse=reverse)
+    return before, final

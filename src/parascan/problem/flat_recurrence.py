@@ -6,34 +6,37 @@ belongs to step k + 1: row k of ``states`` is ``s_{k+1}``, row k of ``inputs`` d
 convention, and the flip of time for ``reverse``, live here and nowhere else.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from ..programs.built_in import here
 from ..programs.closure import Closed, Function, close_over
+from ..programs.device_axis import DeviceAxis, one_earlier, one_later
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
-from ..programs.platform import platform_of
 from ..programs.shapes import row_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
-from .discrete_leaves import refuse_dependent_leaves
-from .dtypes import weak_as
+from .discrete_leaves import discrete_leaves, refuse_dependent_leaves
+from .dtypes import is_key, weak_as
 from .signature import Signature, TracedSignature, shapes_of
+from .step_portions import in_portions
 
 
 class Recurrence(eqx.Module):
-    """``s_t = advance(s_{t-1}, inputs_t)`` on flat states, for t = 1..T."""
+    """``s_t = advance(s_{t-1}, inputs_t)`` on flat states, for t = 1..T; devices share out the steps."""
 
     advance: Callable[[State, Tree], State]
     initial: State
     inputs: Tree
     length: int = eqx.field(static=True)
+    devices: DeviceAxis | None = eqx.field(static=True, default=None, kw_only=True)
 
     @property
     def size(self) -> int:
@@ -57,7 +60,7 @@ class Recurrence(eqx.Module):
 
     def previous(self, states: Trajectory) -> Trajectory:
         """The state before each step."""
-        return jnp.concatenate([self.initial[None], states[:-1]])
+        return one_later(self.initial, states, self.devices)
 
     def knowing(self, prefix: Int[Array, ""]) -> "Recurrence":
         """The same recurrence, told that its first states are exact and need not be computed again."""
@@ -65,20 +68,68 @@ class Recurrence(eqx.Module):
 
     def predictions(self, states: Trajectory) -> Trajectory:
         """``f_t(s_{t-1})`` for all t in parallel; equal to ``states`` only at the solution."""
-        return jax.vmap(self.advance)(self.previous(states), self.inputs)
+
+        def visit(part: Recurrence, rows: tuple[Trajectory, ...], _: None) -> Trajectory:
+            return jax.vmap(part.advance)(rows[0], part.inputs)
+
+        return self.by_device(visit, (self.previous(states),))
+
+    def by_device(
+        self,
+        visit: Callable[[Any, tuple[Array, ...], Any], Array],
+        rows: tuple[Array, ...],
+        shared: Tree = None,
+        *,
+        axis: int = 0,
+    ) -> Array:
+        """What a visit to all steps finds, each device visiting its own.
+
+        Args:
+            visit: gives an array from the recurrence of some of the steps, their rows, and what all share.
+            rows: arrays with leading axis T.
+            shared: what every step gets.
+            axis: of the result that counts steps.
+        """
+        devices = self.devices
+        if devices is None or not devices.divides(self.length):
+            return visit(self, rows, shared)
+        arrays, rest = eqx.partition(dataclasses.replace(self, inputs=None), eqx.is_array)
+        length = self.length // devices.size
+
+        def part(arrays: Tree, inputs: Tree, rows: tuple[Array, ...], shared: Tree) -> Array:
+            whole = eqx.combine(arrays, rest)
+            first = jax.lax.axis_index(devices.names) * length
+            return visit(whole.part(inputs, first, length), rows, shared)
+
+        same, cut = PartitionSpec(), devices.rows()
+        run = devices.over(part, (same, cut, cut, same), devices.rows(axis))
+        return run(arrays, self.inputs, rows, shared)
+
+    def part(self, inputs: Tree, first: Int[Array, ""], length: int) -> Self:
+        """The recurrence of some of the steps, on one device.
+
+        Args:
+            inputs: of these steps.
+            first: the first of them.
+            length: their number.
+        """
+        return dataclasses.replace(self, inputs=inputs, length=length, devices=None)
 
     def pushforward(self, states: Trajectory, vectors: Float[Array, "V D"]) -> Float[Array, "V T D"]:
         """Products of the Jacobians at ``states`` with a few vectors, for all t in parallel."""
 
-        def product(previous: State, inputs: Tree, vector: State) -> State:
-            return jax.jvp(lambda s: self.advance(s, inputs), (previous,), (vector,))[1]
+        def visit(part: Recurrence, rows: tuple[Trajectory, ...], vectors: Array) -> Array:
+            def product(previous: State, inputs: Tree, vector: State) -> State:
+                return jax.jvp(lambda s: part.advance(s, inputs), (previous,), (vector,))[1]
 
-        of_steps = jax.vmap(product, in_axes=(0, 0, None))
-        return jax.vmap(of_steps, in_axes=(None, None, 0))(self.previous(states), self.inputs, vectors)
+            of_steps = jax.vmap(product, in_axes=(0, 0, None))
+            return jax.vmap(of_steps, in_axes=(None, None, 0))(rows[0], part.inputs, vectors)
+
+        return self.by_device(visit, (self.previous(states),), vectors, axis=1)
 
     def predictions_in_portions(self, states: Trajectory) -> Trajectory:
         """``f_t(s_{t-1})`` for all t, in a form whose derivative works within the caches and stores only arguments."""
-        return in_portions(self.advance)(self.previous(states), self.inputs)
+        return in_portions(self.advance, self.devices)(self.previous(states), self.inputs)
 
     def trajectory(self, unroll: int = 1) -> Trajectory:
         """The exact states, one step after the other.
@@ -100,31 +151,6 @@ class Recurrence(eqx.Module):
     def merit(self, states: Trajectory) -> Float[Array, ""]:
         """``1/2 ||r||^2``."""
         return 0.5 * jnp.sum(self.residual(states) ** 2)
-
-
-def in_portions(function: Callable[..., Tree]) -> Callable[..., Tree]:
-    """A function of single steps for all steps, as ``jax.vmap`` gives it, with a reverse mode that recomputes.
-
-    On a CPU one portion of steps follows the other, each so small that its intermediate values stay in the nearest
-    cache: measured twice as fast forward and backward as all steps at once (GRU of 64 units).
-    """
-    mapped = jax.checkpoint(jax.vmap(function))
-
-    def run(*rows: Tree) -> Tree:
-        length = jax.tree.leaves(rows)[0].shape[0]
-        portion = here(platform_of(rows)).portion
-        whole = length - length % portion
-        if whole < 2 * portion:
-            return mapped(*rows)
-        portions = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // portion, portion, *leaf.shape[1:]), rows)
-        out = jax.lax.scan(lambda _, portion: (None, mapped(*portion)), None, portions)[1]
-        out = jax.tree.map(lambda leaf: leaf.reshape(whole, *leaf.shape[2:]), out)
-        if whole == length:
-            return out
-        rest = mapped(*jax.tree.map(lambda leaf: leaf[whole:], rows))
-        return jax.tree.map(lambda *parts: jnp.concatenate(parts), out, rest)
-
-    return run
 
 
 class FlatStep(Function):
@@ -149,7 +175,7 @@ class ScanProblem(eqx.Module):
     reverse: bool = eqx.field(static=True)
 
     @classmethod
-    def of(cls, signature: Signature, *, reverse: bool) -> "ScanProblem":
+    def of(cls, signature: Signature, *, reverse: bool, devices: DeviceAxis | None = None) -> "ScanProblem":
         """The problem of a checked call.
 
         Values that the step closes over become leaves of the problem, so that derivatives can reach them.
@@ -157,15 +183,18 @@ class ScanProblem(eqx.Module):
         Raises:
             ValueError: the carry has no floating leaf, or a discrete leaf of it depends on a floating one.
         """
-        return cls.of_traced(traced(signature), reverse=reverse)
+        return cls.of_traced(traced(signature), reverse=reverse, devices=devices)
 
     @classmethod
-    def of_traced(cls, signature: TracedSignature, *, reverse: bool) -> "ScanProblem":
+    def of_traced(
+        cls, signature: TracedSignature, *, reverse: bool, devices: DeviceAxis | None = None
+    ) -> "ScanProblem":
         """The problem of a call whose step is traced.
 
         Args:
             signature: the call.
             reverse: whether time runs from the last input to the first.
+            devices: that the sequence is cut over along time.
         """
         layout, step = signature.layout, signature.step
         before, final = discrete_leaves(signature, reverse=reverse)
@@ -173,7 +202,8 @@ class ScanProblem(eqx.Module):
         if reverse:
             inputs = _flip(inputs)
         initial = layout.ravel(signature.init)[0]
-        recurrence = Recurrence(FlatStep(without_own_pullbacks(step), layout), initial, inputs, signature.length)
+        advance = FlatStep(without_own_pullbacks(step), layout)
+        recurrence = Recurrence(advance, initial, inputs, signature.length, devices=devices)
         return cls(recurrence, step, layout, final, reverse)
 
     @property
@@ -201,7 +231,7 @@ class ScanProblem(eqx.Module):
         """``y_t`` of every step at the given states, all of them, in the order of computation."""
         xs, discrete = self.recurrence.inputs
         carries = jax.vmap(self.layout.unravel)(self.recurrence.previous(states), discrete)
-        return in_portions(self.step)(carries, xs)[1]
+        return in_portions(self.step, self.recurrence.devices)(carries, xs)[1]
 
     def carry(self, states: Trajectory) -> Tree:
         """The carry after the last step."""
@@ -224,9 +254,9 @@ class ScanProblem(eqx.Module):
     def _after(self, states: Trajectory) -> Tree:
         """The carry after every step, in the order of computation."""
         before = self.recurrence.inputs[1]
-        after = tuple(
-            jnp.concatenate([leaf[1:], last[None]]) for leaf, last in zip(before, self.final_discrete, strict=True)
-        )
+        devices = self.recurrence.devices
+        pairs = zip(before, self.final_discrete, strict=True)
+        after = tuple(one_earlier(leaf, last, None if is_key(leaf) else devices) for leaf, last in pairs)
         return jax.vmap(self.layout.unravel)(states, after)
 
     def flatten(self, carries: Tree) -> Trajectory:
@@ -260,23 +290,3 @@ def traced(signature: Signature) -> TracedSignature:
     refuse_dependent_leaves(signature, signature.row)
     step = comparing_rounded(close_over(signature.step, shapes_of(signature.init), signature.row))
     return TracedSignature(**{**vars(signature), "step": step})
-
-
-def discrete_leaves(signature: TracedSignature, *, reverse: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Discrete leaves before every step, in the user's order of time, and after the last step.
-
-    None depends on floating leaves, which stay as they are here.
-
-    Args:
-        signature: the call.
-        reverse: whether time runs from the last input to the first.
-    """
-    floating, discrete = signature.layout.partition(signature.init)
-    if not discrete:
-        return (), ()
-
-    def advance(leaves: tuple[Array, ...], x: Tree) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        return signature.layout.partition(signature.step(signature.layout.combine(floating, leaves), x)[0])[1], leaves
-
-    final, before = jax.lax.scan(advance, discrete, signature.xs, signature.length, reverse=reverse)
-    return before, final

@@ -29,7 +29,7 @@ ANALYZED_SIZE = 256
 """Largest D whose structure is analyzed: the analysis handles D x D masks while tracing."""
 
 DENSE_BYTES = 2**32
-"""Most memory that ``auto`` spends on stored Jacobians."""
+"""Most memory that ``auto`` spends on stored Jacobians, on each device."""
 
 
 class JacobianProduct(Function):
@@ -146,4 +146,5 @@ def _dense_pays(problem: Recurrence) -> bool:
     """Whether stored Jacobians are faster than products one step after the other, by sizes and platform alone."""
     if problem.size > here(platform_of(problem)).stored:
         return False
-    return problem.length * problem.size**2 * problem.dtype.itemsize <= DENSE_BYTES
+    steps = problem.length // (1 if problem.devices is None else problem.devices.size)
+    return steps * problem.size**2 * problem.dtype.itemsize <= DENSE_BYTES

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.core import ShapedArray
 
 from ..programs.closure import Closed, close_over
+from ..programs.device_axis import on_mesh
 from ..programs.shapes import row_of, shape_like
 from ..solution import StepFunction, Tree
 from .arguments import as_arrays, describe, resolve_length
@@ -78,7 +79,9 @@ def keeping(step: StepFunction) -> StepFunction:
     return keep
 
 
-def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, scan_form: bool) -> Signature:
+def resolve(
+    step: StepFunction, init: Tree, xs: Tree, length: int | None, *, scan_form: bool, spread: bool = False
+) -> Signature:
     """Check a call and bring its step to ``jax.lax.scan``'s form.
 
     Args:
@@ -87,6 +90,7 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
         xs: inputs with leading axis T, or None.
         length: T, needed when ``xs`` is None.
         scan_form: refuse the first form of step.
+        spread: whether the call is cut over devices, which run its step on parts of arrays.
 
     Raises:
         TypeError: the step is not callable or returns neither form, or changes a dtype.
@@ -104,7 +108,7 @@ def resolve(step: StepFunction, init: Tree, xs: Tree, length: int | None, *, sca
         closed = close_over(canonical, shapes_of(promoted), x)
     _check_unchanged(promoted, closed.shapes[0])
     # Types that say where an array lies are part of a program: that of other ones is traced where it is run.
-    plain = all(map(_is_plain, jax.tree.leaves((promoted, xs))))
+    plain = all(_is_plain(leaf) or (spread and on_mesh(leaf)) for leaf in jax.tree.leaves((promoted, xs)))
     return Signature(closed if plain else canonical, promoted, xs, steps, CarryLayout.of(promoted))
 
 

@@ -6,6 +6,7 @@ under a mesh.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -17,7 +18,9 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array
 
 from ..solution import Tree
+from .device_axis import on_mesh
 from .inline import Values, writable, written
+from .rebind import Rebinder
 from .shapes import shape_like
 
 
@@ -168,17 +171,46 @@ def close_over(function: Callable[..., Any], *example: Any) -> Closed:
     leaves, treedef = jax.tree.flatten(arrays)
     traced: list[tuple[Any, Tree]] = []
 
-    def flat(*leaves: Array) -> list[Array]:
+    def flat_of(function: Callable[..., Any], *leaves: Array) -> list[Array]:
         value = function(*eqx.combine(jax.tree.unflatten(treedef, leaves), rest))
         outputs, constants = eqx.partition(value, eqx.is_array)
         outputs, structure = jax.tree.flatten(outputs)
         traced.append((structure, constants))
         return outputs
 
-    closed = jax.make_jaxpr(flat)(*leaves)
+    closed = jax.make_jaxpr(partial(flat_of, function))(*leaves)
+    if any(map(on_mesh, closed.consts)):
+        closed = _traced_as_plain(function, flat_of, closed, leaves)
     structure, constants = traced[-1]
     arrays = list(closed.consts)
     return Closed(arrays, Program(closed.jaxpr, treedef, structure, constants, [None] * len(arrays)))
+
+
+def _traced_as_plain(
+    function: Callable[..., Any], flat_of: Callable[..., list[Array]], closed: ClosedJaxpr, leaves: list[Any]
+) -> ClosedJaxpr:
+    """The program of a function, traced as if what it closes over lay on no mesh.
+
+    The library runs it inside of its own ``jax.shard_map``, where programs that were traced for values on the mesh as a
+    whole are refused.
+
+    Args:
+        function: what was traced.
+        flat_of: the arrays of a function's value.
+        closed: its program as it was traced, which is returned where the function cannot be taken apart.
+        leaves: arrays of its arguments, or shapes of them.
+    """
+    own, rest = eqx.partition(Rebinder()(function), eqx.is_array)
+    arrays, structure = jax.tree.flatten(own)
+    shapes = [shape_like(leaf) if on_mesh(leaf) else leaf for leaf in arrays]
+    if not any(map(on_mesh, arrays)):
+        return closed
+
+    def run(arrays: list[Any], *leaves: Any) -> list[Array]:
+        return flat_of(eqx.combine(jax.tree.unflatten(structure, arrays), rest), *leaves)
+
+    plain = jaxpr_as_fun(jax.make_jaxpr(run)(shapes, *leaves))
+    return jax.make_jaxpr(lambda *leaves: plain(*arrays, *leaves))(*leaves)
 
 
 def _alike(leaf: Any, variable: Any) -> bool:

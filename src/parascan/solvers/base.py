@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from ..adjoint.implicit import Loop
 from ..chunked import Way
 from ..problem.flat_recurrence import Recurrence
 from ..problem.signature import Signature
+from ..programs.device_axis import DeviceAxis
 from ..solution import Result, Solution, Stats, Trajectory, Tree
 from .finite import all_finite, finite_prefix
 from .iterate import LoopState, iterate
@@ -72,21 +72,14 @@ class AbstractSolver(eqx.Module):
             name: what to call the solver.
         """
 
-    def spread(self, mesh: Mesh) -> "AbstractSolver":
-        """The solver with its work spread over devices.
+    def spread(self, devices: DeviceAxis | None, *, given: bool) -> DeviceAxis | None:
+        """The devices that a call is spread over: those of the call, unless the solver names its own.
 
         Args:
-            mesh: the devices.
-
-        Raises:
-            ValueError: it runs on one device.
+            devices: of the call; None for one.
+            given: whether the call gives them, and not only its inputs.
         """
-        raise ValueError(f"mesh: given together with solver={type(self).__name__}, expected solver=None or Chunked().")
-
-    @property
-    def devices(self) -> Mesh | None:
-        """The devices that it is spread over; None for one."""
-        return None
+        return devices
 
 
 class AbstractDirectSolver(AbstractSolver):
@@ -109,7 +102,7 @@ class AbstractDirectSolver(AbstractSolver):
         if request.keep_states:
             signature = signature.keeping_states()
         if request.memory_limit is not None:
-            self._refuse_memory(signature, int(request.memory_limit))
+            self._refuse_memory(signature, request)
         carry, ys, way = self.outcome(signature, request)
         whole, prefix, states = jnp.asarray(True), jnp.asarray(signature.length, jnp.int32), None
         if request.keep_states:
@@ -120,23 +113,35 @@ class AbstractDirectSolver(AbstractSolver):
         result = Result.where(whole, Result.successful, Result.nonfinite)
         return Solution(states, carry, ys, result, _direct_stats(signature, prefix, way), None, self)
 
-    def peak_bytes(self, signature: Signature) -> int:
-        """Bytes held at the peak beside the inputs: what is returned.
+    def peak_bytes(self, signature: Signature, devices: int = 1) -> int:
+        """Bytes held on each device at the peak beside the inputs: what is returned.
 
         Args:
             signature: the step, carry and inputs.
+            devices: that share out the steps.
         """
         carry, y = signature.shapes_of_step()
-        return bytes_of(carry) + self.copies_of_outputs * signature.length * bytes_of(y)
+        return bytes_of(carry) + self.copies_of_outputs * -(-signature.length // devices) * bytes_of(y)
+
+    def sharing(self, signature: Signature, request: Request) -> int:
+        """Number of devices that share out the steps of a call.
+
+        Args:
+            signature: the step, carry and inputs.
+            request: everything else about the call.
+        """
+        devices = request.devices
+        return devices.size if devices is not None and devices.divides(signature.length) else 1
 
     @property
     def copies_of_outputs(self) -> int:
         """How many arrays of the size of the outputs are held at once."""
         return 1
 
-    def _refuse_memory(self, signature: Signature, limit: int) -> None:
+    def _refuse_memory(self, signature: Signature, request: Request) -> None:
         """Refuse a call whose answer alone would take more than a limit, before anything is allocated."""
-        needed = self.peak_bytes(signature)
+        limit = int(request.memory_limit or 0)
+        needed = self.peak_bytes(signature, self.sharing(signature, request))
         if needed > limit:
             raise ValueError(
                 f"memory_limit: given {readable(limit)}, but {type(self).__name__} on {signature.length} steps holds "
@@ -204,9 +209,11 @@ class AbstractIterativeSolver(AbstractTrajectorySolver):
 
     Attributes:
         causal: whether iteration i leaves the first i states exact, so that T iterations always suffice.
+        spreads: whether each of several devices holds its own steps alone during an update.
     """
 
     causal: ClassVar[bool]
+    spreads: ClassVar[bool] = True
 
     @property
     @abc.abstractmethod

@@ -1,6 +1,6 @@
 """Chunks of steps side by side for systems that forget their start, with the sequential loop for all others."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 from jax.sharding import Mesh
@@ -8,17 +8,13 @@ from jax.sharding import Mesh
 from ..chunked import Way
 from ..problem.arguments import as_integer, check_counts
 from ..problem.signature import Signature
+from ..programs.device_axis import DeviceAxis, automatic, axis_of
 from ..solution import Tree
 from .base import AbstractDirectSolver, AbstractSolver
 from .chunked_call import decides, evaluate_in_chunks, why_not
 from .old_arguments import old_attribute
 from .request import Request
 from .sequential import Sequential
-
-
-def automatic(mesh: Any) -> Any:
-    """The mesh with automatic axes only: the library decides how arrays are spread, not their types."""
-    return Mesh(mesh.devices, mesh.axis_names) if isinstance(mesh, Mesh) else mesh
 
 
 class Chunked(AbstractDirectSolver):
@@ -40,14 +36,15 @@ class Chunked(AbstractDirectSolver):
             its state, the batch and the platform. With a number, a call that cannot be cut is refused, with the reason,
             but one whose carry holds a decision (a counter that depends on the state) falls back. With None, both run
             one step at a time; ``ps.explain`` says so before the call, ``solution.solver`` after it.
-        mesh: devices to spread the chunks over, a mesh of one axis; None for one device.
+        mesh: devices to spread the chunks over, a mesh of one axis, or with one called "time"; None for those of the
+            call.
         trial_steps: steps of each chunk after which a system is given up that shows no sign of forgetting its start;
             None for as many as take 2 % of the sequential time. Give more for a system that is known to forget, but
             does so late.
 
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: ``chunks`` or ``trial_steps`` is less than one, or the mesh has several axes.
+        ValueError: ``chunks`` or ``trial_steps`` is less than one, or the mesh has several axes and none called "time".
 
     Source: windows with burn-in are waveform relaxation with overlap, Lelarasmee et al. 1982; the coupling of copies
     that measures the burn-in, Propp and Wilson 1996.
@@ -71,14 +68,11 @@ class Chunked(AbstractDirectSolver):
     def __check_init__(self) -> None:
         check_counts(optional=True, chunks=self.chunks, trial_steps=self.trial_steps)
         if self.mesh is not None:
-            if not isinstance(self.mesh, Mesh):
-                raise TypeError(f"mesh: given {type(self.mesh).__name__}, expected a jax.sharding.Mesh or None.")
-            if len(self.mesh.axis_names) != 1:
-                raise ValueError(f"mesh: given axes {self.mesh.axis_names}, expected one axis, that of the chunks.")
+            axis_of(self.mesh)
 
     def outcome(self, signature: Signature, request: Request) -> tuple[Tree, Tree, Way]:
         """Final carry, outputs, and which way they came."""
-        return evaluate_in_chunks(signature, self, request.batch, reverse=request.reverse)
+        return evaluate_in_chunks(signature, self, request)
 
     def chosen(self, signature: Signature, request: Request) -> AbstractSolver:
         """This solver, or the plain loop where it is asked for or chunks cannot be tried.
@@ -88,7 +82,7 @@ class Chunked(AbstractDirectSolver):
         """
         if request.unrolls:
             return Sequential()
-        reason = why_not(signature, self, request.batch)
+        reason = why_not(signature, self, request.batch, request.devices)
         if reason and self.chunks is not None and signature.length > 0 and not decides(signature):
             raise ValueError(
                 f"solver: given Chunked(chunks={self.chunks}), but {reason}, expected a call that can be cut, or "
@@ -108,20 +102,17 @@ class Chunked(AbstractDirectSolver):
                 "to unroll the loop over the steps, take solver=None or Sequential()."
             )
 
-    def spread(self, mesh: Mesh) -> AbstractSolver:
-        """The same solver over the devices of a mesh.
+    def spread(self, devices: DeviceAxis | None, *, given: bool) -> DeviceAxis | None:
+        """The devices of the call, or the solver's own.
 
         Raises:
-            ValueError: it has another mesh already.
+            ValueError: the call gives others than the solver has.
         """
-        if self.mesh not in (None, mesh, automatic(mesh)):
+        if self.mesh is None:
+            return devices
+        if given and devices is not None and devices.mesh != self.mesh:
             raise ValueError("mesh: given together with a Chunked of another mesh, expected one of the two.")
-        return Chunked(self.chunks, mesh, self.trial_steps)
-
-    @property
-    def devices(self) -> Mesh | None:
-        """The devices that the chunks are spread over; None for one."""
-        return self.mesh
+        return axis_of(self.mesh)
 
     @property
     def copies_of_outputs(self) -> int:

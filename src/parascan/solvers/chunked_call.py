@@ -11,19 +11,21 @@ from ..adjoint.axes import batch_first
 from ..adjoint.of_call import tangent_of_call
 from ..chunked import Grid, Layout, Patience, Way, adjoint_pays, no_blocks, patience_of, scan_blocks
 from ..problem.carry import CarryLayout
-from ..problem.discrete_leaves import dependent_leaves
+from ..problem.discrete_leaves import dependent_leaves, discrete_leaves
 from ..problem.dtypes import as_bits, from_bits, weak_as
-from ..problem.flat_recurrence import discrete_leaves, traced
+from ..problem.flat_recurrence import traced
 from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, TracedSignature
 from ..programs.batching import runs_over_chunks
 from ..programs.closure import Closed, Function
 from ..programs.cost import copy_share, kind_of, largest_batch
+from ..programs.device_axis import DeviceAxis
 from ..programs.suitability import unrewarding, unsuited
 from ..programs.totality import partial_reason
 from ..programs.unknown import unknown_is
 from ..programs.work import counted
 from ..solution import Tree
+from .request import Request
 
 if TYPE_CHECKING:
     from .chunked import Chunked
@@ -32,19 +34,22 @@ STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents
 """The tangent of a ``Way``: none, for each of its parts."""
 
 
-def _not_understood(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | None:
+def _not_understood(
+    signature: Signature, wanted: "Chunked", batch: int = 1, devices: DeviceAxis | None = None
+) -> str | None:
     """The reason for one step after the other where the analysis of the step failed."""
     return "its program could not be analyzed"
 
 
 @unknown_is(_not_understood)
-def why_not(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | None:
+def why_not(signature: Signature, wanted: "Chunked", batch: int = 1, devices: DeviceAxis | None = None) -> str | None:
     """Why a checked call has to run one step after the other, or is faster so; None where chunks can be tried.
 
     Args:
         signature: the call.
         wanted: what is asked for.
         batch: sequences that are known to run at once; a few chunks of each may do where one alone would need many.
+        devices: that the sequence is cut over.
     """
     if signature.layout.size == 0:
         return "its carry has no floating leaf"
@@ -58,7 +63,7 @@ def why_not(signature: Signature, wanted: "Chunked", batch: int = 1) -> str | No
         return reason
     if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
         return reason
-    layout = _layout(signature, wanted, closed, batch, reverse=False)
+    layout = _layout(signature, wanted, closed, Request(wanted, batch=batch, devices=devices))
     if wanted.chunks is None and (reason := unrewarding(closed, layout.length, layout.size, work=layout.work)):
         return reason
     if layout.grid(1) is None and layout.grid(batch) is None:
@@ -91,41 +96,39 @@ def _traced(signature: Signature) -> ClosedJaxpr:
     return jax.make_jaxpr(signature.step)(signature.init, signature.row)
 
 
-def evaluate_in_chunks(signature: Signature, wanted: "Chunked", batch: int, *, reverse: bool) -> tuple[Tree, Tree, Way]:
+def evaluate_in_chunks(signature: Signature, wanted: "Chunked", request: Request) -> tuple[Tree, Tree, Way]:
     """Final carry and outputs of a checked call, with derivatives of every order, and which way they came.
 
     Args:
         signature: the call.
         wanted: what is asked for.
-        batch: sequences that are known to run at once.
-        reverse: direction of time.
+        request: everything else about the call.
     """
     signature = traced(signature)
-    layout = _layout(signature, wanted, signature.step.closed, batch, reverse=reverse)
+    layout = _layout(signature, wanted, signature.step.closed, request)
     plain = only_step_by_step(signature.step, signature.layout, kept=signature.kept)
     return _evaluate(signature.with_values(), layout, plain)
 
 
-def foreseen(signature: Signature, wanted: "Chunked", batch: int, *, reverse: bool) -> tuple[Grid, Patience] | None:
+def foreseen(signature: Signature, wanted: "Chunked", request: Request) -> tuple[Grid, Patience] | None:
     """How a checked call would be cut, and how long it may take to forget its start; None where it would not be cut.
 
     Args:
         signature: the call, for which chunks can be tried.
         wanted: what is asked for.
-        batch: sequences at once.
-        reverse: direction of time.
+        request: everything else about the call.
     """
-    layout = _layout(signature, wanted, _traced(signature), batch, reverse=reverse)
-    grid = layout.grid(batch)
+    layout = _layout(signature, wanted, _traced(signature), request)
+    grid = layout.grid(request.batch)
     return None if grid is None else (grid, patience_of(layout, grid))
 
 
-def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, batch: int, *, reverse: bool) -> Layout:
+def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, request: Request) -> Layout:
     """The fixed facts of a run in chunks: sizes, work of a step, options."""
     length, size = signature.length, signature.layout.size
     carried = len(jax.tree.leaves(signature.init))
     work = counted(closed, size, carried)
-    facts = work, reverse, wanted.mesh, wanted.chunks, batch, wanted.trial_steps
+    facts = work, request.reverse, request.devices, wanted.chunks, request.batch, wanted.trial_steps
     double = signature.layout.dtype.itemsize == 8
     copy = copy_share(closed, work, length, carried)
     return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy)
@@ -173,5 +176,6 @@ def _evaluate_jvp(primals: tuple[TracedSignature, Layout, bool], tangents: tuple
         answer, moved = eqx.filter_jvp(lambda each: batch_first(_one_by_one(each, layout)), (signature,), tangents[:1])
         return (*answer, no_blocks()), (*moved, STILL)
     carry, (ys, states), way = _evaluate(signature.keeping_states(), layout, plain)
-    moved = tangent_of_call(signature, tangents[0], states, layout.batch, reverse=layout.reverse)
+    known = layout.batch
+    moved = tangent_of_call(signature, tangents[0], states, known, reverse=layout.reverse, devices=layout.spread)
     return (carry, ys, way), (*moved, STILL)

@@ -210,7 +210,9 @@ def _propose(
 
     def check() -> tuple[Trajectory, Tree]:
         transition = full(problem, residuals.states).guarded()
-        return newton_update(transition, Iterate(residuals.states, residuals.predictions)), state.solver_state
+        return newton_update(
+            transition, Iterate(residuals.states, residuals.predictions), problem.devices
+        ), state.solver_state
 
     if not request.criterion.corrected:
         return Proposal(None, state.solver_state, evidence.correction, evidence.correction)

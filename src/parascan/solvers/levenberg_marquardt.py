@@ -72,6 +72,8 @@ class LevenbergMarquardt(AbstractIterativeSolver):
     damping: float | Float[Array, ""] = 0.1
     limits: tuple[float, float] | None = (1e-12, 1e8)
     causal: ClassVar[bool] = True
+    # The smoother is not cut over devices: each of them gets all Jacobians.
+    spreads: ClassVar[bool] = False
     references: ClassVar[tuple[str, ...]] = ("gonzalez2024elk", "levenberg1944", "marquardt1963")
 
     def __check_init__(self) -> None:
@@ -132,7 +134,7 @@ def _judge(
     nonfinite = jnp.sum(~finite)
     residual = settled.residual
     after = jnp.where(finite[:, None], settled.states + correction - predictions, 0.0)
-    linear = residual + Bidiagonal(transition).mv(correction)
+    linear = residual + Bidiagonal(transition, devices=problem.devices).mv(correction)
     before = jnp.sum(residual**2)
     predicted = before - jnp.sum(linear**2)
     ratio = (before - jnp.sum(after**2)) / predicted

@@ -1,7 +1,7 @@
 """Bytes that a call holds at its peak, from shapes alone, and the refusal of one that holds too much."""
 
 import math
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import jax
 
@@ -18,7 +18,9 @@ TRANSITIONS = 2
 
 
 class Updates(Protocol):
-    """A method that knows how many bytes its updates hold at once."""
+    """A method that knows how many bytes its updates hold at once, and whether devices share them out."""
+
+    spreads: ClassVar[bool]
 
     def update_bytes(self, recurrence: Recurrence) -> int:
         """Bytes of one update."""
@@ -60,6 +62,20 @@ def bytes_on_boundaries(recurrence: Recurrence, method: Updates, length: int) ->
     # Chunks of different length are padded, which takes a copy of the inputs.
     copied = bytes_of(recurrence.inputs) if uneven else 0
     return method.update_bytes(coarse) + 2 * states_bytes(recurrence) + copied
+
+
+def on_each_device(needed: int, recurrence: Recurrence, method: Updates) -> int:
+    """Bytes that one device holds, of those that a solve needs in all.
+
+    Args:
+        needed: bytes in all.
+        recurrence: what is solved, with the devices that it is cut over.
+        method: what makes its updates.
+    """
+    devices = recurrence.devices
+    if devices is None or not devices.divides(recurrence.length) or not method.spreads:
+        return needed
+    return -(-needed // devices.size)
 
 
 def refuse_memory(recurrence: Recurrence, name: str, needed: int, method: Updates, limit: int) -> None:

@@ -76,7 +76,7 @@ class Newton(AbstractIterativeSolver):
             transition = transition.clip(self.clip)
         if not (isinstance(self.damping, int | float) and self.damping == 0):
             transition = transition.scale(1 - jnp.asarray(self.damping, problem.dtype))
-        return newton_update(transition, iterate), state + 1
+        return newton_update(transition, iterate, problem.devices), state + 1
 
     def update_bytes(self, recurrence: Recurrence) -> int:
         """Bytes of one update, with what is stored of the Jacobians."""

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.sharding import Mesh
 
 from ..adjoint.implicit import AbstractAdjoint, Implicit
+from ..programs.device_axis import DeviceAxis
 from ..solution import Trajectory
 from .criterion import AbstractCriterion, StateError
 from .guesses import AbstractGuess, RepeatInitial
@@ -33,6 +35,7 @@ class Request(NamedTuple):
         adjoint_given: whether ``adjoint`` was given rather than the default.
         made_for: T, D and dtype of the plan that chose the solver, or None.
         platform: where the call runs.
+        devices: that the sequence is cut over along time; None for one device.
         keep_states: whether the states are wanted, beside the carry and the outputs.
         start: first trajectory ``[T D]``; filled in by the solver, as are all that follow.
         repair: what states that are not finite are put back to ``[T D]``.
@@ -57,6 +60,7 @@ class Request(NamedTuple):
     adjoint_given: bool = False
     made_for: tuple[int, int, str] | None = None
     platform: str | None = None
+    devices: DeviceAxis | None = None
     keep_states: bool = True
     start: Any = None
     repair: Any = None
@@ -72,6 +76,11 @@ class Request(NamedTuple):
             constant: takes the solver, the first trajectory or the repair, and gives it back as a constant.
         """
         return self._replace(**{name: constant(getattr(self, name)) for name in ("solver", "start", "repair")})
+
+    @property
+    def mesh(self) -> Mesh | None:
+        """The mesh of the call's devices, where these are known and not only their number."""
+        return self.devices.mesh if self.devices is not None and isinstance(self.devices.mesh, Mesh) else None
 
     @property
     def unrolls(self) -> bool:

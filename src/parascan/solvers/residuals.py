@@ -103,7 +103,7 @@ class Residuals(eqx.Module):
         This keeps the prefix exact even where a product of Jacobians overflows, so that iteration i always leaves at
         least the first i states exact.
         """
-        known = jnp.concatenate([jnp.ones((1,), bool), self.exact[:-1]]) & self.finite
+        known = (jnp.arange(len(self.states)) <= self.exact_prefix) & self.finite
         return jnp.where(known[:, None], self.predictions, proposal)
 
 

@@ -8,11 +8,15 @@ import jax
 from ..adjoint.axes import batch_first
 from ..adjoint.implicit import Implicit
 from ..adjoint.of_call import tangent_of_call
-from ..chunked import Way, no_blocks
+from ..chunked import Way, no_blocks, scan_steps
 from ..problem.arguments import as_integer, check_counts
+from ..problem.discrete_leaves import dependent_leaves
+from ..problem.dtypes import is_key, weak_as
 from ..problem.flat_recurrence import traced
 from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, TracedSignature
+from ..programs.device_axis import DeviceAxis
+from ..programs.suitability import varies_over_mesh
 from ..solution import Tree
 from .base import AbstractDirectSolver
 from .request import Request
@@ -47,12 +51,39 @@ class Sequential(AbstractDirectSolver):
     def __check_init__(self) -> None:
         check_counts(unroll=self.unroll)
 
+    def sharing(self, signature: Signature, request: Request) -> int:
+        """Number of devices that share out the steps, where one takes its own after the other."""
+        return super().sharing(signature, request) if can_be_handed_on(signature, request) else 1
+
     def outcome(self, signature: Signature, request: Request) -> tuple[Tree, Tree, Way]:
         """Final carry and outputs."""
         asked = request.adjoint_given and isinstance(request.adjoint, Implicit)
-        how = _Loop(request.unroll if request.unrolls else self.unroll, request.batch, request.reverse)
-        found = (_with_parallel_backward if asked else _plainly)(signature, how)
+        devices = request.devices if can_be_handed_on(signature, request) else None
+        how = _Loop(request.unroll if request.unrolls else self.unroll, request.batch, request.reverse, devices)
+        found = (_with_parallel_backward if asked or devices is not None else _plainly)(signature, how)
         return *found, no_blocks(fell_back=request.solver.promised(request) and signature.length > 0)
+
+
+def can_be_handed_on(signature: Signature, request: Request) -> bool:
+    """Whether one device may take its steps after the other, so that none needs all inputs.
+
+    Not where a step has side effects, or its derivative is that of the loop alone, nor where it hands on keys.
+
+    Args:
+        signature: the call.
+        request: everything else about the call.
+    """
+    devices = request.devices
+    if devices is None or not devices.divides(signature.length) or signature.layout.size == 0:
+        return False
+    kinds = [jax.typeof(leaf) for leaf in jax.tree.leaves((signature.init, signature.xs))]
+    if any(map(varies_over_mesh, kinds)) or dependent_leaves(signature, signature.row):
+        return False
+    if any(map(is_key, jax.tree.leaves(signature.shapes_of_step()))):
+        return False
+    program = jax.make_jaxpr(signature.step)(signature.init, signature.row)
+    closed = traced(signature)
+    return not program.effects and not only_step_by_step(closed.step, closed.layout, kept=closed.kept)
 
 
 def _with_parallel_backward(signature: Signature, how: "_Loop") -> tuple[Tree, Tree]:
@@ -76,6 +107,7 @@ class _Loop(NamedTuple):
     unroll: int | bool
     batch: int
     reverse: bool
+    devices: DeviceAxis | None = None
 
 
 def _plainly(signature: Signature, how: _Loop) -> tuple[Tree, Tree]:
@@ -87,13 +119,24 @@ def _plainly(signature: Signature, how: _Loop) -> tuple[Tree, Tree]:
 @eqx.filter_custom_jvp
 def _evaluate(signature: TracedSignature, how: _Loop) -> tuple[Tree, Tree]:
     """Final carry and outputs."""
-    return batch_first(_plainly(signature, how))
+    return batch_first(_forward(signature, how))
+
+
+def _forward(signature: TracedSignature, how: _Loop) -> tuple[Tree, Tree]:
+    """Final carry and outputs; over several devices one takes its steps after the other."""
+    if how.devices is None:
+        return _plainly(signature, how)
+    init, xs = jax.tree.map(lambda leaf: leaf[None], (signature.init, signature.xs))
+    carry, ys, _ = scan_steps(signature.step, init, xs, signature.length, reverse=how.reverse, spread=how.devices)
+    carry, ys = jax.tree.map(lambda leaf: leaf[0], (carry, ys))
+    return weak_as((carry, ys), signature.step.closed.out_avals)
 
 
 @_evaluate.def_jvp
 def _evaluate_jvp(primals: tuple[TracedSignature, _Loop], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     """The tangent of the trajectory by one linear recurrence, and what follows from it for carry and outputs."""
     signature, how = primals
-    carry, (ys, states) = _plainly(signature.keeping_states(), how)
-    moved = tangent_of_call(signature, tangents[0], states, how.batch, reverse=how.reverse)
+    carry, (ys, states) = _forward(signature.keeping_states(), how)
+    known = how.batch
+    moved = tangent_of_call(signature, tangents[0], states, known, reverse=how.reverse, devices=how.devices)
     return batch_first((carry, ys)), moved

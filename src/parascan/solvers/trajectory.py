@@ -15,7 +15,7 @@ from ..problem.signature import Signature
 from ..programs.suitability import varies_over_mesh
 from ..solution import Result, Solution, Trajectory
 from .iterate import LoopState
-from .memory import refuse_memory
+from .memory import on_each_device, refuse_memory
 from .request import Request
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def solve_call(solver: "AbstractTrajectorySolver", signature: Signature, request
         ValueError: a carry that cannot be iterated on, arrays that vary over a mesh, a derivative that cannot be
             unrolled, or more memory than is allowed.
     """
-    problem = ScanProblem.of(signature, reverse=request.reverse)
+    problem = ScanProblem.of(signature, reverse=request.reverse, devices=request.devices)
     _refuse_varying(problem, solver)
     if request.adjoint.needs_budget and problem.has_own_pullback:
         raise ValueError(
@@ -43,7 +43,8 @@ def solve_call(solver: "AbstractTrajectorySolver", signature: Signature, request
         )
     recurrence = problem.recurrence
     if request.memory_limit is not None:
-        needed, limit = solver.peak_bytes(recurrence), int(request.memory_limit)
+        needed = on_each_device(solver.peak_bytes(recurrence), recurrence, solver.method)
+        limit = int(request.memory_limit)
         refuse_memory(recurrence, type(solver.tried).__name__, needed, solver.method, limit)
     asked = request._replace(
         solver=solver,

@@ -3,6 +3,7 @@
 import equinox as eqx
 
 from ..linear import AbstractTransition, linear_recurrence
+from ..programs.device_axis import DeviceAxis
 from ..solution import Trajectory
 from .old_arguments import old_attribute
 
@@ -20,12 +21,13 @@ class Iterate(eqx.Module):
     images = old_attribute("images", "predictions")
 
 
-def newton_update(transition: AbstractTransition, iterate: Iterate) -> Trajectory:
+def newton_update(transition: AbstractTransition, iterate: Iterate, devices: DeviceAxis | None = None) -> Trajectory:
     """Newton's update: the solution of the recurrence that is linearized at a trajectory.
 
     Args:
         transition: the linearization.
         iterate: the trajectory.
+        devices: that the trajectory is cut over along time.
     """
     residual = iterate.states - iterate.predictions
-    return iterate.predictions + (linear_recurrence(transition, -residual) + residual)
+    return iterate.predictions + (linear_recurrence(transition, -residual, mesh=devices) + residual)

@@ -27,7 +27,7 @@ def run(transition: AbstractComposableTransition, b: Trajectory, *, transpose: b
     pieces = partial(cut, chunks=chunks, rows=rows)
     inside, offsets = jax.tree.map(pieces, transition), pieces(b)
     entering = _entering(inside.slices, transpose)
-    products, ends = jax.vmap(partial(_summary, transpose=transpose))(inside, offsets, entering)
+    products, ends = jax.vmap(partial(summary, transpose=transpose))(inside, offsets, entering)
     if transpose:
         products = jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), products)
     ends = associative_scan.run(transition.with_slices(products), ends, transpose=transpose)
@@ -62,10 +62,17 @@ def _entering(slices: PyTree[Array], transpose: bool) -> PyTree[Array]:
     return jax.tree.map(lambda x: jnp.roll(x[:, 0], -1, axis=0) if transpose else x[:, 0], slices)
 
 
-def _summary(
+def summary(
     inside: AbstractComposableTransition, b: Trajectory, entering: PyTree[Array], *, transpose: bool
 ) -> tuple[PyTree[Array], State]:
-    """Product of one chunk's matrices, and the row computed last when nothing flows in."""
+    """Product of one chunk's matrices, and the row computed last when nothing flows in.
+
+    Args:
+        inside: the matrices of the chunk.
+        b: its offsets.
+        entering: the matrix that joins it to the chunk from which its inflow comes.
+        transpose: whether the recurrence is the transposed one.
+    """
     multiply = inside.transposed_product if transpose else inside.product
 
     def step(carry: tuple[PyTree[Array], State], k: Array) -> tuple[tuple[PyTree[Array], State], None]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from ...chunked import Layout, scan_blocks
 from ...programs.closure import Closed, Function, close_over
+from ...programs.device_axis import DeviceAxis
 from ...programs.shapes import row_of
 from ...programs.work import counted
 from ...solution import State, Trajectory
@@ -40,14 +41,23 @@ class _Backward(Function):
         return self.product(row, y), y
 
 
-def run(transition: AbstractTransition, b: Trajectory, *, transpose: bool) -> Trajectory:
-    """Solution of the recurrence, or of the transposed one."""
+def run(
+    transition: AbstractTransition, b: Trajectory, *, transpose: bool, spread: DeviceAxis | None = None
+) -> Trajectory:
+    """Solution of the recurrence, or of the transposed one.
+
+    Args:
+        transition: ``A_1 .. A_T``.
+        b: offsets ``[T D]``.
+        transpose: whether to solve the transposed recurrence.
+        spread: devices that the rows are cut over; None for one.
+    """
     multiply = transition.transposed_product if transpose else transition.product
     row = row_of(transition.slices)
     product = close_over(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
     init = jnp.zeros_like(b[0])
     work = counted(product.closed)
-    layout = Layout(len(b), b.shape[1], work, reverse=transpose, double=b.dtype.itemsize == 8)
+    layout = Layout(len(b), b.shape[1], work, reverse=transpose, spread=spread, double=b.dtype.itemsize == 8)
     if transpose:
         return scan_blocks(_Backward(product), init, (transition.slices, b), layout)[1]
     first = jnp.arange(len(b)) == 0

@@ -1,0 +1,48 @@
+"""Functions of arrays whose types name axes of a mesh, as those on a ``jax.make_mesh`` do.
+
+They run with automatic axes: what is traced inside sees no mesh. What comes back has types again, as the caller says
+for each result.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ..solution import Tree
+from .closure import close_over
+from .device_axis import explicit_mesh, without_mesh
+from .shapes import shape_like
+
+
+def run_automatic(
+    function: Callable[..., Any], args: tuple[Any, ...], specs_of: Callable[[Tree], list[PartitionSpec]]
+) -> Any:
+    """A function's value, with automatic axes inside where the types of its arguments name a mesh.
+
+    Args:
+        function: of the arguments; arrays that it closes over must have plain types.
+        args: trees of arrays and other things.
+        specs_of: how each array of the value is to be spread, in order, from the value with shapes in their place.
+    """
+    arrays, rest = eqx.partition(args, eqx.is_array)
+    mesh = next((mesh for leaf in jax.tree.leaves(arrays) if (mesh := explicit_mesh(leaf)) is not None), None)
+    if mesh is None:
+        return function(*args)
+    with without_mesh():
+        shapes = jax.tree.map(shape_like, arrays)
+        closed = close_over(lambda arrays: function(*eqx.combine(arrays, rest)), shapes)
+    places = [NamedSharding(mesh, spec) for spec in specs_of(closed.shapes)]
+    run: Callable[..., Any] = jax.sharding.auto_axes(closed.flat, axes=mesh.axis_names, out_sharding=places)
+    return closed.program.assembled(run(arrays))
+
+
+def spec_of(leaf: Any) -> PartitionSpec:
+    """How the type of an array says that it is spread.
+
+    Args:
+        leaf: the array.
+    """
+    return PartitionSpec() if explicit_mesh(leaf) is None else jax.typeof(leaf).sharding.spec
