@@ -171,14 +171,14 @@ $(PACKAGE_INSTALLED):
 	@$(CAN_SET_UP)
 	@echo "Creating $(PACKAGE) with the tools that check archives"
 	@$(PYTHON) -m venv --clear $(PACKAGE)
-	@$(PACKAGE_PIP) install --quiet build cffconvert check-jsonschema check-wheel-contents pre-commit py-rattler-build twine \
+	@$(PACKAGE_PIP) install --quiet build 'check-jsonschema>=0.35' check-wheel-contents pre-commit py-rattler-build twine \
 		'validate-pyproject[all]' zizmor 2>$(PACKAGE)/pip.log || $(call SAY_WHY,$(PACKAGE)/pip.log)
 	@touch $@
 
 # PIP_INDEX_URL may name an index that has builds for CPUs alone, which are a tenth as large.
 $(TORCH): $(INSTALLED)
 	@echo "Installing PyTorch (200 MB, and 2 GB more where it is built for GPUs)"
-	@$(PIP) install --quiet -c requirements.lock 'torch>=2.6' 2>$(VENV)/pip.log || $(call SAY_WHY,$(VENV)/pip.log)
+	@$(PIP) install --quiet -c requirements.lock 'torch>=2.13' 2>$(VENV)/pip.log || $(call SAY_WHY,$(VENV)/pip.log)
 	@touch $@
 
 # Added to the environment as they are: of the package with the recordings only its files are read, and dysts runs with the

@@ -50,12 +50,17 @@ def check_archives(source: Path, wheel: Path) -> None:
 
 def check_files() -> None:
     """Files that other programs read, by the linters of their formats."""
-    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-    check = BIN / "check-jsonschema"
-    run(check, "--builtin-schema", "vendor.github-workflows", *workflows)
-    run(check, "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml")
-    run(BIN / "cffconvert", "--validate", "--infile", "CITATION.cff")
-    run(BIN / "zizmor", "--offline", "--quiet", "--no-progress", ".github")
+    forms = ROOT / ".github" / "ISSUE_TEMPLATE"
+    held = {
+        "github-workflows": sorted((ROOT / ".github" / "workflows").glob("*.yml")),
+        "github-issue-forms": sorted(path for path in forms.glob("*.yml") if path.stem != "config"),
+        "github-issue-config": [forms / "config.yml"],
+        "dependabot": [ROOT / ".github" / "dependabot.yml"],
+        "citation-file-format": [ROOT / "CITATION.cff"],
+    }
+    for schema, paths in held.items():
+        run(BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *paths)
+    run(BIN / "zizmor", "--offline", "--quiet", "--no-progress", "--config", ".github/zizmor.yml", ".github")
     run(BIN / "pre-commit", "validate-config", ".pre-commit-config.yaml")
 
 

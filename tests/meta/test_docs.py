@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 from pathlib import Path
 
 import jax
@@ -21,6 +22,9 @@ LONG_EXAMPLES = {
     "parascan.planning.plan:plan",
 }
 """Docstrings whose functions the README calls, too, or that compile for seconds."""
+NEEDS_TORCH = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: make torch"
+)
 
 
 def docstrings(path: Path) -> dict[str, Example]:
@@ -42,6 +46,11 @@ SOURCES = {
 }
 
 
+def marks(is_long: bool, needs_torch: bool) -> list:
+    """Marks of an example."""
+    return [pytest.mark.slow] * is_long + [NEEDS_TORCH] * needs_torch
+
+
 @pytest.fixture(autouse=True)
 def sandbox(tmp_path, monkeypatch):
     """Examples write into an empty folder, draw without a screen, and leave JAX's configuration as it was."""
@@ -55,14 +64,17 @@ def sandbox(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "path", [pytest.param(path, marks=pytest.mark.slow if path.name in LONG else ()) for path in DOCUMENTS], ids=name
+    "path",
+    [pytest.param(path, marks=marks(path.name in LONG, path.name == "pytorch.md")) for path in DOCUMENTS],
+    ids=name,
 )
 def test_blocks_of_a_document_run_in_order(path):
     run_in_order(blocks(path.read_text(), path))
 
 
 @pytest.mark.parametrize(
-    "label", [pytest.param(label, marks=pytest.mark.slow if label in LONG_EXAMPLES else ()) for label in SOURCES]
+    "label",
+    [pytest.param(label, marks=marks(label in LONG_EXAMPLES, label.startswith("parascan.torch"))) for label in SOURCES],
 )
 def test_docstring_example_runs(label):
     example = SOURCES[label]

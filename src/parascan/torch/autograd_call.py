@@ -33,6 +33,8 @@ class Program:
         self.function, self.names = function, names
         self._plain = eqx.filter_jit(self._run)
         self._with_pullback = eqx.filter_jit(self._pull)
+        # PyTorch's compiler cannot look into it.
+        self._opaque: Callable[..., Tree] = torch.compiler.disable(self._call)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.function, self.names)
@@ -49,6 +51,10 @@ class Program:
             ValueError: a tensor that is not dense or not on the CPU.
             RolloutError: a solver did not succeed; its ``solution`` is None, since the program ran as a whole.
         """
+        return self._opaque(*trees, **settings)
+
+    def _call(self, *trees: Tree, **settings: Any) -> Tree:
+        """The function's result, outside of any graph that PyTorch compiles."""
         named, treedef = jax.tree_util.tree_flatten_with_path(trees)
         labels = [f"{self.names[path[0].idx]}{jax.tree_util.keystr(path[1:])}" for path, _ in named]
         tensors = [leaf for _, leaf in named]

@@ -55,8 +55,9 @@ def scan_function(
         >>> decay = torch.tensor(0.5, requires_grad=True)
         >>> total, before = run(torch.tensor(0.0), torch.ones(3), decay)
         >>> total.backward()
-        >>> float(total), float(decay.grad)
-        (1.75, 2.0)
+        >>> before = before.detach()
+        >>> before, decay.grad
+        (tensor([0.0000, 1.0000, 1.5000]), tensor(2.))
     """
     if not callable(step):
         raise TypeError(f"step: given {type(step).__name__}, expected a function (carry, x, *weights) -> (carry, y).")

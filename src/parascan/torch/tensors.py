@@ -29,7 +29,7 @@ def to_jax(name: str, tensor: Any) -> jax.Array:
 
     Raises:
         TypeError: it is no tensor; complex; or 64 bits wide while JAX has 64-bit numbers disabled.
-        ValueError: it is sparse, or not on the CPU.
+        ValueError: it is sparse, not on the CPU, or stands for others within ``torch.func`` or ``torch.vmap``.
     """
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"{name}: given {type(tensor).__name__}, expected a torch.Tensor.")
@@ -44,8 +44,13 @@ def to_jax(name: str, tensor: Any) -> jax.Array:
             f"{name}: given {tensor.dtype}, which JAX would narrow: call jax.config.update('jax_enable_x64', True) "
             f"before, or give torch.{WIDE[tensor.dtype]}."
         )
-    array = jnp.from_dlpack(tensor.detach().resolve_neg().contiguous(), copy=True)
-    return array.block_until_ready()
+    try:
+        return jnp.from_dlpack(tensor.detach().resolve_neg().contiguous(), copy=True).block_until_ready()
+    except RuntimeError as error:
+        raise ValueError(
+            f"{name}: given a tensor whose memory cannot be read ({error}), expected a plain one: functions of "
+            "parascan.torch cannot be transformed by torch.func or torch.vmap."
+        ) from error
 
 
 def to_tensor(array: jax.Array) -> torch.Tensor:
