@@ -10,6 +10,7 @@ import torch
 
 import parascan as ps
 from parascan.torch import scan_function
+from parascan.torch.tensors import to_jax, to_tensor
 
 LENGTH, SIZE = 40, 3
 
@@ -120,7 +121,17 @@ def test_unaligned_transposed_and_expanded_tensors_are_read_right(x64, requires_
         torch.testing.assert_close(run(init, xs, weights)[1], by_torch(init, xs, weights)[1])
 
 
-def test_memory_is_not_shared_with_what_was_given_or_returned(x64):
+def test_tensors_and_arrays_share_no_memory():
+    tensor = torch.ones(4096)
+    array = to_jax("x", tensor)
+    tensor.zero_()
+    assert float(array.min()) == 1
+    back = to_tensor(array)
+    back.zero_()
+    assert float(array.min()) == 1
+
+
+def test_what_was_given_or_returned_may_be_written_to(x64):
     """An optimizer steps in place between the forward and the backward pass; outputs are written to."""
     init, xs, weights = tensors()
     moved = leaves(init, xs, weights)

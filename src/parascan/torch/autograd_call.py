@@ -100,9 +100,7 @@ class _Node(torch.autograd.Function):
         # PyTorch refuses a second backward pass over what it has freed, which it knows only of tensors saved this way.
         ctx.save_for_backward(torch.empty(0))
         ctx.tensors = tensors
-        outputs = tuple(to_tensor(leaf) for leaf in leaves)
-        ctx.mark_non_differentiable(*(each for each, moves in zip(outputs, ctx.floating, strict=True) if not moves))
-        return outputs
+        return tuple(to_tensor(leaf) for leaf in leaves)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:

@@ -45,7 +45,9 @@ def to_jax(name: str, tensor: Any) -> jax.Array:
             f"before, or give torch.{WIDE[tensor.dtype]}."
         )
     try:
-        return jnp.from_dlpack(tensor.detach().resolve_neg().contiguous(), copy=True).block_until_ready()
+        # JAX's own option for a copy is not heeded on the CPU, with JAX 0.10.
+        own = tensor.detach().resolve_neg().clone(memory_format=torch.contiguous_format)
+        return jnp.from_dlpack(own).block_until_ready()
     except RuntimeError as error:
         raise ValueError(
             f"{name}: given a tensor whose memory cannot be read ({error}), expected a plain one: functions of "
