@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 import torch
 
 WIDE = {torch.float64: "float32", torch.int64: "int32"}

@@ -5,7 +5,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-
 import torch
 
 from ..nn import AbstractLayer

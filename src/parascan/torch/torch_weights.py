@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-
 import torch
 
 from ..nn import AbstractCell, AbstractLayer, Bidirectional, ElmanCell, GRUCell, LSTMCell, Recurrent, Stacked
