@@ -12,7 +12,7 @@ from ..nn.cell_weights import with_weights
 from ..solvers import AbstractSolver
 from .tensors import to_jax, to_tensor
 
-ACTIVATIONS: Mapping[str, Callable[[Any], Any]] = {"tanh": jnp.tanh, "relu": jax.nn.relu}
+ACTIVATIONS: Mapping[str, Callable[[Any], Any]] = {each.__name__: each for each in (jnp.tanh, jax.nn.relu)}
 """What ``torch.nn.RNN`` calls its nonlinearities."""
 
 
