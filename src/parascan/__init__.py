@@ -46,3 +46,5 @@ from .solvers.criterion import Merit as Merit
 from .solvers.criterion import StateError as StateError
 from .solvers.deprecated import __getattr__ as __getattr__
 from .solvers.multiple_shooting import Blocks as Blocks
+
+__version__ = "0.1.0"

@@ -145,7 +145,7 @@ def test_wrong_usage_exits_with_2_and_says_what_was_expected(invoke, arguments, 
 def test_plot_without_matplotlib_names_the_extra(invoke, no_matplotlib, tmp_path):
     found = invoke("run", "henon", "--length", 10, "--plot", tmp_path / "x.png")
     assert found.exit_code == 2
-    assert "pip install 'parascan[plot]'" in plain(found)
+    assert "pip install '.[plot]' in a clone of parascan" in plain(found)
     assert not list(tmp_path.iterdir())
 
 

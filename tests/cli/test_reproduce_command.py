@@ -34,7 +34,7 @@ def tiny(monkeypatch):
 def test_reproduce_without_matplotlib_has_its_data_and_says_what_is_missing(invoke, tiny, no_matplotlib, tmp_path):
     found = invoke("reproduce", "table1", "--out", tmp_path)
     assert "no picture" in plain(found)
-    assert "pip install 'parascan[plot]'" in plain(found)
+    assert "pip install '.[plot]' in a clone of parascan" in plain(found)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["points", "table1.json", "table1.nc"]
 
 
@@ -45,7 +45,7 @@ def test_reproduce_without_xarray_names_the_extra(invoke, monkeypatch, tmp_path)
     )
     found = invoke("reproduce", "table1", "--out", tmp_path)
     assert found.exit_code == 2
-    assert "pip install 'parascan[paper]'" in plain(found)
+    assert "pip install '.[paper]' in a clone of parascan" in plain(found)
     assert not list(tmp_path.iterdir())
 
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 import parascan as ps
+
+nnx = pytest.importorskip("flax.nnx", reason="Flax is not installed")
 
 BATCH, LENGTH, CHANNELS, HIDDEN, CLASSES = 3, 70, 4, 8, 3
 SOLVERS = {

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "parascan"
-FOLDERS = (".ci", "src", "tests", "docs", "examples", "benchmarks")
+FOLDERS = (".ci", ".github", "conda", "src", "tests", "docs", "examples", "benchmarks")
 TEXT = {".cfg", ".ini", ".json", ".lock", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -19,10 +19,10 @@ def files(*folders: str, suffix: str) -> list[Path]:
 
 
 def project_files() -> list[Path]:
-    """Every text file of the project, without what is built or ignored."""
+    """Every text file of the project, without what is built or ignored, and without git's own in a linked worktree."""
     nested = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
     paths = [path for path in [*ROOT.iterdir(), *nested] if path.is_file() and "__pycache__" not in path.parts]
-    return sorted(path for path in paths if path.suffix in TEXT or not path.suffix)
+    return sorted(path for path in paths if (path.suffix in TEXT or not path.suffix) and path.name != ".git")
 
 
 def name(path: Path) -> str:

@@ -1,20 +1,15 @@
 """Every example in the documentation runs: Python blocks of Markdown files, and docstrings."""
 
 import ast
-import doctest
 import importlib
-import re
-from dataclasses import dataclass
+import importlib.util
 from pathlib import Path
 
 import jax
 import pytest
+from blocks_of_pages import Example, blocks, run_in_order
 from repository import ROOT, definitions, files, module_name, name, parse
 
-# Only blocks marked `python` run. One that cannot run here says why in a comment right above it.
-BLOCK = re.compile(
-    r"(?:<!-- not run: (?P<reason>[^\n]{10,}) -->\n)?^(?P<fence>`{3,})python\n(?P<code>.*?)^(?P=fence)$", re.S | re.M
-)
 DOCUMENTS = [path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] if path.exists()] + files(
     "docs", suffix=".md"
 )
@@ -27,44 +22,9 @@ LONG_EXAMPLES = {
     "parascan.planning.plan:plan",
 }
 """Docstrings whose functions the README calls, too, or that compile for seconds."""
-OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-
-
-@dataclass(frozen=True)
-class Example:
-    """Code in prose, with the place where it starts."""
-
-    code: str
-    path: Path
-    line: int
-
-    def run(self, namespace: dict) -> None:
-        """Execute in a namespace; a block in prompt form must also print what it shows."""
-        if ">>>" not in self.code:
-            padded = "\n" * (self.line - 1) + self.code
-            exec(compile(padded, str(self.path), "exec"), namespace)
-            return
-        parsed = doctest.DocTestParser().get_doctest(
-            self.code, namespace, name(self.path), str(self.path), self.line - 1
-        )
-        assert parsed.examples
-        report: list[str] = []
-        failed, _ = doctest.DocTestRunner(optionflags=OPTIONS).run(parsed, out=report.append, clear_globs=False)
-        namespace.update(parsed.globs)
-        assert failed == 0, "".join(report)
-
-
-def blocks(text: str, path: Path) -> list[Example]:
-    """The Python blocks of a Markdown text that are to run."""
-    found = [match for match in BLOCK.finditer(text) if not match["reason"]]
-    return [Example(match["code"], path, text.count("\n", 0, match.start("code")) + 1) for match in found]
-
-
-def run_in_order(examples: list[Example]) -> None:
-    """Run the examples of one document; each sees the names of those before it."""
-    namespace = {"__name__": "__main__"}
-    for example in examples:
-        example.run(namespace)
+NEEDS_TORCH = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: make torch"
+)
 
 
 def docstrings(path: Path) -> dict[str, Example]:
@@ -86,6 +46,11 @@ SOURCES = {
 }
 
 
+def marks(is_long: bool, needs_torch: bool) -> list:
+    """Marks of an example."""
+    return [pytest.mark.slow] * is_long + [NEEDS_TORCH] * needs_torch
+
+
 @pytest.fixture(autouse=True)
 def sandbox(tmp_path, monkeypatch):
     """Examples write into an empty folder, draw without a screen, and leave JAX's configuration as it was."""
@@ -99,14 +64,17 @@ def sandbox(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "path", [pytest.param(path, marks=pytest.mark.slow if path.name in LONG else ()) for path in DOCUMENTS], ids=name
+    "path",
+    [pytest.param(path, marks=marks(path.name in LONG, path.name == "pytorch.md")) for path in DOCUMENTS],
+    ids=name,
 )
 def test_blocks_of_a_document_run_in_order(path):
     run_in_order(blocks(path.read_text(), path))
 
 
 @pytest.mark.parametrize(
-    "label", [pytest.param(label, marks=pytest.mark.slow if label in LONG_EXAMPLES else ()) for label in SOURCES]
+    "label",
+    [pytest.param(label, marks=marks(label in LONG_EXAMPLES, label.startswith("parascan.torch"))) for label in SOURCES],
 )
 def test_docstring_example_runs(label):
     example = SOURCES[label]

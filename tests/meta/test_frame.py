@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 from repository import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
-PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.M))
+PIN = re.compile(r"^([\w.-]+)==(\S+)", re.M)
+PINNED = dict(PIN.findall(LOCK))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 NEEDED = [*PROJECT["project"]["dependencies"], *EXTRAS["dev"], *EXTRAS["plot"], *PROJECT["build-system"]["requires"]]
 
@@ -20,6 +22,15 @@ NEEDED = [*PROJECT["project"]["dependencies"], *EXTRAS["dev"], *EXTRAS["plot"], 
 def test_lock_satisfies_what_the_package_asks_for(needed):
     requirement = Requirement(needed)
     assert requirement.specifier.contains(PINNED[requirement.name])
+
+
+def test_newest_lock_satisfies_what_the_package_asks_for():
+    """Under the newest Python: whatever is asked for there is pinned, and JAX is newer than in the other lock."""
+    newest = dict(PIN.findall((ROOT / "requirements-newest.lock").read_text()))
+    needed = [Requirement(each) for each in PROJECT["project"]["dependencies"]]
+    there = [each for each in needed if not each.marker or each.marker.evaluate({"python_version": "3.13"})]
+    assert [each.name for each in there if not each.specifier.contains(newest[each.name])] == []
+    assert Version(newest["jax"]) > Version(PINNED["jax"])
 
 
 def test_lock_pins_every_line():

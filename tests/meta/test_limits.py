@@ -15,7 +15,7 @@ EXCEPTIONS: dict[str, str] = {}
 
 CODE = files("src", "tests", "benchmarks", "examples", suffix=".py")
 SOURCES = files("src", suffix=".py")
-SURFACE = {"paper", "cli"}
+SURFACE = {"torch", "paper", "cli"}
 # Holds the one function that users call in order to change the configuration.
 ASKED_FOR = {"devices.py"}
 

@@ -4,8 +4,8 @@ import re
 import sys
 
 import pytest
+from blocks_of_pages import Example, blocks
 from repository import ROOT
-from test_docs import Example, blocks
 
 import parascan as ps
 

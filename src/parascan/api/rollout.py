@@ -32,10 +32,11 @@ class RolloutError(RuntimeError):
     """A rollout did not succeed; ``solution`` holds what it had reached.
 
     Attributes:
-        solution: the unsuccessful solution, with its result code and statistics.
+        solution: the unsuccessful solution, with its result code and statistics; None in an error of
+            ``parascan.torch``, whose programs run as a whole.
     """
 
-    def __init__(self, message: str, solution: Solution) -> None:
+    def __init__(self, message: str, solution: Solution | None) -> None:
         super().__init__(message)
         self.solution = solution
 

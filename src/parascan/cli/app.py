@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
-from ..paper.harness.provenance import version
+import parascan as ps
+
 from .calibrate_command import calibrate
 from .diagnose_command import diagnose
+from .env_command import env
 from .exponents_command import exponents
 from .plan_command import plan
 from .reproduce_command import reproduce
@@ -20,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(systems)
 app.command()(diagnose)
@@ -28,6 +31,7 @@ app.command()(sweep)
 app.command()(plan)
 app.command()(run)
 app.command()(calibrate)
+app.command()(env)
 app.command(no_args_is_help=True)(reproduce)
 
 
@@ -45,5 +49,5 @@ def options(
     Exit codes: 0 success, 1 a rollout or a claim failed, 2 wrong usage, 130 interrupted.
     """
     if show_version:
-        typer.echo(f"parascan {version()}")
+        typer.echo(f"parascan {ps.__version__}")
         raise typer.Exit

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ..api.extras import missing
 from ..paper.experiments import registry
 from ..paper.figures import style
 from ..paper.harness.claims import Claim
@@ -105,7 +106,7 @@ def reproduce(
 def _chosen(names: Sequence[str], size: str) -> list[Experiment]:
     """The experiments of some names; all that have the size for ``all``."""
     if importlib.util.find_spec("xarray") is None:
-        raise typer.BadParameter("xarray is not installed, and datasets need it: pip install 'parascan[paper]'")
+        raise typer.BadParameter(missing("xarray", "datasets need", "paper"))
     if names == [ALL]:
         return [experiment for experiment in registry.EXPERIMENTS.values() if size in experiment.sizes]
     with wrong_usage():

@@ -8,6 +8,7 @@ from ._monitor import DriftWarning, Monitor, Reading
 from ._packed import Packed, pack
 from ._stack import Bidirectional, Stacked, stack
 from ._warm import WarmStart, states_of
+from .cell_weights import from_equinox, to_equinox
 from .continuous import LEMCell, LRCCell
 from .contractive import ContractiveCell, LearnedRate
 from .gated import ElmanCell, GRUCell, LSTMCell, MinimalGatedCell
@@ -45,8 +46,10 @@ __all__ = [
     "ceiling_penalty",
     "finite_time_exponents",
     "flossing_penalty",
+    "from_equinox",
     "pack",
     "read_ts",
     "stack",
     "states_of",
+    "to_equinox",
 ]

@@ -1,4 +1,4 @@
-"""The layers in Flax NNX: ``RNN`` in place of ``nnx.RNN``, and any layer of this package as an ``nnx.Module``.
+"""The layers in Flax NNX: ``RNN`` in place of ``nnx.RNN``, any layer as an ``nnx.Module``, weights of its cells.
 
 Import it by name, ``from parascan.nn.flax import RNN``; the rest of the package does not need Flax.
 """
@@ -8,12 +8,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from ..solution import Tree
 from ..solvers import AbstractSolver
 from ._cell import AbstractCell
 from ._layer import AbstractLayer, Recurrent
+from .flax_weights import from_flax as from_flax
+from .flax_weights import nnx
+from .flax_weights import to_flax as to_flax
 
 
 class RNN(nnx.Module):

@@ -98,7 +98,7 @@ def _module(name: str) -> Any:
     except ImportError as error:
         raise ImportError(
             f"name: given {name!r}, expected one of {', '.join(FLOWS)}; "
-            "the other flows come from dysts: pip install 'parascan[flows]'."
+            "the other flows come from dysts: pip install '.[flows]' in a clone of parascan."
         ) from error
 
 

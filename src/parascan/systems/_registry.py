@@ -108,7 +108,7 @@ def entry(name: str) -> Entry:
         return _ENTRIES[key]
     if is_flow(name):
         return Entry(name, "flow", functools.partial(flow, name))
-    raise unknown_name(name, names(), "The other flows of dysts need pip install 'parascan[flows]'.")
+    raise unknown_name(name, names(), "The other flows of dysts need pip install '.[flows]' in a clone of parascan.")
 
 
 def get(name: str, **parameters: Any) -> System:

@@ -9,6 +9,8 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
+from ...api.extras import missing
+
 Figure: TypeAlias = Any
 """A matplotlib figure; its type is not imported, because matplotlib may be missing."""
 
@@ -44,7 +46,7 @@ def require() -> None:
         ImportError: matplotlib is not installed; the text says how to install it.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("matplotlib is not installed, and pictures need it: pip install 'parascan[plot]'")
+        raise ImportError(missing("matplotlib", "pictures need", "plot"))
 
 
 def canvas(width: float, height: float, ratios: tuple[float, ...]) -> tuple[Figure, list[Axes]]:

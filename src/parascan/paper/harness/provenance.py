@@ -7,11 +7,13 @@ from typing import Any
 
 import jax
 
+import parascan as ps
+
 from ...planning import platform_of
 
 
-def version(package: str = "parascan") -> str:
-    """The installed version of a package, ``unknown`` for one that runs without being installed."""
+def version(package: str) -> str:
+    """The installed version of a package, ``unknown`` for one that is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -20,8 +22,9 @@ def version(package: str = "parascan") -> str:
 
 def versions() -> dict[str, str]:
     """Versions of everything that may move a number."""
-    packages = ("parascan", "jax", "jaxlib", "equinox", "numpy", "scipy", "optax")
-    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+    packages = ("jax", "jaxlib", "equinox", "numpy", "scipy", "optax")
+    own = {"python": platform.python_version(), "parascan": ps.__version__}
+    return own | {package: version(package) for package in packages}
 
 
 def hardware() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import jax
 
+from ...api.extras import missing
 from .provenance import hardware
 
 T = TypeVar("T")
@@ -166,7 +167,7 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 def _cluster(scheduler: str) -> Iterator[Workforce]:
     """A Dask cluster; its workers need parascan, and a folder that they share only to take up long points again."""
     if importlib.util.find_spec("distributed") is None:
-        raise ImportError("distributed is not installed, and a scheduler needs it: pip install 'parascan[cluster]'")
+        raise ImportError(missing("distributed", "a scheduler needs", "cluster"))
     from distributed import Client
 
     with Client(scheduler, timeout=10) as client:

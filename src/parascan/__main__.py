@@ -1,0 +1,5 @@
+"""``python -m parascan``: the command ``parascan``."""
+
+from .cli import main
+
+main()
