@@ -5,6 +5,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 ROWS ?=
 TRAIN_ARGS ?=
+MCMC_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,11 +14,12 @@ INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
 NEWEST_INSTALLED := $(NEWEST)/.installed
 RECORDINGS := $(VENV)/.recordings
+PATIENTS := $(VENV)/.patients
 FLOWS := $(VENV)/.flows
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NEWEST_PIP := $(NEWEST)/bin/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test test-optimized test-all test-newest mutants fuzz demo paper paper-page train-demo bench lint types lock clean
+.PHONY: help setup test test-optimized test-all test-newest mutants fuzz demo paper paper-page train-demo mcmc-demo bench lint types lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +32,7 @@ help:
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
 	@echo "make paper   reproduce every figure and table of the paper, and more, within an hour on two cores"
 	@echo "make paper-page  write docs/paper.md from what make paper has stored"
+	@echo "make mcmc-demo   foretell and sample two posteriors (MCMC_ARGS=\"--draws 2000\" is passed on)"
 	@echo "make train-demo  train recurrent classifiers on real recordings (TRAIN_ARGS=\"--steps 20\" is passed on)"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make lint    check style and formatting"
@@ -88,6 +91,9 @@ paper-page: setup
 train-demo: $(RECORDINGS)
 	@$(BIN)/python -m examples.train $(TRAIN_ARGS)
 
+mcmc-demo: $(PATIENTS)
+	@$(BIN)/python -m examples.mcmc $(MCMC_ARGS)
+
 bench: setup
 	@$(BIN)/python -m benchmarks $(ROWS)
 
@@ -130,10 +136,12 @@ $(NEWEST_INSTALLED): pyproject.toml
 # Added to the environment as they are: of the package with the recordings only its files are read, and dysts runs with the
 # versions that are there.
 $(RECORDINGS): requirements-data.lock
+$(PATIENTS): requirements-mcmc.lock
 $(FLOWS): requirements-flows.lock
 $(RECORDINGS): NAMED := the recordings (6 MB)
+$(PATIENTS): NAMED := the measurements of patients (9 MB)
 $(FLOWS): NAMED := the flows of dysts (90 MB)
-$(RECORDINGS) $(FLOWS): $(INSTALLED)
+$(RECORDINGS) $(PATIENTS) $(FLOWS): $(INSTALLED)
 	@echo "Installing $(NAMED)"
 	@$(PIP) install --quiet --no-deps -r $(filter requirements-%,$^) 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
 	@touch $@

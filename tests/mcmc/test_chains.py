@@ -126,3 +126,16 @@ def test_bad_arguments_are_named(call, kind, words):
 def sampled(**given):
     arguments = {"kernel": ps.mcmc.mala(normal, 0.1), "positions": jnp.zeros(3), "draws": 10} | given
     return ps.mcmc.sample(**arguments, key=jax.random.key(0))
+
+
+def test_kernels_are_made_and_run_under_transformations():
+    """A scale or a start that is known while something else is traced was taken for a traced one."""
+    scale, start = jnp.asarray([0.5, 1.0, 2.0]), jnp.zeros(3)
+
+    def last(size):
+        kernel = ps.mcmc.mala(normal, size, scale)
+        return ps.mcmc.sample(kernel, start, 50, key=jax.random.key(0)).positions[0, -1]
+
+    sizes = jnp.asarray([0.1, 0.2])
+    np.testing.assert_allclose(jax.vmap(last)(sizes)[1], jax.jit(last)(0.2), rtol=1e-4)
+    assert bool(jnp.all(jnp.isfinite(jax.jacrev(last)(0.1))))

@@ -28,6 +28,10 @@ HARDLY = 0.25
 """Part of the way to meeting, on a logarithmic scale, below which pairs that have not met do not contract."""
 
 
+CHUNKS, MARGIN = 32, 5
+"""Chunks of a chain, and steps of each in units of those in which the slowest of the pairs met."""
+
+
 class Foretold(eqx.Module):
     """What pairs of chains with shared noise showed; printed, a few sentences.
 
@@ -37,7 +41,7 @@ class Foretold(eqx.Module):
         exponent: growth of the distance of a pair per step, by its logarithm, until it met or to the end: the coupling
             exponent, which sees decisions where tangents do not. Its median over the pairs.
         met: share of the pairs that met.
-        meeting: steps after which pairs met: quantiles 0.1, 0.5 and 0.9; infinite where so many did not.
+        meeting: steps after which the first pair met, half of them, and the last; infinite where they did not.
         draws: length of each chain.
     """
 
@@ -50,8 +54,8 @@ class Foretold(eqx.Module):
 
     @property
     def shortest(self) -> float:
-        """Draws from which chunks begin to pay: of 32 chunks each, a third of a chunk may go to meeting."""
-        return 3 * 32 * self.meeting[2]
+        """Draws from which chunks begin to pay: a third of each may go to meeting, and some pairs are slower yet."""
+        return CHUNKS * MARGIN * self.meeting[2]
 
     def __str__(self) -> str:
         first = f"{self.verdict}: mean acceptance {self.acceptance:.2f}, coupling exponent {self.exponent:.3g} per step"
@@ -144,7 +148,7 @@ def _judge(apart: np.ndarray[Any, Any], acceptance: float, draws: int) -> Foreto
     together = apart <= 1
     met = together.any(1)
     steps = np.where(met, together.argmax(1) + 1, np.inf)
-    quantiles = np.sort(steps)[np.minimum((np.asarray([0.1, 0.5, 0.9]) * len(steps)).astype(int), len(steps) - 1)]
+    quantiles = np.sort(steps)[[0, len(steps) // 2, -1]]
     ends = np.where(met, together.argmax(1), draws - 1)
     last = np.log(np.maximum(apart[np.arange(len(apart)), ends], 1e-3))
     falls = (last - np.log(np.maximum(apart[:, 0], 1e-3))) / np.maximum(ends, 1)

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -158,7 +159,7 @@ def checked_positions(positions: Tree) -> Tree:
     for leaf in leaves:
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise ValueError(f"positions: given a leaf of dtype {leaf.dtype}, expected floating leaves.")
-        if not isinstance(leaf, Tracer) and not bool(jnp.all(jnp.isfinite(leaf))):
+        if not isinstance(leaf, Tracer) and not np.isfinite(np.asarray(leaf)).all():
             raise ValueError("positions: given entries that are not finite, expected finite ones.")
     # Python numbers are weakly typed, and their first step would change their type.
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), positions)

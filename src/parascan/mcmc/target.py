@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
@@ -68,7 +69,7 @@ def checked_scale(scale: Any) -> Float[Array, "..."] | None:
     scale = as_arrays("scale", scale)
     if scale.ndim > 2 or (scale.ndim == 2 and scale.shape[0] != scale.shape[1]):
         raise ValueError(f"scale: given an array of shape {list(scale.shape)}, expected [], [D] or [D, D].")
-    if not isinstance(scale, Tracer) and not bool(jnp.all(jnp.isfinite(scale))):
+    if not isinstance(scale, Tracer) and not np.isfinite(np.asarray(scale)).all():
         raise ValueError("scale: given entries that are not finite, expected finite ones.")
     return scale
 
