@@ -10,12 +10,18 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from ..api.explain import explain
 from ..api.rollout import scan
+from ..chunked import SHORTEST_BLOCK
 from ..problem.arguments import as_arrays, as_integer, check_counts
-from ..solution import Tree
-from ..solvers import AbstractSolver
+from ..solution import StepFunction, Tree
+from ..solvers import AbstractSolver, Chunked
 from .kernel import AbstractKernel
 from .summary import Summary, name_of, summarize
+
+CHUNKS, PARTS_OF_TRIAL = 32, 6
+"""Chunks of a chain: enough to fill the vectors of most processors, and few, which leaves time to forget; and the part of
+a chunk after which copies that are not on their way are given up."""
 
 
 class Draws(eqx.Module):
@@ -216,10 +222,18 @@ def _chains(
 
     def chain(number: Array, position: Tree) -> Any:
         noise = noise_of(kernel, jax.random.fold_in(key, number), position, drawn, draws)
-        return scan(step, position, noise, solver=solver)[1]
+        chosen = _few_long_chunks(step, position, noise, draws, count) if solver is None else solver
+        return scan(step, position, noise, solver=chosen)[1]
 
     count = jax.tree.leaves(positions)[0].shape[0]
     if count == 1:
         one = chain(jnp.asarray(0), jax.tree.map(lambda leaf: leaf[0], positions))
         return jax.tree.map(lambda leaf: leaf[None], one)
     return jax.vmap(chain)(jnp.arange(count), positions)
+
+
+def _few_long_chunks(step: StepFunction, position: Tree, noise: Tree, draws: int, chains: int) -> Chunked | None:
+    """The default's way with few chunks, since chains forget late; None where the default would not run chunks."""
+    if draws < CHUNKS * SHORTEST_BLOCK or explain(step, position, noise, batch=chains).way != "chunks":
+        return None
+    return Chunked(chunks=CHUNKS, trial_steps=draws // CHUNKS // PARTS_OF_TRIAL)
