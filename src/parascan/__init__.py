@@ -1,5 +1,6 @@
 """Evaluate nonlinear state space models in parallel over their length, and foretell when that pays."""
 
+from . import mcmc as mcmc
 from . import nn as nn
 from . import systems as systems
 from .adjoint.implicit import Implicit as Implicit

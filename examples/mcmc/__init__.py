@@ -1,0 +1,1 @@
+"""Two posteriors, foretold, warmed up, sampled over their length and checked."""

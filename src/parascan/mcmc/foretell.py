@@ -1,0 +1,166 @@
+"""``foretell``: whether a chain can be run in parallel over its length, seen on a few pairs of short chains."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Key
+
+from ..problem.arguments import as_integer, check_counts
+from ..solution import Tree
+from .kernel import AbstractKernel
+from .sample import checked_positions, noise_of
+
+STUCK = 0.01
+"""Mean probability of acceptance below which a chain counts as stuck."""
+
+MET = 64
+"""Units of rounding of the largest entry within which a pair counts as met."""
+
+MOST_MET = 0.9
+"""Share of the pairs that have to meet for a chain to count as predictable."""
+
+
+HARDLY = 0.25
+"""Part of the way to meeting, on a logarithmic scale, below which pairs that have not met do not contract."""
+
+
+CHUNKS, MARGIN = 32, 5
+"""Chunks of a chain, and steps of each in units of those in which the slowest of the pairs met."""
+
+
+class Foretold(eqx.Module):
+    """What pairs of chains with shared noise showed; printed, a few sentences.
+
+    Attributes:
+        verdict: ``"predictable"``, ``"stuck"``, ``"does not contract"`` or ``"undetermined"``.
+        acceptance: mean probability of acceptance.
+        exponent: growth of the distance of a pair per step, by its logarithm, until it met or to the end: the coupling
+            exponent, which sees decisions where tangents do not. Its median over the pairs.
+        met: share of the pairs that met.
+        meeting: steps after which the first pair met, half of them, and the last; infinite where they did not.
+        draws: length of each chain.
+    """
+
+    verdict: str = eqx.field(static=True)
+    acceptance: float = eqx.field(static=True)
+    exponent: float = eqx.field(static=True)
+    met: float = eqx.field(static=True)
+    meeting: tuple[float, float, float] = eqx.field(static=True)
+    draws: int = eqx.field(static=True)
+
+    @property
+    def shortest(self) -> float:
+        """Draws from which chunks begin to pay: a third of each may go to meeting, and some pairs are slower yet."""
+        return CHUNKS * MARGIN * self.meeting[2]
+
+    def __str__(self) -> str:
+        first = f"{self.verdict}: mean acceptance {self.acceptance:.2f}, coupling exponent {self.exponent:.3g} per step"
+        if self.verdict == "stuck":
+            return f"{first}\n  proposals are refused: a smaller step size, or a scale from ps.mcmc.warm_up"
+        if self.verdict == "predictable":
+            low, middle, high = self.meeting
+            return (
+                f"{first}\n  pairs that share their noise meet after {low:.0f} to {high:.0f} steps, half of them by "
+                f"{middle:.0f}\n  chains of {self.shortest:.0f} draws or more can be run in chunks side by side"
+            )
+        reason = f"{self.met:.0%} of the pairs met within {self.draws} steps"
+        if self.verdict == "does not contract":
+            return f"{first}\n  {reason}, and their distance hardly falls: run many chains, step by step"
+        return f"{first}\n  {reason}: ask for more draws"
+
+
+def foretell(
+    kernel: AbstractKernel, position: Tree, *, key: Key[Array, ""], draws: int = 1000, pairs: int = 16
+) -> Foretold:
+    """Whether chains of a kernel come together under shared noise, and after how many steps.
+
+    Pairs start ``draws`` steps apart on one chain: one where the chain is after that many steps, the other where
+    another chain is. So both are where the chain spends its time.
+
+    Args:
+        kernel: such as ``mala(log_density, step_size)``.
+        position: where to begin.
+        key: random key.
+        draws: steps to bring the pairs to where the chain stays, and steps to follow them.
+        pairs: how many pairs.
+
+    Raises:
+        TypeError: ``kernel`` is no kernel, or a number no integer.
+        ValueError: a number below one, or a position that is not floating or not finite.
+
+    Source: coupling by shared noise, Propp and Wilson 1996; the verdict's use, section 6 of the paper.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, parascan as ps
+        >>> kernel = ps.mcmc.mala(lambda x: -0.5 * jnp.sum(x**2), 0.5)
+        >>> ps.mcmc.foretell(kernel, jnp.zeros(2), key=jax.random.key(0)).verdict
+        'predictable'
+    """
+    if not isinstance(kernel, AbstractKernel):
+        raise TypeError(f"kernel: given {type(kernel).__name__}, expected a kernel such as ps.mcmc.mala(...).")
+    draws, pairs = as_integer(draws), as_integer(pairs)
+    check_counts(draws=draws, pairs=pairs)
+    apart, acceptance = _follow(kernel, checked_positions(position), draws, pairs, key)
+    return _judge(np.asarray(apart, float), float(acceptance), draws)
+
+
+@eqx.filter_jit
+def _follow(
+    kernel: AbstractKernel, position: Tree, draws: int, pairs: int, key: Key[Array, ""]
+) -> tuple[Float[Array, "pair draw"], Float[Array, ""]]:
+    """Distances of pairs in units of what counts as met, step by step, and the mean acceptance."""
+    first, second = jax.random.split(key)
+
+    def settle(key: Array) -> tuple[Tree, Array]:
+        noise = noise_of(kernel, key, position, jnp.zeros((), jnp.int32), draws)
+        return jax.lax.scan(lambda place, noise: _step(kernel, place, noise), position, noise)
+
+    def flat(place: Tree) -> Array:
+        return ravel_pytree(place)[0]
+
+    def follow(pair: Tree, key: Array) -> Float[Array, " draw"]:
+        def one(pair: Tree, noise: Tree) -> tuple[Tree, Array]:
+            pair = tuple(_step(kernel, place, noise)[0] for place in pair)
+            left, right = map(flat, pair)
+            unit = MET * jnp.finfo(left.dtype).eps * jnp.maximum(jnp.max(jnp.abs(left)), 1e-30)
+            return pair, jnp.max(jnp.abs(left - right)) / unit
+
+        noise = noise_of(kernel, key, position, jnp.zeros((), jnp.int32), draws)
+        return jax.lax.scan(one, pair, noise)[1]
+
+    places, acceptance = jax.vmap(settle)(jax.random.split(first, 2 * pairs))
+    halves = [jax.tree.map(lambda leaf, half=half: leaf[half::2], places) for half in (0, 1)]
+    return jax.vmap(follow)(tuple(halves), jax.random.split(second, pairs)), acceptance.mean()
+
+
+def _step(kernel: AbstractKernel, position: Tree, noise: Tree) -> tuple[Tree, Array]:
+    """The next position, and the probability of acceptance."""
+    after, info = kernel(position, noise)
+    return after, info.acceptance
+
+
+def _judge(apart: np.ndarray[Any, Any], acceptance: float, draws: int) -> Foretold:
+    """The verdict from the distances ``[pair, draw]``."""
+    together = apart <= 1
+    met = together.any(1)
+    steps = np.where(met, together.argmax(1) + 1, np.inf)
+    quantiles = np.sort(steps)[[0, len(steps) // 2, -1]]
+    ends = np.where(met, together.argmax(1), draws - 1)
+    last = np.log(np.maximum(apart[np.arange(len(apart)), ends], 1e-3))
+    falls = (last - np.log(np.maximum(apart[:, 0], 1e-3))) / np.maximum(ends, 1)
+    # Pairs that met may have come together in a few steps, as where they stand still at the same place.
+    exponent = float(np.median(falls))
+    if acceptance < STUCK:
+        verdict = "stuck"
+    elif met.mean() >= MOST_MET:
+        verdict = "predictable"
+    elif not met.any() and exponent * draws > -HARDLY * float(np.median(np.log(np.maximum(apart[:, 0], 1)))):
+        verdict = "does not contract"
+    else:
+        verdict = "undetermined"
+    low, middle, high = map(float, quantiles)
+    return Foretold(verdict, acceptance, exponent, float(met.mean()), (low, middle, high), draws)

@@ -1,0 +1,99 @@
+"""Langevin kernels: the unadjusted step, and the same step with a correction by accept and reject."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Key
+
+from ..solution import Tree
+from .kernel import AbstractKernel, Info, Uniform, choose, draw
+from .target import Flat, LogDensity, checked_density, checked_scale, checked_step_size
+
+
+class Langevin(AbstractKernel):
+    """A Langevin step, with or without its correction; made by ``mala`` and ``ula``."""
+
+    target: Flat
+    step_size: Float[Array, ""]
+    adjusted: bool = eqx.field(static=True)
+
+    def noise(self, key: Key[Array, ""], position: Tree) -> Uniform:
+        """Normal numbers, and a uniform one that decides."""
+        return draw(key, ravel_pytree(position)[0])
+
+    def __call__(self, position: Tree, noise: Uniform) -> tuple[Tree, Info]:
+        """The next position."""
+        flat, unravel = ravel_pytree(position)
+        size = self.step_size.astype(flat.dtype)
+        value, slope = self.target.value_and_slope(flat, position)
+        move = size * slope + jnp.sqrt(2 * size) * noise.normal
+        proposal = flat + self.target.along(move)
+        if not self.adjusted:
+            return unravel(proposal), _all_taken(proposal)
+        after, slope_after = self.target.value_and_slope(proposal, position)
+        # The way back needs the noise ``(-move - size slope') / sqrt(2 size)`` in place of ``noise.normal``.
+        back = (move + size * slope_after) / jnp.sqrt(2 * size)
+        log_ratio = after - value - 0.5 * (back @ back - noise.normal @ noise.normal)
+        chosen, info = choose(flat, proposal, log_ratio, noise.uniform)
+        return unravel(chosen), info
+
+
+def _all_taken(proposal: Float[Array, " D"]) -> Info:
+    """What is said of a proposal that is always taken."""
+    one = jnp.ones((), proposal.dtype)
+    return Info(jnp.asarray(True), one, ~jnp.all(jnp.isfinite(proposal)))
+
+
+def mala(log_density: LogDensity, step_size: Any, scale: Any = None) -> Langevin:
+    """The Metropolis-adjusted Langevin algorithm, with invariant density ``exp(log_density)``.
+
+    A proposal ``x + h M grad + sqrt(2 h) L noise`` with ``M = L L^T`` is taken or not by the rule of Metropolis and
+    Hastings.
+
+    Args:
+        log_density: ``position -> log density``, up to a constant; position any tree of floating arrays.
+        step_size: h, above 0; about ``D^(-1/3)`` in coordinates of one size.
+        scale: L: deviations ``[D]``, or a matrix ``[D D]`` such as the Cholesky factor of the covariance; one when
+            None.
+
+    Raises:
+        TypeError: ``log_density`` is no function.
+        ValueError: ``step_size`` or ``scale`` of the wrong form.
+
+    Source: Besag 1994; Roberts and Tweedie 1996.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, parascan as ps
+        >>> kernel = ps.mcmc.mala(lambda x: -0.5 * jnp.sum(x**2), 0.5)
+        >>> draws = ps.mcmc.sample(kernel, jnp.zeros(2), 1000, key=jax.random.key(0))
+        >>> draws.positions.shape
+        (1, 1000, 2)
+    """
+    return Langevin(Flat(checked_density(log_density), checked_scale(scale)), checked_step_size(step_size), True)
+
+
+def ula(log_density: LogDensity, step_size: Any, scale: Any = None) -> Langevin:
+    """The unadjusted Langevin algorithm: the proposal of ``mala``, always taken.
+
+    Its invariant density differs from ``exp(log_density)`` by an error of the order of the step size.
+
+    Args:
+        log_density: as for ``mala``.
+        step_size: h, above 0.
+        scale: as for ``mala``.
+
+    Raises:
+        TypeError: ``log_density`` is no function.
+        ValueError: ``step_size`` or ``scale`` of the wrong form.
+
+    Source: Parisi 1981; Roberts and Tweedie 1996.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, parascan as ps
+        >>> kernel = ps.mcmc.ula(lambda x: -0.5 * jnp.sum(x**2), 0.1)
+        >>> bool(ps.mcmc.sample(kernel, jnp.zeros(2), 100, key=jax.random.key(0)).accepted.all())
+        True
+    """
+    return Langevin(Flat(checked_density(log_density), checked_scale(scale)), checked_step_size(step_size), False)

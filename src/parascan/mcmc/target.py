@@ -1,0 +1,103 @@
+"""A log density on trees of arrays as one on flat vectors, in coordinates that a scale makes alike."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from ..problem.arguments import as_arrays
+from ..solution import Tree
+
+LogDensity = Callable[[Any], Any]
+"""``position -> log density``, up to a constant."""
+
+
+class Flat(eqx.Module):
+    """A log density and a scale ``L``, in which ``x = L z`` has entries of about one size.
+
+    Attributes:
+        log_density: ``position -> log density``.
+        scale: L: deviations ``[D]``, a matrix ``[D D]`` such as the Cholesky factor of a covariance, or None for one.
+    """
+
+    log_density: LogDensity
+    scale: Float[Array, "..."] | None
+
+    def value_and_slope(self, flat: Float[Array, " D"], like: Tree) -> tuple[Float[Array, ""], Float[Array, " D"]]:
+        """The log density, and its slope ``L^T grad`` in the coordinates z.
+
+        Args:
+            flat: a position.
+            like: a tree of a position's form.
+        """
+        unravel = ravel_pytree(like)[1]
+        value, slope = jax.value_and_grad(lambda flat: self.log_density(unravel(flat)))(flat)
+        return value, self.along(slope, transposed=True)
+
+    def along(self, vector: Float[Array, " D"], *, transposed: bool = False) -> Float[Array, " D"]:
+        """``L v``, or ``L^T v``.
+
+        Args:
+            vector: v.
+            transposed: whether by the transpose of L.
+        """
+        if self.scale is None:
+            return vector
+        scale = jnp.asarray(self.scale, vector.dtype)
+        if scale.ndim < 2:
+            return scale * vector
+        return (scale.T if transposed else scale) @ vector
+
+
+def checked_scale(scale: Any) -> Float[Array, "..."] | None:
+    """A scale as an array.
+
+    Args:
+        scale: what the user gave.
+
+    Raises:
+        ValueError: it is neither a number, a vector nor a square matrix, or not finite.
+    """
+    if scale is None:
+        return None
+    scale = as_arrays("scale", scale)
+    if scale.ndim > 2 or (scale.ndim == 2 and scale.shape[0] != scale.shape[1]):
+        raise ValueError(f"scale: given an array of shape {list(scale.shape)}, expected [], [D] or [D, D].")
+    if not isinstance(scale, Tracer) and not np.isfinite(np.asarray(scale)).all():
+        raise ValueError("scale: given entries that are not finite, expected finite ones.")
+    return scale
+
+
+def checked_density(log_density: Any) -> LogDensity:
+    """A log density that can be called.
+
+    Args:
+        log_density: what the user gave.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
+    if not callable(log_density):
+        raise TypeError(f"log_density: given {type(log_density).__name__}, expected a function of a position.")
+    return log_density
+
+
+def checked_step_size(step_size: Any) -> Float[Array, ""]:
+    """A step size as an array.
+
+    Args:
+        step_size: what the user gave.
+
+    Raises:
+        ValueError: it is no positive number.
+    """
+    value = as_arrays("step_size", step_size)
+    if jnp.ndim(value) or (not isinstance(value, Tracer) and not 0 < float(value) < float("inf")):
+        raise ValueError(f"step_size: given {step_size}, expected a positive number.")
+    return value
