@@ -16,6 +16,7 @@ from ..programs.built_in import here
 from ..programs.closure import close_over
 from ..programs.cost import EVERY_BATCH, Kind
 from ..programs.machine import Machine
+from ..programs.platform import platform_of
 from ..programs.shapes import row_of
 from ..programs.work import Work, as_work
 from ..solution import Tree
@@ -77,7 +78,7 @@ class Layout(eqx.Module):
     @property
     def platform(self) -> str | None:
         """The platform of the mesh; None without one, for the default platform."""
-        return None if self.mesh is None else self.mesh.devices.flat[0].platform
+        return None if self.mesh is None else platform_of(mesh=self.mesh)
 
     @property
     def uncut(self) -> str:
