@@ -19,7 +19,6 @@ from jax.core import Tracer
 from jax.extend.backend import get_default_device
 from jax.sharding import Mesh
 
-
 KINDS = MappingProxyType({"cpu": "cpu", "gpu": "gpu", "cuda": "gpu", "rocm": "gpu", "tpu": "tpu"})
 """Kinds of platform by the names that JAX lowers for."""
 
