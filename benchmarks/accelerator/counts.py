@@ -21,6 +21,9 @@ FREE = frozenset(
 )
 """Instructions for which nothing is launched."""
 
+PARTS = frozenset({"dynamic-slice", "gather", "slice"})
+"""Instructions that read a part of their operand, as large as their result."""
+
 
 class Counts(NamedTuple):
     """What a program does, one kernel after the other.
@@ -148,12 +151,14 @@ class Program:
             moved = _size(each.shape) + sum(_size(shapes.get(name, "")) for name in each.operands)
             return Counts(1, 0, moved, _products([each], shapes))
         inside = {line.name: line for line in inner}
+        renamed = {line.name: line.operands[0] for line in inner if line.kind == "bitcast"}
+        inner = [line._replace(operands=tuple(renamed.get(name, name) for name in line.operands)) for line in inner]
         written = {line.operands[0]: line.operands[1] for line in inner if line.kind == "dynamic-update-slice"}
         moved = 0.0
         for line in inner:
             if line.kind == "parameter":
-                readers = [other for other in inner if line.name in other.operands]
-                if readers and all(other.kind == "dynamic-slice" for other in readers):
+                readers = [other for other in inner if line.name in other.operands and other.kind != "bitcast"]
+                if readers and all(other.kind in PARTS and other.operands[0] == line.name for other in readers):
                     moved += sum(_size(other.shape) for other in readers)
                 elif line.name not in written:
                     moved += _size(line.shape)

@@ -13,6 +13,9 @@ over 64 steps has 12 levels of some five kernels each."""
 LONG = 8
 """Least steps of a chunk for which the two-level backend pays, with as many chunks as suit the machine."""
 
+LONG_WITHOUT_PRODUCTS = 4096
+"""Least steps for which matrices that cannot be multiplied with each other are run in chunks that contract."""
+
 
 def choose_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:
     """Name of the backend that ``backend="auto"`` runs for such a recurrence; ``explain_backend`` says why.
@@ -62,9 +65,8 @@ def explain_backend(transition: AbstractTransition, length: int, platform: str |
 def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple[str, str]:
     """Backend and reason."""
     structure = type(transition).__name__
-    long = length >= LONG * here(platform).products
     if not isinstance(transition, AbstractComposableTransition):
-        if long:
+        if length >= LONG_WITHOUT_PRODUCTS:
             return "contracting", f"{length} steps of a {structure}: chunks side by side, where products contract"
         return "sequential", f"a {structure} has no matrices to multiply with each other"
     if platform == "cpu":
@@ -77,6 +79,6 @@ def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple
         )
     if length <= SHORT:
         return "sequential", f"{length} steps are at most {SHORT}, too few for a tree to be shallower than a loop"
-    if long and isinstance(transition, DenseTransition | BlockTransition):
+    if length >= LONG * here(platform).products and isinstance(transition, DenseTransition | BlockTransition):
         return "chunked", f"{length} steps of a {structure}: half the matrix products of a tree, at a fixed depth"
     return "associative", f"{length} steps of a {structure}: its products are cheap, so the shallowest form wins"
