@@ -30,20 +30,22 @@ def main() -> None:
     """Compile, count, print; keep what was compiled at full length."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=int, default=1, help="divide every length by it; the table is not kept then")
-    parser.add_argument("--systems", default="", help="only systems whose name holds this; the table is not kept then")
+    parser.add_argument("--systems", default="", help="only systems whose name holds this")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    found = []
+    found: list[dict[str, Any]] = []
     for case in cases(options.scale, options.systems):
+        if found and found[-1]["system"] != case.system and options.scale == 1:
+            table.store(found)
         found.append(counted(case))
         each = found[-1]
         print(
             f"{each['system']}: {each['method']}: {each['launches']:.0f} launches, {each['seconds']:.2g} s", flush=True
         )
-    if options.scale == 1 and not options.systems:
+    if options.scale == 1:
         table.store(found)
         launches = {each["method"]: each["launches"] for each in found if each["system"].startswith("GRU(64)")}
-        ratio = launches["jax.lax.scan"] / launches["default"]
+        ratio = launches["jax.lax.scan"] / launches["default"] if launches else LEAST
         if ratio < LEAST:
             raise SystemExit(f"The default launches 1 for {ratio:.1f} of the plain loop's on the GRU; wanted {LEAST}.")
     else:

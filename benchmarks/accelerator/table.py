@@ -42,6 +42,11 @@ def written(found: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines).strip()
 
 
+def _place(each: dict[str, Any]) -> tuple[bool, int, str]:
+    """Where a record stands: systems by row, the GRU before all others."""
+    return each["row"] != 4, each["row"], each["system"]
+
+
 def _bytes(count: float) -> str:
     """A number of bytes with three digits."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -51,8 +56,11 @@ def _bytes(count: float) -> str:
 
 
 def store(found: Sequence[dict[str, Any]]) -> None:
-    """Keep the records, and put the table into the document."""
-    STORE.write_text(json.dumps(list(found), indent=1) + "\n", encoding="utf-8")
+    """Keep the records in the place of those of the same systems, and put the table of all into the document."""
+    anew = {each["system"] for each in found}
+    kept = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else []
+    found = sorted([each for each in kept if each["system"] not in anew] + list(found), key=_place)
+    STORE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     text = DOCUMENT.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     DOCUMENT.write_text(f"{before}{BEGIN}\n{written(found)}\n{END}{rest.split(END)[1]}", encoding="utf-8")

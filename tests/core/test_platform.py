@@ -84,9 +84,9 @@ def test_the_platform_is_that_of_mesh_arrays_or_default(on_accelerator):
 
 
 def test_arrays_on_the_host_take_the_hosts_way(on_accelerator):
-    matrices = jnp.ones((40_000, 2, 2))
-    assert choose_backend(DenseTransition(matrices), 40_000) == "chunked"
-    assert choose_backend(DenseTransition(jax.device_put(matrices, jax.devices("cpu")[0])), 40_000) == "sequential"
+    matrices = jnp.ones((10_000, 2, 2))
+    assert choose_backend(DenseTransition(matrices), 10_000) == "associative"
+    assert choose_backend(DenseTransition(jax.device_put(matrices, jax.devices("cpu")[0])), 10_000) == "sequential"
 
 
 @pytest.mark.parametrize("where", ["xs", "init", "mesh"])
@@ -171,12 +171,16 @@ def test_a_program_made_for_another_platform_answers_alike(name, platform):
 
 
 def test_choices_are_those_of_the_platform_that_a_program_is_made_for():
-    matrices = jax.device_put(jnp.ones((40_000, 2, 2)), jax.devices("cpu")[0])
+    matrices = jax.device_put(jnp.ones((10_000, 2, 2)), jax.devices("cpu")[0])
     mesh = Mesh(jax.devices("cpu")[:2], ("time",))
-    for name, kind, backend in (("cuda", "gpu", "chunked"), ("tpu", "tpu", "chunked"), ("cpu", "cpu", "sequential")):
+    for name, kind, backend in (
+        ("cuda", "gpu", "associative"),
+        ("tpu", "tpu", "associative"),
+        ("cpu", "cpu", "sequential"),
+    ):
         with compiling_for(name), running_on(matrices) as platform:
             assert platform == platform_of(matrices) == platform_of(mesh=mesh) == kind
-            assert choose_backend(DenseTransition(matrices), 40_000) == backend
+            assert choose_backend(DenseTransition(matrices), 10_000) == backend
     assert platform_of() == "cpu"
 
 
