@@ -35,15 +35,14 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     found: list[dict[str, Any]] = []
     for case in cases(options.scale, options.systems):
-        if found and found[-1]["system"] != case.system and options.scale == 1:
-            table.store(found)
         found.append(counted(case))
+        if options.scale == 1:
+            table.store(found)
         each = found[-1]
         print(
             f"{each['system']}: {each['method']}: {each['launches']:.0f} launches, {each['seconds']:.2g} s", flush=True
         )
     if options.scale == 1:
-        table.store(found)
         launches = {each["method"]: each["launches"] for each in found if each["system"].startswith("GRU(64)")}
         ratio = launches["jax.lax.scan"] / launches["default"] if launches else LEAST
         if ratio < LEAST:

@@ -124,7 +124,13 @@ def default_turns(step: Any, w: Workload) -> tuple[dict[str, float], int | None,
         stats = ps.rollout(step, w.initial, w.inputs, w.length).stats
         chunks, warm_up = int(stats.chunks), int(stats.warm_up)
         if chunks == 0:
-            return {"warm_up/while": warm_up / TURN}, None, f"given up after {warm_up} rows" if warm_up else "not cut"
+            given_up = {
+                "warm_up/while": warm_up / TURN,
+                "runs/while/body/while": 0,
+                "runs/while": 0,
+                "one_by_one/while": 0,
+            }
+            return given_up, None, f"given up after {warm_up} rows" if warm_up else "not cut"
     block = w.length // chunks // TURN * TURN
     # The copies met before the warm-up ended: it is longer by one in eight rows and by the compared ones.
     met = next(row for row in range(TURN, block, TURN) if row + TURN * -(row // -(TURN * TURN)) + TURN >= warm_up)
