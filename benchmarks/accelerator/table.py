@@ -26,7 +26,11 @@ def written(found: Sequence[dict[str, Any]]) -> str:
         if each["system"] != system:
             system, plain = each["system"], each["launches"]
             lines += ["", f"**{system}**", "", HEADER]
-        share = "" if each["method"] == "jax.lax.scan" else f"1 / {plain / each['launches']:.3g}"
+        share = (
+            ""
+            if each["method"] == "jax.lax.scan"
+            else f"1 / {plain / each['launches']:,.{1 if plain < 100 * each['launches'] else 0}f}"
+        )
         cells = [
             str(each["row"]),
             f"`{each['method']}`",
