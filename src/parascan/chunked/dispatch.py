@@ -17,6 +17,7 @@ from ..programs.closure import close_over
 from ..programs.cost import EVERY_BATCH, Kind
 from ..programs.device_axis import DeviceAxis
 from ..programs.machine import Machine
+from ..programs.platform import platform_of
 from ..programs.shapes import row_of
 from ..programs.work import Work, as_work
 from ..solution import Tree
@@ -81,6 +82,11 @@ class Layout(eqx.Module):
         return None if self.spread is None else self.spread.platform
 
     @property
+    def launched(self) -> bool:
+        """Whether the run waits for kernels to start, so that several rows are taken in one turn of a loop."""
+        return self.spread is None and platform_of() != "cpu"
+
+    @property
     def uncut(self) -> str:
         """Why the sequence is not cut, in a sentence."""
         if self.chunks is None:
@@ -99,11 +105,14 @@ class Layout(eqx.Module):
             facts = self.platform, self.kind, self.largest_batch
             chunks = choose_chunks(*sizes, *facts, double=self.double, copy=self.copy, machine=self.machine)
         block = self.length // max(chunks * self.devices, 1)
+        turn = COMPARED if self.launched else 1
+        if self.chunks is None:
+            block -= block % turn
         if chunks == 0 or block < SHORTEST_BLOCK_AT_ALL:
             return None
         axis = None if self.spread is None else self.spread.names
         rest = self.length - self.devices * chunks * block
-        return Grid(batch, chunks, block, self.reverse, axis, self.devices, rest)
+        return Grid(batch, chunks, block, self.reverse, axis, self.devices, rest, 1 if block % turn else turn)
 
 
 def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[Tree, Tree, Way]:
@@ -207,6 +216,9 @@ def patience_of(layout: Layout, grid: Grid) -> Patience:
     """How long the system may take to forget its start."""
     sizes = grid.block, grid.chunks, layout.work, grid.batch
     chosen = choose_patience(*sizes, layout.platform, layout.kind, layout.machine)
+    if grid.turn > 1:
+        # A row that is taken twice costs no more launches than one in a longer chunk.
+        return Patience(chosen.trial if layout.trial is None else layout.trial, grid.block - COMPARED)
     # Who names the number of chunks, or has measured, knows that they are a gain.
     most = chosen.most if layout.chunks is None and layout.trial is None else grid.block // LONGEST_PART
     return Patience(chosen.trial if layout.trial is None else layout.trial, most, chosen.gap)

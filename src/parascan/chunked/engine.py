@@ -27,7 +27,11 @@ from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
 from .passes import Passes
+from .passes_in_turns import PassesInTurns
 from .warm_up import Step, forget, forget_ahead
+
+ONE_BY_ONE = "one_by_one"
+"""Name of the loop over single steps, after chunks that were given up, in compiled programs and profiles."""
 
 State: TypeAlias = tuple[Tree, Tree, Tree]
 """Carry, outputs and totals."""
@@ -114,19 +118,24 @@ def run_blocks(
     """
     carry = row_of(init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
+    zero = no_totals(step, carry, x)
+    if isinstance(step, AbstractTally):
+        grid = grid._replace(turn=1)
     closed = close_over(step, carry, x)
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
-    zero = no_totals(step, carry, x)
     # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
-    if patience.gap is not None:
+    if grid.turn > 1:
+        forgotten = forget(closed, (carry, x), init, partial(grid.take_turn, grid.cut(xs)), grid, patience)
+    elif patience.gap is not None:
         forgotten = forget_ahead(closed, (carry, x), init, xs, grid, patience)
     else:
         take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
         forgotten = forget(closed, (carry, x), init, take, grid, patience)
 
     def side_by_side() -> tuple[State, Way]:
-        last = Passes(closed, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(closed.shapes[1]))
+        kind = PassesInTurns if grid.turn > 1 else Passes
+        last = kind(closed, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(closed.shapes[1]))
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
         done = grid.together(run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed))
@@ -221,7 +230,8 @@ def _turns(
         return carry, jax.tree.map(put, state[1], y), jax.tree.map(jnp.add, state[2], share)
 
     def rows(wanted: Bool[Array, ""], state: State) -> State:
-        return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, state)
+        with jax.named_scope(ONE_BY_ONE):
+            return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, state)
 
     return rows(wanted, start) if grid.axis is None else _device_by_device(rows, start, grid, wanted)
 

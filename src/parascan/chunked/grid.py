@@ -25,6 +25,7 @@ class Grid(NamedTuple):
         axis: names of the mesh axes over which the sequence goes on, or None.
         devices: length of that axis, 1 without one.
         rest: steps of a sequence beyond the chunks, the last in time.
+        turn: rows that are taken in one turn of a loop; a divisor of B.
     """
 
     batch: int
@@ -34,6 +35,7 @@ class Grid(NamedTuple):
     axis: tuple[str, ...] | None = None
     devices: int = 1
     rest: int = 0
+    turn: int = 1
 
     @property
     def length(self) -> int:
@@ -102,6 +104,26 @@ class Grid(NamedTuple):
         row = self.row(step)
         return jax.tree.map(lambda leaf: self._gathered(_row(leaf, row)), blocks)
 
+    def take_turn(self, blocks: Tree, first: Int[Array, ""]) -> list[Tree]:
+        """As ``take``, for each of the steps of a turn that begins with step ``first``, in one move."""
+        start = self._begin(first)
+        rows = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, self.turn, 1), blocks)
+
+        def one(place: int) -> Tree:
+            return jax.tree.map(lambda leaf: self._gathered(leaf[:, place]), rows)
+
+        return list(map(one, self._order()))
+
+    def put_turn(self, ys: Tree, steps: list[Tree], first: Int[Array, ""]) -> Tree:
+        """As ``put``, for each of the steps of a turn that begins with step ``first``, in one move."""
+        start, ordered = self._begin(first), [steps[place] for place in self._order()]
+
+        def one(room: Array, *values: Array) -> Array:
+            rows = jnp.stack([jnp.moveaxis(value, -1, 0) for value in values], axis=1)
+            return jax.lax.dynamic_update_slice_in_dim(room, rows, start, 1)
+
+        return jax.tree.map(one, ys, *ordered)
+
     def room(self, y: Tree) -> Tree:
         """Uninitialized room ``[N P, B, ...]`` for the outputs of all steps, from shapes of those of one step."""
         shape = (self.batch * self.chunks, self.block)
@@ -164,6 +186,15 @@ class Grid(NamedTuple):
         if len(rows) < self.batch * self.chunks:
             rows = jnp.tile(rows, (self.batch, *(1 for _ in rows.shape[1:])))
         return jnp.moveaxis(rows, 0, -1)
+
+    def _begin(self, first: Int[Array, ""]) -> Int[Array, ""]:
+        """The least row of a turn that begins with step ``first``."""
+        return self.row(first) - (self.turn - 1) if self.reverse else first
+
+    def _order(self) -> list[int]:
+        """Where the steps of a turn lie among its rows, in the order of time; the same order the other way round."""
+        places = list(range(self.turn))
+        return places[::-1] if self.reverse else places
 
     def _is_first(self) -> Array:
         """Whether this device holds the beginning of the sequence."""

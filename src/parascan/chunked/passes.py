@@ -58,6 +58,10 @@ PLACES = np.array(
 """Where the states after each part of each stretch are kept."""
 
 
+RUNS = "runs"
+"""Name of the loop over the runs in compiled programs and profiles."""
+
+
 class Attempt(NamedTuple):
     """What the runs give up to a junction, and how far they are apart there.
 
@@ -80,6 +84,19 @@ class Attempt(NamedTuple):
     replaced: Tree
     excess: Float[Array, ""]
     junctions: Int[Array, ""]
+
+
+def going(nearly: float, attempt: Attempt) -> Bool[Array, ""]:
+    """Whether a junction is yet to be looked at.
+
+    Args:
+        nearly: largest excess after which a later one is.
+        attempt: what has been run.
+    """
+    # What is far off remembers its start, and a few rows more would not help either.
+    begun = attempt.junctions > 0
+    near = (attempt.junctions < JUNCTIONS) & (attempt.excess > 1) & (attempt.excess <= nearly)
+    return ~begun | near
 
 
 @dataclass(frozen=True)
@@ -115,13 +132,8 @@ class Passes:
         kept = jax.tree.map(lambda leaf: jnp.zeros((ROOM, *leaf.shape), leaf.dtype), states)
         first = Attempt(states, kept, room, states, self.zero, self.zero, infinite, jnp.int32(0))
 
-        def going(attempt: Attempt) -> Bool[Array, ""]:
-            # What is far off remembers its start, and a few rows more would not help either.
-            begun = attempt.junctions > 0
-            near = (attempt.junctions < JUNCTIONS) & (attempt.excess > 1) & (attempt.excess <= NEARLY)
-            return ~begun | near
-
-        last = jax.lax.while_loop(going, partial(self._attempt, blocks, self._bounds()), first)
+        with jax.named_scope(RUNS):
+            last = jax.lax.while_loop(partial(going, NEARLY), partial(self._attempt, blocks, self._bounds()), first)
         totals = jax.tree.map(
             lambda total, part: jnp.where(last.junctions == 1, total + part, total), last.totals, last.replaced
         )
@@ -144,16 +156,19 @@ class Passes:
         other = rows_of(kept, OTHER_ROOM + COMPARED * number, COMPARED)
         true = rows_of(kept, TRUE_ROOM, PARTS)
         from_before, after = rows_of(true, 0, COMPARED), rows_of(true, 1, COMPARED)
-        rows = self._junctions[number] - COMPARED + jnp.arange(COMPARED)
+        rows = self.junctions[number] - COMPARED + jnp.arange(COMPARED)
         inputs = jax.vmap(partial(self.grid.take, blocks))(rows)
-        # Chunks come second: these few steps are taken all at once, by the step as it is.
-        runs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), (from_before, (after, other), inputs))
-        found = excess(self.step, *runs)
+        found = self.judged(from_before, (after, other), inputs)
         found = found if self.grid.axis is None else jax.lax.pmax(found, self.grid.axis)
         return Attempt(states, kept, ys, ends, totals, replaced, found, number + 1)
 
+    def judged(self, before: Tree, runs: tuple[Tree, Tree], inputs: Tree) -> Float[Array, ""]:
+        """Distance of the two runs in units of what is accepted, from rows ``[COMPARED, ..., N P]``."""
+        # Chunks come second: these few steps are taken all at once, by the step as it is.
+        return excess(self.step, *jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), (before, runs, inputs)))
+
     @property
-    def _junctions(self) -> Int[Array, "2"]:
+    def junctions(self) -> Int[Array, "2"]:
         """The rows up to which the true run may go."""
         horizon, block = self.forgotten.horizon, self.grid.block
         later = jnp.minimum(FURTHER * horizon, (horizon + block) // 2)
@@ -161,7 +176,7 @@ class Passes:
 
     def _bounds(self) -> Bounds:
         """The rows of all parts; those of the body are one part, and no others."""
-        junctions, block = self._junctions, self.grid.block
+        junctions, block = self.junctions, self.grid.block
 
         def stretches(first: Int[Array, ""] | int) -> list[Array]:
             starts = (jnp.asarray(first), *junctions[:-1])

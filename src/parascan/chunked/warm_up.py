@@ -31,6 +31,9 @@ UNDER_WAY = 0.25
 """Part of the way that copies must have come in half of the rows, on the scale of their recent states: where the states
 themselves decay, the copies come closer without forgetting their start."""
 
+WARM_UP = "warm_up"
+"""Name of the loop over the warm-up in compiled programs and profiles."""
+
 FEW_INPUTS = 8
 """Entries of the inputs of a step up to which those of all rows that copies may take are laid out beforehand: XLA takes
 a row of them within its loop then. Of larger inputs that would be a copy in vain where a start is not forgotten."""
@@ -69,11 +72,11 @@ def forget(
         step: the step of one sequence.
         example: shapes of its carry and inputs.
         init: initial carries, floating leaves ``[N, ...]``.
-        take: the inputs ``[..., N P]`` of one step of every chunk.
+        take: the inputs ``[..., N P]`` of one step of every chunk; of each step of a turn where these are several.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
     """
-    most = max(patience.most - COMPARED, 1)
+    most = max(patience.most - COMPARED, 1) // grid.turn * grid.turn
     closed = close_over(step, *example)
     copies = CoupledCopies(grid.batch * grid.chunks, exact_entries(closed, *example))
     far = goal(init)
@@ -83,7 +86,7 @@ def forget(
         lambda step, carry, x: closed_over_chunks(step, carry, x)[0],
         closed,
         start,
-        jax.eval_shape(lambda: copies.join(take(jnp.int32(0)))),
+        jax.eval_shape(lambda: copies.join(take(jnp.int32(0)) if grid.turn == 1 else take(jnp.int32(0))[0])),
     )
 
     def going(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> Bool[Array, ""]:
@@ -98,11 +101,15 @@ def forget(
         return (row < most) & (apart > 1) & hopeful
 
     def run(first: Array, end: Array, states: Tree) -> Tree:
+        if grid.turn > 1:
+            for x in take(first):
+                states = advance(states, copies.join(x))
+            return states
         return jax.lax.fori_loop(first, end, lambda i, states: advance(states, copies.join(take(i))), states)
 
     def follow(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Array, Tree, Tree]:
         row, _, _, begin, states, recent = state
-        end = jnp.minimum(row + _unlooked(row, patience), most)
+        end = jnp.minimum(row + (_unlooked(row, patience) if grid.turn == 1 else grid.turn), most)
         states = run(row, end, states)
         # Copies start far outside of where the states of a system at rest will be, and until they have come there their
         # distance is as large as they are: the pace is measured in units of where they set out.
@@ -113,9 +120,11 @@ def forget(
 
     infinite = jnp.asarray(jnp.inf, jnp.float32)
     before = (jnp.int32(0), infinite, jnp.zeros_like(far), infinite, start, copies.magnitudes(start))
-    row, apart, _, _, states, _ = jax.lax.while_loop(going, follow, before)
+    with jax.named_scope(WARM_UP):
+        row, apart, _, _, states, _ = jax.lax.while_loop(going, follow, before)
     met = everywhere(apart <= 1, grid)
-    horizon = jnp.where(met, jnp.minimum(row + row // MARGIN, most) + COMPARED, row)
+    further = row // MARGIN if grid.turn == 1 else -(row // -(MARGIN * grid.turn)) * grid.turn
+    horizon = jnp.where(met, jnp.minimum(row + further, most) + COMPARED, row)
     return Forgotten(met, row, horizon, copies.part(states))
 
 

@@ -1,5 +1,7 @@
 """Which backend ``backend="auto"`` takes, and why: static facts only, so the same call always runs the same way."""
 
+import jax
+
 from ..programs.built_in import here
 from ..programs.platform import platform_of
 from ._abstract import AbstractComposableTransition, AbstractTransition
@@ -13,13 +15,20 @@ over 64 steps has 12 levels of some five kernels each."""
 LONG = 8
 """Least steps of a chunk for which the two-level backend pays, with as many chunks as suit the machine."""
 
+MANY_ENTRIES = 2**25
+"""Least entries of all matrices for which it pays. A tree reads and writes them some ten times: 0.4 ms at 3.35 TB a
+second. A fixed depth of 16 rows or so takes as long to launch, at 2.5 microseconds a kernel."""
+
+LONG_WITHOUT_PRODUCTS = 4096
+"""Least steps for which matrices that cannot be multiplied with each other are run in chunks that contract."""
+
 
 def choose_backend(transition: AbstractTransition, length: int, platform: str | None = None) -> str:
     """Name of the backend that ``backend="auto"`` runs for such a recurrence; ``explain_backend`` says why.
 
     Over matrices that are not stored, ``"contracting"`` for long recurrences and ``"sequential"`` for short ones. Over
     stored matrices, ``"sequential"`` on a CPU; on an accelerator ``"sequential"`` for short recurrences, ``"chunked"``
-    for long dense and block recurrences, ``"associative"`` for the rest.
+    for long and large dense and block recurrences, ``"associative"`` for the rest.
 
     Args:
         transition: the transition, or one of the same structure, size and dtype.
@@ -62,9 +71,8 @@ def explain_backend(transition: AbstractTransition, length: int, platform: str |
 def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple[str, str]:
     """Backend and reason."""
     structure = type(transition).__name__
-    long = length >= LONG * here(platform).products
     if not isinstance(transition, AbstractComposableTransition):
-        if long:
+        if length >= LONG_WITHOUT_PRODUCTS:
             return "contracting", f"{length} steps of a {structure}: chunks side by side, where products contract"
         return "sequential", f"a {structure} has no matrices to multiply with each other"
     if platform == "cpu":
@@ -77,6 +85,8 @@ def _decide(transition: AbstractTransition, length: int, platform: str) -> tuple
         )
     if length <= SHORT:
         return "sequential", f"{length} steps are at most {SHORT}, too few for a tree to be shallower than a loop"
-    if long and isinstance(transition, DenseTransition | BlockTransition):
+    entries = length * sum(leaf.size // max(len(leaf), 1) for leaf in jax.tree.leaves(transition.slices))
+    blocks = isinstance(transition, DenseTransition | BlockTransition)
+    if blocks and length >= LONG * here(platform).products and entries >= MANY_ENTRIES:
         return "chunked", f"{length} steps of a {structure}: half the matrix products of a tree, at a fixed depth"
-    return "associative", f"{length} steps of a {structure}: its products are cheap, so the shallowest form wins"
+    return "associative", f"{length} steps of a {structure}: its products are cheap or few, so the shallowest form wins"

@@ -2,6 +2,7 @@
 
 from ..programs.built_in import built_in as built_in
 from ..programs.machine import Machine as Machine
+from ..programs.platform import compiling_for as compiling_for
 from ..programs.platform import platform_of as platform_of
 from .calibration import cache_file as cache_file
 from .calibration import calibrate as calibrate

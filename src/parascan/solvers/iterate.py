@@ -24,6 +24,9 @@ from .update import Iterate, newton_update
 IMPROVEMENT = 0.999
 """A ratio counts as an improvement if it is at most this share of the best one so far."""
 
+ITERATIONS = "iterations"
+"""Name of the loop over the iterations in compiled programs and profiles."""
+
 FEW_STEPS, SLOW_SHARE = 100, 4
 """A run is called slow on more than the first number of steps, if there were more iterations than one for every
 ``SLOW_SHARE`` steps: an iteration of no method takes less time than a few steps."""
@@ -57,7 +60,9 @@ def iterate(problem: Recurrence, request: Request, loop: Loop) -> LoopState:
     def body(state: LoopState) -> LoopState:
         return _advance(problem, request, state)
 
-    last = loop(lambda state: state.running, body, _first_state(problem, request), request.budget + 1)
+    first = _first_state(problem, request)
+    with jax.named_scope(ITERATIONS):
+        last = loop(lambda state: state.running, body, first, request.budget + 1)
     return _judged(_with_best(last), problem.length)
 
 
