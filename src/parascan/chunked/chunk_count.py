@@ -59,9 +59,8 @@ which numbers of chunks are allowed that leave steps over, and so take a copy, a
 
 LIGHT = 2
 """Operations of a step, in units of the record's ``few``, up to which the plain loop back takes longer to set out its
-products than to compute them: 1.5 to 5 times as long as a recurrence of its own for tanh networks of 8 and 16 units.
-Of a system that does not forget, that recurrence took from 0.8 to 1.8 of the speed of the plain loop there, and with 32
-units 0.9, for a gain of 1.0 to 2.8."""
+products than to compute them: 1.5 to 5 times as long as a recurrence of its own for tanh networks of 8 and 16 units,
+and 0.8 to 1.8 times where the system does not forget; with 32 units 1.0 to 2.8 and 0.9."""
 
 FIRST_CHECK = 16
 """Steps of copies that run ahead before the first look at them, and least steps between two: a look takes as long as
