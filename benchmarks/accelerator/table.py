@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STORE = ROOT / "benchmarks" / "results" / "h100-compiled.json"
+STORE = ROOT / "benchmarks" / "results" / "accelerator" / "h100-compiled.json"
 DOCUMENT = ROOT / "docs" / "accelerators.md"
 BEGIN, END = "<!-- table of the compiled programs: begin -->", "<!-- table of the compiled programs: end -->"
 HEADER = (

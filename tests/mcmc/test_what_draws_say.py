@@ -129,3 +129,16 @@ def test_two_modes_are_not_called_predictable_by_one_of_them():
     found = ps.mcmc.foretell(Spread(ps.mcmc.mala(wells, 0.3)), jnp.zeros(1), key=jax.random.key(0), pairs=32)
     assert 0.2 < found.met < 0.8
     assert found.verdict == "undetermined"
+
+
+def test_draws_go_to_arviz_where_it_is_installed():
+    draws = ps.mcmc.sample(ps.mcmc.mala(lambda x: -0.5 * x["mu"] ** 2, 0.5), {"mu": 0.0}, 20, key=jax.random.key(0))
+    try:
+        import arviz_base  # noqa: F401
+    except ImportError:
+        with pytest.raises(ImportError, match=r"'\.\[mcmc\]' in a clone"):
+            draws.to_arviz()
+    else:
+        tree = draws.to_arviz()
+        assert tree["posterior"]["mu"].shape == (1, 20)
+        assert bool((tree["sample_stats"]["diverging"] == 0).all())

@@ -154,5 +154,5 @@ def test_a_dataset_comes_back_as_it_was_written(tmp_path):
 
 def test_a_scheduler_without_distributed_names_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"parascan\[cluster\]"), workforce(1, "tcp://localhost:1"):
+    with pytest.raises(ImportError, match=r"'\.\[cluster\]' in a clone"), workforce(1, "tcp://localhost:1"):
         pass

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from ..api.explain import explain
+from ..api.extras import missing
 from ..api.rollout import scan
 from ..chunked import SHORTEST_BLOCK
 from ..problem.arguments import as_arrays, as_integer, check_counts
@@ -73,7 +74,7 @@ class Draws(eqx.Module):
         try:
             from arviz_base import from_dict  # pyright: ignore[reportMissingImports]  # not installed everywhere
         except ImportError as error:
-            raise ImportError("to_arviz needs arviz-base: pip install arviz-base.") from error
+            raise ImportError(missing("arviz-base", "to_arviz needs", "mcmc")) from error
         named = jax.tree_util.tree_flatten_with_path(self.positions)[0]
         posterior = {name_of(path): leaf for path, leaf in named}
         stats = {"acceptance_rate": self.acceptance, "diverging": self.divergent}
