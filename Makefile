@@ -90,7 +90,7 @@ mutants: setup
 
 # The newest JAX needs a newer Python than the oldest one of this package. pyenv has those too that it does not show.
 FIND_NEWEST := PYTHON="$(PYTHON)" $(PYTHON) .ci/interpreters.py 13 12
-VERSIONS := tests/core/test_versions.py tests/structure/test_inside.py tests/core/test_platform.py
+VERSIONS := tests/core/test_versions.py tests/structure/test_inside.py
 
 test-newest:
 	@python=$$($(FIND_NEWEST)); if [ -z "$$python" ]; then \
