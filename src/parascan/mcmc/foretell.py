@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Key
 
 from ..problem.arguments import as_integer, check_counts
 from ..solution import Tree
-from .kernel import AbstractKernel
-from .sample import checked_positions, noise_of
+from .kernel import AbstractKernel, refuse_other
+from .sample import CHUNKS, checked_positions, noise_of
 
 STUCK = 0.01
 """Mean probability of acceptance below which a chain counts as stuck."""
@@ -23,13 +23,11 @@ MET = 64
 MOST_MET = 0.9
 """Share of the pairs that have to meet for a chain to count as predictable."""
 
-
 HARDLY = 0.25
 """Part of the way to meeting, on a logarithmic scale, below which pairs that have not met do not contract."""
 
-
-CHUNKS, MARGIN = 32, 5
-"""Chunks of a chain, and steps of each in units of those in which the slowest of the pairs met."""
+MARGIN = 5
+"""Steps of a chunk, in units of those in which the slowest of the pairs met."""
 
 
 class Foretold(eqx.Module):
@@ -78,8 +76,8 @@ def foretell(
 ) -> Foretold:
     """Whether chains of a kernel come together under shared noise, and after how many steps.
 
-    Pairs start ``draws`` steps apart on one chain: one where the chain is after that many steps, the other where
-    another chain is. So both are where the chain spends its time.
+    Twice as many chains as pairs are run for ``draws`` steps, each with its own noise. Every two of them make a pair,
+    which goes on with one noise for both from where they are: where the chain spends its time.
 
     Args:
         kernel: such as ``mala(log_density, step_size)``.
@@ -100,8 +98,7 @@ def foretell(
         >>> ps.mcmc.foretell(kernel, jnp.zeros(2), key=jax.random.key(0)).verdict
         'predictable'
     """
-    if not isinstance(kernel, AbstractKernel):
-        raise TypeError(f"kernel: given {type(kernel).__name__}, expected a kernel such as ps.mcmc.mala(...).")
+    refuse_other(kernel)
     draws, pairs = as_integer(draws), as_integer(pairs)
     check_counts(draws=draws, pairs=pairs)
     apart, acceptance = _follow(kernel, checked_positions(position), draws, pairs, key)

@@ -1,47 +1,40 @@
 """Hamiltonian Monte Carlo with a fixed number of leapfrog steps."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from ..problem.arguments import as_integer, check_counts
 from ..solution import Tree
-from .kernel import AbstractKernel, Info, Uniform, choose, draw
-from .target import Flat, LogDensity, checked_density, checked_scale, checked_step_size
+from .kernel import Info, Uniform, choose
+from .target import AbstractDensityKernel, Flat, LogDensity, checked_step_size
 
 
-class Hamiltonian(AbstractKernel):
+class Hamiltonian(AbstractDensityKernel):
     """Leapfrog steps from a fresh momentum, taken or not; made by ``hmc``."""
 
-    target: Flat
-    step_size: Float[Array, ""]
     steps: int = eqx.field(static=True)
 
-    def noise(self, key: Key[Array, ""], position: Tree) -> Uniform:
-        """A momentum in the coordinates z, and a uniform number that decides."""
-        return draw(key, ravel_pytree(position)[0])
-
-    def __call__(self, position: Tree, noise: Uniform) -> tuple[Tree, Info]:
+    def move(
+        self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
+    ) -> tuple[Float[Array, " D"], Info]:
         """The next position."""
-        flat, unravel = ravel_pytree(position)
-        size = self.step_size.astype(flat.dtype)
-        value, slope = self.target.value_and_slope(flat, position)
+        value, slope = self.target.value_and_slope(flat, unravel)
 
         def leap(_: Any, state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
             place, momentum, _, slope = state
             momentum = momentum + 0.5 * size * slope
             place = place + size * self.target.along(momentum)
-            value, slope = self.target.value_and_slope(place, position)
+            value, slope = self.target.value_and_slope(place, unravel)
             return place, momentum + 0.5 * size * slope, value, slope
 
         start = flat, noise.normal, value, slope
         place, momentum, after, _ = jax.lax.fori_loop(0, self.steps, leap, start)
         log_ratio = after - value - 0.5 * (momentum @ momentum - noise.normal @ noise.normal)
-        chosen, info = choose(flat, place, log_ratio, noise.uniform)
-        return unravel(chosen), info
+        return choose(flat, place, log_ratio, noise.uniform)
 
 
 def hmc(log_density: LogDensity, step_size: Any, steps: int, scale: Any = None) -> Hamiltonian:
@@ -69,5 +62,5 @@ def hmc(log_density: LogDensity, step_size: Any, steps: int, scale: Any = None) 
     """
     steps = as_integer(steps)
     check_counts(steps=steps)
-    target = Flat(checked_density(log_density), checked_scale(scale))
+    target = Flat.of(log_density, scale)
     return Hamiltonian(target, checked_step_size(step_size), steps)

@@ -51,6 +51,19 @@ class AbstractKernel(eqx.Module):
         """
 
 
+def refuse_other(kernel: object) -> None:
+    """Refuse what is no kernel.
+
+    Args:
+        kernel: what the user gave.
+
+    Raises:
+        TypeError: it is no kernel.
+    """
+    if not isinstance(kernel, AbstractKernel):
+        raise TypeError(f"kernel: given {type(kernel).__name__}, expected a kernel such as ps.mcmc.mala(...).")
+
+
 class Uniform(NamedTuple):
     """Noise of a kernel that accepts or rejects.
 

@@ -1,43 +1,36 @@
 """Langevin kernels: the unadjusted step, and the same step with a correction by accept and reject."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from ..solution import Tree
-from .kernel import AbstractKernel, Info, Uniform, choose, draw
-from .target import Flat, LogDensity, checked_density, checked_scale, checked_step_size
+from .kernel import Info, Uniform, choose
+from .target import AbstractDensityKernel, Flat, LogDensity, checked_step_size
 
 
-class Langevin(AbstractKernel):
+class Langevin(AbstractDensityKernel):
     """A Langevin step, with or without its correction; made by ``mala`` and ``ula``."""
 
-    target: Flat
-    step_size: Float[Array, ""]
     adjusted: bool = eqx.field(static=True)
 
-    def noise(self, key: Key[Array, ""], position: Tree) -> Uniform:
-        """Normal numbers, and a uniform one that decides."""
-        return draw(key, ravel_pytree(position)[0])
-
-    def __call__(self, position: Tree, noise: Uniform) -> tuple[Tree, Info]:
+    def move(
+        self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
+    ) -> tuple[Float[Array, " D"], Info]:
         """The next position."""
-        flat, unravel = ravel_pytree(position)
-        size = self.step_size.astype(flat.dtype)
-        value, slope = self.target.value_and_slope(flat, position)
+        value, slope = self.target.value_and_slope(flat, unravel)
         move = size * slope + jnp.sqrt(2 * size) * noise.normal
         proposal = flat + self.target.along(move)
         if not self.adjusted:
-            return unravel(proposal), _all_taken(proposal)
-        after, slope_after = self.target.value_and_slope(proposal, position)
+            return proposal, _all_taken(proposal)
+        after, slope_after = self.target.value_and_slope(proposal, unravel)
         # The way back needs the noise ``(-move - size slope') / sqrt(2 size)`` in place of ``noise.normal``.
         back = (move + size * slope_after) / jnp.sqrt(2 * size)
         log_ratio = after - value - 0.5 * (back @ back - noise.normal @ noise.normal)
-        chosen, info = choose(flat, proposal, log_ratio, noise.uniform)
-        return unravel(chosen), info
+        return choose(flat, proposal, log_ratio, noise.uniform)
 
 
 def _all_taken(proposal: Float[Array, " D"]) -> Info:
@@ -71,7 +64,7 @@ def mala(log_density: LogDensity, step_size: Any, scale: Any = None) -> Langevin
         >>> draws.positions.shape
         (1, 1000, 2)
     """
-    return Langevin(Flat(checked_density(log_density), checked_scale(scale)), checked_step_size(step_size), True)
+    return Langevin(Flat.of(log_density, scale), checked_step_size(step_size), True)
 
 
 def ula(log_density: LogDensity, step_size: Any, scale: Any = None) -> Langevin:
@@ -96,4 +89,4 @@ def ula(log_density: LogDensity, step_size: Any, scale: Any = None) -> Langevin:
         >>> bool(ps.mcmc.sample(kernel, jnp.zeros(2), 100, key=jax.random.key(0)).accepted.all())
         True
     """
-    return Langevin(Flat(checked_density(log_density), checked_scale(scale)), checked_step_size(step_size), False)
+    return Langevin(Flat.of(log_density, scale), checked_step_size(step_size), False)

@@ -1,32 +1,25 @@
 """The random walk of Metropolis, which two copies that share their noise do not leave together."""
 
+from collections.abc import Callable
 from typing import Any
 
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from ..solution import Tree
-from .kernel import AbstractKernel, Info, Uniform, choose, draw
-from .target import Flat, LogDensity, checked_density, checked_scale, checked_step_size
+from .kernel import Info, Uniform, choose
+from .target import AbstractDensityKernel, Flat, LogDensity, checked_step_size
 
 
-class RandomWalk(AbstractKernel):
+class RandomWalk(AbstractDensityKernel):
     """A normal proposal around the position; made by ``random_walk``."""
 
-    target: Flat
-    step_size: Float[Array, ""]
-
-    def noise(self, key: Key[Array, ""], position: Tree) -> Uniform:
-        """Normal numbers, and a uniform one that decides."""
-        return draw(key, ravel_pytree(position)[0])
-
-    def __call__(self, position: Tree, noise: Uniform) -> tuple[Tree, Info]:
+    def move(
+        self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
+    ) -> tuple[Float[Array, " D"], Info]:
         """The next position."""
-        flat, unravel = ravel_pytree(position)
-        proposal = flat + self.target.along(self.step_size.astype(flat.dtype) * noise.normal)
-        log_ratio = self.target.log_density(unravel(proposal)) - self.target.log_density(position)
-        chosen, info = choose(flat, proposal, log_ratio, noise.uniform)
-        return unravel(chosen), info
+        proposal = flat + self.target.along(size * noise.normal)
+        log_ratio = self.target.log_density(unravel(proposal)) - self.target.log_density(unravel(flat))
+        return choose(flat, proposal, log_ratio, noise.uniform)
 
 
 def random_walk(log_density: LogDensity, step_size: Any, scale: Any = None) -> RandomWalk:
@@ -53,4 +46,4 @@ def random_walk(log_density: LogDensity, step_size: Any, scale: Any = None) -> R
         >>> ps.mcmc.sample(kernel, jnp.zeros(2), 100, key=jax.random.key(0)).positions.shape
         (1, 100, 2)
     """
-    return RandomWalk(Flat(checked_density(log_density), checked_scale(scale)), checked_step_size(step_size))
+    return RandomWalk(Flat.of(log_density, scale), checked_step_size(step_size))

@@ -17,7 +17,7 @@ from ..chunked import SHORTEST_BLOCK
 from ..problem.arguments import as_arrays, as_integer, check_counts
 from ..solution import StepFunction, Tree
 from ..solvers import AbstractSolver, Chunked
-from .kernel import AbstractKernel
+from .kernel import AbstractKernel, refuse_other
 from .summary import Summary, name_of, summarize
 
 CHUNKS, PARTS_OF_TRIAL = 32, 6
@@ -59,7 +59,7 @@ class Draws(eqx.Module):
             solver: as for ``sample``.
         """
         done = self.drawn + self.accepted.shape[1]
-        return _run(self.kernel, self.last, _checked(draws), self.key, done, solver)
+        return _chains(self.kernel, self.last, _checked(draws), self.key, done, solver)
 
     def summary(self) -> Summary:
         """Mean, deviation, R-hat and effective sample size of each entry of the position."""
@@ -122,10 +122,9 @@ def sample(
         >>> draws.resume(500).positions.shape
         (4, 500, 3)
     """
-    if not isinstance(kernel, AbstractKernel):
-        raise TypeError(f"kernel: given {type(kernel).__name__}, expected a kernel such as ps.mcmc.mala(...).")
+    refuse_other(kernel)
     positions = starts_of(positions, chains)
-    return _run(kernel, positions, _checked(draws), key, jnp.zeros((), jnp.int32), solver)
+    return _chains(kernel, positions, _checked(draws), key, jnp.zeros((), jnp.int32), solver)
 
 
 def starts_of(positions: Tree, chains: int | None) -> Tree:
@@ -193,19 +192,6 @@ def noise_of(kernel: AbstractKernel, key: Key[Array, ""], position: Tree, first:
     return jax.vmap(lambda each: kernel.noise(each, position))(keys)
 
 
-def _run(
-    kernel: AbstractKernel,
-    positions: Tree,
-    draws: int,
-    key: Key[Array, ""],
-    drawn: Int[Array, ""],
-    solver: AbstractSolver | None,
-) -> Draws:
-    """The draws of all chains from their positions."""
-    found, info = _chains(kernel, positions, draws, key, drawn, solver)
-    return Draws(found, info.accepted, info.acceptance, info.divergent, kernel, key, drawn)
-
-
 @eqx.filter_jit
 def _chains(
     kernel: AbstractKernel,
@@ -214,8 +200,8 @@ def _chains(
     key: Key[Array, ""],
     drawn: Int[Array, ""],
     solver: AbstractSolver | None,
-) -> Any:
-    """Positions and infos of all chains."""
+) -> Draws:
+    """The draws of all chains from their positions."""
 
     def step(position: Tree, noise: Tree) -> tuple[Tree, Any]:
         after, info = kernel(position, noise)
@@ -229,8 +215,10 @@ def _chains(
     count = jax.tree.leaves(positions)[0].shape[0]
     if count == 1:
         one = chain(jnp.asarray(0), jax.tree.map(lambda leaf: leaf[0], positions))
-        return jax.tree.map(lambda leaf: leaf[None], one)
-    return jax.vmap(chain)(jnp.arange(count), positions)
+        found, info = jax.tree.map(lambda leaf: leaf[None], one)
+    else:
+        found, info = jax.vmap(chain)(jnp.arange(count), positions)
+    return Draws(found, info.accepted, info.acceptance, info.divergent, kernel, key, drawn)
 
 
 def _few_long_chunks(step: StepFunction, position: Tree, noise: Tree, draws: int, chains: int) -> Chunked | None:

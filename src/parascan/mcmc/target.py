@@ -1,5 +1,6 @@
-"""A log density on trees of arrays as one on flat vectors, in coordinates that a scale makes alike."""
+"""A log density on trees of arrays as one on flat vectors, in coordinates that a scale makes alike; kernels on it."""
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from ..problem.arguments import as_arrays
 from ..solution import Tree
+from .kernel import AbstractKernel, Info, Uniform, draw
 
 LogDensity = Callable[[Any], Any]
 """``position -> log density``, up to a constant."""
@@ -29,14 +31,25 @@ class Flat(eqx.Module):
     log_density: LogDensity
     scale: Float[Array, "..."] | None
 
-    def value_and_slope(self, flat: Float[Array, " D"], like: Tree) -> tuple[Float[Array, ""], Float[Array, " D"]]:
+    @classmethod
+    def of(cls, log_density: Any, scale: Any) -> "Flat":
+        """From what the user gave.
+
+        Raises:
+            TypeError: ``log_density`` is no function.
+            ValueError: ``scale`` of the wrong form.
+        """
+        return cls(checked_density(log_density), checked_scale(scale))
+
+    def value_and_slope(
+        self, flat: Float[Array, " D"], unravel: Callable[[Array], Tree]
+    ) -> tuple[Float[Array, ""], Float[Array, " D"]]:
         """The log density, and its slope ``L^T grad`` in the coordinates z.
 
         Args:
             flat: a position.
-            like: a tree of a position's form.
+            unravel: makes a tree of it.
         """
-        unravel = ravel_pytree(like)[1]
         value, slope = jax.value_and_grad(lambda flat: self.log_density(unravel(flat)))(flat)
         return value, self.along(slope, transposed=True)
 
@@ -53,6 +66,41 @@ class Flat(eqx.Module):
         if scale.ndim < 2:
             return scale * vector
         return (scale.T if transposed else scale) @ vector
+
+
+class AbstractDensityKernel(AbstractKernel):
+    """A kernel that moves a position by normal numbers and a step size, and may decide by a uniform number.
+
+    Attributes:
+        target: the density.
+        step_size: a positive number.
+    """
+
+    target: Flat
+    step_size: Float[Array, ""]
+
+    @abc.abstractmethod
+    def move(
+        self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
+    ) -> tuple[Float[Array, " D"], Info]:
+        """The next position.
+
+        Args:
+            flat: the position.
+            size: the step size, in the position's dtype.
+            noise: of the transition.
+            unravel: makes a tree of a flat position.
+        """
+
+    def noise(self, key: Key[Array, ""], position: Tree) -> Uniform:
+        """Normal numbers, as many as the position has entries, and a uniform one."""
+        return draw(key, ravel_pytree(position)[0])
+
+    def __call__(self, position: Tree, noise: Uniform) -> tuple[Tree, Info]:
+        """The next position."""
+        flat, unravel = ravel_pytree(position)
+        after, info = self.move(flat, self.step_size.astype(flat.dtype), noise, unravel)
+        return unravel(after), info
 
 
 def checked_scale(scale: Any) -> Float[Array, "..."] | None:
