@@ -90,7 +90,9 @@ mutants: setup
 
 # The newest JAX needs a newer Python than the oldest one of this package. pyenv has those too that it does not show.
 FIND_NEWEST := PYTHON="$(PYTHON)" $(PYTHON) .ci/interpreters.py 13 12
+# All tests of versions; of those of platforms, whose further combinations take many minutes, what runs by default.
 VERSIONS := tests/core/test_versions.py tests/structure/test_inside.py
+OF_VERSIONS = -p no:cacheprovider --optimized -n $(WORKERS) --dist worksteal
 
 test-newest:
 	@python=$$($(FIND_NEWEST)); if [ -z "$$python" ]; then \
@@ -101,7 +103,8 @@ test-newest:
 
 # What differs between versions, under a Python that has the package and pytest already.
 check-versions:
-	@$(PYTHON) -m pytest -p no:cacheprovider --optimized -m "" -n $(WORKERS) --dist worksteal $(VERSIONS) $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest $(OF_VERSIONS) -m "" $(VERSIONS) $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest $(OF_VERSIONS) tests/core/test_platform.py $(PYTEST_ARGS)
 
 # The environments are made anew each time, in build/matrix. MATRIX="3.12:lowest 3.13:newest" is a part of it.
 MATRIX ?=
