@@ -59,8 +59,8 @@ def linear_recurrence(
     Raises:
         TypeError: ``mesh`` is none.
         ValueError: shapes, lengths or dtypes that do not fit together, ``s0`` together with ``transpose``, an unknown
-            backend, or one that does not support the structure of ``A``, or a
-            mesh of several axes of which none is known to be that of time.
+            backend, or one that does not support the structure of ``A``, or a mesh of several axes of which none is
+            known to be that of time.
 
     Source: Lim et al. 2024, equation 6 (the recurrence of a Newton step); Blelloch 1990 for its parallel form.
 

@@ -179,9 +179,8 @@ def explicit_mesh(leaf: Any) -> AbstractMesh | None:
     Args:
         leaf: the array.
     """
-    mesh = getattr(getattr(jax.typeof(leaf), "sharding", None), "mesh", None)
-    kinds = getattr(mesh, "axis_types", ())
-    return mesh if AxisType.Explicit in kinds and AxisType.Manual not in kinds else None
+    mesh = jax.typeof(leaf).sharding.mesh if on_mesh(leaf) else None
+    return mesh if mesh is not None and AxisType.Explicit in mesh.axis_types else None
 
 
 def on_mesh(leaf: Any) -> bool:
