@@ -52,7 +52,10 @@ class Foretold(eqx.Module):
 
     @property
     def shortest(self) -> float:
-        """Draws from which chunks begin to pay: a third of each may go to meeting, and some pairs are slower yet."""
+        """Draws from which on chunks are long enough: a third of each may go to meeting, and some pairs are slower yet.
+
+        Whether chunks are accepted is judged by the call itself (docs/acceptance.md), which may ask for more.
+        """
         return CHUNKS * MARGIN * self.meeting[2]
 
     def __str__(self) -> str:
@@ -63,7 +66,7 @@ class Foretold(eqx.Module):
             low, middle, high = self.meeting
             return (
                 f"{first}\n  pairs that share their noise meet after {low:.0f} to {high:.0f} steps, half of them by "
-                f"{middle:.0f}\n  chains of {self.shortest:.0f} draws or more can be run in chunks side by side"
+                f"{middle:.0f}\n  from {self.shortest:.0f} draws on chains are long enough for chunks side by side"
             )
         reason = f"{self.met:.0%} of the pairs met within {self.draws} steps"
         if self.verdict == "does not contract":
