@@ -68,8 +68,8 @@ MARK = 12345.0
 def ran_in_chunks(step, init, xs, chunks=8):
     """Whether the answer came from blocks, told by spoiling what the two ways to run step by step put out."""
 
-    def marked(step, init, xs, length, *, reverse):
-        _, ys, totals = scan_steps(step, init, xs, length, reverse=reverse)
+    def marked(step, init, xs, length, **options):
+        _, ys, totals = scan_steps(step, init, xs, length, **options)
         return init, jax.tree.map(lambda leaf: jnp.full_like(leaf, MARK), ys), totals
 
     def marked_if(step, init, xs, grid, ys, totals, wanted):

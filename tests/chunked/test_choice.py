@@ -183,14 +183,13 @@ def test_a_batch_of_small_steps_is_parallel_already():
 
 
 def test_a_derivative_has_its_own_recurrence_where_the_way_back_is_slow():
-    """Gates, whose products take long, and networks of a few units, whose products take less time than their setting
-    out; not what lies between, not steps of a few numbers, and not a batch that fills a vector."""
+    """Networks of every width, with gates or without; not steps of a few numbers, nor a batch that fills a vector."""
 
     def pays(units, inputs, batch=1):
         work = counted(network_of(units, inputs), units)
         return adjoint_pays(units, work, batch)
 
-    assert [pays(units, 8) for units in (8, 16, 64, 128)] == [True, True, False, False]
+    assert [pays(units, 8) for units in (8, 16, 64, 128)] == [True] * 4
     assert not pays(2, 2)
     assert not pays(16, 8, batch=16)
     assert adjoint_pays(64, 64 * 400.0, 1)

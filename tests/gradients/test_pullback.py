@@ -1,5 +1,7 @@
 """The one-pass reverse mode of long rollouts: all its cotangents against reverse mode through ``jax.lax.scan``."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -128,3 +130,39 @@ def test_a_batch_of_one_is_run_as_a_single_sequence(own_weights, monkeypatch, ge
     expected = gradient(jax.lax.scan)
     monkeypatch.setattr(dispatch, "_one_by_one", None)
     agree(gradient(ps.scan, solver=SOLVER), expected, 1e-11)
+
+
+@pytest.mark.parametrize("units", [17, 23])
+def test_a_length_that_no_number_of_chunks_divides_is_cut(units, passes, getkey):
+    """A prime number of steps of a network that is not heavy: its way back was taken one step after the other."""
+    weights = jax.random.normal(getkey(), (units, units), jnp.float32) / units
+    xs = jax.random.normal(getkey(), (20011, units), jnp.float32)
+
+    def value(scan, weights):
+        return jnp.mean(scan(lambda s, x: (jnp.tanh(weights @ s + x),) * 2, xs[0], xs)[1] ** 2)
+
+    found, expected = (jax.grad(partial(value, scan))(weights) for scan in (ps.scan, jax.lax.scan))
+    assert passes == [(20011, units)]
+    agree(found, expected, 1e-4)
+
+
+def test_a_value_that_is_put_out_twice_is_stored_once(getkey):
+    xs, weights = jax.random.normal(getkey(), (4096, SIZE)), jax.random.normal(getkey(), (SIZE, SIZE)) * 0.2
+
+    def run(scan, outputs, **options):
+        def step(s, x):
+            s = jnp.tanh(weights @ s + x)
+            return s, outputs(s, x)
+
+        return scan(step, jnp.zeros(SIZE), xs, **options)[1]
+
+    def thrice(s, x):
+        return {"first": s, "again": (s, x), "rounded": s.astype(jnp.bfloat16)}
+
+    found, expected = run(ps.scan, thrice, solver=SOLVER), run(jax.lax.scan, thrice)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-13), found, expected)
+
+    def stored(outputs):
+        return str(jax.make_jaxpr(lambda: run(ps.scan, outputs, solver=SOLVER))()).count("dynamic_update_slice")
+
+    assert stored(lambda s, x: (s, s)) == stored(lambda s, x: s) < stored(lambda s, x: (s, x))

@@ -10,10 +10,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from ..chunked import AbstractTally, Layout, tally_blocks
 from ..problem.flat_recurrence import Recurrence
 from ..programs.closure import close_over
+from ..programs.cost import Kind, copy_share
 from ..programs.shapes import row_of
 from ..programs.work import counted
 from ..solution import State, Trajectory, Tree
@@ -35,6 +37,10 @@ class _Pull(AbstractTally):
     def tally(self, carry: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
         """The results of a call, and the cotangents of the arrays that the step closes over."""
         return self._pull(carry, x)
+
+    def again(self, y: tuple[State, Tree], x: Row, counted: Bool[Array, ""]) -> tuple[State, Row]:
+        """``y_t``, or zero, as what arrives, and nothing besides."""
+        return jnp.where(counted, y[0], 0), (*x[:3], jnp.zeros_like(x[3]))
 
     def _pull(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
         """All cotangents of one step."""
@@ -69,7 +75,11 @@ class Pullback:
         program = close_over(self._step.tally, self._zero, row)
         work = counted(program.closed)
         double, spread = problem.dtype.itemsize == 8, problem.devices
-        self._layout = Layout(problem.length, problem.size, work, reverse=True, spread=spread, double=double)
+        copy = copy_share(close_over(self._step, self._zero, row).closed, work, problem.length, 1)
+        # Several products are never as fast one after the other as a single one whose weights are near.
+        kind = Kind.SMALL if work.small else Kind.OTHER
+        options = {"reverse": True, "spread": spread, "kind": kind, "double": double, "copy": copy, "prepared": True}
+        self._layout = Layout(problem.length, problem.size, work, **options)
 
     @property
     def side_by_side(self) -> bool:

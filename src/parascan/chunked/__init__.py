@@ -4,8 +4,9 @@ from .batch import batch_size, merged
 from .chunk_count import SHORTEST_BLOCK, TRIAL_SHARE, Patience, adjoint_pays, choose_chunks, chunks_at_once
 from .coupled_copies import COPIES
 from .dispatch import Layout, patience_of, scan_blocks, tally_blocks
-from .engine import AbstractTally, Way, no_blocks, scan_steps
+from .engine import Way, no_blocks, scan_steps
 from .grid import Grid
+from .plain_loop import AbstractTally
 from .probe import coupling_rows, fill_rows
 
 __all__ = [

@@ -24,8 +24,9 @@ from ..solution import Tree
 from .acceptance import COMPARED
 from .batch import merged
 from .chunk_count import LONGEST_PART, Patience, choose_chunks, choose_patience
-from .engine import AbstractTally, State, Way, no_blocks, run_blocks, scan_steps
+from .engine import Way, no_blocks, run_blocks, scan_steps
 from .grid import Grid
+from .plain_loop import AbstractTally, State
 from .warm_up import Step
 
 SHORTEST_BLOCK_AT_ALL = 4 * COMPARED
@@ -49,6 +50,7 @@ class Layout(eqx.Module):
         largest_batch: most sequences at once for which chunks are worth it on a CPU.
         double: whether states are of double precision.
         copy: part of the sequential time that copying inputs and outputs takes; by the work when None.
+        prepared: whether steps one after the other find computed what needs no carry, for all of them at once.
         known: record of the machine; what is known of this one without measuring when None.
     """
 
@@ -64,6 +66,7 @@ class Layout(eqx.Module):
     largest_batch: int = eqx.field(static=True, default=EVERY_BATCH)
     double: bool = eqx.field(static=True, default=False)
     copy: float | None = eqx.field(static=True, default=None)
+    prepared: bool = eqx.field(static=True, default=False)
     known: Machine | None = eqx.field(static=True, default=None)
 
     @property
@@ -112,7 +115,8 @@ class Layout(eqx.Module):
             return None
         axis = None if self.spread is None else self.spread.names
         rest = self.length - self.devices * chunks * block
-        return Grid(batch, chunks, block, self.reverse, axis, self.devices, rest, 1 if block % turn else turn)
+        turn = 1 if block % turn else turn
+        return Grid(batch, chunks, block, self.reverse, axis, self.devices, rest, turn, self.prepared)
 
 
 def scan_blocks(step: Step, init: Tree, xs: Tree, layout: Layout) -> tuple[Tree, Tree, Way]:
@@ -231,4 +235,5 @@ def _rows(xs: Tree, first: int, end: int) -> Tree:
 
 def _one_by_one(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[State, Way]:
     """A batch of sequences one step after the other."""
-    return scan_steps(step, init, xs, layout.length, reverse=layout.reverse, spread=layout.spread), no_blocks()
+    options = {"reverse": layout.reverse, "spread": layout.spread, "prepared": layout.prepared}
+    return scan_steps(step, init, xs, layout.length, **options), no_blocks()

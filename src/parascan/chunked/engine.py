@@ -7,12 +7,10 @@ to rounding, by the rule of ``acceptance``, or else at a later row: that, and no
 copies part or the judgment fails, the steps are taken one after the other, in the same program.
 """
 
-import abc
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, cast
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
@@ -28,25 +26,11 @@ from .chunk_count import Patience
 from .grid import Grid
 from .passes import Passes
 from .passes_in_turns import PassesInTurns
+from .plain_loop import AbstractTally, State, no_totals, take_steps, tallying
 from .warm_up import Step, forget, forget_ahead
 
 ONE_BY_ONE = "one_by_one"
 """Name of the loop over single steps, after chunks that were given up, in compiled programs and profiles."""
-
-State: TypeAlias = tuple[Tree, Tree, Tree]
-"""Carry, outputs and totals."""
-
-
-class AbstractTally(eqx.Module):
-    """A step that also adds to totals over all steps."""
-
-    @abc.abstractmethod
-    def __call__(self, carry: Tree, x: Tree) -> tuple[Tree, Tree]:
-        """``(carry, y)`` of a step."""
-
-    @abc.abstractmethod
-    def tally(self, carry: Tree, x: Tree) -> tuple[Tree, Tree, Tree]:
-        """``(carry, y)`` of a step, and what it adds to the totals."""
 
 
 class Way(NamedTuple):
@@ -72,26 +56,11 @@ def no_blocks(*, fell_back: bool = False) -> Way:
     return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(fell_back))
 
 
-def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
-    """A function that takes a step and also gives what it adds to totals: nothing for a step without totals."""
-    if isinstance(step, AbstractTally):
-        return lambda step, carry, x: step.tally(carry, x)  # pyright: ignore[reportFunctionMemberAccess]  # a tally too
-    return lambda step, carry, x: (*step(carry, x), ())
-
-
 def _over_chunks(step: Step, carry: Tree, x: Tree) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
     """A function that takes a step in many chunks at once, and also gives the sum of what it adds to totals."""
     if isinstance(step, Closed):
         return lambda step, carry, x: (*closed_over_chunks(cast(Closed, step), carry, x), ())
     return over_chunks(tallying(step), (False, True, True), step, carry, x, summed=(False, False, True))
-
-
-def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
-    """Totals over no step, for the shapes of a step's arguments."""
-    if not isinstance(step, AbstractTally):
-        return ()
-    shapes = jax.eval_shape(tallying(step), step, carry, x)[2]
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 def run_blocks(
@@ -145,43 +114,41 @@ def run_blocks(
     def one_by_one() -> tuple[State, Way]:
         way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True))
         if grid.axis is None:
-            return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse), way
+            length = grid.length + grid.rest
+            return scan_steps(step, init, xs, length, reverse=grid.reverse, prepared=grid.prepared), way
         return _one_device_after_the_other(step, init, xs, grid), way
 
     return jax.lax.cond(forgotten.met, side_by_side, one_by_one)
 
 
 def scan_steps(
-    step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool, spread: DeviceAxis | None = None
+    step: Step,
+    init: Tree,
+    xs: Tree,
+    length: int,
+    *,
+    reverse: bool,
+    spread: DeviceAxis | None = None,
+    prepared: bool = False,
 ) -> State:
-    """``jax.lax.scan`` of a batch of sequences, with totals; without ``jax.vmap`` where the batch is one sequence.
+    """The steps one after the other, as ``take_steps``; over devices that divide them, one device after the other.
 
-    Over several devices that divide the steps one device takes its steps after the other.
+    Args:
+        step: of one sequence.
+        init: initial carries, leaves ``[N, ...]``.
+        xs: inputs, leaves ``[N or 1, T, ...]``.
+        length: T.
+        reverse: whether time runs from the last row to the first.
+        spread: devices that the sequence is cut over.
+        prepared: whether what a step computes without its carry is computed before the loop, for all steps at once.
     """
-    forward = tallying(step)
-    if spread is not None and spread.divides(length):
-        batch = jax.tree.leaves(init)[0].shape[0]
-        grid = Grid(batch, 1, length // spread.size, reverse, spread.names, spread.size)
-        shared, rows = PartitionSpec(), spread.rows(1)
-        run = partial(_one_device_after_the_other, grid=grid)
-        return spread.over(run, (shared, shared, rows), (shared, rows, shared))(step, init, xs)
-
-    def scan(init: Tree, xs: Tree) -> tuple[Tree, Tree, Tree]:
-        def one(state: tuple[Tree, Tree], x: Tree) -> tuple[tuple[Tree, Tree], Tree]:
-            carry, y, share = forward(step, state[0], x)
-            return (carry, jax.tree.map(jnp.add, state[1], share)), y
-
-        x = row_of(xs)
-        (carry, totals), ys = jax.lax.scan(one, (init, no_totals(step, init, x)), xs, length, reverse=reverse)
-        return carry, ys, totals
-
+    if spread is None or not spread.divides(length):
+        return take_steps(step, init, xs, length, reverse=reverse, prepared=prepared)
     batch = jax.tree.leaves(init)[0].shape[0]
-    if batch == 1:
-        carry, ys, totals = scan(*jax.tree.map(lambda leaf: leaf[0], (init, xs)))
-        return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
-    axes = jax.tree.map(lambda leaf: None if len(leaf) < batch else 0, xs)
-    xs = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < batch else leaf, xs)
-    return jax.vmap(scan, in_axes=(0, axes))(init, xs)
+    grid = Grid(batch, 1, length // spread.size, reverse, spread.names, spread.size, prepared=prepared)
+    shared, rows = PartitionSpec(), spread.rows(1)
+    run = partial(_one_device_after_the_other, grid=grid)
+    return spread.over(run, (shared, shared, rows), (shared, rows, shared))(step, init, xs)
 
 
 def _select(first: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
@@ -238,17 +205,22 @@ def _turns(
 
 def _one_device_after_the_other(step: Step, init: Tree, xs: Tree, grid: Grid) -> State:
     """The results of all devices by the plain loop; ``xs`` are the inputs of this device."""
-    shapes = jax.eval_shape(lambda: scan_steps(step, init, xs, grid.chunks * grid.block, reverse=grid.reverse))
+    shapes = jax.eval_shape(partial(_own_steps, step, init, xs, grid))
     ys, totals = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[1:])
     rows = partial(_scan_if, step, xs, grid)
     return grid.together(_device_by_device(rows, (init, ys, totals), grid, jnp.asarray(True)))
+
+
+def _own_steps(step: Step, init: Tree, xs: Tree, grid: Grid) -> State:
+    """``jax.lax.scan`` over the rows of this device."""
+    return scan_steps(step, init, xs, grid.chunks * grid.block, reverse=grid.reverse, prepared=grid.prepared)
 
 
 def _scan_if(step: Step, xs: Tree, grid: Grid, wanted: Bool[Array, ""], state: State) -> State:
     """``jax.lax.scan`` over the rows of this device, if it is wanted."""
 
     def scanned() -> State:
-        carry, ys, totals = scan_steps(step, state[0], xs, grid.chunks * grid.block, reverse=grid.reverse)
+        carry, ys, totals = _own_steps(step, state[0], xs, grid)
         return carry, ys, jax.tree.map(jnp.add, state[2], totals)
 
     return jax.lax.cond(wanted, scanned, lambda: state)

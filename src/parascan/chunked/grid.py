@@ -26,6 +26,7 @@ class Grid(NamedTuple):
         devices: length of that axis, 1 without one.
         rest: steps of a sequence beyond the chunks, the last in time.
         turn: rows that are taken in one turn of a loop; a divisor of B.
+        prepared: whether steps one after the other find computed what needs no carry, for all of them at once.
     """
 
     batch: int
@@ -36,6 +37,7 @@ class Grid(NamedTuple):
     devices: int = 1
     rest: int = 0
     turn: int = 1
+    prepared: bool = False
 
     @property
     def length(self) -> int:

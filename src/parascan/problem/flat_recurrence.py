@@ -20,13 +20,14 @@ from ..programs.closure import Closed, Function, close_over
 from ..programs.device_axis import DeviceAxis, one_earlier, one_later
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
+from ..programs.in_portions import in_portions
+from ..programs.readout import Readout
 from ..programs.shapes import row_of
 from ..solution import State, Trajectory, Tree
 from .carry import CarryLayout
 from .discrete_leaves import discrete_leaves, refuse_dependent_leaves
 from .dtypes import is_key, weak_as
 from .signature import Signature, TracedSignature, shapes_of
-from .step_portions import in_portions
 
 
 class Recurrence(eqx.Module):
@@ -212,26 +213,32 @@ class ScanProblem(eqx.Module):
         return has_own_pullback(self.step.closed)
 
     def outputs(self, states: Trajectory, computed: Tree = None) -> Tree:
-        """``y_t`` of every step at the given states, in one parallel pass; none where ``y_t`` is the new carry.
+        """``y_t`` of every step at the given states, from the carries before and after it.
 
         Args:
             states: flat states ``[T D]``.
-            computed: what the method ``computed`` gave for these states, where that is known.
+            computed: what the method ``computed`` gave for these states, if anything.
         """
-        ys = self.computed(states) if computed is None else computed
-        known, leaves = jax.tree.leaves(self._after(states)), jax.tree.leaves(ys)
-        alike = self.step.same_outputs()
-        place = len(self.layout.leaves)
-        leaves = [
-            known[first] if (first := alike[place + index]) < place else leaf for index, leaf in enumerate(leaves)
-        ]
-        return self.outward(jax.tree.unflatten(jax.tree.structure(ys), leaves))
+        if computed is None:
+            return self.outward(self._read_off(states))
+        known, leaves = jax.tree.leaves(self._after(states)), jax.tree.leaves(computed)
+        alike = self.step.same_outputs()[len(known) :]
+        leaves = [known[first] if first < len(known) else leaf for first, leaf in zip(alike, leaves, strict=True)]
+        return self.outward(jax.tree.unflatten(jax.tree.structure(computed), leaves))
+
+    def _read_off(self, states: Trajectory) -> Tree:
+        """``y_t`` of every step, in the order of computation: one parallel pass over what follows the new carry."""
+        readout = Readout(self.step, len(self.layout.leaves))
+        return in_portions(readout, self.recurrence.devices)(self._after(states), *self._arguments(states))
 
     def computed(self, states: Trajectory) -> Tree:
         """``y_t`` of every step at the given states, all of them, in the order of computation."""
+        return in_portions(self.step, self.recurrence.devices)(*self._arguments(states))[1]
+
+    def _arguments(self, states: Trajectory) -> tuple[Tree, Tree]:
+        """Carry and inputs of every step."""
         xs, discrete = self.recurrence.inputs
-        carries = jax.vmap(self.layout.unravel)(self.recurrence.previous(states), discrete)
-        return in_portions(self.step, self.recurrence.devices)(carries, xs)[1]
+        return jax.vmap(self.layout.unravel)(self.recurrence.previous(states), discrete), xs
 
     def carry(self, states: Trajectory) -> Tree:
         """The carry after the last step."""

@@ -150,9 +150,13 @@ class Closed(Function):
                 return [index for index, each in enumerate(read) if not each]
             wanted[:carried] = read
 
-    def same_outputs(self) -> list[int]:
-        """For each output array, the index of the first one that is the very same value."""
-        variables = self.program.jaxpr.outvars
+    def same_outputs(self, carried: int = 0) -> list[int]:
+        """For each result, the index of the first one that is the very same value.
+
+        Args:
+            carried: how many of the first results do not count, nor are counted.
+        """
+        variables = self.program.jaxpr.outvars[carried:]
         return [next(i for i, other in enumerate(variables) if other is variable) for variable in variables]
 
 

@@ -135,16 +135,21 @@ def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, reques
 
 
 class _ChunkStep(Function):
-    """A scan's step on the floating leaves of its carry, with outputs as bits; the discrete leaves arrive as inputs."""
+    """A scan's step on the floating leaves of its carry, with outputs as bits; the discrete leaves arrive as inputs.
+
+    An output that is the same value as one before it is left out: it would be stored twice.
+    """
 
     step: Closed
     layout: CarryLayout
+    distinct: tuple[int, ...] = eqx.field(static=True)
 
-    def __call__(self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]) -> tuple[Any, Tree]:
-        """The floating leaves after the step, and its output."""
+    def __call__(self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]) -> tuple[Any, list[Array]]:
+        """The floating leaves after the step, and its outputs."""
         x, discrete = inputs
         carry, y = self.step(self.layout.combine(floating, discrete), x)
-        return self.layout.partition(carry)[0], as_bits(y)
+        leaves = jax.tree.leaves(y)
+        return self.layout.partition(carry)[0], as_bits([leaves[index] for index in self.distinct])
 
 
 @eqx.filter_custom_jvp
@@ -153,10 +158,14 @@ def _evaluate(signature: TracedSignature, layout: Layout, plain: bool) -> tuple[
     carried = signature.layout
     before, last = discrete_leaves(signature, reverse=layout.reverse)
     inputs = (signature.xs, before)
-    step = _ChunkStep(signature.step, carried)
-    floating, ys, way = scan_blocks(step, carried.partition(signature.init)[0], inputs, layout)
     kinds = signature.step.closed.out_avals
-    ys = from_bits(ys, [kind.dtype for kind in kinds[len(carried.leaves) :]])
+    alike = signature.step.same_outputs(len(carried.leaves))
+    distinct = tuple(dict.fromkeys(alike))
+    step = _ChunkStep(signature.step, carried, distinct)
+    floating, stored, way = scan_blocks(step, carried.partition(signature.init)[0], inputs, layout)
+    stored = from_bits(stored, [kinds[len(carried.leaves) + index].dtype for index in distinct])
+    known = dict(zip(distinct, stored, strict=True))
+    ys = jax.tree.unflatten(jax.tree.structure(signature.step.shapes[1]), [known[index] for index in alike])
     return *batch_first(weak_as((carried.combine(floating, last), ys), kinds)), way
 
 

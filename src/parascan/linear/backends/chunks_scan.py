@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from ...chunked import Layout, scan_blocks
 from ...programs.closure import Closed, Function, close_over
+from ...programs.cost import copy_share
 from ...programs.device_axis import DeviceAxis
 from ...programs.shapes import row_of
 from ...programs.work import counted
@@ -57,7 +58,9 @@ def run(
     product = close_over(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
     init = jnp.zeros_like(b[0])
     work = counted(product.closed)
-    layout = Layout(len(b), b.shape[1], work, reverse=transpose, spread=spread, double=b.dtype.itemsize == 8)
+    double, copy = b.dtype.itemsize == 8, copy_share(product.closed, work, len(b), 1)
+    options = {"reverse": transpose, "spread": spread, "double": double, "copy": copy, "prepared": True}
+    layout = Layout(len(b), b.shape[1], work, **options)
     if transpose:
         return scan_blocks(_Backward(product), init, (transition.slices, b), layout)[1]
     first = jnp.arange(len(b)) == 0

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from ..programs.built_in import here
-from ..programs.device_axis import DeviceAxis
-from ..programs.platform import platform_of
 from ..solution import Tree
+from .built_in import here
+from .device_axis import DeviceAxis
+from .platform import platform_of
 
 
 def in_portions(function: Callable[..., Tree], devices: DeviceAxis | None = None) -> Callable[..., Tree]:

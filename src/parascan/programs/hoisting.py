@@ -1,0 +1,80 @@
+"""A step split in two: what needs no carry, which all steps can compute at once, and the rest, for the loop.
+
+The transposed step of a derivative is such a step: it needs the linearization of the step at a known state.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
+from jaxtyping import Array
+
+from ..solution import Tree
+from .closure import close_over
+from .inside import bind, called, interpreted
+
+
+def hoisted(
+    step: Callable[[Tree, Tree], Tree], carry: Tree, x: Tree
+) -> tuple[Callable[[Tree], list[Array]], Callable[[Tree, list[Array]], Tree]]:
+    """What a step needs of its inputs, as a function of them, and the step as a function of that.
+
+    Args:
+        step: ``(carry, x) -> results``.
+        carry: shapes of its first argument.
+        x: shapes of its second.
+
+    Returns:
+        ``x -> needed`` and ``(carry, needed) -> results``.
+    """
+    flat = close_over(step, carry, x).rewritten(_written_out)
+    closed, first = flat.closed, len(jax.tree.leaves(carry))
+    program = closed.jaxpr
+    later, earlier = set(program.invars[:first]), set(program.invars[first:])
+    for eqn in program.eqns:
+        operands = {atom for atom in eqn.invars if not isinstance(atom, Literal)}
+        if operands & later:
+            later |= set(eqn.outvars)
+        elif operands & earlier:
+            earlier |= set(eqn.outvars)
+    in_loop = [eqn for eqn in program.eqns if later & set(eqn.outvars)]
+    read = [atom for eqn in in_loop for atom in eqn.invars] + list(program.outvars)
+    needed = list(dict.fromkeys(atom for atom in read if not isinstance(atom, Literal) and atom in earlier))
+
+    def values(leaves: Sequence[Any], known: dict[Any, Any], skipped: set[Any]) -> tuple[dict[Any, Any], list[Any]]:
+        """All values of the program but of operations that give skipped ones."""
+        found: dict[Any, Any] = {}
+
+        def apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+            if skipped & set(eqn.outvars):
+                return [known.get(atom) for atom in eqn.outvars]
+            results = bind(eqn, eqn.params, operands)
+            found.update(zip(eqn.outvars, results, strict=True))
+            return results
+
+        return found, interpreted(closed, leaves, apply)
+
+    def before(x: Tree) -> list[Array]:
+        leaves = jax.tree.leaves(x)
+        found = dict(zip(program.invars[first:], leaves, strict=True))
+        found.update(values([None] * first + leaves, {}, later)[0])
+        return [found[atom] for atom in needed]
+
+    def rest(carry: Tree, given: list[Array]) -> Tree:
+        known = dict(zip(needed, given, strict=True))
+        leaves = [*jax.tree.leaves(carry), *(known.get(atom) for atom in program.invars[first:])]
+        results = values(leaves, known, earlier)[1]
+        return flat.program.assembled([jax.numpy.asarray(each) for each in results])
+
+    return before, rest
+
+
+def _written_out(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
+    """Results of a program, with the operations of the programs that it only calls in their place."""
+
+    def apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+        inner = called(eqn)
+        return bind(eqn, eqn.params, operands) if inner is None else _written_out(inner, operands)
+
+    return interpreted(closed, args, apply)
