@@ -39,7 +39,7 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 		then echo "No package index could be reached: the set-up needs a network, or PIP_INDEX_URL must name an index that is there." >&2; fi; \
 		echo "The set-up failed; run the same command to try again." >&2; exit 1; }
 
-.PHONY: help setup test test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
+.PHONY: help setup test rounded test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
 	train-demo mcmc-demo bench gpu-check gpu-measure lint types signatures lock clean
 .DELETE_ON_ERROR:
 # Each target uses all cores, or one environment: with -j they still run one after the other.
@@ -79,6 +79,9 @@ test: setup
 ROUNDED := tests/fuzz tests/chunked/test_acceptance.py tests/chunked/test_acceptance_overlooked.py tests/dropin/test_scan.py
 test-optimized: setup
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --optimized $(ROUNDED) $(PYTEST_ARGS)
+
+rounded:
+	@echo $(ROUNDED)
 
 test-all: setup
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --optimized -m "" $(PYTEST_ARGS)
