@@ -1,6 +1,6 @@
 """Calls of one function at many points, here or by an executor, of which a failed one does not stop the others."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -56,7 +56,7 @@ class Here(Executor):
 
 def attempts(
     function: Callable[[Any], Any], points: Sequence[Any], executor: Executor | None, at_once: int | None = None
-) -> Iterator[tuple[int, Outcome] | None]:
+) -> Generator[tuple[int, Outcome] | None, None, None]:
     """What becomes of every call, in the order in which they end.
 
     Args:

@@ -3,7 +3,7 @@
 import contextlib
 import pickle
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,15 +162,25 @@ def _checked(function: Any, points: Any, executor: Any, at_once: Any, state_file
         raise TypeError(f"state_file: given {type(state_file).__name__}, expected the path of a file or None.")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress: given {type(progress).__name__}, expected a function such as print, or None.")
-    if isinstance(executor, ProcessPoolExecutor):
-        try:
-            pickle.dumps(function)
-        except Exception as error:
-            raise TypeError(
-                f"function: given {function!r}, which cannot be sent to another process ({error}), expected a function "
-                "of a module."
-            ) from error
+    if executor is not None:
+        _check_sendable(function, executor)
     return list(points)
+
+
+def _check_sendable(function: Any, executor: Executor) -> None:
+    """Refuse a function that a pool of processes cannot be sent; Dask and others send what pickle cannot."""
+    # Imported here, since it prepares for starting processes.
+    from concurrent.futures import ProcessPoolExecutor
+
+    if not isinstance(executor, ProcessPoolExecutor):
+        return
+    try:
+        pickle.dumps(function)
+    except Exception as error:
+        raise TypeError(
+            f"function: given {function!r}, which cannot be sent to another process ({error}), expected a function of "
+            "a module."
+        ) from error
 
 
 def _short(point: Any) -> str:
