@@ -1,14 +1,10 @@
 """One of several processes over ``jax.distributed``: checks, each of which ends with an error where it fails."""
 
-import sys
+from process_start import say, start
 
-import jax
+process, count, _ = start()
 
-address, count, process = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-jax.config.update("jax_num_cpu_devices", 1)
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(address, count, process)
-
+import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from jax.sharding import NamedSharding  # noqa: E402
@@ -76,4 +72,4 @@ lorenz = ps.systems.get("lorenz")
 try:
     ps.rollout(lorenz.step, lorenz.initial_state, length=2000, solver=ps.deer(), max_iterations=3, mesh=MESH)
 except ps.RolloutError:
-    sys.stdout.write(f"done {process}\n")
+    say(f"done {process}")
