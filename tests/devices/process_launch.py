@@ -15,7 +15,7 @@ LONGEST = 300
 
 def free_port():
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind(("localhost", 0))
         return found.getsockname()[1]
 
 
@@ -26,7 +26,7 @@ def started(program, *words, count=2):
     kept = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir or "")}
     environment = {**os.environ, **quickly, **kept}
     environment.pop("JAX_NUM_CPU_DEVICES", None)
-    command = [sys.executable, str(Path(__file__).with_name(program)), f"127.0.0.1:{free_port()}", str(count)]
+    command = [sys.executable, str(Path(__file__).with_name(program)), f"localhost:{free_port()}", str(count)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     found = [
         subprocess.Popen([*command, str(each), *map(str, words)], env=environment, **pipes) for each in range(count)

@@ -62,12 +62,15 @@ def test_a_killed_process_ends_the_other_and_a_restart_has_the_same_bits(system,
     np.testing.assert_array_equal(states(killed), states(whole))
 
 
-@pytest.mark.slow  # Six processes start.
+@pytest.mark.slow  # Eight processes start.
 def test_a_stream_goes_on_with_the_same_number_of_processes_alone(tmp_path):
     assert [each[-1] for each in finished("process_stream.py", "total", 240, tmp_path)] == ["done", "done"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("mark.0", "mark.0.before", "mark.1", "mark.1.before", "states")
     ]
+    # A process that was ended before it had stored the last piece: all go on from the one before.
+    (tmp_path / "mark.1.before").replace(tmp_path / "mark.1")
+    assert finished("process_stream.py", "total", 240, tmp_path) == [["120", "done"], ["180", "done"]]
     for one in finished("process_stream.py", "total", 240, tmp_path, count=1):
         assert "written by several processes, expected the same number" in one[0]
     first, second, third = finished("process_stream.py", "total", 240, tmp_path, count=3)

@@ -20,13 +20,13 @@ BLOCK = re.compile(r"^## (.+?)$(?:(?!^## ).)*?^```python\n(.*?)^```$", re.M | re
 
 def slurm(process, port):
     """What ``srun`` sets; the port is JAX's own variable, since it follows from the number of the job."""
-    names = {"JOB_ID": 1, "STEP_NODELIST": "127.0.0.1", "NTASKS": 2, "PROCID": process, "LOCALID": process}
+    names = {"JOB_ID": 1, "STEP_NODELIST": "localhost", "NTASKS": 2, "PROCID": process, "LOCALID": process}
     return {"JAX_COORDINATOR_PORT": port, **{f"SLURM_{name}": value for name, value in names.items()}}
 
 
 def kubernetes(process, port):
     """What the runtime of Kubeflow's trainer sets."""
-    address = f"127.0.0.1:{port}"
+    address = f"localhost:{port}"
     return {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": 2, "JAX_PROCESS_ID": process}
 
 

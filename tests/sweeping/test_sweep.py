@@ -116,6 +116,12 @@ def test_a_stopped_sweep_goes_on_and_never_measures_a_value_again(tmp_path):
     assert calls(folder) == {"0": 1, "1": 1, "2": 1, "3": 2, "4": 1, "7": 1}
 
 
+def test_a_value_that_no_file_can_keep_is_a_failure_of_its_point(tmp_path):
+    found = ps.sweep(lambda k: (lambda: k) if k == 1 else k, [0, 1, 2], state_file=tmp_path / "state")
+    assert found.values == (0, None, 2)
+    assert found.reasons[1].startswith("its value of type function cannot be kept in a file: ")
+
+
 def test_what_a_killed_process_left_half_written_is_cut_off(tmp_path):
     state = tmp_path / "state"
     ps.sweep(str, [1, 2], state_file=state)

@@ -95,6 +95,7 @@ class StateFile:
 
     @property
     def _mesh(self) -> Any:
+        """The devices over which processes tell each other what they have."""
         return self._window.mesh
 
     def _together(self, action: Callable[[], str]) -> None:

@@ -102,6 +102,7 @@ class Window:
         return own if self.mesh is None else jax.tree.map(lambda leaf: self._spread(leaf, self.own[0]), own)
 
     def _repeated(self, carry: Tree) -> Tree:
+        """A carry at every step, on one device."""
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (self.steps, *leaf.shape)), carry)
 
     def _spread(self, leaf: Any, first: int) -> jax.Array:

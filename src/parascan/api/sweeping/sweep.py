@@ -138,13 +138,22 @@ def sweep(
             if each is None:
                 continue
             index, outcome = missing[each[0]], each[1]
+            if state is not None and not outcome.reason:
+                outcome = _kept(state, digests[index], outcome)
             found[index] = outcome
             failures += bool(outcome.reason)
-            if state is not None and not outcome.reason:
-                state.keep(digests[index], outcome.value)
             report(SweepProgress(len(found), len(points), failures, points[index], outcome.reason))
     values, reasons = zip(*(found[k] for k in range(len(points))), strict=True) if points else ((), ())
     return Sweep(tuple(points), values, reasons)
+
+
+def _kept(state: SweepState, digest: str, outcome: Outcome) -> Outcome:
+    """The outcome, after its value has been stored; a failure where it cannot be."""
+    try:
+        state.keep(digest, outcome.value)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        return Outcome(None, f"its value of type {type(outcome.value).__name__} cannot be kept in a file: {error}")
+    return outcome
 
 
 def _checked(function: Any, points: Any, executor: Any, at_once: Any, state_file: Any, progress: Any) -> list[Any]:

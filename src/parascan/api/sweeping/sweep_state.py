@@ -53,9 +53,13 @@ class SweepState:
         return self._values[digest]
 
     def keep(self, digest: str, value: Any) -> None:
-        """Add the value of a point, which is on disk when this returns."""
-        self._values[digest] = value
+        """Add the value of a point, which is on disk when this returns.
+
+        Raises:
+            Exception: of ``pickle``, for a value that it cannot write; the file is as before.
+        """
         self._add((digest, value))
+        self._values[digest] = value
 
     def _add(self, record: Any) -> None:
         """Write a record at the end."""
