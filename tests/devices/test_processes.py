@@ -11,7 +11,7 @@ PATIENCE = 120
 
 
 def test_two_processes_have_the_answers_of_one():
-    """Chunks, Newton, a gradient, a system that does not forget, and a failed solve."""
+    """Chunks, Newton, a gradient, a linear recurrence, a system that does not forget, and a failed solve."""
     assert finished("two_processes.py") == [["done 0"], ["done 1"]]
 
 

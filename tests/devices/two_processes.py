@@ -67,6 +67,11 @@ close(slope, slopes)
 totals = ps.scan(lambda s, x: (s + x, s + x), jnp.zeros(D), given(), solver=ps.Chunked(8))[1]
 close(totals, np.cumsum(INPUTS.astype(np.float64), axis=0)[OWN], atol=1e-2)
 
+# A linear recurrence as a call of its own, diagonal.
+decays = jax.make_array_from_process_local_data(SPREAD, np.full_like(INPUTS[OWN], 0.9))
+states = jax.lax.scan(lambda s, x: (0.9 * s + x,) * 2, jnp.zeros(D), INPUTS)[1]
+close(ps.linear_recurrence(decays, given(), jnp.zeros(D)), states[OWN], atol=1e-4)
+
 # A failure is an error on every process.
 lorenz = ps.systems.get("lorenz")
 try:
