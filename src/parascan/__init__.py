@@ -12,6 +12,7 @@ from .api.rollout import rollout as rollout
 from .api.rollout import scan as scan
 from .api.stream import stream as stream
 from .api.sweeping import sweep as sweep
+from .api.sweeping import sweep_parameters as sweep_parameters
 from .diagnostics import certify as certify
 from .diagnostics import conditioning as conditioning
 from .diagnostics import diagnose as diagnose

@@ -65,7 +65,7 @@ def test_a_solver_over_devices_has_the_answer_and_derivatives_of_the_plain_loop(
         assert spec_of(given[1]) == spec_of(slopes[2]) == ("time",)
 
 
-@pytest.mark.parametrize("name", ["deer", "jacobi"])
+@pytest.mark.parametrize("name", ["deer", "jacobi", "elk", "quasi_elk"])
 def test_an_update_moves_one_summary_a_device(name):
     """D^2 + D entries from each of the devices, or a state, but never a part of the sequence."""
     mesh = mesh_of("automatic", time=4)

@@ -1,14 +1,10 @@
 """One of several processes over ``jax.distributed``: checks, each of which ends with an error where it fails."""
 
-import sys
+from process_start import say, start
 
-import jax
+process, count, _ = start()
 
-address, count, process = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-jax.config.update("jax_num_cpu_devices", 1)
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(address, count, process)
-
+import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from jax.sharding import NamedSharding  # noqa: E402
@@ -71,9 +67,14 @@ close(slope, slopes)
 totals = ps.scan(lambda s, x: (s + x, s + x), jnp.zeros(D), given(), solver=ps.Chunked(8))[1]
 close(totals, np.cumsum(INPUTS.astype(np.float64), axis=0)[OWN], atol=1e-2)
 
+# A linear recurrence as a call of its own, diagonal.
+decays = jax.make_array_from_process_local_data(SPREAD, np.full_like(INPUTS[OWN], 0.9))
+states = jax.lax.scan(lambda s, x: (0.9 * s + x,) * 2, jnp.zeros(D), INPUTS)[1]
+close(ps.linear_recurrence(decays, given(), jnp.zeros(D)), states[OWN], atol=1e-4)
+
 # A failure is an error on every process.
 lorenz = ps.systems.get("lorenz")
 try:
     ps.rollout(lorenz.step, lorenz.initial_state, length=2000, solver=ps.deer(), max_iterations=3, mesh=MESH)
 except ps.RolloutError:
-    sys.stdout.write(f"done {process}\n")
+    say(f"done {process}")

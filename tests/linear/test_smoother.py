@@ -10,7 +10,7 @@ import pytest
 
 from combinations import crossed, exhaustive, some
 from parascan.linear import DenseTransition, DiagonalTransition, ScalarTransition, damped_solve, linear_recurrence
-from parascan.linear.smoother import solve_by_elimination
+from parascan.linear.covariances import solve_by_elimination
 
 BACKENDS = ("sequential", "associative", "chunked")
 

@@ -16,7 +16,7 @@ DOCUMENTS = [path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] if 
 # They diagnose, certify and train for tens of seconds.
 LONG = {"diagnosing.md", "certificates.md", "layers.md", "exponents.md", "choosing.md", "planning.md", "sweeping.md"}
 LONG_EXAMPLES = {
-    "parascan.api.sweeping.sweep:sweep",
+    "parascan.api.sweeping.parameter_sweep:sweep_parameters",
     "parascan.diagnostics.diagnose:diagnose",
     "parascan.nn.contractive:ContractiveCell",
     "parascan.planning.plan:plan",

@@ -132,7 +132,7 @@ def test_a_point_that_fails_is_named_and_the_others_stay(tmp_path):
     found = experiment(tmp_path / "traces", failing=3)
     with pytest.raises(RuntimeError, match=r"number=3.*ArithmeticError: planted"):
         finished(found, tmp_path / "points")
-    assert len(list((tmp_path / "points").rglob("*.npz"))) == 3
+    assert len(list((tmp_path / "points").rglob("*.npz"))) == 4
 
 
 def test_a_half_written_file_of_a_killed_run_is_swept_away(tmp_path):

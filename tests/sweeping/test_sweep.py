@@ -1,279 +1,200 @@
-"""A sweep against closed forms and against the functions that it is made of."""
+"""A function at many points: here, by processes, by a cluster; what fails, what is kept, and what is refused."""
 
-import json
-from concurrent.futures import ThreadPoolExecutor
+import dataclasses
+import functools
+import multiprocessing
+import os
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from points_of_tests import end, forecast, traced
 
 import parascan as ps
-from combinations import some
+from parascan.api.sweeping.sweep_state import digest_of_point
 
-KEY = jax.random.key(0)
-INPUTS = jnp.ones((300, 2))
-MATRIX = jnp.array([[0.9, 0.2], [-0.3, 0.8]])
+SPAWN = multiprocessing.get_context("spawn")
 
 
-def linear(gain):
-    return (lambda s, x: gain * s + x), jnp.zeros(2), INPUTS
+@pytest.fixture
+def on_path(monkeypatch):
+    """Started processes find the functions of the tests."""
+    paths = [str(Path(__file__).parent), str(Path(ps.__file__).parents[1])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]))
 
 
-def network(gain):
-    weights = gain * jnp.asarray(np.random.default_rng(0).normal(size=(12, 12))) / 12**0.5
-    return (lambda s, x: weights @ jnp.tanh(s) + x), jnp.linspace(-1, 1, 12), 0.1 * jnp.ones((200, 12))
+def calls(folder):
+    return {path.name: len(path.read_text()) for path in folder.iterdir() if path.suffix == ""}
 
 
-class Leaky(eqx.Module):
-    rate: jax.Array
-
-    def __call__(self, s, x):
-        return self.rate * jnp.tanh(s) + x
-
-
-def module(gain):
-    return Leaky(gain), jnp.zeros(2), INPUTS
-
-
-def nested(gain):
-    def inner(s):
-        return jnp.tanh(gain * s)
-
-    def helper(s):
-        return jax.nn.relu(s) + 0.1 * s
-
-    return (lambda s, x: helper(inner(s)) + 0.01 * x), jnp.ones(2), INPUTS
-
-
-def test_of_a_linear_step_everything_is_known():
-    gains = np.array([0.25, 0.5, 0.8, 1.1, 1.25])
-    found = ps.sweep(linear, {"gain": gains}, key=KEY, dt=0.5)
-    np.testing.assert_allclose(found.exponent.value, np.log(gains), atol=1e-12)
-    np.testing.assert_allclose(found.exponent_per_time.value, 2 * np.log(gains), atol=1e-12)
-    assert (found.exponent.low <= np.log(gains)).all()
-    assert (np.log(gains) <= found.exponent.high).all()
-    assert found.updates.tolist() == [1] * 5
-    assert found.solved.all()
-    assert set(found.outcome) == {"successful"}
-    assert set(found.reason) == {""}
-    threshold = found.threshold
-    assert (threshold.low, threshold.high) == (0.8, 1.1)
-    # Zero of the line through both neighbors.
-    np.testing.assert_allclose(threshold.value, 0.8 - np.log(0.8) * 0.3 / np.log(1.1 / 0.8), rtol=1e-9)
-    assert found.length == 300
-
-
-@pytest.mark.slow
-def test_verdicts_on_a_linear_step(real_diagnosis):
-    found = ps.sweep(linear, {"gain": [0.25, 1.25]}, key=KEY)
-    assert found.verdict.tolist() == ["predictable", "unpredictable"]
-
-
-def test_points_are_what_the_functions_say_one_by_one(real_diagnosis):
-    gains = [1.4]
-    criterion, solver = ps.Merit(1e-8), ps.quasi_deer()
-    found = ps.sweep(network, {"gain": gains}, 60, key=KEY, solver=solver, criterion=criterion, budget=90)
-    for index, gain in enumerate(gains):
-        step, init, xs = network(gain)
-        call = (step, init, xs[:60])
-        estimate = ps.lyapunov_exponents(*call, key=KEY).estimate
-        diagnosis = ps.diagnose(*call, key=KEY, criterion=criterion, budget=90)
-        solution = ps.rollout(*call, solver=solver, criterion=criterion)
-        for end in ("value", "low", "high"):
-            np.testing.assert_allclose(getattr(found.exponent, end)[index], getattr(estimate, end), rtol=1e-9)
-            expected = getattr(diagnosis.iterations["quasi_newton"], end)
-            np.testing.assert_allclose(getattr(found.expected, end)[index], expected, rtol=1e-9)
-        assert found.updates[index] == int(solution.stats.iterations)
-        assert found.verdict[index] == diagnosis.verdict
-    assert found.length == 60
-
-
-@pytest.mark.parametrize("make", some([linear, network, module, nested], module))
-def test_steps_of_one_shape_share_their_programs(make, compiled):
-    gains = np.array([0.3, 0.6])
-    seen = []
-    with compiled() as programs:
-        found = ps.sweep(make, {"gain": gains}, key=KEY, budget=300, progress=lambda at: seen.append(len(programs)))
-    assert seen[1] > 0
-    assert seen[2:] == [seen[1]]
-    fresh = [float(ps.lyapunov_exponents(*make(float(gain)), key=KEY).per_step) for gain in gains]
-    np.testing.assert_allclose(found.exponent.value, fresh, rtol=1e-9)
-
-
-def test_two_parameters_make_a_grid_with_the_first_parameter_first():
-    def make(gain, scale):
-        return (lambda s, x: gain * scale * s), jnp.zeros(2), None
-
-    gains, scales = np.array([0.4, 0.8, 1.5]), np.array([0.5, 1.0])
-    found = ps.sweep(make, {"gain": gains, "scale": scales}, 100, key=KEY)
-    np.testing.assert_allclose(found.exponent.value, np.log(np.outer(gains, scales)), atol=1e-12)
-    assert found.updates.shape == found.reason.shape == (3, 2)
-    assert np.isnan(found.threshold.value[0])
-    assert np.isneginf(found.threshold.low[0])
-    assert found.threshold.low[1] == 0.8
-    assert found.threshold.high[1] == 1.5
-    assert [len(each) for each in found.crossings] == [0, 1]
-    assert "scale = 0.5" in str(found)
-    assert "crosses zero at gain" in str(found)
-
-
-def test_integers_stay_integers_and_may_be_sizes():
-    def make(size):
-        assert type(size) is int
-        return (lambda s, x: 0.5 * s), jnp.ones(size), None
-
-    found = ps.sweep(make, {"size": np.array([1, 3])}, 60, key=KEY)
-    np.testing.assert_allclose(found.exponent.value, np.log([0.5, 0.5]))
-
-
-def test_states_keep_their_dtype():
-    def make(gain):
-        return (lambda s, x: gain * jnp.tanh(s) + 1), jnp.ones(2, jnp.float32), None
-
-    found = ps.sweep(make, {"gain": [0.25, 0.5]}, 80, key=KEY)
-    assert set(found.reason) == {""}
-    assert found.solved.all()
-
-
-def test_a_point_that_fails_is_told_with_its_place_and_the_others_go_on():
-    def make(gain):
-        if gain > 0.7:
-            raise KeyError("no such gain")
-
-        def step(s, x):
-            return jnp.dot(s, jnp.ones(5)) if gain > 0.5 else gain * s
-
-        return step, jnp.zeros(2), None
-
-    found = ps.sweep(make, {"gain": [0.4, 0.6, 0.8]}, 50, key=KEY)
-    assert found.reason[0] == ""
-    assert found.solved.tolist() == [True, False, False]
-    assert found.reason[1].startswith("TypeError: dot_general")
-    assert "test_sweep.py, line" in found.reason[1]
-    assert found.reason[2].startswith("KeyError: 'no such gain'")
-    assert "test_sweep.py, line" in found.reason[2]
-    assert np.isnan(found.exponent.value[1:]).all()
-    assert np.isnan(found.updates[1:]).all()
-    assert "failed at gain = 0.8: KeyError" in str(found)
-
-
-def test_traced_values_are_a_reason_in_words():
-    def updates(scale):
-        made = lambda gain: (lambda s, x: jnp.tanh(gain * scale * s) + x, jnp.zeros(2), jnp.ones((20, 2)))  # noqa: E731
-        reason = ps.sweep(made, {"gain": [0.5]}, key=KEY).reason[0]
-        assert "make: given traced values, expected arrays: a sweep reads numbers. Call ps.sweep outside" in reason
-        return scale
-
-    jax.grad(updates)(1.0)
-
-
-def test_fewer_inputs_than_steps_are_a_reason():
-    found = ps.sweep(linear, {"gain": [0.5]}, 301, key=KEY)
-    assert found.reason[0] == "ValueError: length: given 301, expected at most 300, as many steps as there are inputs."
-
-
-def test_a_rollout_that_ends_early_is_not_solved():
-    def make(r):
-        system = ps.systems.logistic(r=r)
-        return system.step, system.initial_state, None
-
-    found = ps.sweep(make, {"r": [2.5, 4.0]}, 400, key=KEY, max_iterations=12, budget=200)
-    assert found.solved.tolist() == [True, False]
-    assert found.outcome.tolist() == ["successful", "max_iterations_reached"]
-    assert found.updates[1] == 12
-    np.testing.assert_allclose(found.exponent.value, [np.log(0.5), np.log(2)], atol=0.05)
-    assert "not solved" in str(found).splitlines()[3]
-
-
-def test_a_method_without_a_forecast_has_no_expected_updates():
-    found = ps.sweep(linear, {"gain": [0.5]}, key=KEY, solver=ps.scale_elk(0.1))
-    assert np.isnan(found.expected.value).all()
-    assert found.updates[0] > 1
-
-
-@pytest.mark.slow
-def test_a_diagnosis_shares_its_programs_too(real_diagnosis, compiled):
-    seen = []
-    with compiled() as programs:
-        ps.sweep(linear, {"gain": [0.5, 0.6]}, key=KEY, progress=lambda at: seen.append(len(programs)))
-    assert seen[2] == seen[1] > 0
-
-
-def test_a_step_that_decides_by_a_parameter_is_evaluated_as_it_is():
-    def make(gain):
-        return (lambda s, x: (0.5 if gain > 0.5 else 0.25) * s + x), jnp.zeros(2), INPUTS
-
-    found = ps.sweep(make, {"gain": [0.4, 0.6]}, key=KEY)
-    assert found.reason.tolist() == ["", ""]
-    np.testing.assert_allclose(found.exponent.value, np.log([0.25, 0.5]), atol=1e-12)
-    assert found.solved.all()
-
-
-@pytest.mark.parametrize("order", some(["reversed", "threads"], "threads"))
-def test_points_may_be_measured_by_others_in_any_order(order):
-    def backward(function, points):
-        return map(function, reversed(list(points)))
-
-    with ThreadPoolExecutor(2) as pool:
-        by = pool.map if order == "threads" else backward
-        found = ps.sweep(linear, {"gain": [0.25, 0.5, 0.75]}, key=KEY, map_points=by)
-    np.testing.assert_allclose(found.exponent.value, np.log([0.25, 0.5, 0.75]), atol=1e-12)
-
-
-def test_progress_is_a_line_for_every_point():
+def test_values_are_in_the_order_of_the_points_and_a_failed_one_is_named(tmp_path):
     told = []
-    ps.sweep(linear, {"gain": [0.25, 0.5]}, key=KEY, progress=lambda at: told.append(str(at)))
-    assert told[0] == "0 of 2 points known"
-    assert told[1:] == [
-        "1 of 2: gain = 0.25: exponent -1.386, 1 updates",
-        "2 of 2: gain = 0.5: exponent -0.6931, 1 updates",
+    found = ps.sweep(functools.partial(traced, tmp_path), iter([1, 3, 2]), progress=told.append)
+    assert (found.points, found.values) == ((1, 3, 2), (2, None, 4))
+    assert found.reasons[0] == found.reasons[2] == ""
+    assert found.failed[0][0] == 3
+    assert found.failed[0][1].startswith("ArithmeticError: planted (points_of_tests.py, line ")
+    assert [each[:3] for each in told] == [(0, 3, 0), (1, 3, 0), (2, 3, 1), (3, 3, 1)]
+    assert str(told[0]) == "0 of 3 known"
+    assert str(told[2]).startswith("2 of 3, 1 failed: 3: ArithmeticError: planted")
+    assert str(found).splitlines()[0] == "2 of 3 points have a value"
+    with pytest.raises(RuntimeError, match="failed at 3: ArithmeticError: planted"):
+        found.raise_failures()
+    ps.sweep(functools.partial(traced, tmp_path), []).raise_failures()
+
+
+def test_no_more_points_are_given_to_an_executor_than_asked_for():
+    submitted, most = [], []
+    with ThreadPoolExecutor(1) as pool:
+        submit = pool.submit
+
+        def count(*args):
+            submitted.append(submit(*args))
+            most.append(sum(not each.done() for each in submitted))
+            return submitted[-1]
+
+        pool.submit = count
+        found = ps.sweep(lambda k: k + 1, range(20), executor=pool, at_once=3)
+    assert found.values == tuple(range(1, 21))
+    assert max(most) <= 3
+
+
+@pytest.mark.slow  # Two processes import JAX; that calls reach an executor is seen by default with threads.
+def test_processes_and_a_worker_that_is_lost(on_path, tmp_path):
+    with ProcessPoolExecutor(2, SPAWN) as pool:
+        found = ps.sweep(forecast, [0.5, 1.0, 3.0, 1.5], executor=pool, state_file=tmp_path / "state")
+        with pytest.raises(TypeError, match=r"function: given <function .*lambda.* cannot be sent to another process"):
+            ps.sweep(lambda point: point, [1], executor=pool)
+        lost = ps.sweep(end, [1, 2], executor=pool)
+    here = ps.sweep(forecast, [0.5, 1.0, 3.0, 1.5])
+    assert os.getpid() not in {value[1] for value in found.values if value}
+    values = [value[0] for value in found.values if value]
+    np.testing.assert_allclose(values, [value[0] for value in here.values if value], rtol=1e-5)
+    assert found.failed == here.failed
+    assert found.failed[0][1].startswith("ArithmeticError: planted (points_of_tests.py, line ")
+    assert all(why.startswith("BrokenProcessPool: ") for why in lost.reasons)
+
+
+@pytest.mark.slow  # A cluster starts in seconds; the same executor's interface is seen by default with threads.
+def test_a_cluster_of_dask(on_path, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor = client.get_executor(pure=False)
+        found = ps.sweep(forecast, [0.5, 3.0, 1.0], executor=executor, state_file=tmp_path / "state")
+    assert os.getpid() not in {value[1] for value in found.values if value}
+    assert [point for point, _ in found.failed] == [3.0]
+    assert "planted (points_of_tests.py, line " in found.reasons[1]
+    again = ps.sweep(forecast, [0.5, 1.0], state_file=tmp_path / "state")
+    assert again.values == (found.values[0], found.values[2])
+
+
+def test_a_stopped_sweep_goes_on_and_never_measures_a_value_again(tmp_path):
+    folder, state = tmp_path / "traces", tmp_path / "deep" / "state"
+    folder.mkdir()
+    function = functools.partial(traced, str(folder))
+
+    def stop(at):
+        if at.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ps.sweep(function, range(5), state_file=state, progress=stop)
+    assert calls(folder) == {"0": 1, "1": 1}
+    told = []
+    found = ps.sweep(function, range(5), state_file=state, progress=told.append)
+    assert told[0].done == 2
+    assert found.values == (0, 2, 4, None, 8)
+    again = ps.sweep(function, [*range(5), 7], state_file=state)
+    assert again.values == (0, 2, 4, None, 8, 14)
+    assert calls(folder) == {"0": 1, "1": 1, "2": 1, "3": 2, "4": 1, "7": 1}
+
+
+def test_a_value_that_no_file_can_keep_is_a_failure_of_its_point(tmp_path):
+    found = ps.sweep(lambda k: (lambda: k) if k == 1 else k, [0, 1, 2], state_file=tmp_path / "state")
+    assert found.values == (0, None, 2)
+    assert found.reasons[1].startswith("its value of type function cannot be kept in a file: ")
+
+
+def test_what_a_killed_process_left_half_written_is_cut_off(tmp_path):
+    state = tmp_path / "state"
+    ps.sweep(str, [1, 2], state_file=state)
+    whole = state.read_bytes()
+    for kept in (len(whole) - 1, len(whole) - 20):
+        state.write_bytes(whole[:kept])
+        seen = []
+        assert ps.sweep(str, [1, 2], state_file=state, progress=seen.append).values == ("1", "2")
+        assert seen[0].done == 1
+        assert state.read_bytes() == whole
+
+
+def test_a_state_file_of_something_else_is_refused_before_anything_runs(tmp_path):
+    def never(point):
+        raise AssertionError("called")
+
+    state = tmp_path / "state"
+    ps.sweep(str, [1], state_file=state)
+    with pytest.raises(
+        ValueError, match=r"state_file: given .*, written with function 'builtins.str', expected .*never"
+    ):
+        ps.sweep(never, [1], state_file=state)
+    state.write_bytes(b"{}")
+    with pytest.raises(ValueError, match=r"state_file: given .*, which is no state file"):
+        ps.sweep(never, [1], state_file=state)
+    state.write_bytes(pickle.dumps({"format": 1}))
+    with pytest.raises(ValueError, match=r"state_file: given .*, which is no state file"):
+        ps.sweep(never, [1], state_file=state)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    gain: float
+    sizes: tuple
+
+
+def test_points_are_known_again_by_their_values_and_by_nothing_else():
+    same = [
+        (1.5, np.float64(1.5)),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (np.arange(3.0), jnp.arange(3.0)),
+        (Setting(0.5, (1, 2)), Setting(0.5, (1, 2))),
+        (jax.random.key(1), jax.random.key(1)),
     ]
-
-
-def test_the_record_is_json_and_what_vanishes_at_once_is_none():
-    def make(gain):
-        return (lambda s, x: jnp.where(gain > 0.5, 0.5, 0.0) * s), jnp.ones(2), None
-
-    found = ps.sweep(make, {"gain": [0.4, 0.6]}, 50, key=KEY)
-    assert np.isneginf(found.exponent.value[0])
-    record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert record["exponent"]["value"][0] is None
-    assert record["parameters"] == {"gain": [0.4, 0.6]}
-    assert record["solved"] == [True, True]
+    others = [1, 1.0, True, "1", b"1", None, (1,), [1], ((1,), 2), (1, (2,)), {"a": 1}, {"a": 2}]
+    others += [np.zeros(2), np.zeros((2, 1)), np.zeros(2, np.float32), jax.random.key(1), jax.random.key(2)]
+    others += [Setting(0.5, (1, 2)), Setting(0.5, (1, 3))]
+    for one, other in same:
+        assert digest_of_point(one, "points[0]") == digest_of_point(other, "points[0]")
+    assert len({digest_of_point(each, "points[0]") for each in others}) == len(others)
 
 
 @pytest.mark.parametrize(
-    ("parameters", "options", "text"),
+    ("function", "points", "options", "text"),
     [
-        ([0.1], {}, "parameters: given list"),
-        ({}, {}, "parameters: given 0, expected one or two"),
-        ({"a": [1.0], "b": [1.0], "c": [1.0]}, {}, "parameters: given 3"),
-        ({"gain": [0.2, 0.1]}, {}, r"parameters\['gain'\]: given values that do not increase"),
-        ({"gain": [0.1, np.nan]}, {}, "not finite"),
-        ({"gain": 0.5}, {}, "expected a line of one number or more"),
-        ({"gain": []}, {}, "expected a line of one number or more"),
-        ({"gain": ["x"]}, {}, "expected a line"),
-        ({"a b": [0.1]}, {}, "a name that no argument can have"),
-        ({"gain": [0.1]}, {"length": 0}, "length: given 0"),
-        ({"gain": [0.1]}, {"length": 1.5}, "length: given 1.5"),
-        ({"gain": [0.1]}, {"max_iterations": 0}, "max_iterations: given 0"),
-        ({"gain": [0.1]}, {"budget": True}, "budget: given True"),
-        ({"gain": [0.1]}, {"solver": ps.Sequential()}, "solver: given Sequential, expected one that iterates"),
-        ({"gain": [0.1]}, {"criterion": 1e-3}, "criterion: given float"),
-        ({"gain": [0.1]}, {"dt": -1.0}, "dt: given -1.0"),
-        ({"gain": [0.1]}, {"key": 3}, "key: given int"),
+        (3, [1], {}, "function: given int, expected a function of one point"),
+        (str, 3, {}, "points: given int, expected a sequence of points"),
+        (str, {"gain": [1.0]}, {}, r"points: given dict, .* found by ps\.sweep_parameters"),
+        (str, "abc", {}, "points: given str"),
+        (str, [1], {"executor": map}, r"executor: given type, expected a concurrent\.futures\.Executor"),
+        (str, [1], {"at_once": 0}, "at_once: given 0"),
+        (str, [1], {"state_file": 3}, "state_file: given int, expected the path of a file"),
+        (str, [1], {"progress": 3}, "progress: given int, expected a function"),
+        (
+            str,
+            [1, (2, {"f": str})],
+            {"state_file": "x"},
+            r"points\[1\]\[1\]\['f'\]: given type, by which no state file",
+        ),
     ],
 )
-def test_bad_input_is_refused_before_anything_runs(parameters, options, text):
-    def never(**_):
-        raise AssertionError("called")
-
+def test_bad_input_is_refused(tmp_path, monkeypatch, function, points, options, text):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises((TypeError, ValueError), match=text):
-        ps.sweep(never, parameters, **{"key": KEY, **options})
-
-
-def test_what_make_returns_is_checked():
-    found = ps.sweep(lambda gain: (gain, 1), {"gain": [0.1]}, 10, key=KEY)
-    assert "expected a tuple (step, init, xs)" in found.reason[0]
+        ps.sweep(function, points, **options)
+    assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..solution import Tree
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file's layout."""
 
 
@@ -101,6 +101,11 @@ def load_mark(path: Path, like: Mark, setting: dict[str, Any]) -> tuple[Mark, st
             raise ValueError(
                 f"state_file: given {path}, written for another init of the same shapes, expected the init that it was "
                 "started with. Give that one, or remove the file to start anew."
+            )
+        if head.get(name) != expected and name == "processes":
+            raise ValueError(
+                f"state_file: given {path}, written by {head.get(name)} process(es), expected as many as now, "
+                f"{expected}. Go on with as many as before, or remove the files to start anew."
             )
         if head.get(name) != expected:
             raise ValueError(

@@ -15,6 +15,7 @@ from ..planning import Plan
 from ..problem.arguments import as_arrays, refuse_nan
 from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature
+from ..programs.built_in import agree
 from ..programs.compile_cache import ProgramCache
 from ..programs.platform import running_on
 from ..solution import Result, Solution, StepFunction, Tree
@@ -125,6 +126,7 @@ def scan(
         batch_size((init, xs)),
         xs=xs,
     )
+    agree(request.mesh)
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), request.devices)
     if request.solver.iterates:
         refuse_nan(init)
@@ -224,6 +226,7 @@ def rollout(
         certify,
         xs,
     )
+    agree(request.mesh)
     init, xs = placed(as_arrays("init", init), as_arrays("xs", xs), request.devices)
     if request.solver.iterates:
         refuse_nan(init)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.sharding import Mesh
 
 from ..problem.arguments import as_arrays, describe, refuse_traced, resolve_length
 from ..problem.signature import Signature, resolve
@@ -15,11 +15,13 @@ from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.guesses import Given
-from .checkpoint import Mark, Seen, fingerprint, load_mark, save_mark
+from .checkpoint import Mark, Seen, fingerprint
 from .failure import explain_failure
 from .inflow import AbstractSource, Arrays, Chunks, Inflow, leading
 from .options import resolve_options
 from .rollout import RolloutError, rollout
+from .stream_state import StateFile
+from .stream_window import Window, on_host
 
 OUTSIDE = "a stream hands out its pieces on the host. Call ps.stream outside of jit, vmap and grad."
 """Why no stream is made of traced values, and what to do."""
@@ -47,12 +49,11 @@ class Settings(NamedTuple):
     """What stays the same from window to window."""
 
     step: StepFunction
-    window: int
+    window: Window
     iterative: bool
     options: dict[str, Any]
     progress: Callable[[int, int | None], None] | None
-    path: Path | None
-    identity: dict[str, Any]
+    file: StateFile | None
 
 
 def stream(
@@ -65,6 +66,7 @@ def stream(
     solver: AbstractSolver | None = None,
     criterion: AbstractCriterion | None = None,
     max_iterations: int | None = None,
+    mesh: Mesh | None = None,
     progress: Callable[[int, int | None], None] | None = None,
     state_file: str | Path | None = None,
 ) -> Iterator[Piece]:
@@ -85,12 +87,17 @@ def stream(
         solver: how each window is evaluated, such as ``ps.deer()``; None for the default.
         criterion: when the iterations of a window stop; ``StateError()`` when None.
         max_iterations: most updates of a window before it moves on.
+        mesh: devices that every window is cut over along time. They divide ``window``. Where they are those of several
+            processes, all of these make the same call, with the same inputs, of which each puts its own part on its
+            devices; a piece has the rows of the process that it is handed to.
         progress: called after each piece with the steps done and T (None where not known).
         state_file: a file that keeps the state after each piece that you have taken. A stream that finds the file goes
             on from there with the same bits, however the earlier one ended; the piece that was being worked on is
             handed out again, with the same ``start``. The inputs of the steps that are done are read once more from
             the beginning: the file is refused unless they, ``init`` and the options are the same to the bit. Whether
-            ``step`` is the same cannot be checked.
+            ``step`` is the same cannot be checked. Several processes write a file each, ``state_file`` with the
+            number of the process at its end, and go on from the last piece that all have; another number of processes
+            is refused.
 
     Returns:
         An iterator of pieces: ``start``, ``states``, ``ys``, ``carry``, ``iterations``, arrays of numpy. Without a step
@@ -121,33 +128,37 @@ def stream(
     refuse_traced("init, xs", arrays, OUTSIDE)
     options = resolve_options(None, solver, criterion, max_iterations, None, None, False, 1, False, None, None, 1)
     source, row = _source(xs, length)
-    window = window if source.total is None else max(1, min(window, source.total))
+    fewer = source.total is not None and source.total < window
+    place = Window(max(1, source.total or 0) if fewer else window, mesh, fits=fewer)
     sample = jax.tree.map(jnp.asarray, row)
     signature = resolve(step, as_arrays("init", init), sample, None if jax.tree.leaves(row) else 1, scan_form=False)
     refuse_traced("step", signature, OUTSIDE)
     carry, inflow = signature.init, Inflow(source)
-    path = None if state_file is None else Path(state_file)
+    identity = {
+        "window": place.steps,
+        "total": source.total,
+        "solver": repr((solver, criterion, max_iterations)),
+        "carry": describe(carry),
+        "init": fingerprint(carry),
+    }
+    file = None if state_file is None else StateFile(Path(state_file), identity, place)
     settings = Settings(
         step,
-        window,
+        place,
         options.solver.iterates,
-        {"solver": solver, "criterion": criterion, "max_iterations": max_iterations},
+        {"solver": solver, "criterion": criterion, "max_iterations": max_iterations, "mesh": place.mesh},
         progress,
-        path,
-        {
-            "window": window,
-            "total": source.total,
-            "solver": repr((solver, criterion, max_iterations)),
-            "carry": describe(carry),
-            "init": fingerprint(carry),
-        },
+        file,
     )
-    mark = Mark(0, carry, _repeat(carry, window))
-    if path is not None:
-        inflow.seen = Seen()
-        mark, inputs = load_mark(path, mark, settings.identity) or (mark, inflow.seen.digest())
-        _pass_over(inflow, mark.position, inputs, path, window)
-    if mark.position == 0 and inflow.fill(window) == 0:
+    mark = Mark(0, carry, place.repeated(carry))
+    if file is not None:
+        seen = inflow.seen = Seen()
+
+        def take(mark: Mark, inputs: str | None) -> None:
+            _pass_over(inflow, mark.position, seen.digest() if inputs is None else inputs, file.path, place.steps)
+
+        mark = file.load(mark, take)
+    if mark.position == 0 and inflow.fill(place.steps) == 0:
         return iter([_empty(signature)])
     return _pieces(settings, inflow, mark)
 
@@ -180,7 +191,7 @@ def _empty(signature: Signature) -> Piece:
 
     none = jax.tree.map(lambda leaf: leaf[:0], signature.xs)
     carry, (states, ys) = jax.lax.scan(keep, signature.init, none, length=0)
-    states, ys, carry = jax.tree.map(_on_host, (states, ys, carry))
+    states, ys, carry = jax.tree.map(on_host, (states, ys, carry))
     return Piece(0, states, ys, carry, 0)
 
 
@@ -200,23 +211,23 @@ def _source(xs: Any, length: int | None) -> tuple[AbstractSource, Tree]:
 def _pieces(settings: Settings, inflow: Inflow, mark: Mark) -> Iterator[Piece]:
     """Piece after piece; the state file is written when the next piece is asked for."""
     window = settings.window
-    while rows := inflow.fill(window):
+    while rows := inflow.fill(window.steps):
         guess = Given(mark.guess) if settings.iterative else None
-        inputs = inflow.padded(window)
-        length = window if inputs is None else None
+        inputs = window.inputs(inflow.padded(window.steps))
+        length = window.steps if inputs is None else None
         solution = rollout(settings.step, mark.carry, inputs, length, guess=guess, throw=False, **settings.options)
         count = _usable(solution, rows, mark.position)
-        carry, guess = _shift(solution.states, jnp.asarray(count, jnp.int32))
-        states, ys = _rows_on_host((solution.states, solution.ys), count)
+        carry, guess = window.advanced(solution.states, count)
+        states, ys = window.on_host((solution.states, solution.ys), count)
         iterations = int(solution.stats.iterations)
         # What is not needed for the next window is let go before the caller has the piece.
         del solution, inputs
-        yield Piece(mark.position, states, ys, jax.tree.map(_on_host, carry), iterations)
+        first = mark.position + min(window.own[0], count)
+        yield Piece(first, states, ys, jax.tree.map(on_host, carry), iterations)
         inflow.drop(count)
         mark = Mark(mark.position + count, carry, guess)
-        if settings.path is not None:
-            inputs = "" if inflow.seen is None else inflow.seen.digest()
-            save_mark(settings.path, mark, {**settings.identity, "inputs": inputs})
+        if settings.file is not None:
+            settings.file.save(mark, "" if inflow.seen is None else inflow.seen.digest())
         if settings.progress is not None:
             settings.progress(mark.position, inflow.source.total)
 
@@ -236,37 +247,3 @@ def _usable(solution: Solution, rows: int, position: int) -> int:
     if count == 0:
         raise RolloutError(f"In the window that starts after step {position}: {explain_failure(solution)}", solution)
     return count
-
-
-@jax.jit
-def _shift(states: Tree, count: jax.Array) -> tuple[Tree, Tree]:
-    """The carry after some steps of a window, and the guess for the window that starts there."""
-    window = len(jax.tree.leaves(states)[0])
-    carry = jax.tree.map(lambda leaf: leaf[count - 1], states)
-    ahead = jnp.arange(window) + count
-    known = ahead < window
-    for leaf in jax.tree.leaves(states):
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            finite = jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
-            known &= finite[jnp.minimum(ahead, window - 1)]
-
-    def move(leaf: jax.Array, last: jax.Array) -> jax.Array:
-        flags = known.reshape(-1, *[1] * (leaf.ndim - 1))
-        return jnp.where(flags, leaf[jnp.minimum(ahead, window - 1)], last[None])
-
-    return carry, jax.tree.map(move, states, carry)
-
-
-def _repeat(carry: Tree, window: int) -> Tree:
-    """A carry at every step of a window."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (window, *leaf.shape)), carry)
-
-
-def _rows_on_host(tree: Tree, count: int) -> Tree:
-    """The first rows of a tree, as numpy arrays."""
-    return jax.tree.map(lambda leaf: _on_host(leaf)[:count], tree)
-
-
-def _on_host(leaf: Any) -> Any:
-    """An array of numpy; keys stay what they are."""
-    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)

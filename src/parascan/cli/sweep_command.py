@@ -11,7 +11,7 @@ import typer
 
 import parascan as ps
 
-from ..api.sweeping import Sweep, SweepProgress
+from ..api.sweeping import ParameterProgress, ParameterSweep
 from ..paper.figures import style
 from ..paper.harness.written_files import to_json
 from . import plot, report
@@ -78,19 +78,19 @@ def sweep(
         with report.progress() as bar:
             task = bar.add_task(subject, total=None)
 
-            def show(at: SweepProgress) -> None:
+            def show(at: ParameterProgress) -> None:
                 bar.update(task, completed=at.done, total=at.total, description=str(at.point or subject))
                 check()
 
             with wrong_usage():
-                found = ps.sweep(
+                found = ps.sweep_parameters(
                     make, axes, steps, key=key, solver=solver_of(solver), criterion=criterion_of(criterion, tolerance),
                     max_iterations=max_iterations, store=out, progress=show,
                 )  # fmt: skip
         _deliver(found, subject, as_json, picture)
 
 
-def _deliver(found: Sweep, name: str, as_json: bool, picture: Path | None) -> None:
+def _deliver(found: ParameterSweep, name: str, as_json: bool, picture: Path | None) -> None:
     """Print the sweep, and draw it if asked to."""
     if (found.reason != "").all():
         raise typer.BadParameter(f"every point failed, the first one so: {found.reason.flat[0]}")

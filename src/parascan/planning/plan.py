@@ -15,9 +15,10 @@ from ..problem.arguments import as_arrays, refuse_nan, refuse_traced
 from ..problem.flat_recurrence import Recurrence, ScanProblem, traced
 from ..problem.signature import Signature, resolve
 from ..programs.built_in import here
-from ..programs.device_axis import axis_of
+from ..programs.device_axis import DeviceAxis, devices_of
 from ..programs.machine import Machine
 from ..programs.platform import on_its_platform, platform_of
+from ..programs.processes import on_this_process, spans_processes, text_of_first
 from ..programs.unknown import unknown_is
 from ..solution import StepFunction, Tree
 from ..solvers import AbstractIterativeSolver, Chunked, MultipleShooting, Sequential
@@ -76,7 +77,8 @@ def plan(
         criterion: stopping rule of methods that iterate, ``StateError()`` when None.
         reverse: whether the call runs from the last input to the first.
         batch: N, sequences that ``jax.vmap`` will run at once.
-        mesh: devices that the call will spread its chunks over, a mesh of one axis.
+        mesh: devices that the call will spread its sequence over; those of the inputs when None. Where they are those
+            of several processes, all call this function; the first of them makes the plan, and all get it.
         budget: part of the sequential time that a wrong forecast may cost, above 0.
         memory_limit: most bytes that a method may hold; None for no limit.
         rates: record of the machine; the one that ``parascan calibrate`` stored, or what is known without measuring,
@@ -89,7 +91,8 @@ def plan(
 
     Raises:
         TypeError: an argument of the wrong kind, or traced values.
-        ValueError: lengths that disagree, NaN in ``init``, a diagnosis of another call, or a number out of its range.
+        ValueError: lengths that disagree, NaN in ``init``, a diagnosis of another call, a number out of its range, or
+            inputs that are spread over processes and too large to be gathered.
 
     Source: sections 3 and 4 of the paper for the forecast.
 
@@ -101,13 +104,40 @@ def plan(
         ('Sequential', 'unpredictable')
     """
     init, xs = as_arrays("init", init), as_arrays("xs", xs)
+    spread = devices_of(mesh, xs)
+    options = (diagnosis, measure, criterion, reverse, batch, spread, budget, memory_limit, rates, solvers, key)
+    of_call = _devices(spread)
+    if of_call is None or not spans_processes(of_call):
+        return _plan(step, init, xs, length, *options)
+    # Timings, and numbers that each processor rounds in its own way, would lead every process to another choice.
+    init, xs = on_this_process("init", init), on_this_process("xs", xs)
+    return Plan.from_json(text_of_first(lambda: _plan(step, init, xs, length, *options).to_json(), of_call))
+
+
+def _plan(
+    step: StepFunction,
+    init: Tree,
+    xs: Tree,
+    length: int | None,
+    diagnosis: Diagnosis | None,
+    measure: bool,
+    criterion: StateError | Merit | None,
+    reverse: bool,
+    batch: int,
+    spread: DeviceAxis | None,
+    budget: float,
+    memory_limit: int | None,
+    rates: Machine | None,
+    solvers: Sequence[AbstractIterativeSolver | MultipleShooting],
+    key: Key[Array, ""] | None,
+) -> Plan:
+    """The plan, made on this process."""
     refuse_arguments((init, xs, key), diagnosis, batch, budget, rates, solvers)
     refuse_nan(init)
     signature = resolve(step, init, xs, length, scan_form=False)
     refuse_traced("step", signature, OUTSIDE)
-    spread = None if mesh is None else axis_of(mesh)
     devices = 1 if spread is None else spread.size
-    platform = platform_of(init, xs, mesh=mesh)
+    platform = platform_of(init, xs, mesh=_devices(spread))
     if signature.length == 0:
         return _only_sequential(signature, platform, batch, devices, "there is no step to take")
     if reason := why_not_elsewhere(signature):
@@ -137,6 +167,11 @@ def plan(
     why, of_call = reasons_for(candidates[0], setting, seen.memory), (platform, batch, devices)
     sizes = recurrence.length, recurrence.size, str(recurrence.dtype)
     return Plan(candidates, why, diagnosis.verdict, *sizes, *of_call, "measured" if measure else origin, origin)
+
+
+def _devices(spread: DeviceAxis | None) -> Mesh | None:
+    """The devices of a call, where they are known."""
+    return spread.mesh if spread is not None and isinstance(spread.mesh, Mesh) else None
 
 
 def _recurrence_of(signature: Signature, reverse: bool) -> Recurrence:

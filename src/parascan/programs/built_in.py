@@ -2,12 +2,17 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
+
+import jax
+from jax.sharding import AbstractMesh, Mesh
 
 from .hardware import detected
 from .machine import Link, Links, Machine
 from .platform import platform_of
+from .processes import processes_of, text_of_first
 
 
 def _on_a_processor(entry: float, tree: float) -> Links:
@@ -132,25 +137,51 @@ def built_in(platform: str, *, double: bool = False) -> Machine:
     return BUILT_IN.get((platform, double), _ACCELERATOR)
 
 
+_agreed: dict[str, int] = {}
+"""What the first of several processes knows of its processor; empty before they have agreed on it."""
+
+
+def agree(mesh: Mesh | AbstractMesh | None) -> None:
+    """Let several processes take the same record, that of the first, so that all of them make the same choices.
+
+    It is asked for once, by the first call whose mesh has devices of all processes. Before that, and where a mesh is
+    of some of them, their records are the built-in ones.
+
+    Args:
+        mesh: of a call that all its processes make.
+    """
+    if _agreed or not _several() or len(processes_of(mesh)) < jax.process_count() or not isinstance(mesh, Mesh):
+        return
+    _agreed.update(json.loads(text_of_first(lambda: json.dumps(dict(detected())), mesh)))
+
+
+def _several() -> bool:
+    """Whether this is one of several processes."""
+    return jax.distributed.is_initialized() and jax.process_count() > 1
+
+
 def here(platform: str | None = None, *, double: bool = False) -> Machine:
     """The record of this machine without any measurement: built-in numbers, and what the system says of its processor.
 
-    It depends on the operating system alone, so that the same call runs the same way.
+    It depends on the operating system alone, so that the same call runs the same way. Of several processes it is that
+    on which they have agreed (``agree``).
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``; that of ``platform_of()`` when None.
         double: whether it is of double precision; single stands for all that is narrower.
     """
-    return of_platform(platform or platform_of(), double)
+    known = _agreed if _several() else detected()
+    return of_platform(platform or platform_of(), double, tuple(sorted(known.items())))
 
 
 @functools.cache
-def of_platform(platform: str, double: bool) -> Machine:
-    """The record that ``here`` gives, made once in a process.
+def of_platform(platform: str, double: bool, known: tuple[tuple[str, int], ...]) -> Machine:
+    """The record that ``here`` gives, made once for what is known.
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
         double: whether it is of double precision; single stands for all that is narrower.
+        known: names of numbers with those that the system says of its processor.
     """
     found = built_in(platform, double=double)
-    return found.known("detected", detected()) if platform == "cpu" else found
+    return found.known("detected", dict(known)) if platform == "cpu" and known else found

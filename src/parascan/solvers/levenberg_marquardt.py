@@ -72,8 +72,6 @@ class LevenbergMarquardt(AbstractIterativeSolver):
     damping: float | Float[Array, ""] = 0.1
     limits: tuple[float, float] | None = (1e-12, 1e8)
     causal: ClassVar[bool] = True
-    # The smoother is not cut over devices: each of them gets all Jacobians.
-    spreads: ClassVar[bool] = False
     references: ClassVar[tuple[str, ...]] = ("gonzalez2024elk", "levenberg1944", "marquardt1963")
 
     def __check_init__(self) -> None:
@@ -98,7 +96,7 @@ class LevenbergMarquardt(AbstractIterativeSolver):
         """The trajectory after the damped step, or the same one where the step would not decrease the merit."""
         settled = Settled.of(problem, iterate)
         transition = self.linearization.transition(problem, settled.states, state.updates).guarded()
-        correction = damped_solve(transition, settled.residual, state.damping, settled.known)
+        correction = damped_solve(transition, settled.residual, state.damping, settled.known, devices=problem.devices)
         trial = settled.states + correction
         if self.limits is None:
             return trial, Trust(state.updates + 1, state.damping)

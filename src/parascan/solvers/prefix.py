@@ -10,8 +10,10 @@ from .update import Iterate
 
 def known_prefix(residual: Trajectory) -> Bool[Array, " T"]:
     """The leading steps without any residual, and the one after them: its state is the prediction from an exact one."""
-    exact = jnp.cumprod(jnp.all(residual == 0, axis=1))
-    return jnp.concatenate([jnp.ones((1,), bool), exact[:-1].astype(bool)])
+    steps = jnp.arange(len(residual))
+    # Not by a product of all steps before each, which would gather the flags of all devices.
+    first = jnp.min(jnp.where(jnp.all(residual == 0, axis=1), len(residual), steps), initial=len(residual))
+    return steps <= first
 
 
 class Settled(Iterate):

@@ -20,6 +20,9 @@ from .parameter_values import Point
 FORECASTS = {Full: "newton", Diagonal: "quasi_newton", Identity: "picard", Zero: "jacobi"}
 """The name under which a diagnosis forecasts updates, by the linearization that Newton's method uses."""
 
+OUTSIDE = "a sweep reads numbers. Call ps.sweep_parameters outside of jit, vmap and grad."
+"""Why no sweep is made of traced values, and what to do."""
+
 OUTCOMES = ("successful", "max_iterations_reached", "stalled", "diverged", "nonfinite")
 """Names of the results with which a rollout may end."""
 
@@ -147,7 +150,7 @@ class Measure:
             problem = self.problem(point, shared=shared)
             found = replace(found, length=resolve_length(*problem[2:]))
             estimate = lyapunov_exponents(*problem, key=self.key).estimate
-            refuse_traced("make", estimate, "a sweep reads numbers. Call ps.sweep outside of jit, vmap and grad.")
+            refuse_traced("make", estimate, OUTSIDE)
             found = replace(found, exponent=Interval.of(estimate))
             solution = rollout(
                 *problem,

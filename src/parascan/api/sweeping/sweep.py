@@ -1,137 +1,198 @@
-"""``sweep``: points measured one after the other, or by a ``map`` of the user's, and stored as they come."""
+"""``sweep``: a function at many points, by any executor, with progress, and resumed from a state file."""
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+import pickle
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-from jaxtyping import Array, ArrayLike, Key
-
 from ...problem.arguments import check_counts
-from ...programs.platform import on_its_platform
-from ...programs.rebind import Rebinder
-from ...solvers import AbstractIterativeSolver, MultipleShooting, deer
-from ...solvers.criterion import Merit, StateError
-from .measure_point import Found, Measure
-from .parameter_values import Grid, Point
-from .sweep_record import Sweep
-from .sweep_store import Store
+from .attempts import Outcome, attempts
+from .sweep_state import SweepState, digest_of_point
+
+MOST_NAMED = 5
+"""Most failed points that a printed sweep names with their reasons."""
+
+LONGEST_POINT = 80
+"""Most characters of a point in a printed line."""
 
 
 class SweepProgress(NamedTuple):
     """Where a sweep is; prints as a line.
 
     Attributes:
-        done: points that are known.
+        done: points that have a value or have failed.
         total: points in all.
-        point: the one that was measured last, None before the first.
-        found: what was found there.
+        failed: those of them that have failed.
+        point: the last one, None before the first.
+        reason: why it failed, empty where it did not.
     """
 
     done: int
     total: int
-    point: Point | None = None
-    found: Found | None = None
+    failed: int = 0
+    point: Any = None
+    reason: str = ""
 
     def __str__(self) -> str:
-        head = f"{self.done} of {self.total}"
-        if self.point is None or self.found is None:
-            return f"{head} points known"
-        if self.found.reason:
-            return f"{head}: {self.point}: {self.found.reason}"
-        updates = "" if np.isnan(self.found.updates) else f", {self.found.updates:.0f} updates"
-        return f"{head}: {self.point}: exponent {self.found.exponent.value:.4g}{updates}"
+        failures = f", {self.failed} failed" if self.failed else ""
+        head = f"{self.done} of {self.total}{failures}"
+        if self.point is None:
+            return f"{head} known"
+        return f"{head}: {_short(self.point)}{': ' * bool(self.reason)}{self.reason}"
 
 
-@on_its_platform
+@dataclass(frozen=True)
+class Sweep:
+    """The values of a function at many points, in the order of the points. Prints its failures.
+
+    Attributes:
+        points: what the function was called with.
+        values: what it returned, None where it failed.
+        reasons: why it failed, with file and line; empty where it did not.
+    """
+
+    points: tuple[Any, ...]
+    values: tuple[Any, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def failed(self) -> tuple[tuple[Any, str], ...]:
+        """The points that failed, each with its reason."""
+        return tuple((point, why) for point, why in zip(self.points, self.reasons, strict=True) if why)
+
+    def raise_failures(self) -> None:
+        """Nothing where every point has a value.
+
+        Raises:
+            RuntimeError: some points failed; the text names the first of them.
+        """
+        if self.failed:
+            raise RuntimeError(str(self))
+
+    def __str__(self) -> str:
+        failed = self.failed
+        lines = [f"{len(self.points) - len(failed)} of {len(self.points)} points have a value"]
+        lines += [f"failed at {_short(point)}: {reason}" for point, reason in failed[:MOST_NAMED]]
+        more = len(failed) - MOST_NAMED
+        return "\n".join([*lines, f"{more} more points failed"] if more > 0 else lines)
+
+
 def sweep(
-    make: Callable[..., Any],
-    parameters: Mapping[str, ArrayLike],
-    length: int | None = None,
+    function: Callable[[Any], Any],
+    points: Iterable[Any],
     *,
-    key: Key[Array, ""],
-    solver: AbstractIterativeSolver | MultipleShooting | None = None,
-    criterion: StateError | Merit | None = None,
-    max_iterations: int | None = None,
-    budget: int | None = None,
-    dt: float = 1.0,
-    map_points: Callable[[Callable[[Point], Found], Iterable[Point]], Iterable[Found]] = map,
-    store: str | Path | None = None,
+    executor: Executor | None = None,
+    at_once: int | None = None,
+    state_file: str | Path | None = None,
     progress: Callable[[SweepProgress], object] | None = None,
 ) -> Sweep:
-    """Where a system stops being predictable: exponent, expected and counted updates over one or two parameters.
+    """Many diagnoses, plans or experiments: the value of a function at every point, here or on other machines.
 
-    Each point costs what ``lyapunov_exponents`` costs over T steps, one rollout and one diagnosis. Steps that are trees
-    of arrays, or functions that close over arrays, of the same shapes at all points share their compiled programs: the
-    first point compiles, the others run. A point that fails is recorded with its reason, and the others go on.
+    A point that fails is recorded with its error, and the others go on. An interrupt, or an exception of ``progress``,
+    ends the sweep; calls that have not begun are cancelled, and what the state file has stays.
 
     Args:
-        make: function of the parameters that returns ``(step, init, xs)``, as the first arguments of ``rollout``. It
-            gets floating values as arrays without axes, which compute into arrays that programs can share, and integers
-            as they are; where that fails, as with a step that decides by a value in Python, all of them as numbers.
-        parameters: increasing values of one or two arguments of ``make``, by name.
-        length: T; the first inputs are taken where there are more. All inputs when None.
-        key: random key of directions, the same at every point.
-        solver: an iterative method whose updates are counted; ``deer()`` when None.
-        criterion: when it stops; ``StateError()`` when None.
-        max_iterations: most updates at a point; T when None.
-        budget: most steps that a point's diagnosis takes one after the other.
-        dt: time that one step stands for, in the user's unit of time.
-        map_points: how points are measured: like Python's ``map``, in any order. Results are stored and reported as
-            they come.
-        store: a file that holds all points measured so far. The same call, or one with other values of the parameters,
-            goes on from it; points that failed are tried again.
-        progress: called with a ``SweepProgress`` after every point, such as ``print``; an exception from it ends the
-            sweep, and what was stored stays.
+        function: of one point. For processes it is a function of a module, or ``functools.partial`` of one; what it
+            returns can be pickled, as can ``Diagnosis`` and ``Plan``.
+        points: what it is called with, such as numbers, tuples or mappings.
+        executor: who calls it: any ``concurrent.futures.Executor``, such as a process pool or that of a Dask client
+            (``client.get_executor()``). This process, one point after the other, when None. It is not shut down.
+            Processes have to be spawned, since JAX does not survive a fork.
+        at_once: most points that the executor is given at a time; all when None.
+        state_file: a file that keeps every value as it comes. The same call goes on from there, also with more points
+            or fewer; those that failed are tried again. It knows the function by its name alone: remove the file when
+            its code has changed. It is a pickle, which runs code when it is read: open only a file of your own. One
+            sweep at a time writes to it.
+        progress: called with a ``SweepProgress`` before the first point and after every one, such as ``print``.
 
     Returns:
-        A ``Sweep``: arrays like the grid, ``threshold``, ``to_dict()``; ``print`` it for a table.
+        A ``Sweep``: ``points``, ``values``, ``reasons``, ``failed``.
 
     Raises:
-        TypeError: an argument of the wrong kind.
-        ValueError: parameters that do not increase, a number out of its range, or a store that belongs to another call.
-
-    Source: figure 2 of the paper, for any system.
+        TypeError: an argument of the wrong kind; a function that cannot be sent to a process; with a state file, a
+            point by which it cannot be known again. No point is measured then.
+        ValueError: a number out of its range, or a state file of another function or of other versions.
 
     Example:
-        >>> import jax, jax.numpy as jnp, numpy as np, parascan as ps
-        >>> def make(gain):
-        ...     return lambda s, x: jnp.tanh(gain * s) + x, jnp.zeros(2), jnp.full((200, 2), 0.01)
-        >>> found = ps.sweep(make, {"gain": np.linspace(0.2, 0.8, 3)}, key=jax.random.key(0))
-        >>> found.exponent.value.shape, found.solved.all()
-        ((3,), np.True_)
+        >>> import jax, jax.numpy as jnp, parascan as ps
+        >>> def updates(gain):
+        ...     step = lambda s, x: jnp.tanh(gain * s + x)
+        ...     return int(ps.rollout(step, jnp.zeros(2), jnp.ones((50, 2)), solver=ps.deer()).stats.iterations)
+        >>> found = ps.sweep(updates, [0.0, "large"])
+        >>> found.values, found.failed[0][0]
+        ((1, None), 'large')
     """
-    grid = Grid.of(parameters)
-    solver = deer() if solver is None else solver
-    _check(make, length, key, solver, criterion, dt, {"max_iterations": max_iterations, "budget": budget})
-    measure = Measure(make, length, key, solver, criterion, max_iterations, budget, Rebinder())
-    points = list(grid)
-    kept = None if store is None else Store(Path(store), measure, list(grid.axes))
-    known = {} if kept is None else {each.index: found for each in points if (found := kept.known(each)) is not None}
+    points = _checked(function, points, executor, at_once, state_file, progress)
     report = progress if progress is not None else lambda _: None
-    report(SweepProgress(len(known), len(points)))
-    for found in map_points(measure, [each for each in points if each.index not in known]):
-        point = points[found.index]
-        known[found.index] = found
-        if kept is not None:
-            kept.keep(point, found)
-        report(SweepProgress(len(known), len(points), point, found))
-    return Sweep.of(grid, [known[each.index] for each in points], measure, float(dt))
+    digests = [] if state_file is None else [digest_of_point(each, f"points[{k}]") for k, each in enumerate(points)]
+    state = None if state_file is None else SweepState(Path(state_file), function)
+    known = [] if state is None else [k for k, each in enumerate(digests) if state.known(each)]
+    found = {} if state is None else {k: Outcome(state.value(digests[k]), "") for k in known}
+    missing, failures = [k for k in range(len(points)) if k not in found], 0
+    report(SweepProgress(len(found), len(points)))
+    with contextlib.closing(attempts(function, [points[k] for k in missing], executor, at_once)) as ended:
+        for each in ended:
+            if each is None:
+                continue
+            index, outcome = missing[each[0]], each[1]
+            if state is not None and not outcome.reason:
+                outcome = _kept(state, digests[index], outcome)
+            found[index] = outcome
+            failures += bool(outcome.reason)
+            report(SweepProgress(len(found), len(points), failures, points[index], outcome.reason))
+    values, reasons = zip(*(found[k] for k in range(len(points))), strict=True) if points else ((), ())
+    return Sweep(tuple(points), values, reasons)
 
 
-def _check(
-    make: Any, length: int | None, key: Any, solver: Any, criterion: Any, dt: float, counts: Mapping[str, int | None]
-) -> None:
-    """Refuse arguments with which no point could be measured."""
-    if not callable(make):
-        raise TypeError(f"make: given {type(make).__name__}, expected a function that returns (step, init, xs).")
-    if not isinstance(key, jax.Array):
-        raise TypeError(f"key: given {type(key).__name__}, expected a random key such as jax.random.key(0).")
-    if not isinstance(solver, AbstractIterativeSolver | MultipleShooting):
-        raise TypeError(f"solver: given {type(solver).__name__}, expected one that iterates, such as ps.deer().")
-    if criterion is not None and not isinstance(criterion, StateError | Merit):
-        raise TypeError(f"criterion: given {type(criterion).__name__}, expected StateError() or Merit().")
-    check_counts(optional=True, length=length, **counts)
-    if not dt > 0:
-        raise ValueError(f"dt: given {dt}, expected a positive duration of one step.")
+def _kept(state: SweepState, digest: str, outcome: Outcome) -> Outcome:
+    """The outcome, after its value has been stored; a failure where it cannot be."""
+    try:
+        state.keep(digest, outcome.value)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        return Outcome(None, f"its value of type {type(outcome.value).__name__} cannot be kept in a file: {error}")
+    return outcome
+
+
+def _checked(function: Any, points: Any, executor: Any, at_once: Any, state_file: Any, progress: Any) -> list[Any]:
+    """The points as a list, after arguments with which none could be measured have been refused."""
+    if not callable(function):
+        raise TypeError(f"function: given {type(function).__name__}, expected a function of one point.")
+    if isinstance(points, str | bytes | dict) or not isinstance(points, Iterable):
+        expected = "expected a sequence of points. Exponents over parameters are found by ps.sweep_parameters"
+        raise TypeError(f"points: given {type(points).__name__}, {expected}.")
+    if executor is not None and not isinstance(executor, Executor):
+        expected = "expected a concurrent.futures.Executor, such as client.get_executor() of a Dask client, or None"
+        raise TypeError(f"executor: given {type(executor).__name__}, {expected}.")
+    check_counts(optional=True, at_once=at_once)
+    if state_file is not None and not isinstance(state_file, str | Path):
+        raise TypeError(f"state_file: given {type(state_file).__name__}, expected the path of a file or None.")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress: given {type(progress).__name__}, expected a function such as print, or None.")
+    if executor is not None:
+        _check_sendable(function, executor)
+    return list(points)
+
+
+def _check_sendable(function: Any, executor: Executor) -> None:
+    """Refuse a function that a pool of processes cannot be sent; Dask and others send what pickle cannot."""
+    # Imported here, since it prepares for starting processes.
+    from concurrent.futures import ProcessPoolExecutor
+
+    if not isinstance(executor, ProcessPoolExecutor):
+        return
+    try:
+        pickle.dumps(function)
+    except Exception as error:
+        raise TypeError(
+            f"function: given {function!r}, which cannot be sent to another process ({error}), expected a function of "
+            "a module."
+        ) from error
+
+
+def _short(point: Any) -> str:
+    """A point in a line."""
+    text = " ".join(repr(point).split())
+    return text if len(text) <= LONGEST_POINT else text[: LONGEST_POINT - 3] + "..."

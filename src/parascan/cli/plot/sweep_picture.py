@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ...api.sweeping import Sweep
+from ...api.sweeping import ParameterSweep
 from ...paper.figures.style import (
     CHAOTIC,
     INK,
@@ -27,7 +27,7 @@ from ...paper.figures.style import (
 )
 
 
-def sweep(found: Sweep, *, title: str) -> Figure:
+def sweep(found: ParameterSweep, *, title: str) -> Figure:
     """Exponent, expected and counted updates against the parameter; maps of exponent and updates for two of them.
 
     Args:
@@ -43,7 +43,7 @@ def sweep(found: Sweep, *, title: str) -> Figure:
     return _line(found, title) if len(found.parameters) == 1 else _map(found, title)
 
 
-def _line(found: Sweep, title: str) -> Figure:
+def _line(found: ParameterSweep, title: str) -> Figure:
     """Two panels over one parameter."""
     figure, panels = canvas(7.5, 6.0, (1.0, 1.2))
     ((name, places),) = found.parameters.items()
@@ -61,7 +61,7 @@ def _line(found: Sweep, title: str) -> Figure:
     return figure
 
 
-def _exponents(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None:
+def _exponents(panel: Axes, places: Float[np.ndarray, " N"], found: ParameterSweep) -> None:
     """Exponents with their intervals, and marks where there is none."""
     value, low, high = (np.asarray(each) for each in (found.exponent.value, found.exponent.low, found.exponent.high))
     finite = np.isfinite(value)
@@ -73,7 +73,7 @@ def _exponents(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> No
     panel.set_ylabel("largest exponent " r"$\lambda$" f" (1/step),\n{found.exponent.level:.0%} intervals")
 
 
-def _updates(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None:
+def _updates(panel: Axes, places: Float[np.ndarray, " N"], found: ParameterSweep) -> None:
     """Expected updates with their interval, counted ones, and counts of rollouts that did not succeed."""
     value, low, high = (np.asarray(each) for each in (found.expected.value, found.expected.low, found.expected.high))
     known = np.isfinite(value)
@@ -104,7 +104,7 @@ def _updates(panel: Axes, places: Float[np.ndarray, " N"], found: Sweep) -> None
     panel.set_ylabel("updates")
 
 
-def _threshold(panels: Sequence[Axes], found: Sweep, name: str) -> None:
+def _threshold(panels: Sequence[Axes], found: ParameterSweep, name: str) -> None:
     """The first crossing, with its interval, in all panels; named in the first."""
     value, low, high = (float(each) for each in (found.threshold.value, found.threshold.low, found.threshold.high))
     if np.isnan(value):
@@ -118,7 +118,7 @@ def _threshold(panels: Sequence[Axes], found: Sweep, name: str) -> None:
             panel.axvspan(low, high, color=CHAOTIC, alpha=0.1, linewidth=0, zorder=0, label=interval)
 
 
-def _map(found: Sweep, title: str) -> Figure:
+def _map(found: ParameterSweep, title: str) -> Figure:
     """Two maps over two parameters, with the line where the exponent is zero."""
     figure = titled(9.0, 3.9, title)
     from matplotlib.colors import LogNorm, TwoSlopeNorm
@@ -151,7 +151,9 @@ def _map(found: Sweep, title: str) -> Figure:
     return figure
 
 
-def _fields(figure: Figure, panel: Axes, found: Sweep, values: Any, norm: Any, colors: str, label: str) -> None:
+def _fields(
+    figure: Figure, panel: Axes, found: ParameterSweep, values: Any, norm: Any, colors: str, label: str
+) -> None:
     """A colored field for every point; hatched where nothing is known."""
     from matplotlib.colors import LogNorm
 
@@ -167,7 +169,9 @@ def _fields(figure: Figure, panel: Axes, found: Sweep, values: Any, norm: Any, c
         bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
 
 
-def _unsolved(panel: Axes, found: Sweep, first: Float[np.ndarray, " N"], second: Float[np.ndarray, " M"]) -> None:
+def _unsolved(
+    panel: Axes, found: ParameterSweep, first: Float[np.ndarray, " N"], second: Float[np.ndarray, " M"]
+) -> None:
     """Marks on points whose rollout did not succeed, and on points that failed."""
     for chosen, marker, label in (
         (~found.solved & np.isfinite(found.updates), "^", "not solved within the updates allowed"),

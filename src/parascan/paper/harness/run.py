@@ -1,23 +1,22 @@
 """A run of an experiment: measure what is not measured yet, store every point as it comes, gather the dataset."""
 
+import contextlib
+import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...api.sweeping import attempts
 from .experiment import Experiment
 from .points import PointStore
 from .provenance import versions
-from .workforce import Workforce
+from .workforce import Measure, Workforce
 from .written_files import write_atomically
 
 if TYPE_CHECKING:
     import xarray
-
-PULSE = 0.2
-"""Seconds between two looks at whether somebody asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,32 @@ def run(
         The dataset, with configuration, versions and hardware among its attributes.
 
     Raises:
-        RuntimeError: a measurement failed; the text names the point.
+        RuntimeError: a measurement failed; the text names the first. All other points were measured and stored.
     """
     config = experiment.sizes[size]
     store = PointStore(folder, experiment.measure)
     store.sweep()
     points = list(dict.fromkeys(experiment.points(config)))
     missing = [point for point in points if not store.has(point)]
-    progress(Report(len(points) - len(missing), len(points)))
-    for done, (point, (values, about)) in enumerate(_measured(store, missing, workforce, progress, len(points)), 1):
-        store.save(point, values, about)
-        progress(Report(len(points) - len(missing) + done, len(points), done, point))
+    fresh, failed, before = 0, list[str](), len(points) - len(missing)
+    progress(Report(before, len(points)))
+    perform = functools.partial(_performed, workforce.perform, store.measure)
+    calls = [(point, store.scratch(point)) for point in missing]
+    # One in reserve for everyone, so that nobody waits for this process to store a point.
+    at_once = 1 if workforce.hands == 1 else 2 * workforce.hands
+    last = None
+    with contextlib.closing(attempts(perform, calls, workforce.executor, at_once)) as ended:
+        for each in ended:
+            if each is not None and each[1].reason:
+                failed.append(f"{missing[each[0]]} failed: {each[1].reason}")
+            elif each is not None:
+                last = missing[each[0]]
+                store.save(last, *each[1].value)
+                fresh += 1
+            progress(Report(before + fresh, len(points), fresh, last))
+    if failed:
+        others = f", and so did {len(failed) - 1} more; the others are stored" if len(failed) > 1 else ""
+        raise RuntimeError(f"the measurement of {failed[0]}{others}")
     stored = [store.load(point) for point in experiment.points(config)]
     dataset = experiment.gather(config, [values for values, _ in stored])
     machines = sorted({json.dumps(about["hardware"], sort_keys=True) for _, about in stored})
@@ -87,42 +101,9 @@ def run(
     )
 
 
-def _measured(
-    store: PointStore,
-    points: Sequence[Any],
-    workforce: Workforce,
-    progress: Callable[[Report], None],
-    total: int,
-) -> Iterator[tuple[Any, tuple[Mapping[str, Any], Mapping[str, Any]]]]:
-    """Points with their values, in the order in which they come."""
-    waiting, running = list(reversed(points)), dict[Future, Any]()
-    try:
-        while waiting or running:
-            # One in reserve for everyone, so that nobody waits for this process to store a point.
-            while waiting and len(running) < 2 * workforce.hands:
-                point = waiting.pop()
-                call = (workforce.perform, store.measure, point, store.scratch(point))
-                running[workforce.executor.submit(*call)] = point
-                if workforce.hands == 1:
-                    break
-            finished, _ = wait(running, PULSE, FIRST_COMPLETED)
-            for future in finished:
-                point = running.pop(future)
-                yield point, _result(future, point)
-            if not finished:
-                left = len(waiting) + len(running)
-                progress(Report(total - left, total, len(points) - left))
-    finally:
-        for future in running:
-            future.cancel()
-
-
-def _result(future: Future, point: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """What was measured of a point."""
-    try:
-        return future.result()
-    except Exception as error:
-        raise RuntimeError(f"the measurement of {point} failed: {type(error).__name__}: {error}") from error
+def _performed(perform: Callable[..., tuple[dict, dict]], measure: Measure, call: tuple[Any, Path]) -> Any:
+    """Values of a point in its folder, and what they were computed with; runs where the workforce is."""
+    return perform(measure, *call)
 
 
 def write_dataset(dataset: "xarray.Dataset", path: Path) -> None:

@@ -8,17 +8,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, cast
 
 import jax
 
 from ...api.extras import missing
+from ...api.sweeping import Here
 from .provenance import hardware
-
-T = TypeVar("T")
 
 Measure: TypeAlias = Callable[[Any, Path], Mapping[str, Any]]
 """What measures a point."""
@@ -64,7 +63,7 @@ def workforce(workers: int, scheduler: str | None = None) -> Iterator[Workforce]
     if scheduler is not None:
         yield from _cluster(scheduler)
     elif workers == 0:
-        yield Workforce(_Here(), 1, perform)
+        yield Workforce(Here(), 1, perform)
     else:
         yield from _processes(workers)
 
@@ -106,19 +105,6 @@ def perform_on_cluster(measure: Measure, point: Any, folder: Path) -> tuple[dict
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
     return perform(measure, point, folder)
-
-
-class _Here(Executor):
-    """This process, which does what it is asked for before it answers."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """A future that is done."""
-        future: Future[T] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 def _processes(workers: int) -> Iterator[Workforce]:

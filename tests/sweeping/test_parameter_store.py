@@ -28,7 +28,9 @@ class Maker:
 
 
 def run(path, make=None, gains=GAINS, **options):
-    return ps.sweep(make or Maker(), {"gain": gains}, **{"key": KEY, "store": path, "budget": 200, **options})
+    return ps.sweep_parameters(
+        make or Maker(), {"gain": gains}, **{"key": KEY, "store": path, "budget": 200, **options}
+    )
 
 
 def same(one, other):

@@ -103,8 +103,13 @@ def _setting(measure: Measure, names: list[str]) -> dict[str, Any]:
         "criterion": eqx.tree_pformat(measure.criterion, short_arrays=False),
         "key": np.asarray(data).tolist(),
         "dtype": str(jnp.result_type(float)),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The versions of all packages that may change a number."""
+    return {name: _version(name) for name in PACKAGES}
 
 
 def _version(package: str) -> str:
@@ -124,11 +129,11 @@ def _digest(measure: Measure, point: Point) -> str:
     # Addresses of objects, which some operations show, are others in every process.
     found.update(re.sub(r"0x[0-9a-f]+", "", str(traced)).encode())
     for leaf in jax.tree.leaves((traced.consts, init, xs)):
-        found.update(_bytes(leaf))
+        found.update(array_bytes(leaf))
     return found.hexdigest()
 
 
-def _bytes(leaf: Tree) -> bytes:
+def array_bytes(leaf: Tree) -> bytes:
     """Values of an array, a key or a number, with shape and dtype."""
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)

@@ -1,4 +1,4 @@
-"""``Sweep``: what a sweep found, as arrays over its grid, and how it prints."""
+"""``ParameterSweep``: what a sweep found, as arrays over its grid, and how it prints."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -24,7 +24,7 @@ ENDS = ("value", "low", "high")
 """Names of the numbers of an interval."""
 
 
-class Sweep(eqx.Module):
+class ParameterSweep(eqx.Module):
     """Exponent, expected and counted updates over one or two parameters of a step. Prints as a table.
 
     All arrays are of NumPy and have the shape of the grid: ``[N]`` for one parameter, ``[N M]`` for two, the first
@@ -57,7 +57,7 @@ class Sweep(eqx.Module):
     solver: str = eqx.field(static=True)
 
     @classmethod
-    def of(cls, grid: Grid, found: list[Found], measure: Measure, dt: float) -> "Sweep":
+    def of(cls, grid: Grid, found: list[Found], measure: Measure, dt: float) -> "ParameterSweep":
         """A record of what was found, in the order of the grid."""
 
         def array(values: list[Any], kind: Any) -> np.ndarray:

@@ -1,0 +1,81 @@
+"""Streams whose windows are cut over four devices of one process."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from over_devices import mesh_of, network, series
+
+import parascan as ps
+
+D = 4
+WEIGHTS, STEP_OF = network(D)
+XS = np.asarray(series(170, D))
+REFERENCE = jax.lax.scan(STEP_OF(WEIGHTS), jnp.ones(D), XS)[1] / 2
+
+
+def pieces(mesh, xs=XS, **options):
+    return ps.stream(STEP_OF(WEIGHTS), jnp.ones(D), xs, **{"window": 48, "mesh": mesh, **options})
+
+
+@pytest.mark.parametrize("kind", ["automatic", "explicit"])
+@pytest.mark.parametrize("options", [{}, {"solver": ps.jacobi(), "max_iterations": 9}], ids=["default", "in part"])
+def test_pieces_are_the_trajectory(options, kind):
+    found = list(pieces(mesh_of(kind, time=4), **options))
+    assert [each.start for each in found] == list(np.cumsum([0, *(len(each.states) for each in found[:-1])]))
+    assert (len(found) > 4) == bool(options)
+    np.testing.assert_allclose(np.concatenate([each.states for each in found]), REFERENCE, atol=4e-6)
+    np.testing.assert_allclose(np.concatenate([each.ys for each in found]), 2 * REFERENCE, atol=8e-6)
+    np.testing.assert_allclose(found[-1].carry, REFERENCE[-1], atol=4e-6)
+
+
+def test_keys_counters_and_no_inputs():
+    def noisy(carry, _):
+        key, state, count = carry
+        key, now = jax.random.split(key)
+        return (key, 0.5 * state + jax.random.normal(now, (2,)), count + 1), count
+
+    init = jax.random.key(0), jnp.zeros(2), jnp.int32(0)
+    found = list(ps.stream(noisy, init, length=50, window=20, mesh=mesh_of("automatic", time=4)))
+    carry, counts = jax.lax.scan(noisy, init, length=50)
+    np.testing.assert_array_equal(np.concatenate([each.ys for each in found]), counts)
+    np.testing.assert_allclose(found[-1].carry[1], carry[1], rtol=1e-6)
+    assert (jax.random.key_data(found[-1].carry[0]) == jax.random.key_data(carry[0])).all()
+
+
+def test_a_stopped_stream_goes_on_with_the_same_bits(tmp_path):
+    mesh, options = mesh_of("automatic", time=4), {"solver": ps.deer(), "max_iterations": 2}
+    whole = np.concatenate([each.states for each in pieces(mesh, **options)])
+    room, rounds = np.full_like(whole, np.nan), 0
+    while rounds == 0 or starts:
+        starts = []
+        for each in pieces(mesh, state_file=tmp_path / "state", **options):
+            room[each.start : each.start + len(each.states)] = each.states
+            starts.append(each.start)
+            if len(starts) == 2:
+                break
+        rounds += 1
+    assert rounds > 3
+    np.testing.assert_array_equal(room, whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    with pytest.raises(ValueError, match="written with solver"):
+        pieces(mesh, state_file=tmp_path / "state")
+
+
+def test_fewer_steps_than_a_window():
+    found = list(pieces(mesh_of("automatic", time=4), XS[:6]))
+    np.testing.assert_allclose(np.concatenate([each.states for each in found]), REFERENCE[:6], atol=4e-6)
+    (none,) = pieces(mesh_of("automatic", time=4), XS[:0])
+    assert none.states.shape == (0, D)
+
+
+def test_what_cannot_be_cut_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"window: given 50, expected a multiple of 4, the devices"):
+        pieces(mesh_of("automatic", time=4), window=50)
+    with pytest.raises(TypeError, match=r"mesh: given int, expected a jax\.sharding\.Mesh or None"):
+        pieces(4)
+    (tmp_path / "state.0").write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"state_file: given .*, but .*state\.0 is there, written by several processes"
+    ):
+        pieces(None, state_file=tmp_path / "state")
