@@ -12,9 +12,9 @@ from jaxtyping import Array, Bool, Int
 from ..programs.batching import over_chunks
 from ..programs.built_in import here
 from ..programs.hoisting import hoisted
+from ..programs.in_portions import in_portions
 from ..programs.lazy import add_into
 from ..programs.platform import platform_of
-from ..programs.in_portions import in_portions
 from ..programs.shapes import row_of
 from ..solution import Tree
 from .warm_up import Step

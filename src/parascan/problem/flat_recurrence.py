@@ -18,9 +18,9 @@ from jaxtyping import Array, Float, Int
 
 from ..programs.closure import Closed, Function, close_over
 from ..programs.device_axis import DeviceAxis, one_earlier, one_later
+from ..programs.in_portions import in_portions
 from ..programs.narrow import comparing_rounded
 from ..programs.own_pullbacks import has_own_pullback, without_own_pullbacks
-from ..programs.in_portions import in_portions
 from ..programs.readout import Readout
 from ..programs.shapes import row_of
 from ..solution import State, Trajectory, Tree
