@@ -21,12 +21,15 @@ from jaxtyping import Array, Bool, Int
 from ..programs.batching import closed_over_chunks, over_chunks
 from ..programs.closure import Closed, close_over
 from ..programs.device_axis import DeviceAxis
+from ..programs.kernels import RowKernel, kernel_of
 from ..programs.partial_evaluation import partially_evaluated
+from ..programs.platform import platform_of
 from ..programs.shapes import row_of
 from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
 from .passes import Passes
+from .passes_in_kernels import PassesInKernels
 from .passes_in_turns import PassesInTurns
 from .warm_up import Step, forget, forget_ahead
 
@@ -125,8 +128,12 @@ def run_blocks(
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
     # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
+    kernel = kernel_of(closed, carry, x) if grid.turn > 1 and platform_of() == "gpu" else None
+    fused = kernel if isinstance(kernel, RowKernel) else None
     if grid.turn > 1:
-        forgotten = forget(closed, (carry, x), init, partial(grid.take_turn, grid.cut(xs)), grid, patience)
+        blocks = grid.cut(xs)
+        stretch = None if fused is None else partial(_advanced, fused, blocks, grid)
+        forgotten = forget(closed, (carry, x), init, partial(grid.take_turn, blocks), grid, patience, stretch)
     elif patience.gap is not None:
         forgotten = forget_ahead(closed, (carry, x), init, xs, grid, patience)
     else:
@@ -134,8 +141,10 @@ def run_blocks(
         forgotten = forget(closed, (carry, x), init, take, grid, patience)
 
     def side_by_side() -> tuple[State, Way]:
+        given = closed, forward, init, zero, grid, forgotten
         kind = PassesInTurns if grid.turn > 1 else Passes
-        last = kind(closed, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(closed.shapes[1]))
+        passes = kind(*given) if fused is None else PassesInKernels(*given, fused)
+        last = passes.run(grid.cut(xs), grid.room(closed.shapes[1]))
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
         done = grid.together(run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed))
@@ -149,6 +158,11 @@ def run_blocks(
         return _one_device_after_the_other(step, init, xs, grid), way
 
     return jax.lax.cond(forgotten.met, side_by_side, one_by_one)
+
+
+def _advanced(kernel: RowKernel, blocks: Tree, grid: Grid, states: Tree, which: Array, rows: tuple[Array, Array]) -> Tree:
+    """The states after a stretch of rows, by a kernel."""
+    return kernel.run(states, blocks, which, rows, reverse=grid.reverse).states
 
 
 def scan_steps(

@@ -101,6 +101,16 @@ ELEMENTWISE = (
 )
 """Primitives whose result at an entry comes from that entry of each operand, or from a scalar."""
 
+IN_KERNELS = (
+    ADDITIONS
+    | COMPARISONS
+    | (FUNCTIONS - {"erf", "erf_inv", "erfc", "lgamma", "log2"})
+    | frozenset({"abs", "bitcast_convert_type", "ceil", "clamp", "convert_element_type", "copy", "div", "floor", "integer_pow", "is_finite"})
+    | frozenset({"max", "min", "mul", "name", "neg", "not", "and", "or", "select_n", "sign", "square"})
+    | frozenset({"stop_gradient", "sub", "xor"})
+) - {"eq_to", "le_to", "lt_to"}
+"""Elementwise primitives that a kernel for an accelerator may hold: those that Triton has."""
+
 ZERO_AT_ZERO = frozenset(
     {"abs", "add", "add_any", "asin", "asinh", "atan", "atanh", "cbrt", "ceil", "conj", "convert_element_type", "copy"}
     | {"erf", "expm1", "floor", "imag", "log1p", "max", "min", "name", "neg", "real", "reduce_precision", "round"}
