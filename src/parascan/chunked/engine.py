@@ -21,15 +21,13 @@ from jaxtyping import Array, Bool, Int
 from ..programs.batching import closed_over_chunks, over_chunks
 from ..programs.closure import Closed, close_over
 from ..programs.device_axis import DeviceAxis
-from ..programs.kernels import RowKernel, kernel_of
 from ..programs.partial_evaluation import partially_evaluated
-from ..programs.platform import platform_of
 from ..programs.shapes import row_of
 from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
 from .passes import Passes
-from .passes_in_kernels import PassesInKernels
+from .in_kernels import PassesInKernels, advanced, in_kernels, scan_in_kernel
 from .passes_in_turns import PassesInTurns
 from .warm_up import Step, forget, forget_ahead
 
@@ -38,6 +36,9 @@ ONE_BY_ONE = "one_by_one"
 
 State: TypeAlias = tuple[Tree, Tree, Tree]
 """Carry, outputs and totals."""
+
+Steps: TypeAlias = Callable[..., State]
+"""``(carry, xs, length, reverse) -> State``: steps one after the other."""
 
 
 class AbstractTally(eqx.Module):
@@ -103,7 +104,7 @@ def run_blocks(
     xs: Tree,
     grid: Grid,
     patience: Patience,
-    finish: Callable[[Tree, Tree, Tree], State] | None = None,
+    finish: Callable[[State, Steps], State] | None = None,
 ) -> tuple[State, Way]:
     """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
 
@@ -116,8 +117,8 @@ def run_blocks(
             mesh axis.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
-        finish: takes the steps that the chunks leave over, from the results of these; None where they leave none, or on
-            a mesh axis. It is not called where the copies do not meet: then the plain loop takes all steps.
+        finish: takes the steps that the chunks leave over, from the results of these and by a function that takes steps
+            one after the other; None where they leave none, or on a mesh axis. It is not called where the copies do not meet: then the plain loop takes all steps.
     """
     carry = row_of(init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
@@ -128,11 +129,11 @@ def run_blocks(
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
     # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
-    kernel = kernel_of(closed, carry, x) if grid.turn > 1 and platform_of() == "gpu" else None
-    fused = kernel if isinstance(kernel, RowKernel) else None
+    fused = in_kernels(closed, carry, x, grid)
+    steps: Steps = partial(scan_steps, step) if fused is None else partial(scan_in_kernel, fused, closed)
     if grid.turn > 1:
         blocks = grid.cut(xs)
-        stretch = None if fused is None else partial(_advanced, fused, blocks, grid)
+        stretch = None if fused is None else partial(advanced, fused, blocks, grid)
         forgotten = forget(closed, (carry, x), init, partial(grid.take_turn, blocks), grid, patience, stretch)
     elif patience.gap is not None:
         forgotten = forget_ahead(closed, (carry, x), init, xs, grid, patience)
@@ -147,22 +148,21 @@ def run_blocks(
         last = passes.run(grid.cut(xs), grid.room(closed.shapes[1]))
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
-        done = grid.together(run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed))
+        before = grid.joined(last.ys), totals, ~agreed
+        if fused is None:
+            done = grid.together(run_steps(step, carry, grid.own(xs), grid, *before))
+        else:
+            done = steps(carry, grid.own(xs), grid.length, reverse=grid.reverse, before=before)
         way = Way(jnp.where(agreed, grid.chunks * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
-        return done if finish is None else finish(*done), way
+        return done if finish is None else finish(done, steps), way
 
     def one_by_one() -> tuple[State, Way]:
         way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True))
         if grid.axis is None:
-            return scan_steps(step, init, xs, grid.length + grid.rest, reverse=grid.reverse), way
+            return steps(init, xs, grid.length + grid.rest, reverse=grid.reverse), way
         return _one_device_after_the_other(step, init, xs, grid), way
 
     return jax.lax.cond(forgotten.met, side_by_side, one_by_one)
-
-
-def _advanced(kernel: RowKernel, blocks: Tree, grid: Grid, states: Tree, which: Array, rows: tuple[Array, Array]) -> Tree:
-    """The states after a stretch of rows, by a kernel."""
-    return kernel.run(states, blocks, which, rows, reverse=grid.reverse).states
 
 
 def scan_steps(

@@ -105,7 +105,20 @@ IN_KERNELS = (
     ADDITIONS
     | COMPARISONS
     | (FUNCTIONS - {"erf", "erf_inv", "erfc", "lgamma", "log2"})
-    | frozenset({"abs", "bitcast_convert_type", "ceil", "clamp", "convert_element_type", "copy", "div", "floor", "integer_pow", "is_finite"})
+    | frozenset(
+        {
+            "abs",
+            "bitcast_convert_type",
+            "ceil",
+            "clamp",
+            "convert_element_type",
+            "copy",
+            "div",
+            "floor",
+            "integer_pow",
+            "is_finite",
+        }
+    )
     | frozenset({"max", "min", "mul", "name", "neg", "not", "and", "or", "select_n", "sign", "square"})
     | frozenset({"stop_gradient", "sub", "xor"})
 ) - {"eq_to", "le_to", "lt_to"}

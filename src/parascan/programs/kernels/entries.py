@@ -185,7 +185,17 @@ class _Writer:
     def _elementwise(self, eqn: Any, apply: Callable[..., Any], operands: list[Any]) -> Shaped:
         """An operation at each entry."""
         aval = eqn.outvars[0].aval
-        return Shaped(self._put(Elementwise, apply, tuple(map(_value, operands)), like=aval), aval.shape)
+
+        def spread(each: Any) -> Value:
+            value = _value(each)
+            if value.size in (1, aval.size):
+                return value
+            # Axes of length one are for all entries along them.
+            shape = each.shape if isinstance(each, Shaped) else jnp.shape(each)
+            index = np.broadcast_to(np.arange(value.size).reshape(shape), aval.shape).reshape(-1)
+            return self._gathered((value,), index, value)
+
+        return Shaped(self._put(Elementwise, apply, tuple(map(spread, operands)), like=aval), aval.shape)
 
     def _moved(self, eqn: Any, operands: list[Any]) -> list[Any]:
         """Entries put elsewhere: the operation itself, run on their numbers, says where."""
@@ -287,7 +297,9 @@ class _Writer:
         """A value in another dtype."""
         if value.dtype == dtype:
             return value
-        return self._put(Elementwise, lambda x: x.astype(dtype), (value,), like=jax.ShapeDtypeStruct((value.size,), dtype))
+        return self._put(
+            Elementwise, lambda x: x.astype(dtype), (value,), like=jax.ShapeDtypeStruct((value.size,), dtype)
+        )
 
 
 def _value(each: Any) -> Value:

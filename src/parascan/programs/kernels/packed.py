@@ -62,7 +62,9 @@ class Packed:
             part = _array(source)[rows[0] : rows[0] + rows[1]].reshape(rows[1], -1)
             if columns is not None:
                 part = part[:, columns[0] : columns[0] + columns[1]]
-            found[kind].append(jnp.pad(part, [(0, full - has) for full, has in zip(shape, part.shape, strict=True)]).reshape(-1))
+            found[kind].append(
+                jnp.pad(part, [(0, full - has) for full, has in zip(shape, part.shape, strict=True)]).reshape(-1)
+            )
         return [jnp.concatenate(each) for each in found.values()]
 
     def loader(self, cut: Callable[[str, int, int], Any], *, at_once: bool) -> Callable[..., Any]:

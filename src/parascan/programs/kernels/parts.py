@@ -13,8 +13,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
 from .entries import Elementwise, Entries, MatrixProduct, Move, Unfit, Value
 
@@ -31,7 +29,7 @@ MOST_TERMS_IN_DOUBLE = 640
 """The same number of terms in double precision, in which a kernel has no products of matrices."""
 
 MOST_PARTS = 1500
-"""Most parts of all values together; a kernel of more would take too long to compile."""
+"""Most parts of all values, and products of them; a kernel of more would take too long to compile."""
 
 Part = tuple[int, int]
 """First entry and number of entries."""
@@ -102,9 +100,7 @@ class Parts:
             found = parts_of(source)[[begin for begin, _ in self.of[source]].index(place)]
             yield found if padded(size) == found.shape[0] else jnp.broadcast_to(found, (padded(size), found.shape[1]))
 
-    def _multiplied(
-        self, each: MatrixProduct, parts_of: Callable[[Value], list[Any]], load: Load
-    ) -> Iterator[Any]:
+    def _multiplied(self, each: MatrixProduct, parts_of: Callable[[Value], list[Any]], load: Load) -> Iterator[Any]:
         """A matrix times a vector: the sum over the operand's parts, for each part of the result."""
         operand = [
             (part, _without_padding(values, part[1]))
@@ -164,9 +160,10 @@ def parts_of(entries: Entries, carried: int) -> Parts:
             each |= {cut for first, size in _between(sorted(each)) for cut in range(first, first + size, LARGEST)}
         _settle(entries, carried, cuts)
     of = {value: _between(sorted(each)) for value, each in cuts.items()}
-    count = sum(map(len, of.values()))
+    products = (each for each in entries.operations if isinstance(each, MatrixProduct))
+    count = sum(map(len, of.values())) + sum(len(of[each.out]) * len(of[each.operand]) for each in products)
     if count > MOST_PARTS:
-        raise Unfit(f"its values fall into {count} parts, more than {MOST_PARTS}")
+        raise Unfit(f"it computes {count} parts of values, more than {MOST_PARTS}")
     return Parts(entries, of, single)
 
 

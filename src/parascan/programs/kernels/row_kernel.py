@@ -50,14 +50,18 @@ class Stretch(NamedTuple):
     ys: Tree | None
 
 
-def kernel_of(step: Closed, carry: Tree, x: Tree) -> "RowKernel | str":
+def kernel_of(step: Closed, carry: Tree, x: Tree, steps: int) -> "RowKernel | str":
     """A step as a kernel, or why it cannot be one, in a few words.
 
     Args:
         step: ``(carry, x) -> (carry, y)``.
         carry: shapes of its carry.
         x: shapes of its inputs.
+        steps: of all sequences together.
     """
+    outside = [*jax.tree.leaves((carry, x)), *jax.tree.leaves(step.shapes)]
+    if steps * max(math.prod(leaf.shape) for leaf in outside) >= INDEXABLE:
+        return f"an array has {INDEXABLE} entries or more"
     try:
         return RowKernel(step, carry, x)
     except Unfit as reason:
@@ -115,9 +119,6 @@ class RowKernel:
             ys: outputs ``[columns, B, ...]``, where those of these rows are to be put.
             keep: of so many last rows the states are kept.
             reverse: whether row 0 is the last in memory.
-
-        Raises:
-            Unfit: there are more entries than can be indexed.
         """
         leaves = [leaf.reshape(-1, leaf.shape[-1]) for leaf in jax.tree.leaves(states)]
         given = [leaf.reshape(*leaf.shape[:2], -1) for leaf in jax.tree.leaves(blocks)]
@@ -126,12 +127,11 @@ class RowKernel:
         of_kept = [jax.ShapeDtypeStruct((keep + 1, *leaf.shape), leaf.dtype) for leaf in leaves if keep]
         results = [*(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves), *of_kept]
         results += [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in outputs]
-        if any(math.prod(leaf.shape) >= INDEXABLE for leaf in (*given, *results)):
-            raise Unfit(f"an array has {INDEXABLE} entries or more")
         operands = [bounds, which.astype(jnp.int32), *self._buffers, *given, *leaves, *outputs]
         aliases = {len(operands) - len(outputs) + i: len(results) - len(outputs) + i for i in range(len(outputs))}
-        body = partial(self._body, counts=(len(self._buffers), len(given), len(leaves), len(outputs)),
-                       keep=keep, reverse=reverse)
+        body = partial(
+            self._body, counts=(len(self._buffers), len(given), len(leaves), len(outputs)), keep=keep, reverse=reverse
+        )
         found = list(self._launched(body, operands, results, aliases, which.size))
         shapes = [leaf.shape for leaf in jax.tree.leaves(states)]
         ends = [leaf.reshape(shape) for leaf, shape in zip(found, shapes, strict=False)]
@@ -157,8 +157,12 @@ class RowKernel:
 
         warps = 1 if self._parts.single else 8 if self._largest > MANY else 4
         launch = partial(
-            pallas.pallas_call, body, out_shape=tuple(results), grid=(-(-columns // self.tile),),
-            input_output_aliases=aliases, compiler_params=triton.CompilerParams(num_warps=warps, num_stages=1),
+            pallas.pallas_call,
+            body,
+            out_shape=tuple(results),
+            grid=(-(-columns // self.tile),),
+            input_output_aliases=aliases,
+            compiler_params=triton.CompilerParams(num_warps=warps, num_stages=1),
             name="rows",
         )
         on_gpu, interpreted = launch(), launch(interpret=True)
@@ -189,13 +193,22 @@ class RowKernel:
         def keep_states(states: list[list[Any]], number: Any) -> None:
             for ref, value, parts in zip(kept, inputs, states, strict=False):
                 for part, values in zip(of[value], parts, strict=True):
-                    tile.write(ref, (jnp.maximum(number, 0), tile.entries(part), tile.columns), part, values, number >= 0)
+                    tile.write(
+                        ref, (jnp.maximum(number, 0), tile.entries(part), tile.columns), part, values, number >= 0
+                    )
 
         def advance(row: Any, states: list[list[Any]]) -> list[list[Any]]:
             if keep:
                 keep_states(states, row - (last - keep))
             x = [
-                [tile.read(ref, (jax.lax.rem(tile.chunks, jnp.int32(ref.shape[0])), in_memory(ref, row), tile.entries(part)), part) for part in of[value]]
+                [
+                    tile.read(
+                        ref,
+                        (jax.lax.rem(tile.chunks, jnp.int32(ref.shape[0])), in_memory(ref, row), tile.entries(part)),
+                        part,
+                    )
+                    for part in of[value]
+                ]
                 for ref, value in zip(xs, inputs[carried:], strict=True)
             ]
             results = self._parts.run([*states, *x], once or load())

@@ -1,6 +1,6 @@
-"""Runs over all rows of all chunks by a kernel for each stretch of rows, on a GPU and for steps that fit into one.
+"""Rows by a kernel for each stretch of them, on a GPU and for steps that fit into one.
 
-A stretch ends at a junction or at the end of the chunks, so a handful of launches takes all rows. The rows, the
+A stretch of the runs over chunks ends at a junction or at the end of the chunks, so a handful of launches takes all rows. The rows, the
 junctions and the judgment are those of ``passes``.
 """
 
@@ -9,11 +9,14 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
-from ..programs.kernels import RowKernel
+from ..programs.closure import Closed
+from ..programs.kernels import RowKernel, kernel_of
+from ..programs.platform import platform_of
 from ..solution import Tree
 from .acceptance import COMPARED, NEARLY
+from .grid import Grid
 from .passes import RUNS, Attempt, going
 from .passes_in_turns import PassesInTurns
 
@@ -66,3 +69,64 @@ class PassesInKernels(PassesInTurns):
         """The rows up to a junction: states after them, states at the last rows, and outputs."""
         which = jnp.arange(self.grid.batch * self.grid.chunks, dtype=jnp.int32)
         return self.kernel.run(states, blocks, which, rows, ys, keep=keep, reverse=self.grid.reverse)
+
+
+def in_kernels(closed: Closed, carry: Tree, x: Tree, grid: Grid) -> RowKernel | None:
+    """A step as a kernel, where rows are to be run by one.
+
+    Args:
+        closed: the step of one sequence.
+        carry: shapes of its carry.
+        x: shapes of its inputs.
+        grid: how the sequences are cut.
+    """
+    if grid.turn == 1 or platform_of() != "gpu":
+        return None
+    found = kernel_of(closed, carry, x, grid.batch * (grid.length + grid.rest))
+    return found if isinstance(found, RowKernel) else None
+
+
+def advanced(
+    kernel: RowKernel, blocks: Tree, grid: Grid, states: Tree, which: Array, rows: tuple[Array, Array]
+) -> Tree:
+    """The states ``[..., columns]`` after a stretch of rows.
+
+    Args:
+        kernel: the step.
+        blocks: inputs in chunks.
+        grid: how the sequences are cut.
+        states: before these rows.
+        which: the chunk whose inputs each column takes.
+        rows: the first row, and that which the stretch ends before.
+    """
+    return kernel.run(states, blocks, which, rows, reverse=grid.reverse).states
+
+
+def scan_in_kernel(
+    kernel: RowKernel,
+    closed: Closed,
+    init: Tree,
+    xs: Tree,
+    length: int,
+    *,
+    reverse: bool,
+    before: tuple[Tree, Tree, Bool[Array, ""]] | None = None,
+) -> tuple[Tree, Tree, Tree]:
+    """Steps of a batch of sequences one after the other, all in one launch: final carry, outputs, and no totals.
+
+    Args:
+        kernel: the step.
+        closed: the step of one sequence.
+        init: initial carries ``[N, ...]``.
+        xs: inputs ``[N or 1, T, ...]``.
+        length: T.
+        reverse: whether time runs from the last row to the first.
+        before: outputs ``[N, T, ...]`` and totals, which stay unless a flag, the last, is true; None for all steps.
+    """
+    batch = jax.tree.leaves(init)[0].shape[0]
+    room = jax.tree.map(lambda leaf: jax.lax.empty((batch, length, *leaf.shape), leaf.dtype), closed.shapes[1])
+    ys, totals, wanted = (room, (), jnp.asarray(True)) if before is None else before
+    rows = jnp.int32(0), jnp.where(wanted, length, 0)
+    states = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), init)
+    found = kernel.run(states, xs, jnp.arange(batch, dtype=jnp.int32), rows, ys, reverse=reverse)
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), found.states), found.ys, totals
