@@ -168,8 +168,14 @@ def test_what_is_not_a_number_stays_so_and_padding_spoils_nothing():
         (lambda s, x: (s, s > 0), "it takes or returns bool"),
         (lambda s, x: (jnp.outer(s, s) @ s, s), "are multiplied with one another, over 40 terms"),
         (lambda s, x: ((jnp.ones((40, 40)) @ s)[::-1], s), "it computes 1"),
-        (lambda s, x: (jnp.ones((40, 4000)) @ (jnp.ones((4000, 40)) @ s), s), "its weights take 2048000 bytes, more than 524288"),
-        (lambda s, x: (jnp.reshape(jnp.outer(s, s).T, -1)[::41], s), "it computes 6481 parts of values, more than 1500"),
+        (
+            lambda s, x: (jnp.ones((40, 4000)) @ (jnp.ones((4000, 40)) @ s), s),
+            "its weights take 2048000 bytes, more than 524288",
+        ),
+        (
+            lambda s, x: (jnp.reshape(jnp.outer(s, s).T, -1)[::41], s),
+            "it computes 6481 parts of values, more than 1500",
+        ),
     ],
 )
 def test_the_reason_against_a_kernel_is_told(step, reason):

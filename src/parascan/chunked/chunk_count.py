@@ -229,6 +229,9 @@ def adjoint_pays(size: int, work: float | Work, batch: int, machine: Machine | N
         batch: N, sequences that run at once as far as known.
         machine: that it runs on; this one, by what is known without measuring, when None.
     """
+    if platform_of() != "cpu":
+        # The plain loop there launches several kernels for each step, and more on its way back.
+        return True
     machine, work = machine or here(), as_work(work)
     heavy = work.operations >= machine.heavy * size
     light = work.functions > 0 and not work.small and work.operations <= LIGHT * machine.few
