@@ -170,7 +170,7 @@ def test_what_is_not_a_number_stays_so_and_padding_spoils_nothing():
         (lambda s, x: ((jnp.ones((40, 40)) @ s)[::-1], s), "it computes 1"),
         (
             lambda s, x: (jnp.ones((40, 4000)) @ (jnp.ones((4000, 40)) @ s), s),
-            "its weights take 2048000 bytes, more than 524288",
+            "its weights take 2048000 bytes, more than 655360",
         ),
         (
             lambda s, x: (jnp.reshape(jnp.outer(s, s).T, -1)[::41], s),
@@ -181,3 +181,75 @@ def test_what_is_not_a_number_stays_so_and_padding_spoils_nothing():
 def test_the_reason_against_a_kernel_is_told(step, reason):
     s = jax.ShapeDtypeStruct((40,), jnp.float32)
     assert re.search(reason, str(kernel_of(close_over(step, s, s), s, s, 100)))
+
+
+def network_of_two(s, x):
+    s = jnp.tanh(0.5 * s[::-1] + x)
+    return s, s
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reverse", [False, True])
+def test_chunks_in_kernels_answer_as_the_plain_loop(reverse):
+    """With steps left over and two sequences; slow, since an interpreted kernel takes 20 s to compile."""
+    xs = weights(2, 4 * 64 + 5, 2)
+    solver = ps.Chunked(chunks=4)
+
+    def run(scan, x, **options):
+        return scan(network_of_two, jnp.zeros(2), x, reverse=reverse, **options)
+
+    with compiling_for("gpu", kernels=True):
+        chunks = ps.rollout(network_of_two, jnp.zeros(2), xs[0], reverse=reverse, solver=solver).stats.chunks
+        found = jax.vmap(lambda x: run(ps.scan, x, solver=solver))(xs)
+    assert int(chunks) == 4
+    close(found, jax.vmap(lambda x: run(jax.lax.scan, x))(xs), units=16)
+
+
+@pytest.mark.slow
+def test_what_does_not_forget_is_taken_step_by_step_in_a_kernel():
+    """Slow, as above."""
+    xs = weights(4 * 64 + 5, 2)
+
+    def step(s, x):
+        return s + x, s
+
+    with compiling_for("gpu", kernels=True):
+        solution = ps.rollout(step, jnp.zeros(2), xs, solver=ps.Chunked(chunks=4))
+    assert bool(solution.stats.fell_back)
+    close(solution.ys, jax.lax.scan(step, jnp.zeros(2), xs)[1], units=300)
+
+
+def loss(scale):
+    return ps.scan(lambda s, x: network_of_two(s * scale, x), jnp.zeros(2), weights(4096, 2))[1].sum()
+
+
+def test_kernels_are_for_programs_that_a_gpu_runs():
+    """Not for those that are exported, which JAX refuses."""
+    with compiling_for("gpu", kernels=True):
+        assert kernels_in(loss) >= 4
+    with compiling_for("gpu"):
+        assert kernels_in(loss) == 0
+
+
+@pytest.mark.slow
+def test_a_gradient_is_in_kernels_too():
+    """Slow: eight kernels are traced twice each."""
+    with compiling_for("gpu", kernels=True):
+        assert kernels_in(jax.grad(loss)) >= 8
+
+
+def kernels_in(function):
+    """How many kernels a program holds."""
+    return str(jax.make_jaxpr(function)(1.0)).count("pallas_call")
+
+
+def test_how_rows_are_launched_can_be_asked():
+    def asked(step, **options):
+        with compiling_for("gpu", **options):
+            return ps.explain(step, jnp.zeros(2), jnp.ones((4096, 2))).launches
+
+    assert asked(network_of_two, kernels=True) == "each stretch of rows is one kernel"
+    assert asked(network_of_two) == "8 rows are launched in each turn of a loop"
+    sorting = asked(lambda s, x: (jnp.sort(jnp.tanh(s + x)), s), kernels=True)
+    assert "since there is no kernel for them: its operation 'sort' cannot be part of a kernel" in sorting
+    assert ps.explain(network_of_two, jnp.zeros(2), jnp.ones((20_000, 2))).launches is None

@@ -57,11 +57,6 @@ COPY_OF_HEAVY_STEPS, LONG_BLOCK = 0.05, 512
 """Assumed cost of copying the outputs of heavy steps, as a part of their sequential time; and steps of a chunk from
 which numbers of chunks are allowed that leave steps over, and so take a copy, although others divide the length."""
 
-LIGHT = 2
-"""Operations of a step, in units of the record's ``few``, up to which the plain loop back takes longer to set out its
-products than to compute them: 1.5 to 5 times as long as a recurrence of its own for tanh networks of 8 and 16 units,
-and 0.8 to 1.8 times where the system does not forget; with 32 units 1.0 to 2.8 and 0.9."""
-
 FIRST_CHECK = 16
 """Steps of copies that run ahead before the first look at them, and least steps between two: a look takes as long as
 many small steps."""
@@ -132,6 +127,8 @@ def choose_chunks(
         single = full_use(machine) // (1 if kind is Kind.NEAR else 2)
         fewest = single if batch == 1 and devices == 1 else FEWEST_BLOCKS
     else:
+        if machine.full(batch, work.operations):
+            return 0
         alone = most = max(machine.near_bytes // PART_OF_CACHE // (4 * size * batch), 1)
         if devices == 1:
             return _fewest_rows(length, min(most, length // shortest))
@@ -214,28 +211,6 @@ def chunks_at_once(size: int, machine: Machine | None = None) -> int:
     # Large states come with their tangents here, of which the nearest cache holds fewer.
     large = 4 * size > FEW_VECTORS * machine.vector_bytes
     return full_use(machine) // 2 if large else _room(size, machine, Kind.OTHER, heavy=False, double=False)[0]
-
-
-def adjoint_pays(size: int, work: float | Work, batch: int, machine: Machine | None = None) -> bool:
-    """Whether a derivative is worth a recurrence of its own, rather than JAX's way through the plain loop.
-
-    It is worth it where a step takes far longer than moving its state, which that recurrence does once more, and where
-    its products are so small that the plain loop back spends its time between them. In a batch whose products fill a
-    vector register, the plain loop is the faster way.
-
-    Args:
-        size: D, entries of a state.
-        work: what a step computes, or its operations alone.
-        batch: N, sequences that run at once as far as known.
-        machine: that it runs on; this one, by what is known without measuring, when None.
-    """
-    if platform_of() != "cpu":
-        # The plain loop there launches several kernels for each step, and more on its way back.
-        return True
-    machine, work = machine or here(), as_work(work)
-    heavy = work.operations >= machine.heavy * size
-    light = work.functions > 0 and not work.small and work.operations <= LIGHT * machine.few
-    return (heavy or light) and 4 * batch < machine.vector_bytes
 
 
 class Patience(NamedTuple):

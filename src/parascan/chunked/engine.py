@@ -26,8 +26,8 @@ from ..programs.shapes import row_of
 from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
-from .passes import Passes
 from .in_kernels import PassesInKernels, advanced, in_kernels, scan_in_kernel
+from .passes import Passes
 from .passes_in_turns import PassesInTurns
 from .warm_up import Step, forget, forget_ahead
 
@@ -118,7 +118,8 @@ def run_blocks(
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
         finish: takes the steps that the chunks leave over, from the results of these and by a function that takes steps
-            one after the other; None where they leave none, or on a mesh axis. It is not called where the copies do not meet: then the plain loop takes all steps.
+            one after the other; None where they leave none, or on a mesh axis. It is not called where the copies do not
+            meet: then the plain loop takes all steps.
     """
     carry = row_of(init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
@@ -128,7 +129,6 @@ def run_blocks(
     closed = close_over(step, carry, x)
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
-    # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
     fused = in_kernels(closed, carry, x, grid)
     steps: Steps = partial(scan_steps, step) if fused is None else partial(scan_in_kernel, fused, closed)
     if grid.turn > 1:
@@ -138,6 +138,7 @@ def run_blocks(
     elif patience.gap is not None:
         forgotten = forget_ahead(closed, (carry, x), init, xs, grid, patience)
     else:
+        # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
         take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
         forgotten = forget(closed, (carry, x), init, take, grid, patience)
 
@@ -152,7 +153,8 @@ def run_blocks(
         if fused is None:
             done = grid.together(run_steps(step, carry, grid.own(xs), grid, *before))
         else:
-            done = steps(carry, grid.own(xs), grid.length, reverse=grid.reverse, before=before)
+            own = grid.own(xs)
+            done = scan_in_kernel(fused, closed, carry, own, grid.length, reverse=grid.reverse, before=before)
         way = Way(jnp.where(agreed, grid.chunks * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
         return done if finish is None else finish(done, steps), way
 

@@ -1,7 +1,7 @@
 """Rows by a kernel for each stretch of them, on a GPU and for steps that fit into one.
 
-A stretch of the runs over chunks ends at a junction or at the end of the chunks, so a handful of launches takes all rows. The rows, the
-junctions and the judgment are those of ``passes``.
+A stretch of the runs over chunks ends at a junction or at the end of the chunks, so a handful of launches takes all
+rows. The rows, the junctions and the judgment are those of ``passes``.
 """
 
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ class PassesInKernels(PassesInTurns):
         block, others = jnp.int32(self.grid.block), []
         states, ys, row = self.forgotten.states, room, self.forgotten.row
         for junction in self.junctions:
-            states, kept, ys = self._stretch(blocks, states, (row, junction), ys)
+            states, kept, ys = self._launched(blocks, states, (row, junction), ys)
             others.append(jax.tree.map(lambda leaf: leaf[1:], kept))
             row = junction
-        states, _, ys = self._stretch(blocks, states, (row, block), ys, keep=0)
+        states, _, ys = self._launched(blocks, states, (row, block), ys, keep=0)
         other = jax.tree.map(lambda *each: jnp.stack(each), *others)
         starts, infinite = self.grid.starts(states, self.init), jnp.asarray(jnp.inf, jnp.float32)
         first = Attempt(starts, other, ys, states, self.zero, self.zero, infinite, jnp.int32(0))
@@ -55,7 +55,7 @@ class PassesInKernels(PassesInTurns):
         """The run from the true starts to the first junction, or from there to the second."""
         number, junctions = before.junctions, self.junctions
         first = jnp.where(number == 0, 0, junctions[0])
-        states, true, ys = self._stretch(blocks, before.states, (first, junctions[number]), before.ys)
+        states, true, ys = self._launched(blocks, before.states, (first, junctions[number]), before.ys)
         other = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), before.kept)
         inputs = self.grid.take_turn(blocks, junctions[number] - COMPARED)
         rows = jax.tree.map(lambda *each: jnp.stack(each), *inputs)
@@ -63,7 +63,7 @@ class PassesInKernels(PassesInTurns):
         found = self.judged(ahead, (after, other), rows)
         return before._replace(states=states, ys=ys, excess=found, junctions=number + 1)
 
-    def _stretch(
+    def _launched(
         self, blocks: Tree, states: Tree, rows: tuple[Array, Array], ys: Tree, keep: int = COMPARED
     ) -> tuple[Tree, Tree, Tree]:
         """The rows up to a junction: states after them, states at the last rows, and outputs."""

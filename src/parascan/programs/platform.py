@@ -35,7 +35,7 @@ def compiling_for(platform: str, *, kernels: bool = False) -> AbstractContextMan
 
     Args:
         platform: ``"cpu"``, ``"gpu"``, ``"cuda"``, ``"rocm"`` or ``"tpu"``. It counts before arrays and meshes.
-        kernels: whether there may be kernels of the library's own for a GPU, as there are without this context on a GPU.
+        kernels: whether there may be kernels of the library's own for a GPU, as there are on one without this context.
             They can be compiled, but neither exported nor lowered where JAX has no compiler for GPUs.
 
     Returns:

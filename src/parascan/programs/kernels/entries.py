@@ -1,8 +1,8 @@
 """A program as a list of operations on vectors of entries, of the three kinds that a kernel for a tile of chunks runs.
 
 Whatever only moves entries (slices, concatenations, reshapes, broadcasts) is one list of indices, found by running the
-operation on the numbers of the entries. So a kernel needs neither slices nor concatenations, which Triton does not have.
-What does not depend on the chunk is computed outside of the kernel.
+operation on the numbers of the entries. So a kernel needs neither slices nor concatenations, which Triton lacks. What
+does not depend on the chunk is computed outside of the kernel.
 """
 
 import math
@@ -29,7 +29,7 @@ DTYPES = frozenset({"bool", "bfloat16", "float16", "float32", "float64", "int32"
 """What a kernel computes with."""
 
 
-class Unfit(Exception):
+class UnfitError(Exception):
     """Why a step cannot be the body of a kernel, in a sentence that goes on from "because"."""
 
 
@@ -114,7 +114,7 @@ def entries_of(closed: ClosedJaxpr) -> Entries:
         closed: the program of one chunk.
 
     Raises:
-        Unfit: there is an operation that a kernel cannot run.
+        UnfitError: there is an operation that a kernel cannot run.
     """
     arguments = [_new(aval.shape, aval.dtype) for aval in closed.in_avals]
     found = Entries([each.value for each in arguments])
@@ -129,14 +129,14 @@ def _checked(dtype: Any) -> Any:
     """A dtype that a kernel computes with."""
     name = str(dtype)
     if name not in DTYPES:
-        raise Unfit(f"it computes with {name}")
+        raise UnfitError(f"it computes with {name}")
     return dtype
 
 
 def _new(shape: Sequence[int], dtype: Any) -> Shaped:
     """A value yet to be computed."""
     if math.prod(shape) == 0:
-        raise Unfit("a value of it has no entries")
+        raise UnfitError("a value of it has no entries")
     return Shaped(Value(math.prod(shape), _checked(dtype)), tuple(shape))
 
 
@@ -174,7 +174,7 @@ class _Writer:
             return [self._product(eqn, *operands)]
         if name == "reduce_sum":
             return [self._sum(eqn, *operands)]
-        raise Unfit(f"its operation {name!r} cannot be part of a kernel")
+        raise UnfitError(f"its operation {name!r} cannot be part of a kernel")
 
     def _put(self, kind: Callable[..., Operation], *parts: Any, like: Any, size: int | None = None) -> Value:
         """A new operation's result."""
@@ -206,7 +206,7 @@ class _Writer:
         for place, each in enumerate(operands):
             if place not in places:
                 if isinstance(each, Shaped | Tracer):
-                    raise Unfit(f"its operation {name!r} has places that are computed in the step")
+                    raise UnfitError(f"its operation {name!r} has places that are computed in the step")
                 numbers.append(each)
                 continue
             shape = each.shape if isinstance(each, Shaped) else jnp.shape(each)
@@ -220,7 +220,7 @@ class _Writer:
         for index, var in zip(moved, eqn.outvars, strict=True):
             index = np.asarray(index).reshape(-1)
             if index.size and not 0 <= index.min() <= index.max() < first:
-                raise Unfit(f"its operation {name!r} reads entries that are not there")
+                raise UnfitError(f"its operation {name!r} reads entries that are not there")
             found.append(Shaped(self._gathered(tuple(sources), index, var.aval), var.aval.shape))
         return found
 
@@ -229,25 +229,33 @@ class _Writer:
         if len(sources) == 1 and np.array_equal(index, np.arange(sources[0].size)):
             return sources[0]
         if index.size == 0:
-            raise Unfit("a value of it has no entries")
+            raise UnfitError("a value of it has no entries")
         return self._put(Move, sources, index, like=like, size=index.size)
 
     def _product(self, eqn: Any, first: Any, second: Any) -> Shaped:
-        """A product of a matrix and a vector, or a short sum of products."""
+        """A product of a matrix and a few vectors, or a short sum of products."""
         (contracted, batch), out = eqn.params["dimension_numbers"], eqn.outvars[0].aval
         shapes = [each.shape if isinstance(each, Shaped) else jnp.shape(each) for each in (first, second)]
         place = 0 if isinstance(first, Shaped) else 1
         state, weight = (first, second) if place == 0 else (second, first)
-        whole = len(contracted[place]) == len(shapes[place]) and not batch[0]
-        if isinstance(weight, Shaped) or not whole:
+        free = [axis for axis in range(len(shapes[place])) if axis not in contracted[place]]
+        if (
+            isinstance(weight, Shaped)
+            or batch[0]
+            or (count := math.prod(state.shape[axis] for axis in free)) > FEW_TERMS
+        ):
             return self._short_sums(eqn, (first, second), shapes)
-        index = np.arange(state.value.size).reshape(state.shape).transpose(contracted[place]).reshape(-1)
-        vector = self._gathered((state.value,), index, state.value)
+        # Of a few vectors, one after the other.
+        index = np.arange(state.value.size).reshape(state.shape).transpose(*free, *contracted[place]).reshape(count, -1)
         axes = contracted[1 - place]
-        matrix = jnp.moveaxis(jnp.asarray(weight), axes, range(-len(axes), 0)).reshape(out.size, vector.size)
-        return Shaped(self._put(MatrixProduct, matrix, vector, like=out), out.shape)
+        matrix = jnp.moveaxis(jnp.asarray(weight), axes, range(-len(axes), 0)).reshape(-1, index.shape[1])
+        vectors = [self._gathered((state.value,), each, state.value) for each in index]
+        parts = [self._put(MatrixProduct, matrix, vector, like=out, size=len(matrix)) for vector in vectors]
+        order = np.arange(out.size).reshape(count, len(matrix))
+        order = order.reshape(-1) if place == 0 else order.T.reshape(-1)
+        return Shaped(self._gathered(tuple(parts), order, out), out.shape)
 
-    def _short_sums(self, eqn: Any, operands: tuple[Any, Any], shapes: list[Sequence[int]]) -> Shaped:
+    def _short_sums(self, eqn: Any, operands: tuple[Any, Any], shapes: Sequence[Sequence[int]]) -> Shaped:
         """A product of two values that is written out term by term: both may differ from chunk to chunk."""
         (contracted, batch), out = eqn.params["dimension_numbers"], eqn.outvars[0].aval
         indices = []
@@ -267,7 +275,7 @@ class _Writer:
         if out.size == 1:
             return self._total(multiplied(slice(None)), out)
         if terms > FEW_TERMS:
-            raise Unfit(f"two values of the step are multiplied with one another, over {terms} terms")
+            raise UnfitError(f"two values of the step are multiplied with one another, over {terms} terms")
         return self._added([multiplied(number) for number in range(terms)], out)
 
     def _sum(self, eqn: Any, operand: Shaped) -> Shaped:
@@ -278,7 +286,7 @@ class _Writer:
         if out.size == 1:
             return self._total(self._gathered((operand.value,), index.reshape(-1), operand.value), out)
         if len(index) > FEW_TERMS:
-            raise Unfit(f"it sums {len(index)} terms for each of {out.size} entries")
+            raise UnfitError(f"it sums {len(index)} terms for each of {out.size} entries")
         return self._added([self._gathered((operand.value,), each, operand.value) for each in index], out)
 
     def _added(self, parts: list[Value], out: Any) -> Shaped:

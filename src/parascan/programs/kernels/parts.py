@@ -6,6 +6,7 @@ computed for each part of its result, over each part of its operand. Small steps
 held entry by entry.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .entries import Elementwise, Entries, MatrixProduct, Move, Unfit, Value
+from .entries import Elementwise, Entries, MatrixProduct, Move, UnfitError, Value
 
 LEAST = 16
 """Least entries of a part that has more than one: as few as a product of matrices in a kernel takes."""
@@ -143,7 +144,7 @@ def parts_of(entries: Entries, carried: int) -> Parts:
         carried: how many of its arguments come back as its first results.
 
     Raises:
-        Unfit: there are too many parts, or products that a kernel does not have.
+        UnfitError: there are too many parts, or products that a kernel does not have.
     """
     values = _values(entries)
     terms = sum(each.matrix.size for each in entries.operations if isinstance(each, MatrixProduct))
@@ -151,7 +152,7 @@ def parts_of(entries: Entries, carried: int) -> Parts:
     single = max(value.size for value in values) <= SMALL and terms <= FEW_TERMS
     if double and not single:
         if terms > MOST_TERMS_IN_DOUBLE:
-            raise Unfit(f"its products in double precision have {terms} terms, more than {MOST_TERMS_IN_DOUBLE}")
+            raise UnfitError(f"its products in double precision have {terms} terms, more than {MOST_TERMS_IN_DOUBLE}")
         single = True
     cuts = {value: set(range(value.size + 1)) if single else {0, value.size} for value in values}
     if not single:
@@ -163,7 +164,7 @@ def parts_of(entries: Entries, carried: int) -> Parts:
     products = (each for each in entries.operations if isinstance(each, MatrixProduct))
     count = sum(map(len, of.values())) + sum(len(of[each.out]) * len(of[each.operand]) for each in products)
     if count > MOST_PARTS:
-        raise Unfit(f"it computes {count} parts of values, more than {MOST_PARTS}")
+        raise UnfitError(f"it computes {count} parts of values, more than {MOST_PARTS}")
     return Parts(entries, of, single)
 
 
@@ -171,8 +172,10 @@ def _values(entries: Entries) -> list[Value]:
     """All values of a step."""
     found: dict[Value, None] = dict.fromkeys(entries.inputs)
     for each in entries.operations:
-        operands = {Elementwise: "operands", Move: "sources"}.get(type(each))
-        found.update(dict.fromkeys(getattr(each, operands) if operands else (each.operand,)))
+        operands = each.operands if isinstance(each, Elementwise) else ()
+        operands = each.sources if isinstance(each, Move) else operands
+        operands = (each.operand,) if isinstance(each, MatrixProduct) else operands
+        found.update(dict.fromkeys(operands))
         found[each.out] = None
     found.update(dict.fromkeys(entries.outputs))
     return list(found)
@@ -180,7 +183,7 @@ def _values(entries: Entries) -> list[Value]:
 
 def _between(cuts: list[int]) -> list[Part]:
     """The parts between some cuts."""
-    return [(first, last - first) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [(first, last - first) for first, last in itertools.pairwise(cuts)]
 
 
 def _settle(entries: Entries, carried: int, cuts: dict[Value, set[int]]) -> None:

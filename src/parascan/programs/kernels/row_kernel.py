@@ -15,11 +15,11 @@ from jaxtyping import Array, Int
 
 from ...solution import Tree
 from ..closure import Closed
-from .entries import Unfit, entries_of
+from .entries import MatrixProduct, UnfitError, entries_of
 from .packed import Packed
 from .parts import Part, padded, parts_of
 
-ON_CHIP, MOST_BYTES = 2**17, 2**19
+ON_CHIP, MOST_BYTES = 2**17, 5 * 2**17
 """Bytes of weights that stay in the registers of a tile, half of what they hold; and the most that are read anew in
 every row, from the cache of the whole device."""
 
@@ -64,7 +64,7 @@ def kernel_of(step: Closed, carry: Tree, x: Tree, steps: int) -> "RowKernel | st
         return f"an array has {INDEXABLE} entries or more"
     try:
         return RowKernel(step, carry, x)
-    except Unfit as reason:
+    except UnfitError as reason:
         return str(reason)
     except Exception:
         # An analysis that fails costs speed alone.
@@ -80,7 +80,7 @@ class RowKernel:
         x: shapes of its inputs.
 
     Raises:
-        Unfit: a kernel cannot run this step.
+        UnfitError: a kernel cannot run this step.
     """
 
     def __init__(self, step: Closed, carry: Tree, x: Tree) -> None:
@@ -88,12 +88,12 @@ class RowKernel:
         self._y_structure = jax.tree.structure(step.shapes[1])
         outside = [*self._carry[0], *self._x[0], *jax.tree.leaves(step.shapes)]
         for kind in {str(leaf.dtype) for leaf in outside} - MEMORY:
-            raise Unfit(f"it takes or returns {kind}")
+            raise UnfitError(f"it takes or returns {kind}")
         entries = entries_of(step.closed)
         self._parts = parts_of(entries, len(self._carry[0]))
         self._packed = Packed(self._parts)
         if (size := self._packed.bytes) > MOST_BYTES:
-            raise Unfit(f"its weights take {size} bytes, more than {MOST_BYTES}")
+            raise UnfitError(f"its weights take {size} bytes, more than {MOST_BYTES}")
         self._largest = max(size for parts in self._parts.of.values() for _, size in parts)
         # Made here, outside of the loops that launch the kernel.
         self._buffers = self._packed.buffers()
@@ -142,6 +142,17 @@ class RowKernel:
             jax.tree.unflatten(self._carry[1], kept) if keep else None,
             None if ys is None else jax.tree.unflatten(self._y_structure, [a.reshape(b.shape) for a, b in pairs]),
         )
+
+    @property
+    def operations(self) -> int:
+        """Operations of all products of one row of a tile, with padding."""
+        of = self._parts.of
+        products = (each for each in self._parts.entries.operations if isinstance(each, MatrixProduct))
+        sizes = (
+            sum(padded(size) for _, size in of[each.out]) * sum(padded(size) for _, size in of[each.operand])
+            for each in products
+        )
+        return 2 * self.tile * sum(sizes)
 
     @property
     def tile(self) -> int:
