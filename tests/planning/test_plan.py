@@ -10,7 +10,7 @@ import pytest
 
 import parascan as ps
 from combinations import some
-from parascan.planning import Plan, built_in, cache_file, compiling_for, known_machine
+from parascan.planning import Plan, built_in, cache_file, known_machine
 from parascan.planning.encode import decode_solver, encode_solver
 from parascan.programs import platform as _platform
 from parascan.programs.built_in import here
@@ -285,20 +285,3 @@ def test_a_small_system_on_an_accelerator_is_sent_to_the_host(monkeypatch, small
     assert isinstance(plan.solver, ps.Sequential)
     assert plan.speedup > 10
     assert any("default_device" in reason for reason in plan.reasons)
-
-
-def test_what_an_accelerator_lets_expect_is_said():
-    """A full device, the rival for standard cells, and which numbers nobody has measured."""
-    W = jnp.eye(8) / 2
-
-    def reasons(batch):
-        with compiling_for("gpu"):
-            return ps.plan(
-                lambda s, x: jnp.tanh(W @ s + x), jnp.zeros(8), jnp.ones((4096, 8)), batch=batch, measure=False
-            ).reasons
-
-    few, many = reasons(1), reasons(10**7)
-    assert any("cuDNN, FlashRNN" in each and "12 ms for 4096 steps" in each for each in few)
-    assert any("launch, bandwidth, rate are not measured" in each for each in few)
-    assert not any("fill the device" in each for each in few)
-    assert any("10000000 sequences fill the device" in each for each in many)

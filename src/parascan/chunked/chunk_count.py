@@ -117,9 +117,9 @@ def choose_chunks(
     kind = kind or kind_of(work, size, machine)
     heavy = work.operations >= machine.heavy * size
     shortest = SHORTEST_BLOCK
+    if batch > largest_batch if platform == "cpu" else machine.full(batch, work.operations):
+        return 0
     if platform == "cpu":
-        if batch > largest_batch:
-            return 0
         alone, together = _room(size, machine, kind, heavy=heavy and size > FEW, double=double)
         if kind is not Kind.SMALL and (double or not heavy or size <= FEW):
             shortest = SHORTEST_BLOCK_IN_DOUBLE if double else SHORTEST_BLOCK_OF_LIGHT_STEPS
@@ -127,8 +127,6 @@ def choose_chunks(
         single = full_use(machine) // (1 if kind is Kind.NEAR else 2)
         fewest = single if batch == 1 and devices == 1 else FEWEST_BLOCKS
     else:
-        if machine.full(batch, work.operations):
-            return 0
         alone = most = max(machine.near_bytes // PART_OF_CACHE // (4 * size * batch), 1)
         if devices == 1:
             return _fewest_rows(length, min(most, length // shortest))

@@ -85,8 +85,7 @@ def forget(
     most = max(patience.most - COMPARED, 1) // grid.turn * grid.turn
     closed = close_over(step, *example)
     copies = CoupledCopies(grid.batch * grid.chunks, exact_entries(closed, *example))
-    far = goal(init)
-    start = copies.start(grid.spread(init))
+    start, far = copies.start(grid.spread(init)), goal(init)
     begun = copies.parted(start)
     advance = partially_evaluated(
         lambda step, carry, x: closed_over_chunks(step, carry, x)[0],
@@ -106,11 +105,9 @@ def forget(
         hopeful = (row < patience.trial) | ((fallen <= far * needed) & under_way)
         return (row < most) & (apart > 1) & hopeful
 
-    which = copies.join(jnp.arange(grid.batch * grid.chunks, dtype=jnp.int32))
-
     def run(first: Array, end: Array, states: Tree) -> Tree:
         if stretch is not None:
-            return stretch(states, which, (first, end))
+            return stretch(states, copies.join(jnp.arange(grid.batch * grid.chunks, dtype=jnp.int32)), (first, end))
         if grid.turn > 1:
             for x in take(first):
                 states = advance(states, copies.join(x))

@@ -17,13 +17,13 @@ def reasons_for(choice: Candidate, setting: Setting, memory: Memory | None) -> t
         setting: the call.
         memory: how soon the system forgets its start, if measured.
     """
-    return _by_choice(choice, setting, memory) + _on_accelerator(choice, setting)
+    return _by_choice(choice, setting, memory) + _on_accelerator(setting)
 
 
-def _on_accelerator(choice: Candidate, setting: Setting) -> tuple[str, ...]:
-    """What is to be known of an accelerator that runs the choice; nothing of a CPU."""
+def _on_accelerator(setting: Setting) -> tuple[str, ...]:
+    """What is to be known of the accelerator that a call is for; nothing of a CPU."""
     work, machine = setting.workload, setting.machine
-    if choice.device == "cpu" or machine.launch == 0:
+    if work.platform == "cpu" or machine.launch == 0:
         return ()
     found = []
     if machine.full(work.batch, work.work.operations):
@@ -31,7 +31,7 @@ def _on_accelerator(choice: Candidate, setting: Setting) -> tuple[str, ...]:
             f"{work.batch} sequences fill the device: a step of all of them takes longer to compute than to launch, so "
             "that chunks have no room to gain"
         )
-    if choice.device == "gpu":
+    if work.platform == "gpu":
         found.append(
             "for GRU and LSTM cells the rival there is a fused sequential kernel (cuDNN, FlashRNN), by its authors' "
             f"figures some 3 microseconds a step: {digits(FUSED_STEP * work.length * 1e3)} ms for {work.length} steps"

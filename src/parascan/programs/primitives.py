@@ -162,6 +162,9 @@ FREE = MOVES | frozenset({"convert_element_type", "copy", "iota", "stop_gradient
 HANDED_ON = frozenset({"device_put", "optimization_barrier", "sharding_constraint"})
 """Primitives whose results are their operands, perhaps in another layout."""
 
+UNCHANGED = HANDED_ON | frozenset({"copy", "name", "stop_gradient"})
+"""Primitives whose results are their operands."""
+
 SUMS = frozenset({"cumsum", "reduce_sum"})
 """Primitives that add up the entries of an operand along axes."""
 

@@ -7,10 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ..inside import bind
-from ..primitives import BITWISE, EXTREMES, HANDED_ON, IN_KERNELS
-
-UNCHANGED = HANDED_ON | {"copy", "name", "stop_gradient"}
-"""Operations whose results are their operands."""
+from ..primitives import BITWISE, EXTREMES, IN_KERNELS, UNCHANGED
 
 
 def at_entries(eqn: Any) -> Callable[..., Any] | None:

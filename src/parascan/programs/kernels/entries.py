@@ -7,7 +7,7 @@ does not depend on the chunk is computed outside of the kernel.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -15,88 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr
-from jaxtyping import Array
 
 from ..indexing import INDEXED
 from ..inside import bind, called, expanded, interpreted
 from ..primitives import PLACED
 from .at_entries import at_entries, plus, times
+from .vectors import Elementwise, Entries, MatrixProduct, Move, Operation, UnfitError, Value
 
 FEW_TERMS = 16
 """Most terms of a sum that is written out term by term: products of two values that both differ from chunk to chunk."""
 
 DTYPES = frozenset({"bool", "bfloat16", "float16", "float32", "float64", "int32", "int64"} | {"uint16", "uint32"})
 """What a kernel computes with."""
-
-
-class UnfitError(Exception):
-    """Why a step cannot be the body of a kernel, in a sentence that goes on from "because"."""
-
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """A vector of entries; compared by identity.
-
-    Attributes:
-        size: how many entries.
-        dtype: of each.
-        known: the entries ``[size]``, where they are the same in all chunks.
-    """
-
-    size: int
-    dtype: Any
-    known: Array | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Elementwise:
-    """An operation at each entry; operands of one entry are for all."""
-
-    apply: Callable[..., Any]
-    operands: tuple[Value, ...]
-    out: Value
-
-
-@dataclass(frozen=True, eq=False)
-class Move:
-    """Entries put elsewhere.
-
-    Attributes:
-        sources: where they come from.
-        index: for each entry of the result its number among those of all sources.
-        out: the result.
-    """
-
-    sources: tuple[Value, ...]
-    index: np.ndarray
-    out: Value
-
-
-@dataclass(frozen=True, eq=False)
-class MatrixProduct:
-    """A matrix that is the same in all chunks ``[out, operand]``, times a vector."""
-
-    matrix: Array
-    operand: Value
-    out: Value
-
-
-Operation = Elementwise | Move | MatrixProduct
-
-
-@dataclass
-class Entries:
-    """A program as operations on entries.
-
-    Attributes:
-        inputs: its arguments.
-        operations: in order.
-        outputs: its results.
-    """
-
-    inputs: list[Value]
-    operations: list[Operation] = field(default_factory=list)
-    outputs: list[Value] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from .entries import MatrixProduct, Value
 from .parts import Part, Parts, padded
+from .vectors import MatrixProduct, Value
 
 Key = tuple[Value | MatrixProduct, Part, Part | None]
 

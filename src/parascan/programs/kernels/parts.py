@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .entries import Elementwise, Entries, MatrixProduct, Move, UnfitError, Value
+from .vectors import Elementwise, Entries, MatrixProduct, Move, UnfitError, Value
 
 LEAST = 16
 """Least entries of a part that has more than one: as few as a product of matrices in a kernel takes."""

@@ -15,9 +15,10 @@ from jaxtyping import Array, Int
 
 from ...solution import Tree
 from ..closure import Closed
-from .entries import MatrixProduct, UnfitError, entries_of
+from .entries import entries_of
 from .packed import Packed
 from .parts import Part, padded, parts_of
+from .vectors import MatrixProduct, UnfitError
 
 ON_CHIP, MOST_BYTES = 2**17, 5 * 2**17
 """Bytes of weights that stay in the registers of a tile, half of what they hold; and the most that are read anew in
