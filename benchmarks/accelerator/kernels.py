@@ -46,6 +46,13 @@ def steps(units: tuple[int, ...] = UNITS) -> Iterator[Step]:
         weights = jnp.ones((size, size), f32)
         state = jax.ShapeDtypeStruct((size,), f32)
         yield from both(f"tanh network of {size}", lambda s, x, w=weights: jnp.tanh(w @ s + x), state, state)
+    narrow = jax.ShapeDtypeStruct((20,), jnp.bfloat16)
+
+    def as_bits(s: Any, x: Any) -> tuple[Any, Any]:
+        s = jnp.tanh(jnp.eye(20, dtype=jnp.bfloat16) @ s + x)
+        return s, jax.lax.bitcast_convert_type(s, jnp.uint16)
+
+    yield Step("tanh network of 20 in bfloat16, outputs as bits", as_bits, narrow, narrow)
     for name in ("lorenz", "lorenz_observer"):
         for dtype in (f32, jnp.float64):
             system = ps.systems.get(name, dtype=dtype)
