@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from parascan.chunked import in_kernels
 from parascan.planning import compiling_for
 from parascan.programs.closure import close_over
 from parascan.programs.kernels import RowKernel, kernel_of
@@ -232,10 +233,25 @@ def test_kernels_are_for_programs_that_a_gpu_runs():
 
 
 @pytest.mark.slow
-def test_a_gradient_is_in_kernels_too():
-    """Slow: eight kernels are traced twice each."""
+def test_rows_back_in_time_are_kernels_too(monkeypatch):
+    """Slow: a dozen interpreted kernels are compiled."""
+    found, made = [], in_kernels.kernel_of
+    step, init, _ = network(10)
+    xs = weights(4096, 10)
+
+    def seen(closed, carry, x, steps):
+        kernel = made(closed, carry, x, steps)
+        # The rows of the way back hold the state before, inputs, and the cotangent that arrives.
+        found.append((len(jax.tree.leaves(x)), isinstance(kernel, RowKernel)))
+        return kernel
+
+    def slope(scan):
+        return jax.grad(lambda scale: jnp.sin(scan(lambda s, x: step(scale * s, x), init, xs)[1]).sum())(0.9)
+
+    monkeypatch.setattr(in_kernels, "kernel_of", seen)
     with compiling_for("gpu", kernels=True):
-        assert kernels_in(jax.grad(loss)) >= 8
+        close(slope(ps.scan), slope(jax.lax.scan), units=4096)
+    assert (3, True) in found
 
 
 def kernels_in(function):
