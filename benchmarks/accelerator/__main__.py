@@ -8,12 +8,12 @@ from typing import Any
 
 import jax
 
-from . import h100, table
+from . import h100, kernels, table
 from .cases import Case, cases
 from .counts import Program
 from .model import forecast
 
-LEAST = 60
+LEAST = 300
 """Launches of the plain loop for each of the default's, on the GRU at full length."""
 
 
@@ -23,7 +23,14 @@ def counted(case: Case) -> dict[str, Any]:
     counts = Program(compiled.as_text(), case.turns, case.avoided).total
     temporary = compiled.memory_analysis().temp_size_in_bytes
     of_case = {"row": case.row, "system": case.system, "method": case.method, "note": case.note}
-    return {**of_case, **counts._asdict(), "temporary": temporary, "seconds": forecast(counts)}
+    return {
+        **of_case,
+        **counts._asdict(),
+        "temporary": temporary,
+        "seconds": forecast(counts, rows=case.rows),
+        "rows": case.rows.count,
+        "operations_of_row": case.rows.operations,
+    }
 
 
 def main() -> None:
@@ -33,6 +40,8 @@ def main() -> None:
     parser.add_argument("--systems", default="", help="only systems whose name holds this")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
+    if not options.systems:
+        kernels.check()
     found: list[dict[str, Any]] = []
     for case in cases(options.scale, options.systems):
         found.append(counted(case))

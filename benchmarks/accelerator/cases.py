@@ -10,9 +10,12 @@ import jax.random as jr
 
 import parascan as ps
 from parascan.planning import compiling_for
+from parascan.programs.closure import close_over
+from parascan.programs.kernels import RowKernel, kernel_of
 
 from .. import workloads, yardsticks
 from ..workloads import Workload
+from .model import Rows
 
 TURN = 8
 """Rows that the default takes in one turn of its loops on an accelerator."""
@@ -33,6 +36,7 @@ class Case(NamedTuple):
         turns: of loops whose end the compiler does not know, by the end of their name, as an execution on a CPU showed.
         avoided: turns of the loop that is not begun where there is a branch; None where it is.
         note: what the execution showed.
+        rows: that run inside of kernels.
     """
 
     row: int
@@ -43,6 +47,7 @@ class Case(NamedTuple):
     turns: Mapping[str, float]
     avoided: int | None
     note: str
+    rows: Rows = Rows()
 
 
 SOLVERS = {
@@ -118,8 +123,9 @@ def of_system(row: int, name: str, w: Workload, solvers: list[str]) -> Iterator[
             yield Case(row, name, "published DEER", published, (*args, start), {"while": iterations}, None, note)
 
 
-def default_turns(step: Any, w: Workload) -> tuple[dict[str, float], int | None, str]:
-    """Turns of the default's loops, the loop that is not begun, and what happened."""
+def default_turns(step: Any, w: Workload) -> tuple[dict[str, float], int | None, str, Rows]:
+    """Turns of the default's loops, the loop that is not begun, what happened, and the rows inside of kernels."""
+    kernel = _kernel(step, w)
     with compiling_for("cuda"):
         stats = ps.rollout(step, w.initial, w.inputs, w.length).stats
         chunks, warm_up = int(stats.chunks), int(stats.warm_up)
@@ -130,7 +136,8 @@ def default_turns(step: Any, w: Workload) -> tuple[dict[str, float], int | None,
                 "runs/while": 0,
                 "one_by_one/while": 0,
             }
-            return given_up, None, f"given up after {warm_up} rows" if warm_up else "not cut"
+            rows = Rows() if kernel is None or not warm_up else Rows(warm_up + w.length, kernel.operations)
+            return given_up, None, f"given up after {warm_up} rows" if warm_up else "not cut", rows
     block = w.length // chunks // TURN * TURN
     # The copies met before the warm-up ended: it is longer by one in eight rows and by the compared ones.
     met = next(row for row in range(TURN, block, TURN) if row + TURN * -(row // -(TURN * TURN)) + TURN >= warm_up)
@@ -140,7 +147,23 @@ def default_turns(step: Any, w: Workload) -> tuple[dict[str, float], int | None,
         "runs/while": 2,
         "one_by_one/while": 0,
     }
-    return turns, w.length, f"{chunks} chunks of {block}, warm-up {warm_up}"
+    note = f"{chunks} chunks of {block}, warm-up {warm_up}"
+    if kernel is None:
+        return turns, w.length, note, Rows()
+    turns["runs/while"] = 1
+    return turns, None, note, Rows(block + warm_up + w.length - chunks * block, kernel.operations)
+
+
+def _kernel(step: Any, w: Workload) -> RowKernel | None:
+    """The step as a kernel, where the default runs it as one."""
+    x = (
+        None
+        if w.inputs is None
+        else jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), w.inputs)
+    )
+    found: list[RowKernel | str] = []
+    jax.eval_shape(lambda: found.append(kernel_of(close_over(step, w.initial, x), w.initial, x, w.length)))
+    return found[0] if isinstance(found[0], RowKernel) else None
 
 
 def linear(length: int) -> Iterator[Case]:

@@ -41,5 +41,5 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> Any:
     def placed(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
-    with compiling_for("cuda"):
+    with compiling_for("cuda", kernels=True):
         return jax.jit(function).lower(*jax.tree.map(placed, arguments)).compile()

@@ -6,6 +6,7 @@ and optax alone.
 """
 
 import argparse
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,45 +17,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 
 import parascan as ps
+from parascan.planning import compiling_for
 
 from .. import machine, workloads, yardsticks
 from ..harness import assert_close
 from ..workloads import Workload
 from .cases import SOLVERS, gru
+from .constants import Clock, Measured, constants, seconds_of
 
 SECONDS = 420.0
 """Time after which no further case is begun; with the last one it is less than 8 minutes."""
 
-REPEATS, LONG = 5, 1.0
-"""Runs that a time is the median of, and seconds from which on one run is enough."""
+WITHOUT_KERNELS = "default without kernels"
+"""The default with rows that are launched in turns, beside the kernels that it takes on a GPU."""
 
 TOY = 128
 """By how much lengths are divided at toy size."""
-
-Clock = Callable[[], float]
-
-
-class Measured(NamedTuple):
-    """One program beside the plain loop.
-
-    Attributes:
-        row: of the table of targets; 0 for the constants.
-        system: what was evaluated.
-        method: how.
-        seconds: of a run.
-        plain: seconds of the plain loop; None where there is none.
-        note: what else is to be known.
-    """
-
-    row: int
-    system: str
-    method: str
-    seconds: float
-    plain: float | None
-    note: str
 
 
 class Task(NamedTuple):
@@ -62,49 +42,6 @@ class Task(NamedTuple):
 
     name: str
     run: Callable[[Clock], Iterator[Measured]]
-
-
-def seconds_of(program: Callable[[], Any], clock: Clock) -> float:
-    """Seconds of a run of a program that has been compiled."""
-    times: list[float] = []
-    while len(times) < REPEATS and sum(times) < LONG:
-        start = clock()
-        jax.block_until_ready(program())
-        times.append(clock() - start)
-    return float(np.median(times))
-
-
-def constants(clock: Clock, scale: int = 1) -> Iterator[Measured]:
-    """Seconds of a launch and of a read, bytes and operations in a second: those of ``model``."""
-    steps, entries, width = 20_000 // scale, 2**26 // scale, max(8192 // scale, 64)
-
-    def looped(x: jax.Array) -> jax.Array:
-        return jax.lax.fori_loop(0, steps, lambda i, x: jnp.sin(x), x)
-
-    def awaited(x: jax.Array) -> jax.Array:
-        return jax.lax.while_loop(lambda x: x[0] < steps, lambda x: x + 1, x)
-
-    matrix, vector, small = jnp.ones((width, width)), jnp.ones(entries), jnp.zeros(128)
-    turn = _timed(looped, small, clock=clock) / steps
-    # A turn of known number launches its body and its counter.
-    yield Measured(0, "constants", "launch", turn / 2, None, "seconds, of two in a turn of a loop whose end is known")
-    awaiting = _timed(awaited, small, clock=clock) / steps
-    yield Measured(
-        0, "constants", "read", awaiting - turn, None, "seconds beyond such a turn, where the host has to look"
-    )
-    copying = _timed(lambda x: x + 1, vector, clock=clock)
-    yield Measured(0, "constants", "bandwidth", copying, None, f"{2 * vector.nbytes / copying:.3g} bytes in a second")
-    multiplied = partial(jnp.matmul, precision="highest")
-    multiplying = _timed(multiplied, matrix, matrix, clock=clock)
-    rate = 2 * width**3 / multiplying
-    yield Measured(0, "constants", "operations", multiplying, None, f"{rate:.3g} operations in a second")
-
-
-def _timed(function: Callable[..., Any], *args: Any, clock: Clock) -> float:
-    """Seconds of a compiled function."""
-    run = jax.jit(function)
-    jax.block_until_ready(run(*args))
-    return seconds_of(partial(run, *args), clock)
 
 
 def of_system(
@@ -144,10 +81,14 @@ def of_system(
             note = f"{int(iterations)} iterations"
         else:
             solver = SOLVERS.get(method)
-            run = partial(states(ps.scan, solver=solver), *args)
-            found, note = run(), ""
+            run, note = partial(states(ps.scan, solver=solver), *args), ""
+            # There are no kernels in what is traced for another time or place.
+            with compiling_for("gpu") if method == WITHOUT_KERNELS else contextlib.nullcontext():
+                found = run()
         # Both kinds of Newton stop by a tolerance, which for the published rule is one of the merit.
-        error = assert_close(found, expected, units if method == "default" else 2**16 * units, f"{name}: {method}")
+        error = assert_close(
+            found, expected, units if method in ("default", WITHOUT_KERNELS) else 2**16 * units, f"{name}: {method}"
+        )
         yield Measured(row, name, method, seconds_of(run, clock), slowest, f"{note} error {error:.1e}".strip())
     if slope:
         ours, theirs = (partial(gradient(scan), *args) for scan in (ps.scan, jax.lax.scan))
@@ -203,7 +144,7 @@ def tasks(scale: int = 1) -> list[Task]:
         run = partial(_loaded, row, label, load, length, solvers, slope)
         found.append(Task(label, run))
 
-    newton = ("ps.deer()", "published DEER")
+    newton = (WITHOUT_KERNELS, "ps.deer()", "published DEER")
     add(4, "GRU(64)", gru, 17_984, *newton, slope=True)
     add(
         1, "tanh network D=16", lambda T: workloads.tanh_rnn(16, T, f32), 65_536, *newton, "ps.quasi_deer()", slope=True

@@ -2,26 +2,49 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
+
+from parascan.programs.built_in import built_in
 
 from .counts import Counts
 
+_GPU = built_in("gpu")
+
 CONSTANTS: Mapping[str, float] = MappingProxyType(
-    {"launch": 2.5e-6, "read": 1e-5, "bandwidth": 3.35e12, "operations": 6.7e13}
+    {"launch": _GPU.launch, "read": _GPU.read, "row": _GPU.row_in_kernel, "bandwidth": _GPU.bandwidth}
+    | {"operations": _GPU.rate, "processors": _GPU.processors}
 )
-"""Seconds of a launch inside a loop; seconds until the host has read a flag and goes on; bytes and operations in a
-second. None is measured: the first two are assumed, the others are those of an H100's data sheet, in float32."""
+"""Those of the library's record of an accelerator: seconds of a launch inside a loop; seconds until the host has read a
+flag and goes on; seconds of a row inside of a kernel besides its products; bytes and operations in a second, and
+processors that divide the operations. None is measured: the first three are assumed, the others are those of an H100's
+data sheet, in float32."""
 
 
-def forecast(counts: Counts, constants: Mapping[str, float] = CONSTANTS) -> float:
+class Rows(NamedTuple):
+    """Rows that run one after the other inside of kernels.
+
+    Attributes:
+        count: how many.
+        operations: of the products of a row of one tile, which one processor runs.
+    """
+
+    count: float = 0
+    operations: float = 0
+
+
+def forecast(counts: Counts, constants: Mapping[str, float] = CONSTANTS, rows: Rows | None = None) -> float:
     """Seconds of a program.
 
     Launches and reads wait for one another. The work of a kernel hides behind the next launch, so the longer of the two
-    counts; what a kernel waits for inside, such as a short loop that cannot fill the device, is not in the model.
+    counts; the rows of a kernel of many rows come on top, one after the other.
 
     Args:
         counts: of the program.
         constants: of the device.
+        rows: that run inside of kernels.
     """
+    rows = rows or Rows()
     waiting = counts.launches * constants["launch"] + counts.reads * constants["read"]
     working = counts.bytes / constants["bandwidth"] + counts.operations / constants["operations"]
-    return max(waiting, working)
+    alone = constants["operations"] / constants["processors"]
+    return max(waiting, working) + rows.count * (constants["row"] + rows.operations / alone)

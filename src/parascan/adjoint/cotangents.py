@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from ..chunked import AbstractTally, Layout, tally_blocks
+from ..chunked import AbstractTally, Layout, scan_blocks, tally_blocks
 from ..problem.flat_recurrence import Recurrence
-from ..programs.closure import close_over
+from ..programs.closure import Function, close_over
 from ..programs.cost import Kind, copy_share
 from ..programs.shapes import row_of
 from ..programs.work import counted
@@ -55,6 +55,34 @@ class _Pull(AbstractTally):
         return leaving, (y, inputs), weights
 
 
+class _Leave(Function):
+    """One step backwards without what follows from ``y_t``, which comes later, for all steps at once."""
+
+    moving: Tree
+    fixed: Tree
+
+    def __call__(self, arriving: State, x: Row) -> tuple[State, State]:
+        """The cotangent for the state before, and ``y_t``."""
+        previous, moving_inputs, fixed_inputs, cotangent = x
+        y = arriving + cotangent
+        return jax.vjp(lambda state: self.predicted(self.moving, moving_inputs, state, fixed_inputs), previous)[1](y)[
+            0
+        ], y
+
+    def predicted(self, moving: Tree, moving_inputs: Tree, state: State, fixed_inputs: Tree) -> State:
+        """The state after a step."""
+        return eqx.combine(moving, self.fixed)(state, eqx.combine(moving_inputs, fixed_inputs))
+
+    def others(self, y: Trajectory, rows: tuple[Trajectory, Tree, Tree]) -> tuple[Tree, Tree]:
+        """The cotangents of what the step closes over, and of its inputs, by one pass over all steps."""
+        previous, moving_inputs, fixed_inputs = rows
+
+        def all_steps(moving: Tree, inputs: Tree) -> Trajectory:
+            return jax.vmap(lambda *row: self.predicted(moving, row[1], row[0], row[2]))(previous, inputs, fixed_inputs)
+
+        return jax.vjp(all_steps, self.moving, moving_inputs)[1](y)
+
+
 class Pullback:
     """Cotangents of a recurrence at given states, for those of its arrays that have a tangent.
 
@@ -93,7 +121,13 @@ class Pullback:
             cotangent: c, of the states ``[T D]``.
         """
         rows = (*self._rows, cotangent)
-        initial, (y, inputs), weights = tally_blocks(self._step, self._zero, rows, self._layout)
+        if self._layout.launched:
+            # Sums over all steps would keep rows from being launched together.
+            leave = _Leave(self._step.moving, self._step.fixed)
+            initial, y, _ = scan_blocks(leave, self._zero, rows, self._layout)
+            weights, inputs = leave.others(y, self._rows)
+        else:
+            initial, (y, inputs), weights = tally_blocks(self._step, self._zero, rows, self._layout)
         left = eqx.tree_at(
             lambda problem: (problem.advance, problem.initial, problem.inputs),
             self._tangent,

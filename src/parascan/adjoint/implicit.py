@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from ..linear import AbstractTransition, choose_backend, linear_recurrence
+from ..linear import AbstractTransition, DenseTransition, choose_backend, linear_recurrence
 from ..problem.flat_recurrence import Recurrence
 from ..problem.jacobian import full
+from ..programs.platform import kernels_wanted
 from ..solution import Trajectory
 from .cotangents import Pullback
 
@@ -25,6 +26,9 @@ Loop: TypeAlias = Callable[[Callable[[Any], Bool[Array, ""]], Callable[[Any], An
 
 Solve: TypeAlias = Callable[[Recurrence, Any, Loop], Any]
 """``(problem, request, loop) -> outcome``: iterates to the states of a problem, by the loop it is given."""
+
+FEW = 8
+"""Entries of a state up to which a tree of products of stored Jacobians moves little."""
 
 
 class AbstractAdjoint(eqx.Module):
@@ -118,6 +122,9 @@ def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> t
     if not any(leaf.size for leaf in jax.tree.leaves(tangents[0])):
         return answer, jnp.zeros_like(answer)
     transition = full(problem, answer)
+    if batch == 1 and isinstance(transition, DenseTransition) and problem.size > FEW and kernels_wanted():
+        # Rows back in time, a kernel for a stretch of them, move far less than a tree of products of matrices.
+        transition = full(problem, answer, "matrix_free")
     if batch == 1 and choose_backend(transition, problem.length) == "contracting":
         pull = Pullback(problem, answer, tangents[0])
         if pull.side_by_side:

@@ -15,7 +15,7 @@ from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, resolve
 from ..solution import StepFunction, Tree
 from ..solvers import AbstractDirectSolver, AbstractSolver, AbstractTrajectorySolver, Chunked
-from ..solvers.chunked_call import foreseen, why_not
+from ..solvers.chunked_call import foreseen, launched_rows, why_not
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.memory import on_each_device, readable
 from ..solvers.request import Request
@@ -38,6 +38,7 @@ class Explanation(eqx.Module):
         longest_warm_up: most steps of the warm-up; chunks that have not forgotten their starts by then are given up.
         trial_steps: steps after which chunks are given up that are not yet on their way to forget their starts.
         trial_share: most that such a trial in vain adds, as a part of the sequential time.
+        launches: how an accelerator launches the rows of chunks, and why; None on a CPU.
         method: name of the iterative method, else None.
         criterion: its stopping rule in words, else None.
         budget: the most iterations; 0 without.
@@ -57,6 +58,7 @@ class Explanation(eqx.Module):
     longest_warm_up: int = eqx.field(static=True, default=0)
     trial_steps: int = eqx.field(static=True, default=0)
     trial_share: float = eqx.field(static=True, default=0.0)
+    launches: str | None = eqx.field(static=True, default=None)
     method: str | None = eqx.field(static=True, default=None)
     criterion: str | None = eqx.field(static=True, default=None)
     budget: int = eqx.field(static=True, default=0)
@@ -73,6 +75,8 @@ class Explanation(eqx.Module):
                 f"  warm-up: {self.longest_warm_up} steps at most; given up after {self.trial_steps}, about "
                 f"{self.trial_share:.2g} of the sequential time, unless the chunks are on their way to meet"
             )
+            if self.launches:
+                found.append(f"  on the device: {self.launches}")
             found.append("  given up, the steps are taken one after the other; solution.stats says how it came out")
         if self.way == ITERATIONS:
             found.append(f"  {self.method} until {self.criterion}, at most {self.budget} iterations")
@@ -168,6 +172,7 @@ def explain(
         longest_warm_up=patience.most,
         trial_steps=min(patience.trial, patience.most),
         trial_share=share,
+        launches=launched_rows(signature, chosen, request),
         memory=memory,
         **known,
     )

@@ -1,7 +1,8 @@
 """Chunks of a sequence run side by side, and when their answer is accepted; without carries, solvers or derivatives."""
 
+from .adjoint_pays import adjoint_pays
 from .batch import batch_size, merged
-from .chunk_count import SHORTEST_BLOCK, TRIAL_SHARE, Patience, adjoint_pays, choose_chunks, chunks_at_once
+from .chunk_count import SHORTEST_BLOCK, TRIAL_SHARE, Patience, choose_chunks, chunks_at_once
 from .coupled_copies import COPIES
 from .dispatch import Layout, patience_of, scan_blocks, tally_blocks
 from .engine import Way, no_blocks, scan_steps

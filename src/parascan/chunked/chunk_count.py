@@ -117,9 +117,9 @@ def choose_chunks(
     kind = kind or kind_of(work, size, machine)
     heavy = work.operations >= machine.heavy * size
     shortest = SHORTEST_BLOCK
+    if batch > largest_batch if platform == "cpu" else machine.full(batch, work.operations):
+        return 0
     if platform == "cpu":
-        if batch > largest_batch:
-            return 0
         alone, together = _room(size, machine, kind, heavy=heavy and size > FEW, double=double)
         if kind is not Kind.SMALL and (double or not heavy or size <= FEW):
             shortest = SHORTEST_BLOCK_IN_DOUBLE if double else SHORTEST_BLOCK_OF_LIGHT_STEPS
@@ -209,26 +209,6 @@ def chunks_at_once(size: int, machine: Machine | None = None) -> int:
     # Large states come with their tangents here, of which the nearest cache holds fewer.
     large = 4 * size > FEW_VECTORS * machine.vector_bytes
     return full_use(machine) // 2 if large else _room(size, machine, Kind.OTHER, heavy=False, double=False)[0]
-
-
-def adjoint_pays(size: int, work: float | Work, batch: int, machine: Machine | None = None) -> bool:
-    """Whether a derivative is worth a recurrence of its own, rather than JAX's way through the plain loop.
-
-    That recurrence runs in chunks, and its products are over many steps, where the plain loop back adds up a small one
-    at every step. It is worth it for steps with products and costly functions, as those of networks, and for
-    those that take far longer than moving their state. In a batch whose products fill a vector register, the plain loop
-    is the faster way where the system does not forget, and little slower elsewhere.
-
-    Args:
-        size: D, entries of a state.
-        work: what a step computes, or its operations alone.
-        batch: N, sequences that run at once as far as known.
-        machine: that it runs on; this one, by what is known without measuring, when None.
-    """
-    machine, work = machine or here(), as_work(work)
-    heavy = work.operations >= machine.heavy * size
-    network = work.functions > 0 and not work.small
-    return (heavy or network) and 4 * batch < machine.vector_bytes
 
 
 class Patience(NamedTuple):

@@ -26,7 +26,7 @@ from .batch import merged
 from .chunk_count import LONGEST_PART, Patience, choose_chunks, choose_patience
 from .engine import Way, no_blocks, run_blocks, scan_steps
 from .grid import Grid
-from .plain_loop import AbstractTally, State
+from .plain_loop import AbstractTally, State, Steps
 from .warm_up import Step
 
 SHORTEST_BLOCK_AT_ALL = 4 * COMPARED
@@ -202,9 +202,10 @@ def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Sta
     if grid.rest == 0:
         return run(step, init, xs)
 
-    def finish(carry: Tree, ys: Tree, totals: Tree) -> State:
+    def finish(state: State, steps: Steps) -> State:
+        carry, ys, totals = state
         cut = (0, grid.rest) if layout.reverse else (grid.length, layout.length)
-        carry, more, others = scan_steps(step, carry, _rows(xs, *cut), grid.rest, reverse=layout.reverse)
+        carry, more, others = steps(carry, _rows(xs, *cut), grid.rest, reverse=layout.reverse)
         parts = (more, ys) if layout.reverse else (ys, more)
         ys = jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *parts)
         return carry, ys, jax.tree.map(jnp.add, totals, others)
@@ -212,7 +213,7 @@ def _in_blocks(step: Step, init: Tree, xs: Tree, *, layout: Layout) -> tuple[Sta
     if grid.axis is not None:
         rows = _rows(xs, *((grid.rest, layout.length) if layout.reverse else (0, grid.length)))
         state, way = run(step, init, rows)
-        return finish(*state), way
+        return finish(state, partial(scan_steps, step)), way
     return run(step, init, xs, finish=finish)
 
 

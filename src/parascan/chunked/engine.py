@@ -24,9 +24,10 @@ from ..programs.shapes import row_of
 from ..solution import Tree
 from .chunk_count import Patience
 from .grid import Grid
+from .in_kernels import PassesInKernels, advanced, in_kernels, scan_in_kernel
 from .passes import Passes
 from .passes_in_turns import PassesInTurns
-from .plain_loop import AbstractTally, State, no_totals, take_steps, tallying
+from .plain_loop import AbstractTally, State, Steps, no_totals, take_steps, tallying
 from .warm_up import Step, forget, forget_ahead
 
 ONE_BY_ONE = "one_by_one"
@@ -69,7 +70,7 @@ def run_blocks(
     xs: Tree,
     grid: Grid,
     patience: Patience,
-    finish: Callable[[Tree, Tree, Tree], State] | None = None,
+    finish: Callable[[State, Steps], State] | None = None,
 ) -> tuple[State, Way]:
     """Final carry ``[N, ...]``, outputs ``[N, P B, ...]`` and totals of a batch of sequences, right in every case.
 
@@ -82,8 +83,9 @@ def run_blocks(
             mesh axis.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
-        finish: takes the steps that the chunks leave over, from the results of these; None where they leave none, or on
-            a mesh axis. It is not called where the copies do not meet: then the plain loop takes all steps.
+        finish: takes the steps that the chunks leave over, from the results of these and by a function that takes steps
+            one after the other; None where they leave none, or on a mesh axis. It is not called where the copies do not
+            meet: then the plain loop takes all steps.
     """
     carry = row_of(init)
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), xs)
@@ -93,29 +95,40 @@ def run_blocks(
     closed = close_over(step, carry, x)
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
-    # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
+    fused = in_kernels(closed, carry, x, grid)
+    steps: Steps = partial(scan_steps, step) if fused is None else partial(scan_in_kernel, fused, closed)
     if grid.turn > 1:
-        forgotten = forget(closed, (carry, x), init, partial(grid.take_turn, grid.cut(xs)), grid, patience)
+        blocks = grid.cut(xs)
+        stretch = None if fused is None else partial(advanced, fused, blocks, grid)
+        forgotten = forget(closed, (carry, x), init, partial(grid.take_turn, blocks), grid, patience, stretch)
     elif patience.gap is not None:
         forgotten = forget_ahead(closed, (carry, x), init, xs, grid, patience)
     else:
+        # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
         take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
         forgotten = forget(closed, (carry, x), init, take, grid, patience)
 
     def side_by_side() -> tuple[State, Way]:
+        given = closed, forward, init, zero, grid, forgotten
         kind = PassesInTurns if grid.turn > 1 else Passes
-        last = kind(closed, forward, init, zero, grid, forgotten).run(grid.cut(xs), grid.room(closed.shapes[1]))
+        passes = kind(*given) if fused is None else PassesInKernels(*given, fused)
+        last = passes.run(grid.cut(xs), grid.room(closed.shapes[1]))
         agreed = last.excess <= 1
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
-        done = grid.together(run_steps(step, carry, grid.own(xs), grid, grid.joined(last.ys), totals, ~agreed))
+        before = grid.joined(last.ys), totals, ~agreed
+        if fused is None:
+            done = grid.together(run_steps(step, carry, grid.own(xs), grid, *before))
+        else:
+            own = grid.own(xs)
+            done = scan_in_kernel(fused, closed, carry, own, grid.length, reverse=grid.reverse, before=before)
         way = Way(jnp.where(agreed, grid.chunks * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
-        return done if finish is None else finish(*done), way
+        return done if finish is None else finish(done, steps), way
 
     def one_by_one() -> tuple[State, Way]:
         way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True))
         if grid.axis is None:
-            length = grid.length + grid.rest
-            return scan_steps(step, init, xs, length, reverse=grid.reverse, prepared=grid.prepared), way
+            whole = partial(scan_steps, step, prepared=grid.prepared) if fused is None else steps
+            return whole(init, xs, grid.length + grid.rest, reverse=grid.reverse), way
         return _one_device_after_the_other(step, init, xs, grid), way
 
     return jax.lax.cond(forgotten.met, side_by_side, one_by_one)

@@ -22,6 +22,9 @@ from .warm_up import Step
 State: TypeAlias = tuple[Tree, Tree, Tree]
 """Carry, outputs and totals."""
 
+Steps: TypeAlias = Callable[..., State]
+"""``(carry, xs, length, reverse) -> State``: steps one after the other."""
+
 
 class AbstractTally(eqx.Module):
     """A step that also adds to totals over all steps."""

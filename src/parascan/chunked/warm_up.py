@@ -42,6 +42,10 @@ Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
 
 
+Stretch = Callable[[Tree, Array, tuple[Array, Array]], Tree]
+"""The states after some rows, from those before them, the chunk whose inputs each of them takes, and the rows."""
+
+
 class Forgotten(NamedTuple):
     """What the coupled copies show about the warm-up.
 
@@ -65,6 +69,7 @@ def forget(
     take: Callable[[Array], Tree],
     grid: Grid,
     patience: Patience,
+    stretch: Stretch | None = None,
 ) -> Forgotten:
     """Whether copies meet within the rows allowed, and from which row on all chunks have forgotten their starts.
 
@@ -75,12 +80,12 @@ def forget(
         take: the inputs ``[..., N P]`` of one step of every chunk; of each step of a turn where these are several.
         grid: how the sequences are cut.
         patience: how long a system may take to forget its start.
+        stretch: runs the rows of a turn in one launch; None where they are launched one by one.
     """
     most = max(patience.most - COMPARED, 1) // grid.turn * grid.turn
     closed = close_over(step, *example)
     copies = CoupledCopies(grid.batch * grid.chunks, exact_entries(closed, *example))
-    far = goal(init)
-    start = copies.start(grid.spread(init))
+    start, far = copies.start(grid.spread(init)), goal(init)
     begun = copies.parted(start)
     advance = partially_evaluated(
         lambda step, carry, x: closed_over_chunks(step, carry, x)[0],
@@ -101,6 +106,8 @@ def forget(
         return (row < most) & (apart > 1) & hopeful
 
     def run(first: Array, end: Array, states: Tree) -> Tree:
+        if stretch is not None:
+            return stretch(states, copies.join(jnp.arange(grid.batch * grid.chunks, dtype=jnp.int32)), (first, end))
         if grid.turn > 1:
             for x in take(first):
                 states = advance(states, copies.join(x))

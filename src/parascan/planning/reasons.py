@@ -1,9 +1,12 @@
 """Why a method was chosen, in sentences that can be understood without the other candidates."""
 
 from ..solvers import Chunked, WithFallback
-from .candidate import Candidate
+from .candidate import Candidate, digits
 from .measure import Memory
 from .propose import Setting
+
+FUSED_STEP = 3e-6
+"""Seconds of a step of a fused sequential kernel for a standard cell on a GPU, by the figures of its authors."""
 
 
 def reasons_for(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
@@ -14,6 +17,33 @@ def reasons_for(choice: Candidate, setting: Setting, memory: Memory | None) -> t
         setting: the call.
         memory: how soon the system forgets its start, if measured.
     """
+    return _by_choice(choice, setting, memory) + _on_accelerator(setting)
+
+
+def _on_accelerator(setting: Setting) -> tuple[str, ...]:
+    """What is to be known of the accelerator that a call is for; nothing of a CPU."""
+    work, machine = setting.workload, setting.machine
+    if work.platform == "cpu" or machine.launch == 0:
+        return ()
+    found = []
+    if machine.full(work.batch, work.work.operations):
+        found.append(
+            f"{work.batch} sequences fill the device: a step of all of them takes longer to compute than to launch, so "
+            "that chunks have no room to gain"
+        )
+    if work.platform == "gpu":
+        found.append(
+            "for GRU and LSTM cells the rival there is a fused sequential kernel (cuDNN, FlashRNN), by its authors' "
+            f"figures some 3 microseconds a step: {digits(FUSED_STEP * work.length * 1e3)} ms for {work.length} steps"
+        )
+    numbers = [name for name in ("launch", "bandwidth", "rate") if machine.source(name) == "not measured"]
+    if numbers:
+        found.append(f"of the device's record, {', '.join(numbers)} are not measured")
+    return tuple(found)
+
+
+def _by_choice(choice: Candidate, setting: Setting, memory: Memory | None) -> tuple[str, ...]:
+    """Why this method."""
     if isinstance(choice.solver, Chunked):
         return _chunked(choice, setting, memory)
     if isinstance(choice.solver, WithFallback) and choice.updates is not None:

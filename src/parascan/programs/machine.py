@@ -15,7 +15,7 @@ from .json_object import json_object
 FORM = 4
 """Version of the record and of its JSON form."""
 
-Source = Literal["calibrated", "detected", "built-in"]
+Source = Literal["calibrated", "detected", "built-in", "not measured"]
 
 
 class Link(NamedTuple):
@@ -99,6 +99,12 @@ class Machine:
         known_bytes: of an array up to which a compiler gains by knowing its values.
         products: most chunks of a linear recurrence whose products are trees: enough to fill the vector units.
         links: linear recurrences.
+        launch: of a kernel that a program starts on an accelerator; 0 on a CPU, as the next ones are.
+        read: until its host has read a flag of it, and goes on.
+        row_in_kernel: of a row inside of a kernel of many rows, besides its products.
+        bandwidth: bytes that it reads or writes in a second.
+        rate: operations of products in a second.
+        processors: that divide these operations.
         sources: where numbers are from that are not built in, as pairs of a name and a source.
     """
 
@@ -140,6 +146,12 @@ class Machine:
     known_bytes: int
     products: int
     links: Links
+    launch: float = 0.0
+    read: float = 0.0
+    row_in_kernel: float = 0.0
+    bandwidth: float = 0.0
+    rate: float = 0.0
+    processors: int = 0
     sources: tuple[tuple[str, Source], ...] = ()
 
     def __post_init__(self) -> None:
@@ -154,6 +166,15 @@ class Machine:
         """The best source of any of its numbers."""
         found = {source for _, source in self.sources}
         return "calibrated" if "calibrated" in found else "detected" if "detected" in found else "built-in"
+
+    def full(self, batch: int, operations: float) -> bool:
+        """Whether a step of a batch keeps an accelerator busy for as long as its kernels take to start.
+
+        Args:
+            batch: sequences at once.
+            operations: of a step of one.
+        """
+        return self.rate > 0 and batch * operations >= self.turn * self.rate
 
     def source(self, name: str) -> Source:
         """Where a number is from.

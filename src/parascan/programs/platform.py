@@ -24,9 +24,10 @@ KINDS = MappingProxyType({"cpu": "cpu", "gpu": "gpu", "cuda": "gpu", "rocm": "gp
 
 # JAX keys its caches of traced programs by such a value, so none that was traced for one platform serves another.
 _named = jax.make_user_context(default_value=None)
+_with_kernels = jax.make_user_context(default_value=False)
 
 
-def compiling_for(platform: str) -> AbstractContextManager[None]:
+def compiling_for(platform: str, *, kernels: bool = False) -> AbstractContextManager[None]:
     """A context in which programs are traced for a platform that need not be there, to be exported or lowered for it.
 
     Without it, what is traced on a host with a CPU alone is made for a CPU, wherever it runs later. Answers do not
@@ -34,6 +35,8 @@ def compiling_for(platform: str) -> AbstractContextManager[None]:
 
     Args:
         platform: ``"cpu"``, ``"gpu"``, ``"cuda"``, ``"rocm"`` or ``"tpu"``. It counts before arrays and meshes.
+        kernels: whether there may be kernels of the library's own for a GPU, as there are on one without this context.
+            They can be compiled, but neither exported nor lowered where JAX has no compiler for GPUs.
 
     Returns:
         The context manager.
@@ -53,7 +56,19 @@ def compiling_for(platform: str) -> AbstractContextManager[None]:
     """
     if platform not in KINDS:
         raise ValueError(f"platform: given {platform!r}, expected one of {', '.join(map(repr, KINDS))}.")
-    return _named(KINDS[platform])
+    return _compiling(KINDS[platform], kernels)
+
+
+@contextlib.contextmanager
+def _compiling(kind: str, kernels: bool) -> Iterator[None]:
+    """The context of ``compiling_for``."""
+    with _named(kind), _with_kernels(kernels):
+        yield
+
+
+def kernels_wanted() -> bool:
+    """Whether what is traced may hold kernels of the library's own, which are for a GPU."""
+    return platform_of() == "gpu" and (_named.value is None or _with_kernels.value)
 
 
 def platform_of(*trees: Any, mesh: Mesh | None = None) -> str:

@@ -101,6 +101,29 @@ ELEMENTWISE = (
 )
 """Primitives whose result at an entry comes from that entry of each operand, or from a scalar."""
 
+IN_KERNELS = (
+    ADDITIONS
+    | COMPARISONS
+    | (FUNCTIONS - {"erf", "erf_inv", "erfc", "lgamma", "log2"})
+    | frozenset(
+        {
+            "abs",
+            "bitcast_convert_type",
+            "ceil",
+            "clamp",
+            "convert_element_type",
+            "copy",
+            "div",
+            "floor",
+            "integer_pow",
+            "is_finite",
+        }
+    )
+    | frozenset({"max", "min", "mul", "name", "neg", "not", "and", "or", "select_n", "sign", "square"})
+    | frozenset({"stop_gradient", "sub", "xor"})
+) - {"eq_to", "le_to", "lt_to"}
+"""Elementwise primitives that a kernel for an accelerator may hold: those that Triton has."""
+
 ZERO_AT_ZERO = frozenset(
     {"abs", "add", "add_any", "asin", "asinh", "atan", "atanh", "cbrt", "ceil", "conj", "convert_element_type", "copy"}
     | {"erf", "expm1", "floor", "imag", "log1p", "max", "min", "name", "neg", "real", "reduce_precision", "round"}
@@ -138,6 +161,9 @@ FREE = MOVES | frozenset({"convert_element_type", "copy", "iota", "stop_gradient
 
 HANDED_ON = frozenset({"device_put", "optimization_barrier", "sharding_constraint"})
 """Primitives whose results are their operands, perhaps in another layout."""
+
+UNCHANGED = HANDED_ON | frozenset({"copy", "name", "stop_gradient"})
+"""Primitives whose results are their operands."""
 
 SUMS = frozenset({"cumsum", "reduce_sum"})
 """Primitives that add up the entries of an operand along axes."""

@@ -17,9 +17,12 @@ from ..problem.flat_recurrence import traced
 from ..problem.plain_derivative import only_step_by_step
 from ..problem.signature import Signature, TracedSignature
 from ..programs.batching import runs_over_chunks
-from ..programs.closure import Closed, Function
+from ..programs.closure import Closed, Function, close_over
 from ..programs.cost import copy_share, kind_of, largest_batch
 from ..programs.device_axis import DeviceAxis
+from ..programs.kernels import RowKernel, kernel_of
+from ..programs.platform import kernels_wanted
+from ..programs.shapes import row_of
 from ..programs.suitability import unrewarding, unsuited
 from ..programs.totality import partial_reason
 from ..programs.unknown import unknown_is
@@ -29,6 +32,9 @@ from .request import Request
 
 if TYPE_CHECKING:
     from .chunked import Chunked
+
+KERNELS = "each stretch of rows is one kernel"
+"""What is said of rows that are run by the library's own kernel."""
 
 STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents of what has none
 """The tangent of a ``Way``: none, for each of its parts."""
@@ -121,6 +127,32 @@ def foreseen(signature: Signature, wanted: "Chunked", request: Request) -> tuple
     layout = _layout(signature, wanted, _traced(signature), request)
     grid = layout.grid(request.batch)
     return None if grid is None else (grid, patience_of(layout, grid))
+
+
+def launched_rows(signature: Signature, wanted: "Chunked", request: Request) -> str | None:
+    """How an accelerator launches the rows of a checked call that is cut into chunks; None where it does not.
+
+    Args:
+        signature: the call, for which chunks can be tried.
+        wanted: what is asked for.
+        request: everything else about the call.
+    """
+    found = foreseen(signature, wanted, request)
+    if found is None or (grid := found[0]).turn == 1:
+        return None
+    turns = f"{grid.turn} rows are launched in each turn of a loop"
+    if not kernels_wanted():
+        return turns
+    reasons: list[RowKernel | str] = []
+
+    def look() -> None:
+        call = traced(signature)
+        step, inputs = _ChunkStep(call.step, call.layout), (call.xs, discrete_leaves(call, reverse=request.reverse)[0])
+        floating, x = call.layout.partition(call.init)[0], row_of(inputs)
+        reasons.append(kernel_of(close_over(step, floating, x), floating, x, signature.length * request.batch))
+
+    jax.eval_shape(look)
+    return KERNELS if isinstance(reasons[0], RowKernel) else f"{turns}, since there is no kernel for them: {reasons[0]}"
 
 
 def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, request: Request) -> Layout:

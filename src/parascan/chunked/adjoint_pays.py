@@ -1,0 +1,29 @@
+"""Whether a derivative is worth a recurrence of its own, decided as the number of chunks is."""
+
+from ..programs.built_in import here
+from ..programs.machine import Machine
+from ..programs.platform import platform_of
+from ..programs.work import Work, as_work
+
+
+def adjoint_pays(size: int, work: float | Work, batch: int, machine: Machine | None = None) -> bool:
+    """Whether a derivative is worth a recurrence of its own, rather than JAX's way through the plain loop.
+
+    That recurrence runs in chunks, and its products are over many steps, where the plain loop back adds up a small one
+    at every step. It is worth it for steps with products and costly functions, as those of networks, and for those that
+    take far longer than moving their state. In a batch whose products fill a vector register, the plain loop is far
+    faster where the system does not forget, and little slower where it does.
+
+    Args:
+        size: D, entries of a state.
+        work: what a step computes, or its operations alone.
+        batch: N, sequences that run at once as far as known.
+        machine: that it runs on; this one, by what is known without measuring, when None.
+    """
+    if platform_of() != "cpu":
+        # The plain loop there launches several kernels for each step, and more on its way back.
+        return True
+    machine, work = machine or here(), as_work(work)
+    heavy = work.operations >= machine.heavy * size
+    network = work.functions > 0 and not work.small
+    return (heavy or network) and 4 * batch < machine.vector_bytes
