@@ -147,7 +147,10 @@ def launched_rows(signature: Signature, wanted: "Chunked", request: Request) -> 
 
     def look() -> None:
         call = traced(signature)
-        step, inputs = _ChunkStep(call.step, call.layout), (call.xs, discrete_leaves(call, reverse=request.reverse)[0])
+        step, inputs = (
+            _ChunkStep.of(call.step, call.layout),
+            (call.xs, discrete_leaves(call, reverse=request.reverse)[0]),
+        )
         floating, x = call.layout.partition(call.init)[0], row_of(inputs)
         reasons.append(kernel_of(close_over(step, floating, x), floating, x, signature.length * request.batch))
 
@@ -176,6 +179,11 @@ class _ChunkStep(Function):
     layout: CarryLayout
     distinct: tuple[int, ...] = eqx.field(static=True)
 
+    @classmethod
+    def of(cls, step: Closed, layout: CarryLayout) -> "_ChunkStep":
+        """The step of a scan."""
+        return cls(step, layout, tuple(dict.fromkeys(step.same_outputs(len(layout.leaves)))))
+
     def __call__(self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]) -> tuple[Any, list[Array]]:
         """The floating leaves after the step, and its outputs."""
         x, discrete = inputs
@@ -192,11 +200,10 @@ def _evaluate(signature: TracedSignature, layout: Layout, plain: bool) -> tuple[
     inputs = (signature.xs, before)
     kinds = signature.step.closed.out_avals
     alike = signature.step.same_outputs(len(carried.leaves))
-    distinct = tuple(dict.fromkeys(alike))
-    step = _ChunkStep(signature.step, carried, distinct)
+    step = _ChunkStep.of(signature.step, carried)
     floating, stored, way = scan_blocks(step, carried.partition(signature.init)[0], inputs, layout)
-    stored = from_bits(stored, [kinds[len(carried.leaves) + index].dtype for index in distinct])
-    known = dict(zip(distinct, stored, strict=True))
+    stored = from_bits(stored, [kinds[len(carried.leaves) + index].dtype for index in step.distinct])
+    known = dict(zip(step.distinct, stored, strict=True))
     ys = jax.tree.unflatten(jax.tree.structure(signature.step.shapes[1]), [known[index] for index in alike])
     return *batch_first(weak_as((carried.combine(floating, last), ys), kinds)), way
 
