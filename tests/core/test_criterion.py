@@ -2,7 +2,9 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import parascan as ps
@@ -75,3 +77,45 @@ def test_merit_table():
     assert verdict(ps.Merit(1e-30), merit=1e-3, defect=1e-2, stagnation=1000) is None
     assert verdict(ps.Merit(1e-4), merit=3 * RUNAWAY, causal=False) == "diverged"
     assert verdict(ps.Merit(1e-4), merit=3 * RUNAWAY) is None
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_step_error_judges_each_step_by_its_weight(weighted):
+    xs = jax.random.normal(jax.random.key(0), (40, 3))
+    weights = jnp.linspace(0.1, 2.0, 40) if weighted else None
+    step = lambda s, x: jnp.tanh(0.9 * s[::-1] + x)  # noqa: E731
+    criterion = ps.StepError(1e-2, weights)
+    found = ps.rollout(step, jnp.zeros(3), xs, solver=ps.picard(), criterion=criterion)
+    before = jnp.concatenate([jnp.zeros((1, 3)), found.states[:-1]])
+    jumps = jnp.sqrt(jnp.mean((found.states - jax.vmap(step)(before, xs)) ** 2, axis=1))
+    allowed = 1e-2 * (weights if weighted else jnp.ones(40))
+    assert bool(jnp.all(jumps <= allowed * (1 + 1e-5)))
+    earlier = ps.rollout(
+        step,
+        jnp.zeros(3),
+        xs,
+        solver=ps.picard(),
+        criterion=criterion,
+        max_iterations=int(found.stats.iterations) - 1,
+        throw=False,
+    )
+    assert earlier.result == ps.Result.max_iterations_reached
+    assert float(found.stats.error_estimate) == -1
+
+
+def test_step_error_takes_no_derivative():
+    @jax.custom_vjp
+    def step(s, x):
+        return jnp.tanh(0.5 * s + x)
+
+    step.defvjp(lambda s, x: (step(s, x), None), lambda _, g: (g, g))
+    given = (step, jnp.zeros(2), jnp.ones((20, 2)))
+    with pytest.raises(ValueError, match="derivative"):
+        ps.rollout(*given, solver=ps.jacobi())
+    found = ps.rollout(*given, solver=ps.jacobi(), criterion=ps.StepError(1e-6))
+    np.testing.assert_allclose(found.states, jax.lax.scan(lambda s, x: (step(s, x),) * 2, *given[1:])[1], atol=1e-5)
+
+
+def test_step_error_is_not_met_by_steps_that_nothing_is_known_of():
+    with pytest.raises(ValueError, match="no residuals of steps"):
+        verdict(ps.StepError())
