@@ -46,7 +46,7 @@ def law(key):
 
 
 def sweep_of(fault):
-    """Mean, precision and data in turn; the precision's prior is a gamma law of shape 3, the mean's a standard normal."""
+    """Mean, precision and data in turn; the precision's prior is a gamma law of shape 3, the mean's is normal."""
 
     def sweep(position, noise):
         precision, data = position["precision"], position["data"]
