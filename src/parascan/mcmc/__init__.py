@@ -18,5 +18,8 @@ from .sample import sample as sample
 from .summary import Summary as Summary
 from .summary import effective_sample_size as effective_sample_size
 from .summary import split_r_hat as split_r_hat
+from .tuning import Tried as Tried
+from .tuning import Tuned as Tuned
+from .tuning import tune as tune
 from .warming import WarmUp as WarmUp
 from .warming import warm_up as warm_up
