@@ -47,12 +47,14 @@ def test_a_random_walk_is_told_not_to_contract(invoke):
     assert "As a chain: does not contract" in found.output
 
 
+@pytest.mark.slow  # a diagnosis compiles for seconds, as that of the chain does
 def test_a_sampler_is_diagnosed_over_its_steps(invoke):
     found = invoke("diagnose", "module_of_chains:sampler", "--json")
     assert found.exit_code == 0, found.output
     assert json.loads(found.output)["length"] == 40
 
 
+@pytest.mark.slow  # the same
 def test_a_plan_is_made_of_both(invoke):
     for name in ("chain", "sampler"):
         found = invoke("plan", f"module_of_chains:{name}", "--no-measure", "--length", 40, "--json")
