@@ -31,5 +31,7 @@ def draw(
         axis.plot(steps, values, "o-", label=name)
     axis.plot(steps, steps, color="gray", label="sequential")
     axis.set(xscale="log", yscale="log", xlabel="steps of the sampler", ylabel="evaluations in sequence")
+    axis.set_xticks(list(steps), [str(each) for each in steps])
+    axis.minorticks_off()
     axis.legend(fontsize=8)
     return figure

@@ -22,7 +22,13 @@ from ._layer_settings import Settings
 
 
 class Depth(eqx.Module):
-    """A stack of alike blocks; made by ``depth``. Its leaves are the arrays of the weights."""
+    """A stack of alike blocks; made by ``depth``. Its leaves are those of the weights.
+
+    Attributes:
+        weights: of all blocks ``[L, ...]``.
+        block: ``(weights, x) -> x``.
+        settings: how the layers are evaluated.
+    """
 
     weights: Tree
     block: Callable[[Any, Any], Any] = eqx.field(static=True)
