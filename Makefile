@@ -6,6 +6,7 @@ PYTEST_ARGS ?=
 ROWS ?=
 TRAIN_ARGS ?=
 MCMC_ARGS ?=
+DIFFUSION_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,7 +41,7 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 		echo "The set-up failed; run the same command to try again." >&2; exit 1; }
 
 .PHONY: help setup test rounded test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
-	train-demo mcmc-demo bench gpu-check gpu-measure lint types signatures lock clean
+	train-demo mcmc-demo diffusion-demo bench gpu-check gpu-measure lint types signatures lock clean
 .DELETE_ON_ERROR:
 # Each target uses all cores, or one environment: with -j they still run one after the other.
 .NOTPARALLEL:
@@ -59,6 +60,7 @@ help:
 	@echo "make paper   reproduce every figure and table of the paper, and more, within an hour on two cores"
 	@echo "make paper-page  write docs/paper.md from what make paper has stored"
 	@echo "make mcmc-demo   foretell and sample two posteriors (MCMC_ARGS=\"--draws 2000\" is passed on)"
+	@echo "make diffusion-demo  train a small diffusion model on digits and sample it in parallel over its steps"
 	@echo "make train-demo  train recurrent classifiers on real recordings (TRAIN_ARGS=\"--steps 20\" is passed on)"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make gpu-check  compile for an H100 that need not be there, count launches, write docs/accelerators.md (4.4 GB)"
@@ -144,6 +146,9 @@ train-demo: $(RECORDINGS)
 mcmc-demo: $(PATIENTS)
 	@$(BIN)/python -m examples.mcmc $(MCMC_ARGS)
 
+diffusion-demo: $(PATIENTS)
+	@$(BIN)/python -m examples.diffusion $(DIFFUSION_ARGS)
+
 bench: setup
 	@$(BIN)/python -m benchmarks $(ROWS)
 
@@ -217,7 +222,7 @@ $(RECORDINGS): requirements-data.lock
 $(PATIENTS): requirements-mcmc.lock
 $(FLOWS): requirements-flows.lock
 $(RECORDINGS): NAMED := the recordings (6 MB)
-$(PATIENTS): NAMED := the measurements of patients (9 MB)
+$(PATIENTS): NAMED := the data of scikit-learn (9 MB)
 $(FLOWS): NAMED := the flows of dysts (90 MB)
 $(RECORDINGS) $(PATIENTS) $(FLOWS): $(INSTALLED)
 	@echo "Installing $(NAMED)"

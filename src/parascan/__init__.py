@@ -2,6 +2,7 @@
 
 from . import mcmc as mcmc
 from . import nn as nn
+from . import samplers as samplers
 from . import systems as systems
 from .adjoint.implicit import Implicit as Implicit
 from .adjoint.implicit import Unrolled as Unrolled
@@ -46,6 +47,7 @@ from .solvers import quasi_elk as quasi_elk
 from .solvers import scale_elk as scale_elk
 from .solvers.criterion import Merit as Merit
 from .solvers.criterion import StateError as StateError
+from .solvers.criterion import StepError as StepError
 from .solvers.deprecated import __getattr__ as __getattr__
 from .solvers.multiple_shooting import Blocks as Blocks
 

@@ -131,7 +131,10 @@ def test_iteration_i_leaves_the_first_i_states_exact(solver, getkey):
 @pytest.mark.parametrize(
     ("solver", "criterion"),
     one_of_each(
-        product(["deer", "quasi_deer", "surrogate", "gradient_descent"], [ps.Merit(1e-4), ps.StateError(rtol=1e-2)])
+        product(
+            ["deer", "quasi_deer", "surrogate", "gradient_descent"],
+            [ps.Merit(1e-4), ps.StateError(rtol=1e-2), ps.StepError(1e-3)],
+        )
     ),
 )
 def test_the_iterate_tested_is_the_one_returned(solver, criterion, getkey):

@@ -2,14 +2,16 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import parascan as ps
 from parascan.solvers.criterion import DESCENT_PATIENCE, FLOOR_PATIENCE, RUNAWAY, Progress
 
 
-def progress(error=1.0, merit=1.0, defect=0.0, stagnation=0, all_finite=True, causal=True, scale=1.0):
+def progress(error=1.0, merit=1.0, defect=0.0, stagnation=0, all_finite=True, causal=True, scale=1.0, steps=None):
     return Progress(
         merit=jnp.float32(merit),
         initial_merit=jnp.float32(1.0),
@@ -19,6 +21,7 @@ def progress(error=1.0, merit=1.0, defect=0.0, stagnation=0, all_finite=True, ca
         stagnation=jnp.int32(stagnation),
         all_finite=jnp.asarray(all_finite),
         causal=causal,
+        steps=None if steps is None else jnp.float32(steps),
     )
 
 
@@ -75,3 +78,49 @@ def test_merit_table():
     assert verdict(ps.Merit(1e-30), merit=1e-3, defect=1e-2, stagnation=1000) is None
     assert verdict(ps.Merit(1e-4), merit=3 * RUNAWAY, causal=False) == "diverged"
     assert verdict(ps.Merit(1e-4), merit=3 * RUNAWAY) is None
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_step_error_judges_each_step_by_its_weight(weighted):
+    xs = jax.random.normal(jax.random.key(0), (40, 3))
+    weights = jnp.linspace(2.0, 0.01, 40) if weighted else None
+    step = lambda s, x: jnp.tanh(0.9 * s[::-1] + x)  # noqa: E731
+    criterion = ps.StepError(1e-2, weights)
+    found = ps.rollout(step, jnp.zeros(3), xs, solver=ps.picard(), criterion=criterion)
+    before = jnp.concatenate([jnp.zeros((1, 3)), found.states[:-1]])
+    jumps = jnp.sqrt(jnp.mean((found.states - jax.vmap(step)(before, xs)) ** 2, axis=1))
+    allowed = 1e-2 * (weights if weighted else jnp.ones(40))
+    assert bool(jnp.all(jumps <= allowed * (1 + 1e-5)))
+    earlier = ps.rollout(
+        step,
+        jnp.zeros(3),
+        xs,
+        solver=ps.picard(),
+        criterion=criterion,
+        max_iterations=int(found.stats.iterations) - 1,
+        throw=False,
+    )
+    assert earlier.result == ps.Result.max_iterations_reached
+    assert float(found.stats.error_estimate) == -1
+
+
+def test_step_error_is_the_largest_weighted_residual():
+    assert ps.StepError(0.1).ratio(progress(steps=[0.05, 0.2])) == pytest.approx(2)
+    assert ps.StepError(0.1, jnp.asarray([0.1, 1.0])).ratio(progress(steps=[0.05, 0.2])) == pytest.approx(5)
+
+
+def test_step_error_takes_no_derivative():
+    def step(s, x):
+        shape = jax.ShapeDtypeStruct(s.shape, s.dtype)
+        return jax.pure_callback(lambda s, x: np.tanh(0.5 * s + x), shape, s, x, vmap_method="broadcast_all")
+
+    given = (step, jnp.zeros(2), jnp.ones((20, 2)))
+    with pytest.raises(ValueError, match="derivative"):
+        ps.rollout(*given, solver=ps.jacobi())
+    found = ps.rollout(*given, solver=ps.jacobi(), criterion=ps.StepError(1e-6))
+    np.testing.assert_allclose(found.states, jax.lax.scan(lambda s, x: (step(s, x),) * 2, *given[1:])[1], atol=1e-5)
+
+
+def test_step_error_is_not_met_by_steps_that_nothing_is_known_of():
+    with pytest.raises(ValueError, match="no residuals of steps"):
+        verdict(ps.StepError())

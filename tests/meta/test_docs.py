@@ -14,12 +14,22 @@ DOCUMENTS = [path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] if 
     "docs", suffix=".md"
 )
 # They diagnose, certify and train for tens of seconds.
-LONG = {"diagnosing.md", "certificates.md", "layers.md", "exponents.md", "choosing.md", "planning.md", "sweeping.md"}
+LONG = {
+    "diagnosing.md",
+    "diffusion.md",
+    "certificates.md",
+    "layers.md",
+    "exponents.md",
+    "choosing.md",
+    "planning.md",
+    "sweeping.md",
+}
 LONG_EXAMPLES = {
     "parascan.api.sweeping.parameter_sweep:sweep_parameters",
     "parascan.diagnostics.diagnose:diagnose",
     "parascan.nn.contractive:ContractiveCell",
     "parascan.planning.plan:plan",
+    "parascan.samplers.sampling:sample",
 }
 """Docstrings whose functions the README calls, too, or that compile for seconds."""
 NEEDS_TORCH = pytest.mark.skipif(

@@ -46,7 +46,7 @@ print(json.dumps({
 CLEAN = {"changed": [], "packages": [], "surface": [], "arrays": 0, "backend untouched": True}
 SNAPSHOT = Path(__file__).with_name("public_names.txt")
 MOST_PUBLIC_NAMES = 45
-MOST_MODULES = 4
+MOST_MODULES = 5
 
 
 def probe(statement: str) -> dict:
@@ -90,7 +90,7 @@ def test_public_names_are_those_of_the_snapshot():
 
 
 def test_public_names_are_few_and_exported_once():
-    """Folders of the package and modules (`ps.systems`, `ps.nn`, `ps.mcmc`, `ps.guesses`) have names, and are few."""
+    """Folders of the package and modules (`ps.systems`, `ps.nn`, `ps.guesses` and others) have names, and are few."""
     names = exported()
     assert len(names) == len(set(names))
     modules = [name for name in names if inspect.ismodule(getattr(ps, name))]

@@ -18,7 +18,7 @@ LAYERS = (
     ("diagnostics",),
     ("planning",),
     ("api",),
-    ("systems", "nn", "mcmc"),
+    ("systems", "nn", "mcmc", "samplers"),
     ("torch",),
     ("paper",),
     ("cli",),
@@ -151,10 +151,10 @@ def test_imports_go_one_way():
     assert found == {}
 
 
-def test_the_package_has_sixteen_rooms():
+def test_the_package_has_seventeen_rooms():
     rooms = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
     assert rooms - {"__init__", "__main__", "__pycache__"} == set(RANK)
-    assert len(RANK) == 16
+    assert len(RANK) == 17
 
 
 def test_every_inner_row_names_what_is_there():

@@ -18,7 +18,8 @@ SubjectArgument: TypeAlias = Annotated[
     typer.Argument(
         metavar="SYSTEM|MODULE:FUNCTION",
         help="A name that `parascan systems` lists, or a function that returns (step, init, xs), "
-        "found from the current folder as Python finds it; xs is None for a system without inputs.",
+        "found from the current folder as Python finds it; xs is None for a system without inputs. "
+        "All but `sweep` take a function that returns a kernel of ps.mcmc or a sampler of ps.samplers with its start.",
     ),
 ]
 """Argument: the system, or the user's function that returns one."""

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 import parascan as ps
 
 from ..api.sweeping import first_steps
+from ..mcmc.kernel import AbstractKernel
+from ..mcmc.sample import checked_positions, noise_of
+from ..samplers import Sampler
 from ._settings import built, parsed
 
 SEPARATOR = ":"
@@ -33,12 +37,14 @@ class Subject(NamedTuple):
         call: step, initial state, inputs, and length where there are no inputs.
         dt: time that one step stands for; None for systems without a unit of time.
         length: steps T.
+        chain: kernel and position of a Markov chain; None for anything else.
     """
 
     name: str
     call: tuple[Any, Any, Any, int | None]
     dt: float | None
     length: int
+    chain: tuple[AbstractKernel, Any] | None = None
 
 
 def subject_of(text: str, length: int | None, settings: list[str], key: jax.Array) -> Subject:
@@ -60,12 +66,26 @@ def subject_of(text: str, length: int | None, settings: list[str], key: jax.Arra
         system = built(text, settings, key)
         call = (system.step, system.initial_state, system.inputs(steps, key=key), steps)
         return Subject(system.name, call, system.dt, steps)
-    step, init, xs = returned(text, function_of("SYSTEM", text), parsed(settings))
+    made = returned(text, function_of("SYSTEM", text), parsed(settings), pairs=True)
+    if isinstance(made[0], AbstractKernel):
+        return _chain(text, made[0], made[1], DEFAULT_LENGTH if length is None else length, key)
+    if isinstance(made[0], Sampler):
+        sampler, x = made[0], jnp.asarray(made[1])
+        made = sampler, x, sampler.inputs(x, sampler.noise(key, x))
+    step, init, xs = made
     xs, steps = first_steps(xs, length)
     rows = [leaf.shape[0] for leaf in jax.tree.leaves(xs) if getattr(leaf, "ndim", 0)]
     if rows:
         return Subject(text, (step, init, xs, None), None, rows[0])
     return Subject(text, (step, init, xs, steps or DEFAULT_LENGTH), None, steps or DEFAULT_LENGTH)
+
+
+def _chain(text: str, kernel: AbstractKernel, position: Any, draws: int, key: jax.Array) -> Subject:
+    """A Markov chain as a recurrence, its noise drawn beforehand."""
+    position = checked_positions(position)
+    noise = noise_of(kernel, key, position, jnp.zeros((), jnp.int32), draws)
+    call = (lambda place, noise: kernel(place, noise)[0], position, noise, None)
+    return Subject(text, call, None, draws, (kernel, position))
 
 
 def refuse_module(text: str) -> None:
@@ -135,13 +155,16 @@ def function_of(argument: str, text: str) -> Callable[..., Any]:
     return make
 
 
-def returned(text: str, make: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """What a function returns.
+def returned(
+    text: str, make: Callable[..., Any], arguments: Mapping[str, Any], *, pairs: bool = False
+) -> tuple[Any, ...]:
+    """What a function returns: step, initial state and inputs, or a kernel or a sampler with its start.
 
     Args:
         text: its name on the command line.
         make: the function.
         arguments: the function's arguments.
+        pairs: whether a kernel or a sampler with its start is taken.
 
     Raises:
         TypeError: it takes no such arguments, or returns something else than a step, an initial state and inputs.
@@ -152,6 +175,8 @@ def returned(text: str, make: Callable[..., Any], arguments: Mapping[str, Any]) 
         given = ", ".join(arguments) or "none"
         raise TypeError(f"--set: given {given}, expected the arguments of {text}: {error}.") from error
     made = make(**arguments)
+    if pairs and isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], AbstractKernel | Sampler):
+        return made
     if not (isinstance(made, tuple) and len(made) == 3 and callable(made[0])):
         raise TypeError(f"SYSTEM: given {text!r}, which returns no tuple (step, init, xs), expected one.")
     return made

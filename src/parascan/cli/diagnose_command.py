@@ -18,6 +18,9 @@ from ._pictures import save_picture
 from ._subject import Subject, subject_of
 from .run_command import CriterionName, check_suffix, criterion_of
 
+PAIRED = 1000
+"""Most draws that pairs of chains are followed for."""
+
 
 def diagnose(
     subject: SubjectArgument,
@@ -63,6 +66,11 @@ def diagnose(
                 )
         check()
         _deliver(diagnosis, found, as_json, picture, jax.random.key(seed))
+        if found.chain is not None and not as_json:
+            # Tangents do not see the decisions of a chain; pairs of chains do.
+            kernel, position = found.chain
+            seen = ps.mcmc.foretell(kernel, position, key=jax.random.key(seed), draws=min(found.length, PAIRED))
+            report.console().print(f"As a chain: {seen}", markup=False)
 
 
 def _deliver(diagnosis: Diagnosis, found: Subject, as_json: bool, picture: Path | None, key: jax.Array) -> None:

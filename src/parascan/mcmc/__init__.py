@@ -4,6 +4,7 @@ A chain ``x_t = kernel(x_{t-1}, noise_t)`` with its noise drawn beforehand is a 
 in parallel over its length where two copies that share the noise come together.
 """
 
+from .foreign_kernel import from_blackjax as from_blackjax
 from .foretell import Foretold as Foretold
 from .foretell import foretell as foretell
 from .gibbs import gibbs as gibbs
@@ -18,5 +19,8 @@ from .sample import sample as sample
 from .summary import Summary as Summary
 from .summary import effective_sample_size as effective_sample_size
 from .summary import split_r_hat as split_r_hat
+from .tuning import Tried as Tried
+from .tuning import Tuned as Tuned
+from .tuning import tune as tune
 from .warming import WarmUp as WarmUp
 from .warming import warm_up as warm_up

@@ -2,6 +2,9 @@
 
 from ._archive import LabeledSequences, read_ts
 from ._cell import AbstractCell, Custom
+from ._depth import Depth, depth
+from ._depth_bias import Bias, BiasWarning
+from ._depth_forecast import DepthForecast
 from ._exponents import ceiling_penalty, finite_time_exponents, flossing_penalty
 from ._layer import AbstractLayer, Recurrent
 from ._monitor import DriftWarning, Monitor, Reading
@@ -18,11 +21,15 @@ from .weights import BjorckWeight, CayleyWeight, DiagonalWeight, OrthogonalDiago
 __all__ = [
     "AbstractCell",
     "AbstractLayer",
+    "Bias",
+    "BiasWarning",
     "Bidirectional",
     "BjorckWeight",
     "CayleyWeight",
     "ContractiveCell",
     "Custom",
+    "Depth",
+    "DepthForecast",
     "DiagonalMetric",
     "DiagonalWeight",
     "DriftWarning",
@@ -44,6 +51,7 @@ __all__ = [
     "Stacked",
     "WarmStart",
     "ceiling_penalty",
+    "depth",
     "finite_time_exponents",
     "flossing_penalty",
     "from_equinox",

@@ -7,6 +7,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from ..solution import Result
@@ -36,7 +37,8 @@ class Progress(eqx.Module):
     one for each state entry, so that entries of different size are judged by their own size. ``defect`` is the
     largest residual of a step over one plus the size of its own state: it unmasks an iterate that has run away, whose
     huge ``scale`` would excuse any error. ``unit`` is the unit of rounding that each entry is computed in, that of the
-    states' dtype when None; it is larger where a step rounds to a narrower dtype on its way.
+    states' dtype when None; it is larger where a step rounds to a narrower dtype on its way. ``steps`` is the root mean
+    square residual of each judged step.
     """
 
     merit: Float[Array, ""]
@@ -48,6 +50,7 @@ class Progress(eqx.Module):
     all_finite: Bool[Array, ""]
     causal: bool = eqx.field(static=True)
     unit: np.ndarray | None = None
+    steps: Float[Array, " T"] | None = None
 
     @property
     def own(self) -> float:
@@ -196,6 +199,64 @@ class Merit(AbstractCriterion):
     def ratio(self, progress: Progress) -> Float[Array, ""]:
         """Merit per step over its tolerance."""
         return progress.merit / self.tol
+
+    def at_floor(self, progress: Progress) -> Bool[Array, ""]:
+        """Whether every residual is within a few units of rounding of its state."""
+        return progress.defect <= 16 * float(jnp.finfo(progress.scale.dtype).eps)
+
+
+class StepError(AbstractCriterion):
+    """Stop when the residual of every step is at most ``tol`` times the weight of that step, without any derivative.
+
+    The residual of a step is its root mean square over the entries of the state. Nothing but the step's values is
+    needed, which makes this the rule for states of many entries and for steps that jump. It bounds what each step is
+    off by itself, not the error of the states, which later steps may amplify: ``ps.certify`` tells.
+
+    Args:
+        tol: bound on a residual of weight one, in units of the state, positive.
+        weights: of the steps ``[T]``, positive, in the order of computation, such as the deviation of the noise that
+            a step adds; one for all steps when None. Only for solvers that iterate on single steps.
+
+    Raises:
+        ValueError: ``tol`` or a weight is not positive, or the weights are not one a step.
+
+    Source: Shih et al. 2023, section 3.2, whose weights are the deviations of the noise.
+    """
+
+    tol: float = 1e-3
+    weights: Float[Array, " T"] | None = None
+    corrected: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        if not self.tol > 0:
+            raise ValueError(f"criterion.tol: given {self.tol}, expected a positive number.")
+        if self.weights is None:
+            return
+        if np.ndim(self.weights) != 1:
+            raise ValueError(f"criterion.weights: given shape {list(np.shape(self.weights))}, expected [T].")
+        if not isinstance(self.weights, Tracer) and not np.all(np.asarray(self.weights) > 0):
+            raise ValueError("criterion.weights: given a weight that is not positive, expected positive ones.")
+
+    @property
+    def accepts_floor(self) -> bool:
+        """False: every residual has to be within its tolerance."""
+        return False
+
+    def ratio(self, progress: Progress) -> Float[Array, ""]:
+        """Largest residual of a step over its tolerance."""
+        steps = progress.steps
+        if steps is None:
+            raise ValueError(
+                "criterion: given StepError() where no residuals of steps are known, expected StateError()."
+            )
+        if self.weights is None:
+            return jnp.max(steps, initial=0.0) / self.tol
+        if self.weights.shape != steps.shape:
+            raise ValueError(
+                f"criterion.weights: given {self.weights.shape[0]} for {steps.shape[0]} residuals, expected one for "
+                "each; a solver on blocks has a residual for each block."
+            )
+        return jnp.max(steps / (self.tol * self.weights.astype(steps.dtype)), initial=0.0)
 
     def at_floor(self, progress: Progress) -> Bool[Array, ""]:
         """Whether every residual is within a few units of rounding of its state."""

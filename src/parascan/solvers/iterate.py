@@ -129,6 +129,7 @@ def _advance(problem: Recurrence, request: Request, state: LoopState) -> LoopSta
         all_finite=jnp.all(residuals.finite),
         causal=request.solver.causal,
         unit=request.unit,
+        steps=residuals.by_step(),
     )
     proposal = _propose(problem, request, state, residuals, evidence)
     ratio = request.criterion.ratio(evidence.replace(correction=proposal.measured))

@@ -91,6 +91,10 @@ class Residuals(eqx.Module):
         squares = jnp.where(self.judged[:, None], self.values**2, 0.0)
         return 0.5 * jnp.sum(squares) / self.steps
 
+    def by_step(self) -> Float[Array, " T"]:
+        """Root mean square residual of each judged step, zero for the others."""
+        return jnp.where(self.judged, jnp.sqrt(jnp.mean(self.values**2, axis=1)), 0.0)
+
     def defect(self) -> Float[Array, ""]:
         """Largest residual of a judged step relative to one plus the size of its state."""
         largest = jnp.max(jnp.abs(self.values), axis=1)
