@@ -34,7 +34,7 @@ def commands(workflow):
 
 def repository_links(text):
     """Files and folders of the repository that a text links to by their address."""
-    return re.findall(rf"{ADDRESS}/(?:blob|tree)/main/([^)\s#\"]+)", text)
+    return re.findall(rf"{ADDRESS}/(?:blob|tree|raw)/main/([^)\s#\"]+)", text)
 
 
 def relative(text):
@@ -71,6 +71,11 @@ def test_package_is_typed():
 def test_readme_has_no_relative_link():
     assert relative(README) == []
     assert len(repository_links(README)) > 10
+
+
+def test_readme_is_short_and_shows_a_picture():
+    assert len(README.splitlines()) <= 120
+    assert [link for link in repository_links(README) if link.endswith(".png")]
 
 
 def test_addresses_of_files_are_those_of_files():
@@ -149,4 +154,4 @@ def test_planted_faults_are_seen():
     assert wrong_lines("no: pip install 'parascan[plot]'") != []
     assert wrong_lines("no: pip install '.[nothing]' in a clone of parascan") != []
     assert wrong_lines("no: pip install '.[plot]' in a clone of parascan") == []
-    assert repository_links(f"({ADDRESS}/blob/main/no.md)") == ["no.md"]
+    assert repository_links(f"({ADDRESS}/blob/main/no.md), ![a]({ADDRESS}/raw/main/no.png)") == ["no.md", "no.png"]
