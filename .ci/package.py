@@ -78,12 +78,13 @@ def write_recipe(source: Path) -> None:
 
 
 def try_wheel(wheel: Path) -> None:
-    """The wheel in an environment that has nothing else, where README's examples run."""
+    """The wheel in an environment that has nothing else, where the examples of README and of the tour run."""
     home = ROOT / "build" / "empty"
     venv.create(home, clear=True, with_pip=True)
     run(home / "bin" / "pip", "--disable-pip-version-check", "install", "--quiet", wheel)
     run(home / "bin" / "parascan", "--version", cwd=home)
-    run(home / "bin" / "python", ROOT / "tests" / "meta" / "blocks_of_pages.py", ROOT / "README.md", cwd=home)
+    pages = ROOT / "README.md", ROOT / "docs" / "tour.md"
+    run(home / "bin" / "python", ROOT / "tests" / "meta" / "blocks_of_pages.py", *pages, cwd=home)
 
 
 def main() -> None:
