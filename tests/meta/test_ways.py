@@ -1,15 +1,15 @@
-"""README says which way its examples take, in comments; each is the way that the call takes."""
+"""README and the tour say which way their examples take, in comments; each is the way that the call takes."""
 
 import re
 import sys
 
 import pytest
 from blocks_of_pages import Example, blocks
-from repository import ROOT
+from repository import ROOT, name
 
 import parascan as ps
 
-README = ROOT / "README.md"
+README, TOUR = ROOT / "README.md", ROOT / "docs" / "tour.md"
 CLAIMS = {"runs in chunks": "chunks", "takes the plain loop": "one step after the other", "iterates": "iterations"}
 
 
@@ -30,7 +30,7 @@ def taken(examples, path, monkeypatch):
         def call(*args, **options):
             frame = sys._getframe(1)
             if frame.f_code.co_filename == str(path):
-                known = {name: value for name, value in options.items() if name not in ("throw", "history", "certify")}
+                known = {key: value for key, value in options.items() if key not in ("throw", "history", "certify")}
                 found = ps.explain(*args, **known)
                 ways[frame.f_lineno] = found.way
                 if found.way == "chunks":
@@ -49,15 +49,18 @@ def taken(examples, path, monkeypatch):
     return ways
 
 
-def test_a_way_that_readme_states_is_the_way_taken(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    stated, examples = claims(README), blocks(README.read_text(), README)
-    first = examples[0]
-    # What a user copies first shows what the library is for.
+def test_what_a_user_copies_first_shows_what_the_library_is_for():
+    stated, first = claims(README), blocks(README.read_text(), README)[0]
     assert any(first.line <= line <= first.line + first.code.count("\n") for line in stated)
     assert next(iter(stated.values())) == "chunks"
-    ways = taken([example for example in examples if has_claim(example, stated)], README, monkeypatch)
-    assert {line: ways.get(line) for line in stated} == stated
+
+
+@pytest.mark.parametrize("page", [README, TOUR], ids=name)
+def test_a_way_that_a_page_states_is_the_way_taken(page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    stated, examples = claims(page), blocks(page.read_text(), page)
+    ways = taken([example for example in examples if has_claim(example, stated)], page, monkeypatch)
+    assert {line: ways.get(line) for line in stated} == stated != {}
 
 
 def has_claim(example, stated):
