@@ -241,7 +241,9 @@ def _way(stats: Stats, solver: eqx.Module) -> list[str]:
     if bool(jnp.any(stats.chunks > 0)):
         lines.append(f"{_range(stats.chunks)} chunks side by side, warm-up of {_range(stats.warm_up)} steps")
     if bool(jnp.any(stats.fell_back)):
-        before = "given up after that, and run" if lines else "run in spite of the chunks asked for"
+        tried = f"chunks given up after {_range(stats.warm_up)} steps of warm-up, and run"
+        before = tried if bool(jnp.any(stats.warm_up > 0)) else "run in spite of the chunks asked for"
+        before = "given up after that, and run" if lines else before
         lines.append(f"{before} one step after the other (stats.fell_back)")
     return lines or ["one step after the other"]
 

@@ -206,3 +206,11 @@ def test_finite_steps_of_a_reversed_rollout_are_counted_from_the_end(solver):
     assert bool(solution.result == ps.Result.nonfinite)
     assert int(solution.stats.finite_prefix) == 7
     assert bool(jnp.all(jnp.isfinite(solution.states[13:])))
+
+
+def test_a_default_that_gave_its_chunks_up_says_so(getkey):
+    """It was said to have run "in spite of the chunks asked for", where nobody had asked for any."""
+    weights, xs = jax.random.normal(getkey(), (64, 64)), jax.random.normal(getkey(), (17984, 64))
+    lines = str(ps.rollout(lambda state, x: jnp.tanh(weights @ state + x), jnp.zeros(64), xs)).splitlines()
+    assert lines[0] == "successful"
+    assert re.fullmatch(r"chunks given up after \d+ steps of warm-up, and run one step after the other .*", lines[1])
