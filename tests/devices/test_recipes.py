@@ -41,21 +41,22 @@ def test_a_recipe_runs(heading, variables, tmp_path):
     common = {"JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo", "JAX_NUM_CPU_DEVICES": 1}
     kept = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or ""}
     kept["PYTHONPATH"] = os.pathsep.join([str(Path(ps.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    port = free_port()
-    command = [sys.executable, str(Path(__file__).with_name("process_recipe.py")), heading, "The program"]
-    started = []
-    for process in range(2):
-        environment = {**common, **kept, **variables(process, port)}
-        environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, env=environment, cwd=tmp_path, **pipes))
-    try:
-        for each in started:
-            _, err = each.communicate(timeout=LONGEST)
-            assert each.returncode == 0, err[-3000:]
-    finally:
-        for each in started:
-            each.kill()
+    for _ in range(2):  # Started again when it has ended, a recipe leaves what it has written.
+        port = free_port()
+        command = [sys.executable, str(Path(__file__).with_name("process_recipe.py")), heading, "The program"]
+        started = []
+        for process in range(2):
+            environment = {**common, **kept, **variables(process, port)}
+            environment = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+            pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+            started.append(subprocess.Popen(command, env=environment, cwd=tmp_path, **pipes))
+        try:
+            for each in started:
+                _, err = each.communicate(timeout=LONGEST)
+                assert each.returncode == 0, err[-3000:]
+        finally:
+            for each in started:
+                each.kill()
     step = lambda s, x: (jnp.tanh(0.5 * s + x),) * 2  # noqa: E731
     expected = np.asarray(jax.lax.scan(step, jnp.zeros(3), signal)[1])
     outputs = np.concatenate([np.load(tmp_path / f"outputs_{process}.npy") for process in range(2)])

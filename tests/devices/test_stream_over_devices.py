@@ -79,3 +79,14 @@ def test_what_cannot_be_cut_is_refused(tmp_path):
         ValueError, match=r"state_file: given .*, but .*state\.0 is there, written by several processes"
     ):
         pieces(None, state_file=tmp_path / "state")
+
+
+@pytest.mark.parametrize("others", [None, 2], ids=["one", "two"])
+def test_another_number_of_devices_would_round_otherwise_and_is_refused(others, tmp_path):
+    begun = pieces(mesh_of("automatic", time=4), state_file=tmp_path / "state")
+    for _ in range(2):
+        next(begun)
+    begun.close()
+    mesh = None if others is None else mesh_of("automatic", time=others)
+    with pytest.raises(ValueError, match="written with devices 4"):
+        next(pieces(mesh, state_file=tmp_path / "state"))

@@ -5,6 +5,7 @@ import functools
 import multiprocessing
 import os
 import pickle
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from points_of_tests import end, forecast, traced
 
 import parascan as ps
-from parascan.api.sweeping.sweep_state import digest_of_point
+from parascan.api.sweeping.digest import digest_of_point
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -141,7 +142,7 @@ def test_a_state_file_of_something_else_is_refused_before_anything_runs(tmp_path
     state = tmp_path / "state"
     ps.sweep(str, [1], state_file=state)
     with pytest.raises(
-        ValueError, match=r"state_file: given .*, written with function 'builtins.str', expected .*never"
+        ValueError, match=r"state_file: given .*, written with function 'builtins.str .*', expected .*never"
     ):
         ps.sweep(never, [1], state_file=state)
     state.write_bytes(b"{}")
@@ -198,3 +199,73 @@ def test_bad_input_is_refused(tmp_path, monkeypatch, function, points, options, 
     with pytest.raises((TypeError, ValueError), match=text):
         ps.sweep(function, points, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_file_tells_functions_apart_that_share_a_name(tmp_path):
+    """Values of another function came back without a word: of lambdas, callable objects and bound methods."""
+    pairs = {
+        "lambdas": (lambda point: point + 1, lambda point: point * 10),
+        "closures": (added(1), added(2)),
+        "objects": (Added(1), Added(2)),
+        "methods": (Added(1).again, Added(2).again),
+    }
+    for name, (one, other) in pairs.items():
+        path = tmp_path / name
+        assert ps.sweep(one, [1, 2], state_file=path).values == tuple(map(one, [1, 2]))
+        assert ps.sweep(one, [1, 2], state_file=path).values == tuple(map(one, [1, 2]))
+        with pytest.raises(ValueError, match="Remove the file to start anew"):
+            ps.sweep(other, [1, 2], state_file=path)
+
+
+def added(number):
+    return lambda point: point + number
+
+
+class Added:
+    """An object that is called."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __call__(self, point):
+        return point + self.number
+
+    def again(self, point):
+        return point + self.number
+
+
+def test_a_state_file_of_single_precision_is_refused_in_double(tmp_path):
+    def value(point):
+        return float(jnp.asarray(point, float))
+
+    ps.sweep(value, [0.7], state_file=tmp_path / "values")
+    with jax.enable_x64(False), pytest.raises(ValueError, match="floats"):
+        ps.sweep(value, [0.7], state_file=tmp_path / "values")
+
+
+def test_points_of_other_kinds_are_other_points():
+    kinds = [0.0, 0, np.float32(0.0), np.int8(0), "0.0", None]
+    assert len({digest_of_point(point, "points[0]") for point in kinds}) == len(kinds)
+
+
+class UnreadableError(Exception):
+    """It can be pickled, but not unpickled."""
+
+    def __init__(self, one, other):
+        super().__init__("one word")
+
+
+def test_a_value_that_cannot_be_read_again_is_a_failure_of_its_point(tmp_path):
+    def value(point):
+        return UnreadableError(1, 2) if point == 2 else point
+
+    for _ in range(2):
+        found = ps.sweep(value, [1, 2, 3], state_file=tmp_path / "values")
+        assert found.values == (1, None, 3)
+        assert "cannot be kept in a file" in found.failed[0][1]
+
+
+def test_a_point_that_exits_does_not_stop_the_others():
+    found = ps.sweep(lambda point: sys.exit("bad option") if point == 2 else point, [1, 2, 3])
+    assert found.values == (1, None, 3)
+    assert "bad option" in found.failed[0][1]

@@ -30,7 +30,8 @@ class StateFile:
         self._alone = len(processes) == 1
         self._given, self._window = path, window
         self.path = path if self._alone else _of(path, jax.process_index())
-        self._setting = {"processes": len(processes), **setting, "own": list(window.own)}
+        devices = 1 if window.mesh is None else window.mesh.size
+        self._setting = {"processes": len(processes), "devices": devices, **setting, "own": list(window.own)}
 
     def load(self, start: Mark, take: Callable[[Mark, str | None], None]) -> Mark:
         """Where the stream stands: a stored mark, or the start where no file is.

@@ -37,7 +37,7 @@ class Attempt:
         """What became of the call at a point."""
         try:
             return Outcome(self.function(point), "")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Outcome(None, reason_of(error))
 
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from ...problem.arguments import check_counts
 from .attempts import Outcome, attempts
-from .sweep_state import SweepState, digest_of_point
+from .digest import digest_of_point
+from .sweep_state import SweepState
 
 MOST_NAMED = 5
 """Most failed points that a printed sweep names with their reasons."""
@@ -103,9 +104,9 @@ def sweep(
             Processes have to be spawned, since JAX does not survive a fork.
         at_once: most points that the executor is given at a time; all when None.
         state_file: a file that keeps every value as it comes. The same call goes on from there, also with more points
-            or fewer; those that failed are tried again. It knows the function by its name alone: remove the file when
-            its code has changed. It is a pickle, which runs code when it is read: open only a file of your own. One
-            sweep at a time writes to it.
+            or fewer; those that failed are tried again. It knows the function by its name, its own code and what it
+            closes over, and not by the code of what it calls: remove the file when that has changed. It is a pickle,
+            which runs code when it is read: open only a file of your own. One sweep at a time writes to it.
         progress: called with a ``SweepProgress`` before the first point and after every one, such as ``print``.
 
     Returns:
@@ -113,7 +114,7 @@ def sweep(
 
     Raises:
         TypeError: an argument of the wrong kind; a function that cannot be sent to a process; with a state file, a
-            point by which it cannot be known again. No point is measured then.
+            point or a function that cannot be known again. No point is measured then.
         ValueError: a number out of its range, or a state file of another function or of other versions.
 
     Example:
@@ -151,7 +152,7 @@ def _kept(state: SweepState, digest: str, outcome: Outcome) -> Outcome:
     """The outcome, after its value has been stored; a failure where it cannot be."""
     try:
         state.keep(digest, outcome.value)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+    except Exception as error:  # of pickle, or of the value's own class when it is read again
         return Outcome(None, f"its value of type {type(outcome.value).__name__} cannot be kept in a file: {error}")
     return outcome
 
@@ -160,7 +161,7 @@ def _checked(function: Any, points: Any, executor: Any, at_once: Any, state_file
     """The points as a list, after arguments with which none could be measured have been refused."""
     if not callable(function):
         raise TypeError(f"function: given {type(function).__name__}, expected a function of one point.")
-    if isinstance(points, str | bytes | dict) or not isinstance(points, Iterable):
+    if isinstance(points, str | bytes | dict) or not isinstance(points, Iterable) or getattr(points, "ndim", 1) == 0:
         expected = "expected a sequence of points. Exponents over parameters are found by ps.sweep_parameters"
         raise TypeError(f"points: given {type(points).__name__}, {expected}.")
     if executor is not None and not isinstance(executor, Executor):

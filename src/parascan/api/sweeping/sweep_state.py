@@ -1,20 +1,15 @@
 """The state file of a sweep over points: every value is added to its end as it comes, under a digest of its point."""
 
-import functools
-import hashlib
 import os
 import pickle
-from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .parameter_store import array_bytes, versions
+from .digest import name_of
+from .parameter_store import versions
 
 FORMAT = 1
 """Version of the file's layout."""
@@ -36,7 +31,12 @@ class SweepState:
 
     def __init__(self, path: Path, function: Callable[[Any], Any]) -> None:
         self.path = path
-        self._head = {"format": FORMAT, "function": _name(function), "versions": versions()}
+        self._head = {
+            "format": FORMAT,
+            "function": name_of(function),
+            "versions": versions(),
+            "floats": str(jnp.result_type(float)),
+        }
         self._values: dict[str, Any] = {}
         if path.exists():
             self._read()
@@ -62,8 +62,9 @@ class SweepState:
         self._values[digest] = value
 
     def _add(self, record: Any) -> None:
-        """Write a record at the end."""
+        """Write a record at the end, if it can be read again."""
         content = pickle.dumps(record)
+        pickle.loads(content)
         with self.path.open("ab") as file:
             file.write(content)
             file.flush()
@@ -76,7 +77,7 @@ class SweepState:
                 head = pickle.load(file)
                 given = {name: head[name] for name in self._head}
             except Exception as error:  # whatever the bytes of another file make of themselves
-                expected = "expected one that ps.sweep wrote, or none"
+                expected = "expected one that ps.sweep wrote, or none. Remove the file to start anew"
                 raise ValueError(f"state_file: given {self.path}, which is no state file, {expected}.") from error
             for name, expected in self._head.items():
                 if given[name] != expected:
@@ -90,60 +91,11 @@ class SweepState:
                     digest, value = pickle.load(file)
                 except (EOFError, pickle.UnpicklingError):
                     break
+                except Exception as error:  # of the classes of the values
+                    raise ValueError(
+                        f"state_file: given {self.path}, with a value that cannot be read again ({error}), expected "
+                        "the classes of the values as they were. Remove the file to start anew."
+                    ) from error
                 self._values[digest] = value
                 whole = file.tell()
             file.truncate(whole)
-
-
-def digest_of_point(point: Any, place: str) -> str:
-    """A name for a point that is the same in every process.
-
-    Args:
-        point: numbers, words, arrays, keys, and tuples, lists, mappings and dataclasses of them.
-        place: of the point in the caller's arguments, for the error.
-
-    Raises:
-        TypeError: the point holds something else.
-    """
-    found = hashlib.blake2b(digest_size=16)
-    _describe(point, place, found.update)
-    return found.hexdigest()
-
-
-def _describe(part: Any, place: str, add: Callable[[bytes], None]) -> None:
-    """Add the bytes of a part of a point, with its kind and its size, so that no two points have the same."""
-    if isinstance(part, np.generic) and part.dtype.kind in "biufc":
-        part = part.item()
-    kind = f"{type(part).__module__}.{type(part).__qualname__}"
-    if part is None or isinstance(part, bool | int | float | complex | str | bytes | Path | Enum):
-        add(f"{kind} {part!r};".encode())
-    elif isinstance(part, np.ndarray | jax.Array) and part.dtype != object:
-        is_key = jnp.issubdtype(part.dtype, jax.dtypes.prng_key)
-        add(f"array {part.dtype if is_key else ''};".encode() + array_bytes(part))
-    elif isinstance(part, Mapping):
-        add(f"mapping {len(part)};".encode())
-        for name in sorted(part, key=repr):
-            _describe(name, place, add)
-            _describe(part[name], f"{place}[{name!r}]", add)
-    elif isinstance(part, tuple | list):
-        add(f"{kind} {len(part)};".encode())
-        for index, each in enumerate(part):
-            _describe(each, f"{place}[{index}]", add)
-    elif is_dataclass(part) and not isinstance(part, type):
-        add(f"{kind};".encode())
-        for each in fields(part):
-            _describe(getattr(part, each.name), f"{place}.{each.name}", add)
-    else:
-        raise TypeError(
-            f"{place}: given {type(part).__name__}, by which no state file can know a point again, expected numbers, "
-            "words, arrays, and tuples, lists, mappings and dataclasses of them."
-        )
-
-
-def _name(function: Callable[[Any], Any]) -> str:
-    """Module and name of a function, with the arguments that ``functools.partial`` has bound."""
-    if isinstance(function, functools.partial):
-        bound = digest_of_point((function.args, dict(function.keywords)), "function")
-        return f"{_name(function.func)} with {bound}"
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
