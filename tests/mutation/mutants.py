@@ -88,8 +88,8 @@ MUTANTS = (
     ),
     Mutant(
         "cotangents that arrive from later steps are lost",
-        "y = arriving + cotangent",
-        "y = cotangent",
+        "y = arriving + cotangent\n        weights,",
+        "y = cotangent\n        weights,",
         "test_pullback.py",
     ),
     Mutant(

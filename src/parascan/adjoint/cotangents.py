@@ -90,9 +90,10 @@ class Pullback:
         problem: the recurrence.
         states: where it is linearized ``[T D]``.
         tangent: tree like ``problem``, None for arrays without a tangent.
+        prepared: whether steps that are taken one after the other find each step's linearization stored.
     """
 
-    def __init__(self, problem: Recurrence, states: Trajectory, tangent: Recurrence) -> None:
+    def __init__(self, problem: Recurrence, states: Trajectory, tangent: Recurrence, *, prepared: bool = False) -> None:
         moving, fixed = _partition(problem.advance, tangent.advance)
         inputs, others = _partition(problem.inputs, tangent.inputs)
         self._step = _Pull(moving, fixed)
@@ -106,7 +107,14 @@ class Pullback:
         copy = copy_share(close_over(self._step, self._zero, row).closed, work, problem.length, 1)
         # Several products are never as fast one after the other as a single one whose weights are near.
         kind = Kind.SMALL if work.small else Kind.OTHER
-        options = {"reverse": True, "spread": spread, "kind": kind, "double": double, "copy": copy, "prepared": True}
+        options = {
+            "reverse": True,
+            "spread": spread,
+            "kind": kind,
+            "double": double,
+            "copy": copy,
+            "prepared": prepared,
+        }
         self._layout = Layout(problem.length, problem.size, work, **options)
 
     @property

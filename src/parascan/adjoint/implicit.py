@@ -61,7 +61,7 @@ class Implicit(AbstractAdjoint):
     def apply(self, problem: Recurrence, request: Any, solve: Solve) -> Any:
         """Iterate on constants, then attach the derivative."""
         outcome = self.find(problem, request, solve)
-        states = attach(problem, jax.lax.stop_gradient(outcome.states), request.batch)
+        states = attach(problem, jax.lax.stop_gradient(outcome.states), request.batch, False)
         return eqx.tree_at(lambda state: state.states, outcome, states)
 
     def find(self, problem: Recurrence, request: Any, solve: Solve) -> Any:
@@ -103,22 +103,24 @@ def _constant(tree: Any) -> Any:
 
 
 @eqx.filter_custom_jvp
-def attach(problem: Recurrence, states: Trajectory, batch: int) -> Trajectory:
+def attach(problem: Recurrence, states: Trajectory, batch: int, prepared: bool) -> Trajectory:
     """The solution's states, with the derivative that follows from their being the solution.
 
     Args:
         problem: the recurrence.
         states: its solution ``[T D]``.
         batch: sequences that are known to run at once.
+        prepared: whether steps back that are taken one after the other find each step's linearization stored, as those
+            of the plain loop do, and so take its memory; each computes its own otherwise.
     """
     return states
 
 
 @attach.def_jvp
-def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> tuple[Trajectory, Trajectory]:
+def _attach_jvp(primals: tuple[Recurrence, Trajectory, int, bool], tangents: Any) -> tuple[Trajectory, Trajectory]:
     """``ds_t = J_t ds_{t-1} + (df_t/dp) dp``, with ``dp`` the tangent of the whole problem."""
-    problem, states, batch = primals
-    answer = attach(problem, states, batch)
+    problem, states, batch, prepared = primals
+    answer = attach(problem, states, batch, prepared)
     if not any(leaf.size for leaf in jax.tree.leaves(tangents[0])):
         return answer, jnp.zeros_like(answer)
     transition = full(problem, answer)
@@ -126,7 +128,7 @@ def _attach_jvp(primals: tuple[Recurrence, Trajectory, int], tangents: Any) -> t
         # Rows back in time, a kernel for a stretch of them, move far less than a tree of products of matrices.
         transition = full(problem, answer, "matrix_free")
     if batch == 1 and choose_backend(transition, problem.length) == "contracting":
-        pull = Pullback(problem, answer, tangents[0])
+        pull = Pullback(problem, answer, tangents[0], prepared=prepared)
         if pull.side_by_side:
             return answer, _in_one_system(problem, answer, tangents[0], transition, pull)
     return answer, linear_recurrence(transition, _drive(problem, answer, tangents[0]), mesh=problem.devices)

@@ -96,7 +96,7 @@ def run_blocks(
     example = jax.eval_shape(lambda: (grid.spread(init), grid.take(grid.cut(xs), jnp.int32(0))))
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
     fused = in_kernels(closed, carry, x, grid)
-    steps: Steps = partial(scan_steps, step) if fused is None else partial(scan_in_kernel, fused, closed)
+    steps: Steps = partial(take_steps, step) if fused is None else partial(scan_in_kernel, fused, closed)
     if grid.turn > 1:
         blocks = grid.cut(xs)
         stretch = None if fused is None else partial(advanced, fused, blocks, grid)

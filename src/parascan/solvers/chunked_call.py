@@ -225,5 +225,6 @@ def _evaluate_jvp(primals: tuple[TracedSignature, Layout, bool], tangents: tuple
         return (*answer, no_blocks()), (*moved, STILL)
     carry, (ys, states), way = _evaluate(signature.keeping_states(), layout, plain)
     known = layout.batch
-    moved = tangent_of_call(signature, tangents[0], states, known, reverse=layout.reverse, devices=layout.spread)
+    options = {"reverse": layout.reverse, "devices": layout.spread, "prepared": True}
+    moved = tangent_of_call(signature, tangents[0], states, known, **options)
     return (carry, ys, way), (*moved, STILL)

@@ -59,7 +59,7 @@ def run(
     init = jnp.zeros_like(b[0])
     work = counted(product.closed)
     double, copy = b.dtype.itemsize == 8, copy_share(product.closed, work, len(b), 1)
-    options = {"reverse": transpose, "spread": spread, "double": double, "copy": copy, "prepared": True}
+    options = {"reverse": transpose, "spread": spread, "double": double, "copy": copy}
     layout = Layout(len(b), b.shape[1], work, **options)
     if transpose:
         return scan_blocks(_Backward(product), init, (transition.slices, b), layout)[1]
