@@ -7,6 +7,7 @@ import pytest
 from test_junctions import CHUNKS, SOLVER, WEIGHTS, T, inputs, run
 
 import parascan as ps
+from combinations import exhaustive
 from parascan.chunked import Grid, Layout, passes, passes_in_turns
 from parascan.chunked.acceptance import COMPARED
 from parascan.planning import compiling_for
@@ -30,8 +31,7 @@ def check(run, *args, rtol=1e-5, atol=1e-6):
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("length", [T, T + 37])
+@pytest.mark.parametrize(("length", "reverse"), [(T, False), (T + 37, True), *exhaustive([(T, True), (T + 37, False)])])
 def test_values_and_gradients_are_those_of_the_plain_loop(length, reverse):
     xs = jax.tree.map(lambda leaf: jnp.resize(leaf, (length, *leaf.shape[1:])), inputs([]))
     stats = ps.rollout(tanh, jnp.zeros(12), xs, reverse=reverse).stats

@@ -35,6 +35,7 @@ def invoke(tmp_path, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
 
 
+@pytest.mark.slow  # a diagnosis compiles for seconds
 def test_a_chain_is_foretold_beside_its_diagnosis(invoke):
     found = invoke("diagnose", "module_of_chains:chain", "--length", 300, "--budget", 100)
     assert found.exit_code == 0, found.output

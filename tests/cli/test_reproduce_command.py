@@ -93,6 +93,7 @@ def test_all_writes_data_pictures_and_verdicts_and_shares_points(invoke, tiny, t
     assert all((docs / picture).exists() for picture in pictures)
 
 
+@pytest.mark.slow  # three runs; what is interrupted goes on in tests/paper too
 def test_reproduce_interrupted_says_how_to_go_on_and_ends_with_the_same_dataset(invoke, tiny, tmp_path, monkeypatch):
     whole = invoke("reproduce", "table1", "--out", tmp_path / "whole")
     show, fresh = report.show, []

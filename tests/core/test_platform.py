@@ -124,7 +124,7 @@ def test_default_device_counts():
         assert ps.scan(step, jnp.zeros(3), inputs(20))[0].devices() == {jax.devices("cpu")[1]}
 
 
-@pytest.mark.parametrize("name", some(SOLVERS, "default", "deer", "multiple shooting"))
+@pytest.mark.parametrize("name", some(SOLVERS, "default", "deer"))
 def test_every_solver_is_exported_and_lowered_for_what_is_not_there(name):
     init, xs, solver = jnp.zeros(3), inputs(length_of(name)), SOLVERS[name]
     expected = jax.lax.scan(step, init, xs)[1]
@@ -154,7 +154,7 @@ def test_gradients_are_exported(name):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", some(SOLVERS, "default", "deer"))
+@pytest.mark.parametrize("name", some(SOLVERS, "default"))
 @pytest.mark.parametrize("platform", some(["cuda", "tpu"], "cuda"))
 def test_a_program_made_for_another_platform_answers_alike(name, platform):
     init, xs, solver = jnp.zeros(3), inputs(8192), SOLVERS[name]

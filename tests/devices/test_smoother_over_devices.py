@@ -46,6 +46,7 @@ def test_messages_are_a_map_a_device_whatever_the_length():
         assert 0 < largest_message(solve, A, jnp.ones((length, D), A.slices.dtype)) <= 4 * (D**2 + D)
 
 
+@pytest.mark.slow  # compiles what accelerators run, for seconds
 def test_chunks_within_devices_as_an_accelerator_takes_them(monkeypatch):
     from parascan.linear import covariances
 

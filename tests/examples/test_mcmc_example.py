@@ -63,6 +63,7 @@ def test_the_data_are_asked_for_in_words(monkeypatch):
         table()
 
 
+@pytest.mark.slow  # `make mcmc-demo` at a small size, for ten seconds
 def test_a_run_draws_a_picture(path, tmp_path):
     app, picture = Typer(), tmp_path / "out" / "mcmc.png"
     app.command()(main)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import exhaustive
 from parascan.adjoint import cotangents as _pullback
 from parascan.chunked import dispatch
 from parascan.programs.inside import programs_of
@@ -133,7 +134,7 @@ def test_a_batch_of_one_is_run_as_a_single_sequence(own_weights, monkeypatch, ge
     agree(gradient(ps.scan, solver=SOLVER), expected, 1e-11)
 
 
-@pytest.mark.parametrize("units", [17, 23])
+@pytest.mark.parametrize("units", [23, *exhaustive([(17,)])])
 def test_a_length_that_no_number_of_chunks_divides_is_cut(units, passes, getkey):
     """A prime number of steps of a network that is not heavy: its way back was taken one step after the other."""
     weights = jax.random.normal(getkey(), (units, units), jnp.float32) / units

@@ -124,6 +124,7 @@ def test_the_forecast_counts_what_the_solver_takes():
     assert ps.nn.depth(block, stacked()).forecast(X, key=jax.random.key(0)).needed is None
 
 
+@pytest.mark.slow  # three diagnoses compile for seconds
 def test_the_exponent_grows_with_the_initialization():
     """Along depth a residual block with weights of zero neither grows nor shrinks a perturbation; larger ones do."""
     exponents = [

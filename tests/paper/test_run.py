@@ -71,6 +71,7 @@ def test_a_stopped_run_goes_on_without_repetition_and_ends_with_the_same_bytes(t
     assert left == ["counting.measure"]
 
 
+@pytest.mark.slow  # processes and a cluster are started, as in tests/sweeping
 def test_processes_and_a_cluster_give_the_same_bytes(tmp_path, on_path):
     distributed = pytest.importorskip("distributed")
     found = experiment(tmp_path / "traces", count=4)

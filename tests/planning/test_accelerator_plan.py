@@ -1,11 +1,13 @@
 """What a plan says of an accelerator that it is made for."""
 
 import jax.numpy as jnp
+import pytest
 
 import parascan as ps
 from parascan.planning import compiling_for
 
 
+@pytest.mark.slow  # two plans are made, each of which compiles for seconds
 def test_what_an_accelerator_lets_expect_is_said():
     """A full device, the rival for standard cells, and which numbers nobody has measured."""
     W = jnp.eye(8) / 2
