@@ -110,3 +110,15 @@ def test_the_axis_of_time_has_to_be_known():
     assert spec_of(given[1]) == ("b",)
     with pytest.raises(TypeError, match=r"mesh: given int, expected a jax\.sharding\.Mesh or None"):
         ps.scan(step, jnp.ones(D), XS, mesh=4)
+
+
+@pytest.mark.parametrize("spec", [("time",), (None, "time"), ()])
+@pytest.mark.parametrize("solver", [None, ps.Sequential(), ps.deer(), ps.jacobi()])
+def test_a_mesh_of_one_device(solver, spec):
+    """An axis of one device cuts nothing, and arrays whose types name it are inputs like any others."""
+    step, mesh = STEP_OF(WEIGHTS), mesh_of("explicit", time=1)
+    xs = XS[:64]
+    given = ps.scan(step, jnp.ones(D), placed(mesh, xs, *spec), solver=solver)
+    equal(given, jax.lax.scan(step, jnp.ones(D), xs), atol=1e-5)  # where Jacobi stops
+    if spec == ("time",):
+        assert spec_of(given[1]) == spec

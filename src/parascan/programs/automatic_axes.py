@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from ..solution import Tree
 from .closure import close_over
-from .device_axis import explicit_mesh, without_mesh
+from .device_axis import automatic, explicit_mesh, without_mesh
 from .shapes import shape_like
 
 
@@ -46,3 +46,19 @@ def spec_of(leaf: Any) -> PartitionSpec:
         leaf: the array.
     """
     return PartitionSpec() if explicit_mesh(leaf) is None else jax.typeof(leaf).sharding.spec
+
+
+def without_types(tree: Tree) -> Tree:
+    """The same arrays where they lie, with types that name no mesh, so that each can be sliced and joined at will.
+
+    Args:
+        tree: of arrays that are not traced, and other things.
+    """
+
+    def place(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array) or explicit_mesh(leaf) is None:
+            return leaf
+        where: Any = leaf.sharding
+        return jax.device_put(leaf, NamedSharding(automatic(where.mesh), where.spec))
+
+    return jax.tree.map(place, tree)
