@@ -51,7 +51,7 @@ def test_derivatives_and_weights_on_a_mesh(kind, entered):
     assert spec_of(given[2]) == ("t",)
 
 
-@pytest.mark.parametrize("solver", [ps.Chunked(8), ps.Sequential()])
+@pytest.mark.parametrize("solver", [ps.Chunked(8), ps.Sequential(), ps.deer()])
 @pytest.mark.parametrize("kind", ["automatic", "explicit"])
 def test_a_second_axis_for_the_batch(kind, solver):
     mesh = mesh_of(kind, batch=2, time=2)
@@ -61,6 +61,32 @@ def test_a_second_axis_for_the_batch(kind, solver):
     equal((carry, ys), jax.vmap(lambda xs: jax.lax.scan(step, jnp.ones(D), xs))(batch))
     assert spec_of(ys) == ("batch", "time")
     assert spec_of(carry) == ("batch",)
+
+
+@pytest.mark.parametrize("entered", [False, True])
+@pytest.mark.parametrize("solver", [None, ps.Chunked(8), ps.Sequential(), ps.deer()])
+def test_gradients_with_explicit_axes_for_batch_and_time(solver, entered):
+    """Of weights that all elements share, of starts and inputs that they do not, and of a counter that has none."""
+    mesh, batch, starts = mesh_of("explicit", batch=2, time=2), series(4, 1024, D), series(4, D, seed=2)
+
+    def loss(scan, weights, starts, batch):
+        def one(start, xs):
+            def step(carry, x):
+                s, y = STEP_OF(weights)(carry[0], x)
+                return (s, carry[1] + 1), (y, carry[1])
+
+            (carry, _), (ys, counts) = scan(step, (start, jnp.int32(0)), xs)
+            return jnp.sum(jnp.sin(ys) * jnp.cos(counts)[:, None]) + jnp.sum(carry**2)
+
+        return jnp.sum(jax.vmap(one)(starts, batch)) / 1024
+
+    scan = lambda *args: ps.scan(*args, solver=solver)  # noqa: E731
+    with jax.set_mesh(mesh) if entered else contextlib.nullcontext():
+        given = jax.jit(jax.grad(lambda *args: loss(scan, *args), argnums=(0, 1, 2)))(
+            placed(mesh, WEIGHTS), placed(mesh, starts, "batch"), placed(mesh, batch, "batch", "time")
+        )
+    equal(given, jax.grad(lambda *args: loss(jax.lax.scan, *args), argnums=(0, 1, 2))(WEIGHTS, starts, batch))
+    assert [spec_of(each) for each in given] == [(), ("batch",), ("batch", "time")]
 
 
 @pytest.mark.parametrize("solver", [None, ps.Chunked(8), ps.Sequential(), ps.deer()])
@@ -110,3 +136,15 @@ def test_the_axis_of_time_has_to_be_known():
     assert spec_of(given[1]) == ("b",)
     with pytest.raises(TypeError, match=r"mesh: given int, expected a jax\.sharding\.Mesh or None"):
         ps.scan(step, jnp.ones(D), XS, mesh=4)
+
+
+@pytest.mark.parametrize("spec", [("time",), (None, "time"), ()])
+@pytest.mark.parametrize("solver", [None, ps.Sequential(), ps.deer(), ps.jacobi()])
+def test_a_mesh_of_one_device(solver, spec):
+    """An axis of one device cuts nothing, and arrays whose types name it are inputs like any others."""
+    step, mesh = STEP_OF(WEIGHTS), mesh_of("explicit", time=1)
+    xs = XS[:64]
+    given = ps.scan(step, jnp.ones(D), placed(mesh, xs, *spec), solver=solver)
+    equal(given, jax.lax.scan(step, jnp.ones(D), xs), atol=1e-5)  # where Jacobi stops
+    if spec == ("time",):
+        assert spec_of(given[1]) == spec

@@ -1,10 +1,12 @@
 """Streams whose windows are cut over four devices of one process."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from over_devices import mesh_of, network, series
+from over_devices import mesh_of, network, placed, series
 
 import parascan as ps
 
@@ -27,6 +29,24 @@ def test_pieces_are_the_trajectory(options, kind):
     np.testing.assert_allclose(np.concatenate([each.states for each in found]), REFERENCE, atol=4e-6)
     np.testing.assert_allclose(np.concatenate([each.ys for each in found]), 2 * REFERENCE, atol=8e-6)
     np.testing.assert_allclose(found[-1].carry, REFERENCE[-1], atol=4e-6)
+
+
+@pytest.mark.parametrize("chunks", [False, True], ids=["array", "iterator"])
+@pytest.mark.parametrize("entered", [False, True], ids=["", "set_mesh"])
+@pytest.mark.parametrize("given", [False, True], ids=["", "mesh"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_inputs_on_explicit_axes(count, given, entered, chunks):
+    """Windows are sliced and joined where types would ask for the place of every result."""
+    mesh = mesh_of("explicit", time=count)
+    xs = placed(mesh, XS[:168], "time")
+    parts = iter([placed(mesh, XS[:68], "time"), placed(mesh, XS[68:168], "time")])
+    with jax.set_mesh(mesh) if entered else contextlib.nullcontext():
+        start = placed(mesh, jnp.ones(D))
+        found = list(
+            ps.stream(STEP_OF(WEIGHTS), start, parts if chunks else xs, window=48, mesh=mesh if given else None)
+        )
+    assert [each.start for each in found] == [0, 48, 96, 144]
+    np.testing.assert_allclose(np.concatenate([each.ys for each in found]), 2 * REFERENCE[:168], atol=8e-6)
 
 
 def test_keys_counters_and_no_inputs():

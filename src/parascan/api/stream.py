@@ -11,6 +11,8 @@ from jax.sharding import Mesh
 
 from ..problem.arguments import as_arrays, describe, refuse_traced, resolve_length
 from ..problem.signature import Signature, resolve
+from ..programs.automatic_axes import without_types
+from ..programs.device_axis import automatic_mesh
 from ..solution import Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion
@@ -56,6 +58,7 @@ class Settings(NamedTuple):
     file: StateFile | None
 
 
+@automatic_mesh()
 def stream(
     step: StepFunction,
     init: Tree,
@@ -127,6 +130,7 @@ def stream(
     arrays = init if isinstance(xs, Iterator) else (init, xs)
     refuse_traced("init, xs", arrays, OUTSIDE)
     options = resolve_options(None, solver, criterion, max_iterations, None, None, False, 1, False, None, None, 1)
+    init, xs = without_types(init), map(without_types, xs) if isinstance(xs, Iterator) else without_types(xs)
     source, row = _source(xs, length)
     fewer = source.total is not None and source.total < window
     place = Window(max(1, source.total or 0) if fewer else window, mesh, fits=fewer)
@@ -160,7 +164,7 @@ def stream(
         mark = file.load(mark, take)
     if mark.position == 0 and inflow.fill(place.steps) == 0:
         return iter([_empty(signature)])
-    return _pieces(settings, inflow, mark)
+    return _on_automatic_mesh(_pieces(settings, inflow, mark))
 
 
 def _pass_over(inflow: Inflow, done: int, inputs: str, path: Path, window: int) -> None:
@@ -230,6 +234,16 @@ def _pieces(settings: Settings, inflow: Inflow, mark: Mark) -> Iterator[Piece]:
             settings.file.save(mark, "" if inflow.seen is None else inflow.seen.digest())
         if settings.progress is not None:
             settings.progress(mark.position, inflow.source.total)
+
+
+def _on_automatic_mesh(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The same pieces, made with automatic axes whatever mesh is set where they are asked for."""
+    while True:
+        with automatic_mesh():
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 def _usable(solution: Solution, rows: int, position: int) -> int:

@@ -9,7 +9,8 @@ import jax
 from jax.sharding import PartitionSpec
 
 from ..problem.signature import Signature, resolve
-from ..programs.automatic_axes import run_automatic, spec_of
+from ..programs.automatic_axes import run_automatic
+from ..programs.batched_axes import spec_of
 from ..programs.device_axis import without_mesh
 from ..solution import Solution, StepFunction, Tree
 from ..solvers.request import Request
@@ -49,7 +50,7 @@ def run_typed(run: Callable[[Signature, Request], Solution], signature: Signatur
     if request.devices is None:
         return run(signature, request)
     with without_mesh():
-        return run_automatic(run, (signature, request), specs)
+        return run_automatic(run, (signature, request), specs, batched=request.batch > 1)
 
 
 def _specs(solution: Tree, carried: Iterator[PartitionSpec], request: Request) -> Iterator[PartitionSpec]:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
-from ..programs.automatic_axes import run_automatic, spec_of
+from ..programs.automatic_axes import run_automatic
+from ..programs.batched_axes import spec_of
 from ..programs.device_axis import DeviceAxis, devices_of
 from ..solution import State, Trajectory
 from ._abstract import AbstractComposableTransition, AbstractTransition, require_rows

@@ -208,7 +208,8 @@ def sharded_axis(leaf: Any) -> DeviceAxis | None:
     if first is None:
         return None
     found = DeviceAxis(automatic(place.mesh), first if isinstance(first, tuple) else (first,))
-    return found if found.size > 1 else None
+    # An axis of one device cuts nothing, but types that name it are to be taken off all the same.
+    return found if found.size > 1 or explicit_mesh(leaf) is not None else None
 
 
 def devices_of(mesh: Any, xs: Tree) -> DeviceAxis | None:
@@ -240,4 +241,19 @@ def without_mesh() -> Iterator[None]:
         yield
     else:
         with jax.sharding.use_abstract_mesh(NO_MESH):
+            yield
+
+
+@contextmanager
+def automatic_mesh() -> Iterator[None]:
+    """A context in which the mesh that is set, if one is, has automatic axes; nothing changes inside of ``jax.jit``."""
+    try:
+        now = jax.sharding.get_mesh()
+    except ValueError:
+        # Inside of ``jax.jit`` no concrete mesh is known.
+        now = None
+    if now is None or AxisType.Explicit not in now.axis_types:
+        yield
+    else:
+        with jax.set_mesh(automatic(now)):
             yield
