@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool
 from ..chunked import AbstractTally, Layout, scan_blocks, tally_blocks
 from ..problem.flat_recurrence import Recurrence
 from ..programs.closure import Function, close_over
-from ..programs.cost import Kind, copy_share
+from ..programs.cost import Kind, copy_share_back
 from ..programs.shapes import row_of
 from ..programs.work import counted
 from ..solution import State, Trajectory, Tree
@@ -104,7 +104,7 @@ class Pullback:
         program = close_over(self._step.tally, self._zero, row)
         work = counted(program.closed)
         double, spread = problem.dtype.itemsize == 8, problem.devices
-        copy = copy_share(close_over(self._step, self._zero, row).closed, work, problem.length, 1)
+        copy = copy_share_back(close_over(self._step, self._zero, row).closed, work, problem.length, problem.size)
         # Several products are never as fast one after the other as a single one whose weights are near.
         kind = Kind.SMALL if work.small else Kind.OTHER
         options = {

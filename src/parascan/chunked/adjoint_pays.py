@@ -1,6 +1,7 @@
 """Whether a derivative is worth a recurrence of its own, decided as the number of chunks is."""
 
 from ..programs.built_in import here
+from ..programs.cost import is_heavy
 from ..programs.machine import Machine
 from ..programs.platform import platform_of
 from ..programs.work import Work, as_work
@@ -24,6 +25,5 @@ def adjoint_pays(size: int, work: float | Work, batch: int, machine: Machine | N
         # The plain loop there launches several kernels for each step, and more on its way back.
         return True
     machine, work = machine or here(), as_work(work)
-    heavy = work.operations >= machine.heavy * size
     network = work.functions > 0 and not work.small
-    return (heavy or network) and 4 * batch < machine.vector_bytes
+    return (is_heavy(work, size, machine) or network) and 4 * batch < machine.vector_bytes

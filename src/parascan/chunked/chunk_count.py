@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..programs.built_in import here
-from ..programs.cost import EVERY_BATCH, Kind, chunk_seconds, full_use, in_one_loop, kind_of, step_seconds, use
+from ..programs.cost import (
+    EVERY_BATCH,
+    Kind,
+    chunk_seconds,
+    full_use,
+    in_one_loop,
+    is_heavy,
+    kind_of,
+    step_seconds,
+    use,
+)
 from ..programs.machine import Machine
 from ..programs.platform import platform_of
 from ..programs.work import FEW, Work, as_work
@@ -115,7 +125,7 @@ def choose_chunks(
     machine = machine or here(platform, double=double)
     work = as_work(work)
     kind = kind or kind_of(work, size, machine)
-    heavy = work.operations >= machine.heavy * size
+    heavy = is_heavy(work, size, machine)
     shortest = SHORTEST_BLOCK
     if batch > largest_batch if platform == "cpu" else machine.full(batch, work.operations):
         return 0

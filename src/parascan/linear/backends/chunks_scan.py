@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from ...chunked import Layout, scan_blocks
 from ...programs.closure import Closed, Function, close_over
-from ...programs.cost import copy_share
+from ...programs.cost import copy_share_back
 from ...programs.device_axis import DeviceAxis
 from ...programs.shapes import row_of
 from ...programs.work import counted
@@ -58,7 +58,7 @@ def run(
     product = close_over(multiply, row, jax.ShapeDtypeStruct(b.shape[1:], b.dtype))
     init = jnp.zeros_like(b[0])
     work = counted(product.closed)
-    double, copy = b.dtype.itemsize == 8, copy_share(product.closed, work, len(b), 1)
+    double, copy = b.dtype.itemsize == 8, copy_share_back(product.closed, work, *b.shape)
     options = {"reverse": transpose, "spread": spread, "double": double, "copy": copy}
     layout = Layout(len(b), b.shape[1], work, **options)
     if transpose:
