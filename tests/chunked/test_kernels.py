@@ -220,6 +220,24 @@ def test_what_does_not_forget_is_taken_step_by_step_in_a_kernel():
     close(solution.ys, jax.lax.scan(step, jnp.zeros(2), xs)[1], units=300)
 
 
+@pytest.mark.slow
+def test_a_chunk_that_remembers_without_a_copy_is_not_accepted_in_a_kernel():
+    """Copies of other chunks meet, so that the judgment at the junction alone can refuse it. Slow, as above."""
+    chunks, rows = 16, 32
+    kept = np.full((chunks, rows), 0.2, np.float32)
+    kept[3] = 1
+    xs = jnp.asarray(kept.reshape(-1)), weights(chunks * rows, 2)
+
+    def step(s, x):
+        s = x[0] * s + x[1]
+        return s, s
+
+    with compiling_for("gpu", kernels=True):
+        solution = ps.rollout(step, jnp.zeros(2), xs, solver=ps.Chunked(chunks=chunks, trial_steps=rows))
+    assert bool(solution.stats.fell_back)
+    close(solution.ys, jax.lax.scan(step, jnp.zeros(2), xs)[1], units=300)
+
+
 def loss(scale):
     return ps.scan(lambda s, x: network_of_two(s * scale, x), jnp.zeros(2), weights(4096, 2))[1].sum()
 

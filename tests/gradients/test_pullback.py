@@ -12,6 +12,8 @@ import parascan as ps
 from combinations import exhaustive
 from parascan.adjoint import cotangents as _pullback
 from parascan.chunked import dispatch
+from parascan.problem.flat_recurrence import Recurrence
+from parascan.programs.closure import Closed, Function, close_over
 from parascan.programs.inside import programs_of
 
 SIZE, INPUTS = 12, 4
@@ -148,6 +150,22 @@ def test_a_length_that_no_number_of_chunks_divides_is_cut(units, passes, getkey)
     agree(found, expected, 1e-4)
 
 
+@pytest.mark.parametrize(
+    "options", [{"solver": ps.deer()}, {"solver": ps.Sequential(), "adjoint": ps.Implicit()}], ids=["newton", "loop"]
+)
+def test_answers_of_other_solvers_are_pulled_back_in_chunks_too(options, passes, getkey):
+    """Their way back stores no linearizations, and could not be traced where chunks were tried."""
+    weights = jax.random.normal(getkey(), (23, 23), jnp.float32) / 23
+    xs = jax.random.normal(getkey(), (20011, 23), jnp.float32)
+
+    def value(weights, scan, **options):
+        return jnp.mean(scan(lambda s, x: (jnp.tanh(weights @ s + x),) * 2, xs[0], xs, **options)[1] ** 2)
+
+    found, expected = jax.grad(value)(weights, ps.scan, **options), jax.grad(value)(weights, jax.lax.scan)
+    assert passes == [(20011, 23)]
+    agree(found, expected, 1e-4)
+
+
 def test_a_value_that_is_put_out_twice_is_stored_once(getkey):
     xs, weights = jax.random.normal(getkey(), (4096, SIZE)), jax.random.normal(getkey(), (SIZE, SIZE)) * 0.2
 
@@ -174,3 +192,27 @@ def updates(program):
     """How often a program writes a part of an array."""
     own = sum(eqn.primitive.name == "dynamic_update_slice" for eqn in program.eqns)
     return own + sum(updates(inner) for eqn in program.eqns for inner in programs_of(eqn))
+
+
+def test_a_heavy_cell_is_cut_on_its_way_back_too():
+    """With the copy counted in full, an LSTM of 47 units went back one step after the other."""
+    cell, xs = eqx.nn.LSTMCell(28, 47, key=jax.random.key(0), dtype=jnp.float32), jnp.zeros((91_976, 28), jnp.float32)
+    found = []
+
+    def look():
+        step = close_over(lambda s, x: cell(x, (s[:47], s[47:])), jnp.zeros(94, jnp.float32), xs[0])
+        problem = Recurrence(Flattened(step), jnp.zeros(94, jnp.float32), xs, len(xs))
+        tangent = eqx.filter(problem, eqx.is_inexact_array)
+        found.append(_pullback.Pullback(problem, jnp.zeros((len(xs), 94), jnp.float32), tangent).side_by_side)
+
+    jax.eval_shape(look)
+    assert found == [True]
+
+
+class Flattened(Function):
+    """A cell of two leaves on a flat state."""
+
+    cell: Closed
+
+    def __call__(self, state, x):
+        return jnp.concatenate(self.cell(state, x))

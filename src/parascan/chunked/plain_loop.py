@@ -82,7 +82,8 @@ def take_steps(step: Step, init: Tree, xs: Tree, length: int, *, reverse: bool, 
         if prepared:
             before, run = hoisted(step, init, row_of(xs))
             rows = in_portions(before)(xs)
-        carry, ys = jax.lax.scan(run, init, rows, length, reverse=reverse)
+        # JAX keeps traces by the function, and a step that holds traced arrays has no hash.
+        carry, ys = jax.lax.scan(lambda carry, x: run(carry, x), init, rows, length, reverse=reverse)
         return carry, ys, totals_of(step, init, ys, xs) if isinstance(step, AbstractTally) else ()
 
     batch = jax.tree.leaves(init)[0].shape[0]
