@@ -241,9 +241,12 @@ def _way(stats: Stats, solver: eqx.Module) -> list[str]:
     if bool(jnp.any(stats.chunks > 0)):
         lines.append(f"{_range(stats.chunks)} chunks side by side, warm-up of {_range(stats.warm_up)} steps")
     if bool(jnp.any(stats.fell_back)):
-        tried = f"chunks given up after {_range(stats.warm_up)} steps of warm-up, and run"
-        before = tried if bool(jnp.any(stats.warm_up > 0)) else "run in spite of the chunks asked for"
-        before = "given up after that, and run" if lines else before
+        if lines:
+            before = "given up after that, and run"
+        elif bool(jnp.any(stats.warm_up > 0)):
+            before = f"chunks given up after {_range(stats.warm_up)} steps of warm-up, and run"
+        else:
+            before = "run in spite of the chunks asked for"
         lines.append(f"{before} one step after the other (stats.fell_back)")
     return lines or ["one step after the other"]
 

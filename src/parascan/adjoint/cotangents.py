@@ -4,8 +4,7 @@ The transposed recurrence ``y_t = J_{t+1}^T y_{t+1} + c_t`` needs each step's li
 the step's inputs and of the arrays it closes over, which follow from ``y_t``. One pass uses one linearization for both.
 """
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -25,10 +24,19 @@ Row = tuple[State, Tree, Tree, State]
 
 
 class _Pull(AbstractTally):
-    """One step backwards: from the cotangent that arrives at a state to the one for the state before."""
+    """One step backwards: from the cotangent that arrives at a state to the one for the state before.
+
+    Attributes:
+        moving: the leaves of the step that have a tangent.
+        fixed: those that have none.
+    """
 
     moving: Tree
     fixed: Tree
+
+    def predicted(self, moving: Tree, state: State, inputs: Tree, fixed_inputs: Tree) -> State:
+        """The state after a step, by the arrays that have a tangent and those that have none."""
+        return eqx.combine(moving, self.fixed)(state, eqx.combine(inputs, fixed_inputs))
 
     def __call__(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree]]:
         """The cotangent for the state before; as outputs, ``y_t`` and the cotangents of the inputs."""
@@ -45,10 +53,7 @@ class _Pull(AbstractTally):
     def _pull(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
         """All cotangents of one step."""
         previous, moving_inputs, fixed_inputs, cotangent = x
-
-        def advance(moving: Callable[..., Any], state: State, inputs: Tree) -> State:
-            return eqx.combine(moving, self.fixed)(state, eqx.combine(inputs, fixed_inputs))
-
+        advance = partial(self.predicted, fixed_inputs=fixed_inputs)
         pull = jax.vjp(advance, self.moving, previous, moving_inputs)[1]
         y = arriving + cotangent
         weights, leaving, inputs = pull(y)
@@ -56,31 +61,26 @@ class _Pull(AbstractTally):
 
 
 class _Leave(Function):
-    """One step backwards without what follows from ``y_t``, which comes later, for all steps at once."""
+    """A step backwards without what follows from ``y_t``, which comes later, for all steps at once."""
 
-    moving: Tree
-    fixed: Tree
+    step: _Pull
 
     def __call__(self, arriving: State, x: Row) -> tuple[State, State]:
         """The cotangent for the state before, and ``y_t``."""
         previous, moving_inputs, fixed_inputs, cotangent = x
         y = arriving + cotangent
-        return jax.vjp(lambda state: self.predicted(self.moving, moving_inputs, state, fixed_inputs), previous)[1](y)[
-            0
-        ], y
-
-    def predicted(self, moving: Tree, moving_inputs: Tree, state: State, fixed_inputs: Tree) -> State:
-        """The state after a step."""
-        return eqx.combine(moving, self.fixed)(state, eqx.combine(moving_inputs, fixed_inputs))
+        advance = partial(self.step.predicted, self.step.moving, inputs=moving_inputs, fixed_inputs=fixed_inputs)
+        (leaving,) = jax.vjp(advance, previous)[1](y)
+        return leaving, y
 
     def others(self, y: Trajectory, rows: tuple[Trajectory, Tree, Tree]) -> tuple[Tree, Tree]:
         """The cotangents of what the step closes over, and of its inputs, by one pass over all steps."""
         previous, moving_inputs, fixed_inputs = rows
 
         def all_steps(moving: Tree, inputs: Tree) -> Trajectory:
-            return jax.vmap(lambda *row: self.predicted(moving, row[1], row[0], row[2]))(previous, inputs, fixed_inputs)
+            return jax.vmap(partial(self.step.predicted, moving))(previous, inputs, fixed_inputs)
 
-        return jax.vjp(all_steps, self.moving, moving_inputs)[1](y)
+        return jax.vjp(all_steps, self.step.moving, moving_inputs)[1](y)
 
 
 class Pullback:
@@ -104,18 +104,12 @@ class Pullback:
         program = close_over(self._step.tally, self._zero, row)
         work = counted(program.closed)
         double, spread = problem.dtype.itemsize == 8, problem.devices
-        copy = copy_share_back(close_over(self._step, self._zero, row).closed, work, problem.length, problem.size)
+        totals = len(jax.tree.leaves(moving))
+        copy = copy_share_back(program.closed, work, problem.length, problem.size, totals)
         # Several products are never as fast one after the other as a single one whose weights are near.
         kind = Kind.SMALL if work.small else Kind.OTHER
-        options = {
-            "reverse": True,
-            "spread": spread,
-            "kind": kind,
-            "double": double,
-            "copy": copy,
-            "prepared": prepared,
-        }
-        self._layout = Layout(problem.length, problem.size, work, **options)
+        options = {"spread": spread, "kind": kind, "double": double, "copy": copy, "prepared": prepared}
+        self._layout = Layout(problem.length, problem.size, work, reverse=True, **options)
 
     @property
     def side_by_side(self) -> bool:
@@ -131,7 +125,7 @@ class Pullback:
         rows = (*self._rows, cotangent)
         if self._layout.launched:
             # Sums over all steps would keep rows from being launched together.
-            leave = _Leave(self._step.moving, self._step.fixed)
+            leave = _Leave(self._step)
             initial, y, _ = scan_blocks(leave, self._zero, rows, self._layout)
             weights, inputs = leave.others(y, self._rows)
         else:

@@ -144,17 +144,7 @@ def scan_steps(
     spread: DeviceAxis | None = None,
     prepared: bool = False,
 ) -> State:
-    """The steps one after the other, as ``take_steps``; over devices that divide them, one device after the other.
-
-    Args:
-        step: of one sequence.
-        init: initial carries, leaves ``[N, ...]``.
-        xs: inputs, leaves ``[N or 1, T, ...]``.
-        length: T.
-        reverse: whether time runs from the last row to the first.
-        spread: devices that the sequence is cut over.
-        prepared: whether what a step computes without its carry is computed before the loop, for all steps at once.
-    """
+    """As ``take_steps``; over devices that divide the steps, one device takes its steps after the other."""
     if spread is None or not spread.divides(length):
         return take_steps(step, init, xs, length, reverse=reverse, prepared=prepared)
     batch = jax.tree.leaves(init)[0].shape[0]

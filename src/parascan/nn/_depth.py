@@ -130,15 +130,8 @@ class Depth(eqx.Module):
 
     def _options(self) -> dict[str, Any]:
         """Arguments of a call."""
-        kept = self.settings.values
-        if kept["updates"] is None:
-            return {"solver": kept["solver"], "criterion": kept["criterion"]}
-        return {
-            "solver": kept["solver"],
-            "criterion": kept["criterion"],
-            "max_iterations": kept["updates"],
-            "throw": False,
-        }
+        options = {name: self.settings.values[name] for name in ("solver", "criterion")}
+        return options if self.updates is None else {**options, "max_iterations": self.updates, "throw": False}
 
 
 class _Layer(eqx.Module):

@@ -237,7 +237,7 @@ def is_heavy(work: Work, size: int, machine: Machine) -> bool:
     return work.operations >= machine.heavy * size
 
 
-def copy_share_back(closed: ClosedJaxpr, work: Work, length: int, size: int) -> float | None:
+def copy_share_back(closed: ClosedJaxpr, work: Work, length: int, size: int, totals: int = 0) -> float | None:
     """Part of the sequential time of a way back that copying takes; None for heavy steps, of which it is little.
 
     What is counted is too much for them: with it, an LSTM of 47 units ran back 1.0 times as fast as the plain loop, and
@@ -248,13 +248,16 @@ def copy_share_back(closed: ClosedJaxpr, work: Work, length: int, size: int) -> 
         work: of the step.
         length: T, how often it is taken.
         size: D, entries of a state.
+        totals: how many of its last results are added up, and not put out.
     """
     if is_heavy(work, size, here(double=work.double)):
         return None
-    return copy_share(closed, work, length, 1)
+    return copy_share(closed, work, length, 1, totals)
 
 
-def copy_share(closed: ClosedJaxpr, work: Work, length: int, carried: int, machine: Machine | None = None) -> float:
+def copy_share(
+    closed: ClosedJaxpr, work: Work, length: int, carried: int, totals: int = 0, machine: Machine | None = None
+) -> float:
     """Part of the sequential time that copying all inputs and outputs takes.
 
     Args:
@@ -262,12 +265,14 @@ def copy_share(closed: ClosedJaxpr, work: Work, length: int, carried: int, machi
         work: of the step.
         length: T, how often it is taken.
         carried: leaves of the carry.
+        totals: how many of its last results are added up, and not put out.
         machine: that it runs on; this one, by what is known without measuring, when None.
     """
     machine = machine or here(double=work.double)
+    inputs, outputs = closed.in_avals[carried:], closed.out_avals[carried : len(closed.out_avals) - totals]
     sizes = [
-        length * sum(math.prod(aval.shape) * getattr(aval.dtype, "itemsize", 8) for aval in avals[carried:])
-        for avals in (closed.in_avals, closed.out_avals)
+        length * sum(math.prod(aval.shape) * getattr(aval.dtype, "itemsize", 8) for aval in avals)
+        for avals in (inputs, outputs)
     ]
     # The last cache holds what is copied twice: where it is from, and where it goes.
     rates = [machine.copy if 2 * held <= machine.far_bytes else machine.copy_far for held in sizes]

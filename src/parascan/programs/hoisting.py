@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 from jaxtyping import Array
 
 from ..solution import Tree
 from .closure import close_over
-from .inside import bind, called, interpreted
+from .inside import bind, called, computed_from, interpreted
 
 
 def hoisted(
@@ -38,34 +39,15 @@ def hoisted(
             later |= set(eqn.outvars)
         elif operands & earlier:
             earlier |= set(eqn.outvars)
-    in_loop = [eqn for eqn in program.eqns if later & set(eqn.outvars)]
-    read = [atom for eqn in in_loop for atom in eqn.invars] + list(program.outvars)
+    read = [atom for eqn in program.eqns if later & set(eqn.outvars) for atom in eqn.invars] + list(program.outvars)
     needed = list(dict.fromkeys(atom for atom in read if not isinstance(atom, Literal) and atom in earlier))
 
-    def values(leaves: Sequence[Any], known: dict[Any, Any], skipped: set[Any]) -> tuple[dict[Any, Any], list[Any]]:
-        """All values of the program but of operations that give skipped ones."""
-        found: dict[Any, Any] = {}
-
-        def apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
-            if skipped & set(eqn.outvars):
-                return [known.get(atom) for atom in eqn.outvars]
-            results = bind(eqn, eqn.params, operands)
-            found.update(zip(eqn.outvars, results, strict=True))
-            return results
-
-        return found, interpreted(closed, leaves, apply)
-
     def before(x: Tree) -> list[Array]:
-        leaves = jax.tree.leaves(x)
-        found = dict(zip(program.invars[first:], leaves, strict=True))
-        found.update(values([None] * first + leaves, {}, later)[0])
-        return [found[atom] for atom in needed]
+        return computed_from(closed, dict(zip(program.invars[first:], jax.tree.leaves(x), strict=True)), needed)
 
     def rest(carry: Tree, given: list[Array]) -> Tree:
-        known = dict(zip(needed, given, strict=True))
-        leaves = [*jax.tree.leaves(carry), *(known.get(atom) for atom in program.invars[first:])]
-        results = values(leaves, known, earlier)[1]
-        return flat.program.assembled([jax.numpy.asarray(each) for each in results])
+        known = dict(zip([*program.invars[:first], *needed], [*jax.tree.leaves(carry), *given], strict=True))
+        return flat.program.assembled([jnp.asarray(each) for each in computed_from(closed, known, program.outvars)])
 
     return before, rest
 

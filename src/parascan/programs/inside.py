@@ -5,7 +5,7 @@ JAX 0.10 distinguishes closed programs from open ones and has the number of a sc
 written out as one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -181,3 +181,34 @@ def interpreted(
     for eqn in jaxpr.eqns:
         values.update(zip(eqn.outvars, apply(eqn, read(eqn.invars)), strict=True))
     return read(jaxpr.outvars)
+
+
+def computed_from(program: ClosedJaxpr, known: Mapping[Any, Any], wanted: Sequence[Any]) -> list[Any]:
+    """Values of some variables of a program, by those operations alone that lie between them and known values.
+
+    Args:
+        program: the program.
+        known: values by their variables, of which nothing before is computed.
+        wanted: the variables; literals are their own values.
+    """
+    values = {**dict(zip(program.jaxpr.constvars, program.consts, strict=True)), **known}
+    missing, between = set(_variables(wanted)) - values.keys(), []
+    for eqn in reversed(program.jaxpr.eqns):
+        if not missing.isdisjoint(eqn.outvars):
+            between.append(eqn)
+            missing |= set(_variables(eqn.invars)) - values.keys()
+
+    def read(atoms: Sequence[Any]) -> list[Any]:
+        return [atom.val if isinstance(atom, Literal) else values[atom] for atom in atoms]
+
+    for eqn in reversed(between):
+        results = bind(eqn, eqn.params, read(eqn.invars))
+        # What is known stays as it is.
+        for atom, result in zip(eqn.outvars, results, strict=True):
+            values.setdefault(atom, result)
+    return read(wanted)
+
+
+def _variables(atoms: Sequence[Any]) -> list[Any]:
+    """Those that are no literals."""
+    return [atom for atom in atoms if not isinstance(atom, Literal)]

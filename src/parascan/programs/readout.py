@@ -1,14 +1,13 @@
 """The outputs of a scan's step, computed from the new carry where they follow from it."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
-from jax.extend.core import Jaxpr, JaxprEqn
+import jax.numpy as jnp
+from jax.extend.core import Literal
 
 from ..solution import Tree
 from .closure import Closed, Function
-from .inside import bind, interpreted
+from .inside import computed_from
 
 
 class Readout(Function):
@@ -29,35 +28,11 @@ class Readout(Function):
             carry: the carry before.
             x: the inputs of the step.
         """
-        closed = self.step.closed
-        known = self._known(jax.tree.leaves(after))
-        needed = self.step.program.fact("readout", lambda: _needed(closed.jaxpr, self.carried))
-
-        def apply(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
-            if id(eqn) not in needed:
-                return [known.get(id(atom)) for atom in eqn.outvars]
-            results = zip(eqn.outvars, bind(eqn, eqn.params, operands), strict=True)
-            return [known.get(id(atom), result) for atom, result in results]
-
-        results = interpreted(closed, jax.tree.leaves((carry, x)), apply)
-        return self.step.program.assembled([*jax.tree.leaves(after), *map(jax.numpy.asarray, results[self.carried :])])[
-            1
-        ]
-
-    def _known(self, leaves: list[Any]) -> dict[int, Any]:
-        """The leaves of the new carry, by the variables of the program that they are values of."""
-        firsts = self.step.program.jaxpr.outvars[: self.carried]
-        # Where two leaves are one value, the first of them stands for both.
-        return {id(atom): leaf for atom, leaf in reversed(list(zip(firsts, leaves, strict=True)))}
-
-
-def _needed(program: Jaxpr, carried: int) -> set[int]:
-    """The operations of which the further results of a program need more than its first results."""
-    firsts = {id(atom) for atom in program.outvars[:carried]}
-    wanted = {id(atom) for atom in program.outvars[carried:]} - firsts
-    needed = set()
-    for eqn in reversed(program.eqns):
-        if wanted & {id(atom) for atom in eqn.outvars}:
-            needed.add(id(eqn))
-            wanted |= {id(atom) for atom in eqn.invars} - firsts
-    return needed
+        closed, leaves = self.step.closed, jax.tree.leaves(after)
+        firsts, outputs = closed.jaxpr.outvars[: self.carried], closed.jaxpr.outvars[self.carried :]
+        # Where two leaves of the carry are one value, the first of them stands for both.
+        pairs = reversed(list(zip(firsts, leaves, strict=True)))
+        known = {atom: leaf for atom, leaf in pairs if not isinstance(atom, Literal)}
+        known |= zip(closed.jaxpr.invars, jax.tree.leaves((carry, x)), strict=True)
+        found = map(jnp.asarray, computed_from(closed, known, outputs))
+        return self.step.program.assembled([*leaves, *found])[1]

@@ -158,7 +158,7 @@ def ddim(eps: Callable[[Any, Any], Any], levels: Array, *, times: Array | None =
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta: given {eta}, expected 0 to 1.")
-    before, after, levels, times = _prepared(eps, levels, times)
+    before, after, times = _prepared(eps, levels, times)
     fresh = eta * jnp.sqrt((1 - after) / (1 - before) * (1 - before / after))
     scale = jnp.sqrt(after / before)
     slope = jnp.sqrt(jnp.maximum(1 - after - fresh**2, 0)) - scale * jnp.sqrt(1 - before)
@@ -212,13 +212,13 @@ def euler_sde(eps: Callable[[Any, Any], Any], levels: Array, *, times: Array | N
         >>> ps.samplers.sample(sampler, jnp.ones(3), noise, bound=False).x.shape
         (3,)
     """
-    before, after, levels, times = _prepared(eps, levels, times)
+    before, after, times = _prepared(eps, levels, times)
     rate, left = jnp.log(after / before), jnp.sqrt(1 - before)
     return Sampler(eps, times, 1 + rate / 2, -rate / left, jnp.sqrt(rate), left, True)
 
 
-def _prepared(eps: Callable[[Any, Any], Any], levels: Array, times: Array | None) -> tuple[Array, Array, Array, Array]:
-    """Levels before and after each step, all levels, and what the network is told."""
+def _prepared(eps: Callable[[Any, Any], Any], levels: Array, times: Array | None) -> tuple[Array, Array, Array]:
+    """Levels before and after each step, and what the network is told."""
     if not callable(eps):
         raise TypeError(f"eps: given {type(eps).__name__}, expected a function (x, t) -> predicted noise.")
     levels = checked_levels(levels)
@@ -226,4 +226,4 @@ def _prepared(eps: Callable[[Any, Any], Any], levels: Array, times: Array | None
     times = jnp.asarray(np.linspace(1.0, 0.0, steps + 1)[:-1], levels.dtype) if times is None else jnp.asarray(times)
     if times.shape[:1] != (steps,):
         raise ValueError(f"times: given shape {list(times.shape)}, expected [{steps}], one before each step.")
-    return levels[:-1], levels[1:], levels, times
+    return levels[:-1], levels[1:], times

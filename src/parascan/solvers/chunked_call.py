@@ -147,10 +147,8 @@ def launched_rows(signature: Signature, wanted: "Chunked", request: Request) -> 
 
     def look() -> None:
         call = traced(signature)
-        step, inputs = (
-            _ChunkStep.of(call.step, call.layout),
-            (call.xs, discrete_leaves(call, reverse=request.reverse)[0]),
-        )
+        step = _ChunkStep(call.step, call.layout)
+        inputs = call.xs, discrete_leaves(call, reverse=request.reverse)[0]
         floating, x = call.layout.partition(call.init)[0], row_of(inputs)
         reasons.append(kernel_of(close_over(step, floating, x), floating, x, signature.length * request.batch))
 
@@ -177,19 +175,25 @@ class _ChunkStep(Function):
 
     step: Closed
     layout: CarryLayout
-    distinct: tuple[int, ...] = eqx.field(static=True)
 
-    @classmethod
-    def of(cls, step: Closed, layout: CarryLayout) -> "_ChunkStep":
-        """The step of a scan."""
-        return cls(step, layout, tuple(dict.fromkeys(step.same_outputs(len(layout.leaves)))))
-
-    def __call__(self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]) -> tuple[Any, list[Array]]:
-        """The floating leaves after the step, and its outputs."""
+    def __call__(
+        self, floating: tuple[Array, ...], inputs: tuple[Tree, tuple[Array, ...]]
+    ) -> tuple[Any, dict[int, Array]]:
+        """The floating leaves after the step, and its outputs by their place among all."""
         x, discrete = inputs
         carry, y = self.step(self.layout.combine(floating, discrete), x)
         leaves = jax.tree.leaves(y)
-        return self.layout.partition(carry)[0], as_bits([leaves[index] for index in self.distinct])
+        return self.layout.partition(carry)[0], as_bits({place: leaves[place] for place in set(self._places())})
+
+    def outputs(self, stored: dict[int, Array]) -> Tree:
+        """The outputs of all steps, from those that are stored."""
+        kinds = self.step.closed.out_avals[len(self.layout.leaves) :]
+        known = from_bits(stored, [kinds[place].dtype for place in sorted(stored)])
+        return jax.tree.unflatten(jax.tree.structure(self.step.shapes[1]), [known[place] for place in self._places()])
+
+    def _places(self) -> list[int]:
+        """For each output, the place of the first one that is the very same value."""
+        return self.step.same_outputs(len(self.layout.leaves))
 
 
 @eqx.filter_custom_jvp
@@ -198,14 +202,10 @@ def _evaluate(signature: TracedSignature, layout: Layout, plain: bool) -> tuple[
     carried = signature.layout
     before, last = discrete_leaves(signature, reverse=layout.reverse)
     inputs = (signature.xs, before)
-    kinds = signature.step.closed.out_avals
-    alike = signature.step.same_outputs(len(carried.leaves))
-    step = _ChunkStep.of(signature.step, carried)
+    step = _ChunkStep(signature.step, carried)
     floating, stored, way = scan_blocks(step, carried.partition(signature.init)[0], inputs, layout)
-    stored = from_bits(stored, [kinds[len(carried.leaves) + index].dtype for index in step.distinct])
-    known = dict(zip(step.distinct, stored, strict=True))
-    ys = jax.tree.unflatten(jax.tree.structure(signature.step.shapes[1]), [known[index] for index in alike])
-    return *batch_first(weak_as((carried.combine(floating, last), ys), kinds)), way
+    carry = carried.combine(floating, last)
+    return *batch_first(weak_as((carry, step.outputs(stored)), signature.step.closed.out_avals)), way
 
 
 def _one_by_one(signature: TracedSignature, layout: Layout) -> tuple[Tree, Tree]:

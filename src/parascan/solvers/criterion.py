@@ -62,6 +62,11 @@ class Progress(eqx.Module):
         """Unit of rounding of each entry ``[D]``."""
         return np.full(self.scale.shape, self.own) if self.unit is None else self.unit
 
+    @property
+    def rounded(self) -> Bool[Array, ""]:
+        """Whether every residual is within a few units of rounding of its state."""
+        return self.defect <= 16 * self.own
+
     def replace(self, **changes: Array) -> "Progress":
         """The same numbers with some of them changed."""
         return dataclasses.replace(self, **changes)
@@ -202,7 +207,7 @@ class Merit(AbstractCriterion):
 
     def at_floor(self, progress: Progress) -> Bool[Array, ""]:
         """Whether every residual is within a few units of rounding of its state."""
-        return progress.defect <= 16 * float(jnp.finfo(progress.scale.dtype).eps)
+        return progress.rounded
 
 
 class StepError(AbstractCriterion):
@@ -260,4 +265,4 @@ class StepError(AbstractCriterion):
 
     def at_floor(self, progress: Progress) -> Bool[Array, ""]:
         """Whether every residual is within a few units of rounding of its state."""
-        return progress.defect <= 16 * float(jnp.finfo(progress.scale.dtype).eps)
+        return progress.rounded
