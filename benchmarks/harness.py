@@ -40,6 +40,26 @@ def compare(
         for index in order:
             times[index] = _sample((ours, yardstick)[index], counts[index], clock) / counts[index]
         pairs.append(times)
+    return _ratio(pairs)
+
+
+def in_turns(
+    ours: Callable[[], Any], yardstick: Callable[[], Any], rounds: int, meet: Callable[[], Any], calls: int = 3
+) -> Ratio:
+    """The same ratio in one of several processes, which meet before every sample and so make the same calls."""
+    both = list(_warm(ours, yardstick))
+    pairs = []
+    for _ in range(rounds):
+        times = []
+        for program in both:
+            meet()
+            times.append(_sample(program, calls, time.perf_counter) / calls)
+        pairs.append(times)
+    return _ratio(pairs)
+
+
+def _ratio(pairs: list[list[float]]) -> Ratio:
+    """From the seconds of both sides in each round."""
     mine, theirs = np.asarray(pairs).T
     low, median, high = np.percentile(theirs / mine, [25, 50, 75])
     return Ratio(float(median), float(low), float(high), float(np.median(mine)))

@@ -1,4 +1,4 @@
-"""Row 10: the same rollout on all devices of one process; row 4's figures on both cores come with it.
+"""Row 10: the same rollout on all devices of one process and of two; row 4's figures on both cores come with it.
 
 How many devices a process has decides how JAX shares out threads, so each number of them is measured on its own. For
 row 10 the arguments lie where they are used, on one device or on all; row 4 has these and a user's plain arrays.
@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import parascan as ps
 
-from .. import workloads
+from .. import processes, workloads
 from ..case import Case, Size, timed
 from ..harness import assert_close
 from . import gru
@@ -26,23 +26,27 @@ def run(size: Size) -> Iterator[Case]:
     cell, T = workloads.gru(), size.length(gru.LENGTH)
     cores = len(os.sched_getaffinity(0))
     devices, count = jax.devices(), len(jax.devices())
-    for batch in (1, 2 if size.toy else 16):
+    mesh = Mesh(devices, ("time",))
+    everywhere, cut = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (None, "time")))
+    note, target = f"{cores} cores", 1.6 if count <= cores else 1.0
+    for batch, backward in ((1, False), (1, True), (2 if size.toy else 16, False)):
         xs = jr.normal(jr.key(2), (batch, T, 6), jnp.float32)
-        seq, one = (gru.program(scan, False, batch) for scan in (jax.lax.scan, ps.scan))
+        seq, one = (gru.program(scan, backward, batch) for scan in (jax.lax.scan, ps.scan))
         expected = seq(cell, xs)
-        mesh = Mesh(devices, ("time",))
-        many = gru.program(ps.scan, False, batch, mesh=mesh)
-        everywhere, cut = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), (None, "time")))
+        many = gru.program(ps.scan, backward, batch, mesh=mesh)
         resident = jax.device_put(cell, everywhere), jax.device_put(xs, cut if T % count == 0 else everywhere)
-        name = f"GRU(64) T={T} batch {batch}, {count} devices"
+        direction = "with gradient, " if backward else ""
+        name = f"GRU(64) T={T} batch {batch}, {direction}{count} devices"
         assert_close(many(cell, xs), expected, 512, name)
         moved, theirs, plain = (partial(program, cell, xs) for program in (many, one, seq))
         ours = partial(many, *resident)
         assert_close(ours(), expected, 512, name)
-        note = f"{cores} cores"
-        target = 1.6 if count <= cores else 1.0
         yield timed(10, name, "devices / 1 device", ours, theirs, target, size, note=note)
-        if count == 2:
+        if count == 2 and not backward:
             goal = 4.0 if batch == 1 else 1.4
             yield timed(4, f"{name}, arrays placed", "planned / seq", ours, plain, goal, size, note=note)
             yield timed(4, name, "planned / seq", moved, plain, goal, size, note=note)
+    if count == 2:
+        for direction, found in processes.ratios(count, T, size.rounds).items():
+            name = f"GRU(64) T={T} batch 1, {direction}, {count} processes"
+            yield Case(10, name, "processes / 1 process", found.median, found.low, found.high, target, note=note)

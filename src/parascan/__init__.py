@@ -8,6 +8,7 @@ from .adjoint.implicit import Implicit as Implicit
 from .adjoint.implicit import Unrolled as Unrolled
 from .api.devices import every_core as every_core
 from .api.explain import explain as explain
+from .api.final_carry import final_carry as final_carry
 from .api.rollout import RolloutError as RolloutError
 from .api.rollout import rollout as rollout
 from .api.rollout import scan as scan

@@ -9,11 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..diagnostics.proof import ProvenContraction
 from ..problem.arguments import check_counts
 from ._cell import AbstractUnitCell, resolve_dtype, times_input, times_state, uniform
 from ._spectral import norm_bound, within
 from .metrics import AbstractMetric, DiagonalMetric
 from .weights import AbstractWeight, ScaledWeight
+
+BOUNDED = (jnp.tanh, jax.nn.tanh, jax.nn.sigmoid, jnp.sin, jnp.cos, jax.nn.soft_sign, jax.nn.hard_tanh)
+"""Activations whose values differ by 2 at most."""
 
 Vector = Float[Array, " H"]
 
@@ -141,6 +145,23 @@ class ContractiveCell(AbstractUnitCell):
     def rate_value(self) -> Float[Array, ""]:
         """The rate, fixed or learned."""
         return jnp.asarray(self.rate.value(), self.bias.dtype)
+
+    def contraction(self) -> ProvenContraction:
+        """What the parameterization proves, for every value of the weights; for ``ps.final_carry``.
+
+        A ``LearnedRate`` counts with the rate that it cannot exceed.
+
+        Raises:
+            ValueError: the activation is not known to be bounded.
+        """
+        if self.activation not in BOUNDED:
+            expected = f"expected one of {', '.join(each.__name__ for each in BOUNDED)}, whose values have a bound"
+            raise ValueError(f"activation: given {self.activation!r}, {expected}.")
+        rate = self.rate.at_most if isinstance(self.rate, LearnedRate) else self.rate.constant
+        condition = 1.0 if self.metric is None else self.metric.condition
+        # Two values of the activation differ by 2 at most in each entry, and a little more covers the rounding of the
+        # matrices; a metric costs its condition number.
+        return ProvenContraction(rate, 2.1 * np.sqrt(self.hidden_size) * condition)
 
     def initial_state(self) -> Vector:
         """Zeros."""

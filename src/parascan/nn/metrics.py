@@ -16,7 +16,13 @@ Matrix = Float[Array, "D D"]
 
 
 class AbstractMetric(eqx.Module):
-    """A learned ``P`` whose condition number stays within a bound."""
+    """A learned ``P`` whose condition number stays within a bound.
+
+    Attributes:
+        condition: the bound.
+    """
+
+    condition: eqx.AbstractVar[float]
 
     @abc.abstractmethod
     def factor(self) -> Matrix:
