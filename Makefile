@@ -122,6 +122,10 @@ package: $(PACKAGE_INSTALLED)
 
 torch: $(TORCH)
 
+# What a tutorial draws is stored; one needs the recordings, others show more where reservoirpy and BlackJAX are there.
+tutorials: $(RECORDINGS)
+	@$(BIN)/python tests/meta/tutorial_pictures.py $(PAGES)
+
 signatures: setup
 	@$(BIN)/python tests/meta/signatures.py
 
