@@ -171,6 +171,7 @@ def configuration(folder: Path, tree: list[dict]) -> dict:
                             "paths": [os.fspath(SOURCE)],
                             "options": {
                                 "docstring_style": "google",
+                                "docstring_options": {"returns_multiple_items": False, "returns_named_value": False},
                                 "docstring_section_style": "table",
                                 "extensions": [os.fspath(ROOT / "docs" / "site" / "module_constructors.py")],
                                 "filters": ["!^_"],

@@ -4,10 +4,6 @@ from typing import Any
 
 import griffe
 
-ROOTS = {"Module", "Enumeration"}
-"""Names of the classes of equinox whose subclasses are dataclasses; those of an enumeration have no constructor."""
-
-
 def is_module(cls: griffe.Class) -> bool:
     """Whether a class derives from ``equinox.Module``, through classes of this package."""
     bases = [str(base).rsplit(".", 1)[-1] for base in cls.bases]
@@ -31,6 +27,8 @@ def parameters_of(cls: griffe.Class) -> dict[str, griffe.Parameter]:
         found |= parameters_of(parent)
     for member in cls.members.values():
         if not isinstance(member, griffe.Attribute) or member.annotation is None:
+            continue
+        if "property" in member.labels:
             continue
         # Griffe takes ClassVar off the annotation, and labels a field with a value as both.
         if "class-attribute" in member.labels and "instance-attribute" not in member.labels:
