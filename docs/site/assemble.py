@@ -129,7 +129,8 @@ def navigation(titles: dict[str, str], names: list[dict]) -> list[dict]:
         paths = [link[1].partition("#")[0] for link in LINK.findall(found["links"])]
         tree.append({found["title"]: [{titles[path]: path} for path in dict.fromkeys(paths)]})
     tree.append({"Reference": names})
-    tree.append({"Project": [{titles[path]: path} for path in ("changelog.md", "contributing.md")]})
+    own = [{titles[path]: path} for path in ("changelog.md", "contributing.md")]
+    tree.append({"Project": [*own, {"Source code": ADDRESS}]})
     return tree
 
 
@@ -139,7 +140,7 @@ def configuration(folder: Path, tree: list[dict]) -> dict:
     return {
         "site_name": f"parascan {version}",
         "site_description": "Evaluate recurrences in parallel over their length, and foretell when that pays",
-        "repo_url": ADDRESS,
+        # No `repo_url`: the theme would have each reader's browser ask there for numbers of stars.
         # The builder takes relative paths only.
         "docs_dir": folder.name,
         "site_dir": "html",

@@ -73,8 +73,6 @@ class ModuleConstructors(griffe.Extension):
     def add(self, cls: griffe.Class) -> None:
         """Add the constructor of one class."""
         fields = parameters_of(cls)
-        if not fields:
-            return
         itself = griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)
         init = griffe.Function("__init__", parameters=griffe.Parameters(itself, *fields.values()))
         cls.set_member("__init__", init)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class Page:
     def call(self, method: str, **parameters: Any) -> dict:
         """What the browser answers to a command; what it reports meanwhile is kept."""
         self.number += 1
-        self._await(self.socket.write_message(json.dumps({"id": self.number, "method": method, "params": parameters})))
+        message = json.dumps({"id": self.number, "method": method, "params": parameters})
+        self._await(lambda: self.socket.write_message(message))
         while True:
             found = self._read()
             if found.get("id") == self.number:
@@ -58,12 +59,23 @@ class Page:
             raise RuntimeError(found["exceptionDetails"]["exception"].get("description", script))
         return found["result"].get("value")
 
-    def _await(self, future: Any) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(asyncio.ensure_future(future, loop=self.loop), SECONDS))
+    def close(self) -> None:
+        """Hang up, and wait until the browser has done so too."""
+        self.socket.close()
+        while self._await(self.socket.read_message) is not None:
+            pass
+
+    def _await(self, begin: Callable[[], Any]) -> Any:
+        """What comes of something that is begun within the loop."""
+
+        async def wait() -> Any:
+            return await asyncio.wait_for(begin(), SECONDS)
+
+        return self.loop.run_until_complete(wait())
 
     def _read(self) -> dict:
         """The next message; an event is noted."""
-        message = self._await(self.socket.read_message())
+        message = self._await(self.socket.read_message)
         if message is None:
             raise RuntimeError("the browser has gone")
         found = json.loads(message)
@@ -108,6 +120,7 @@ def page(profile: Path) -> Iterator[Page]:
     command = [PROGRAM, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     loop = asyncio.new_event_loop()
+    found = None
     try:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
@@ -125,9 +138,10 @@ def page(profile: Path) -> Iterator[Page]:
             found.call(f"{domain}.enable")
         yield found
     finally:
+        if found is not None:
+            found.close()
         process.terminate()
         process.wait(SECONDS)
         if process.stderr is not None:
             process.stderr.close()
-        loop.run_until_complete(asyncio.sleep(0))
         loop.close()
