@@ -45,7 +45,7 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 		echo "The set-up failed; run the same command to try again." >&2; exit 1; }
 
 .PHONY: help setup test rounded test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
-	train-demo mcmc-demo diffusion-demo docs docs-serve tutorials bench gpu-check gpu-measure lint types signatures lock clean
+	train-demo mcmc-demo diffusion-demo docs docs-serve tutorials theory bench gpu-check gpu-measure lint types signatures lock clean
 .DELETE_ON_ERROR:
 # Each target uses all cores, or one environment: with -j they still run one after the other.
 .NOTPARALLEL:
@@ -69,6 +69,7 @@ help:
 	@echo "make docs    build the site of the documentation in build/site/html; a dead link or an unknown name fails it"
 	@echo "make docs-serve  build it and show it at localhost, port PORT=8000"
 	@echo "make tutorials  run the tutorials and store the pictures that they draw (PAGES=\"docs/tutorials/03...\" for some)"
+	@echo "make theory  write docs/theory.md: the paper's statements, where they are in the code, their tests"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make gpu-check  compile for an H100 that need not be there, count launches, write docs/accelerators.md (4.4 GB)"
 	@echo "make gpu-measure  measure on the GPU that is there, in less than 8 minutes"
@@ -140,6 +141,9 @@ docs-serve: docs
 # What a tutorial draws is stored; one needs the recordings, others show more where reservoirpy and BlackJAX are there.
 tutorials: $(RECORDINGS)
 	@$(BIN)/python tests/meta/tutorial_pictures.py $(PAGES)
+
+theory: setup
+	@$(BIN)/python tests/meta/theory_map.py
 
 signatures: setup
 	@$(BIN)/python tests/meta/signatures.py

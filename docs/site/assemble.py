@@ -1,7 +1,7 @@
 """The pages of the site, in the folder that the builder reads: those of docs/, the README first, and the reference.
 
-The pages of docs/ stay plain Markdown that a repository shows. What differs on the site is changed on the way: addresses of
-files of the repository become links between pages, formulas become MathML, and each public name gets its page.
+The pages of docs/ stay plain Markdown that a repository shows. What differs on the site is changed on the way: addresses
+of files of the repository become links between pages, formulas become MathML, and each public name gets its page.
 """
 
 import json
@@ -114,7 +114,9 @@ def reference(folder: Path) -> list[dict]:
         blocks = [described(each, each.name, level=2) for each in public_objects.members(module)]
         write(folder, path, "\n".join([f"# {title}\n", *blocks]))
         spaces.append({title: path})
-    lists = "".join(f"- [{name}]({posixpath.basename(path)})\n" for entry in names + spaces for name, path in entry.items())
+    lists = "".join(
+        f"- [{name}]({posixpath.basename(path)})\n" for entry in names + spaces for name, path in entry.items()
+    )
     write(folder, f"{REFERENCE}/index.md", f"# Reference\n\nEvery public name. `import parascan as ps`.\n\n{lists}")
     return [{"All names": f"{REFERENCE}/index.md"}, {"Names of ps": names}, {"Namespaces": spaces}]
 
@@ -149,7 +151,13 @@ def configuration(folder: Path, tree: list[dict]) -> dict:
         "extra_css": ["style.css"],
         "theme": {
             "font": False,
-            "features": ["content.code.copy", "navigation.footer", "navigation.indexes", "navigation.top", "search.highlight"],
+            "features": [
+                "content.code.copy",
+                "navigation.footer",
+                "navigation.indexes",
+                "navigation.top",
+                "search.highlight",
+            ],
             "palette": [
                 {"scheme": "default", "toggle": {"icon": "lucide/sun", "name": "Switch to dark mode"}},
                 {"scheme": "slate", "toggle": {"icon": "lucide/moon", "name": "Switch to light mode"}},

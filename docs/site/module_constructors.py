@@ -4,6 +4,7 @@ from typing import Any
 
 import griffe
 
+
 def is_module(cls: griffe.Class) -> bool:
     """Whether a class derives from ``equinox.Module``, through classes of this package."""
     bases = [str(base).rsplit(".", 1)[-1] for base in cls.bases]

@@ -1,7 +1,7 @@
 """Public names of the package and where each is defined, read from its files; nothing is imported.
 
-A function that has the name of its module can only be documented by the path of its definition: the shorter path is that
-of the module.
+A function that has the name of its module can only be documented by the path of its definition: the shorter path is
+that of the module.
 """
 
 import ast
@@ -111,7 +111,7 @@ def resolve(module: str, name: str) -> Found:
 
 
 def exported(module: str) -> list[str]:
-    """Public names of a module: its ``__all__``, else what it re-exports, else what it defines, without an underscore."""
+    """Public names of a module: ``__all__``, else what it re-exports, else what it defines, without an underscore."""
     for node in tree_of(module).body:
         if isinstance(node, ast.Assign) and any(getattr(each, "id", "") == "__all__" for each in node.targets):
             return list(ast.literal_eval(node.value))

@@ -1,5 +1,7 @@
 """Each tutorial ends with a picture that it drew, which is stored and no older than the page's code."""
 
+import itertools
+
 import pytest
 from repository import name
 from tutorial_pictures import PICTURES, SHOWN, TUTORIALS, digest, digest_in, drawn_by
@@ -25,7 +27,7 @@ def complaints(path, text):
 
 def test_there_are_nine_and_each_leads_to_the_next():
     assert [path.name[:2] for path in TUTORIALS] == [f"0{number}" for number in range(1, 10)]
-    for path, following in zip(TUTORIALS, TUTORIALS[1:], strict=False):
+    for path, following in itertools.pairwise(TUTORIALS):
         assert f"({following.name})" in path.read_text().rstrip().splitlines()[-1]
 
 

@@ -1,7 +1,7 @@
 """Pictures of the tutorials: where each is stored, and whether it is older than the code of its page.
 
-As a program, it runs the tutorials that it is given, or all of them, and stores what they have drawn. Each picture holds
-a digest of its page's code, by which a test tells that the page has changed since.
+As a program, it runs the tutorials that it is given, or all of them, and stores what they have drawn. Each picture
+holds a digest of its page's code, by which a test tells that the page has changed since.
 """
 
 import hashlib

@@ -14,7 +14,13 @@ SITE = Path(__file__).resolve().parents[2] / "build" / "site" / "html"
 NAMES = [each for each in sorted(vars(ps)) if not each.startswith("_") and callable(getattr(ps, each))]
 BUILT = pytest.mark.skipif(not (SITE / "index.html").exists(), reason="the site is not built: make docs")
 BROWSER = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed: Debian's package is chromium")
-SHOWN = ["index.html", "tutorials/01_is_my_scan_a_candidate.html", "reference/diagnose.html", "benchmarks.html", "theory.html"]
+SHOWN = [
+    "index.html",
+    "tutorials/01_is_my_scan_a_candidate.html",
+    "reference/diagnose.html",
+    "benchmarks.html",
+    "theory.html",
+]
 # Those that callers are not meant to give, or that are described on the page of another name.
 WITHOUT_SIGNATURE = {"Blocks", "Result", "Solution", "RolloutError"}
 TAG = re.compile(r"<[^>]+>")
