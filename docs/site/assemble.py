@@ -1,7 +1,7 @@
 """The pages of the site, in the folder that the builder reads: those of docs/, the README first, and the reference.
 
-The pages of docs/ stay plain Markdown that a repository shows. What differs on the site is changed on the way: addresses
-of files of the repository become links between pages, formulas become MathML, and each public name gets its page.
+The pages of docs/ stay plain Markdown that a repository shows. What differs on the site is changed on the way:
+addresses of files become links between pages, formulas become MathML, and each public name gets its page.
 """
 
 import json
@@ -40,7 +40,8 @@ def outside_of_code(text: str, change) -> str:
 def with_formulas(text: str) -> str:
     """LaTeX between dollars as MathML, which browsers show without a script."""
     text = DISPLAYED.sub(lambda found: convert(found[1], display="block"), text)
-    return INLINE.sub(lambda found: convert(found[1]), text)
+    # A line of Markdown that begins with a tag it does not know is a block of its own; a span is none.
+    return INLINE.sub(lambda found: f"<span>{convert(found[1])}</span>", text)
 
 
 def site_path(path: str) -> str | None:

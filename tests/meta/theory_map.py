@@ -26,14 +26,14 @@ NEEDS_A_TEST = ("theorem", "equation", "lemma", "remark", "definition", "proposi
 START = """# The theory, and where it is tested
 
 Each numbered statement of [Gonzalez et al. 2025](tour.md#sources): what it says, the code that relies on it, and the
-tests that fail if the code breaks it. Symbols: $T$ is the length, $s_t$ a state, $J_t$ the Jacobian of step $t$, $J$ that
-of the residual over the whole trajectory, $\\lambda$ the largest Lyapunov exponent per step, $\\mu$ the constant of
-proposition 1, $\\rho$ the largest norm of a $J_t$, $L$ the Lipschitz constant of the $J_t$, and $e^{(i)}$ the error after
-$i$ iterations.
+tests that fail if the code breaks it. Symbols: $T$ is the length, $s_t$ a state, $J_t$ the Jacobian of step $t$, $J$
+that of the residual over the whole trajectory, $\\lambda$ the largest Lyapunov exponent per step, $\\mu$ the constant
+of proposition 1, $\\rho$ the largest norm of a $J_t$, $L$ the Lipschitz constant of the $J_t$, and $e^{(i)}$ the
+error after $i$ iterations.
 
 The measured claims of each figure and table are in [paper.md](paper.md). This page is written by `make theory` from
-`docs/site/theory_facts.toml` and the `Source:` lines of docstrings; a test fails where such a line names a statement that
-has no test here.
+`docs/site/theory_facts.toml` and the `Source:` lines of docstrings; a test fails where such a line names a statement
+that has no test here.
 
 """
 """What stands above the statements."""
@@ -132,7 +132,7 @@ def _test(path: str) -> str:
 def _heading(names: tuple[str, ...]) -> str:
     """Names of statements as a heading has them: equations in a row are given by the first and the last."""
     numbers = [int(name.split()[1]) for name in names if name.startswith("equation")]
-    others = [name.capitalize() for name in names if not name.startswith("equation")]
+    others = [name for name in names if not name.startswith("equation")]
     if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
         others.append(f"equations {numbers[0]} to {numbers[-1]}")
     elif numbers:
@@ -146,7 +146,7 @@ def page() -> str:
     named, lines = sources(), []
     for fact in facts():
         code = dict.fromkeys([*fact.code, *(each for name in fact.names for each in named.get(name, []))])
-        lines += [f"## {_heading(fact.names)}", "", f"**{fact.title}.** {fact.says}", ""]
+        lines += [f"## {_heading(fact.names)}: {fact.title}", "", fact.says, ""]
         if code:
             lines += [f"- In the code: {', '.join(map(_code, code))}"]
         lines += [f"- Tests: {', '.join(map(_test, fact.tests))}", ""]
