@@ -102,23 +102,25 @@ def described(found: public_objects.Found, title: str, level: int) -> str:
 
 def reference(folder: Path) -> list[dict]:
     """Write a page for each public name and each namespace; their part of the navigation."""
-    names, spaces = [], []
+    names, spaces, listed = [], [], []
     for each in public_objects.top():
         path = f"{REFERENCE}/{each.name}.md"
         # Two names that differ in the case of letters would be one file on some systems.
         if any(path.lower() == known.lower() for entry in names for known in entry.values()):
             raise SystemExit(f"{each.name}: another page has this name in other letters.")
-        write(folder, path, described(each, f"ps.{each.name}", level=1))
+        other = public_objects.other_name(each)
+        same = f"Another name of [ps.{other}]({other}.md)."
+        write(folder, path, f"# ps.{each.name}\n\n{same}\n" if other else described(each, f"ps.{each.name}", level=1))
         names.append({f"ps.{each.name}": path})
+        listed.append(f"- [ps.{each.name}]({each.name}.md): {same if other else public_objects.summary(each)}\n")
     for module, title in public_objects.NAMESPACES.items():
         path = f"{REFERENCE}/{module}.md"
         blocks = [described(each, each.name, level=2) for each in public_objects.members(module)]
         write(folder, path, "\n".join([f"# {title}\n", *blocks]))
         spaces.append({title: path})
-    lists = "".join(
-        f"- [{name}]({posixpath.basename(path)})\n" for entry in names + spaces for name, path in entry.items()
-    )
-    write(folder, f"{REFERENCE}/index.md", f"# Reference\n\nEvery public name. `import parascan as ps`.\n\n{lists}")
+        listed.append(f"- [{title}]({module}.md)\n")
+    text = "# Reference\n\nEvery public name, after `import parascan as ps`, and modules with names of their own.\n\n"
+    write(folder, f"{REFERENCE}/index.md", text + "".join(listed))
     return [{"All names": f"{REFERENCE}/index.md"}, {"Names of ps": names}, {"Namespaces": spaces}]
 
 
