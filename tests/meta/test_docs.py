@@ -111,6 +111,11 @@ def test_docstring_example_runs(label):
     example.run(dict(vars(module)))
 
 
+def test_examples_stand_under_the_heading_that_the_site_knows():
+    wrong = [str(path) for path in files("src", suffix=".py") if re.search(r"^ +Example:$", path.read_text(), re.M)]
+    assert wrong == [], "Examples: is the section's name, Example: runs its lines together"
+
+
 @pytest.mark.parametrize(
     "text",
     ["```python\nassert 1 == 2\n```", "```python\n>>> 1 + 1\n3\n```", "```python\nx = 1\n```\n\n```python\nx / 0\n```"],
