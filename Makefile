@@ -133,7 +133,7 @@ torch: $(TORCH)
 # The builder keeps what it has made of unchanged pages, and does not see that a docstring has changed.
 docs: $(DOCS_INSTALLED)
 	@$(DOCS)/bin/python docs/site/assemble.py
-	@cd build/site && PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" zensical build --config-file mkdocs.yml --strict --clean
+	@cd build/site && PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" python -m zensical build --config-file mkdocs.yml --strict --clean
 
 docs-serve: docs
 	@$(PYTHON) -m http.server --directory build/site/html --bind localhost $(PORT)
