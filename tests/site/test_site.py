@@ -84,6 +84,18 @@ def test_a_page_is_readable_without_errors(opened, path, width):
 
 
 @BROWSER
+def test_no_page_is_wider_than_a_telephone(opened):
+    found, address = opened
+    wide = {}
+    for file in sorted(SITE.rglob("*.html")):
+        path = file.relative_to(SITE).as_posix()
+        found.open(f"{address}/{path}", 400)
+        if found.run(WIDE) > 400 or found.problems:
+            wide[path] = found.problems or "too wide"
+    assert wide == {}
+
+
+@BROWSER
 def test_dark_mode_is_dark(opened):
     found, address = opened
     found.open(f"{address}/index.html", 1400)
