@@ -7,6 +7,8 @@ ROWS ?=
 TRAIN_ARGS ?=
 MCMC_ARGS ?=
 DIFFUSION_ARGS ?=
+PAGES ?=
+PORT ?= 8000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,6 +22,8 @@ RECORDINGS := $(VENV)/.recordings
 PATIENTS := $(VENV)/.patients
 FLOWS := $(VENV)/.flows
 TORCH := $(VENV)/.torch
+DOCS := .venv-docs
+DOCS_INSTALLED := $(DOCS)/.installed
 PACKAGE := .venv-package
 PACKAGE_INSTALLED := $(PACKAGE)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -41,7 +45,7 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 		echo "The set-up failed; run the same command to try again." >&2; exit 1; }
 
 .PHONY: help setup test rounded test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
-	train-demo mcmc-demo diffusion-demo bench gpu-check gpu-measure lint types signatures lock clean
+	train-demo mcmc-demo diffusion-demo docs docs-serve tutorials theory bench gpu-check gpu-measure lint types signatures lock clean
 .DELETE_ON_ERROR:
 # Each target uses all cores, or one environment: with -j they still run one after the other.
 .NOTPARALLEL:
@@ -62,6 +66,10 @@ help:
 	@echo "make mcmc-demo   foretell and sample two posteriors (MCMC_ARGS=\"--draws 2000\" is passed on)"
 	@echo "make diffusion-demo  train a small diffusion model on digits and sample it in parallel over its steps"
 	@echo "make train-demo  train recurrent classifiers on real recordings (TRAIN_ARGS=\"--steps 20\" is passed on)"
+	@echo "make docs    build the site of the documentation in build/site/html; a dead link or an unknown name fails it"
+	@echo "make docs-serve  build it and show it at localhost, port PORT=8000"
+	@echo "make tutorials  run the tutorials and store the pictures that they draw (PAGES=\"docs/tutorials/03...\" for some)"
+	@echo "make theory  write docs/theory.md: the paper's statements, where they are in the code, their tests"
 	@echo "make bench   measure speed against lax.scan and published-style methods (ROWS=\"1 8\" for some rows)"
 	@echo "make gpu-check  compile for an H100 that need not be there, count launches, write docs/accelerators.md (4.4 GB)"
 	@echo "make gpu-measure  measure on the GPU that is there, in less than 8 minutes"
@@ -121,6 +129,21 @@ package: $(PACKAGE_INSTALLED)
 	@$(PACKAGE)/bin/python .ci/package.py
 
 torch: $(TORCH)
+
+# The builder keeps what it has made of unchanged pages, and does not see that a docstring has changed.
+docs: $(DOCS_INSTALLED)
+	@$(DOCS)/bin/python docs/site/assemble.py
+	@cd build/site && PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" python -m zensical build --config-file mkdocs.yml --strict --clean
+
+docs-serve: docs
+	@$(PYTHON) -m http.server --directory build/site/html --bind localhost $(PORT)
+
+# What a tutorial draws is stored; one needs the recordings, others show more where reservoirpy and BlackJAX are there.
+tutorials: $(RECORDINGS)
+	@$(BIN)/python tests/meta/tutorial_pictures.py $(PAGES)
+
+theory: setup
+	@$(BIN)/python tests/meta/theory_map.py
 
 signatures: setup
 	@$(BIN)/python tests/meta/signatures.py
@@ -194,6 +217,14 @@ $(NEWEST_INSTALLED): requirements-newest.lock pyproject.toml
 	@$(NEWEST_PIP) install --quiet --no-deps --no-build-isolation --editable . 2>$(NEWEST)/pip.log || $(call SAY_WHY,$(NEWEST)/pip.log)
 	@touch $@
 
+$(DOCS_INSTALLED): requirements-docs.lock
+	@$(CAN_SET_UP)
+	@echo "Creating $(DOCS) with the builder of the site (40 MB)"
+	@$(PYTHON) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/python -m pip --disable-pip-version-check --no-input install --quiet -r requirements-docs.lock \
+		2>$(DOCS)/pip.log || $(call SAY_WHY,$(DOCS)/pip.log)
+	@touch $@
+
 # The tools of a release are not pinned: what they newly find wrong with an archive is wanted.
 $(PACKAGE_INSTALLED):
 	@$(CAN_SET_UP)
@@ -240,17 +271,21 @@ lock:
 		echo "make lock needs Python 3.13 or 3.12 as well, for requirements-newest.lock" >&2; exit 1; }; \
 		$(PYTHON) -m venv --clear build/lock; "$$newest" -m venv --clear build/lock-newest
 	@for each in lock lock-newest; do build/$$each/bin/python -m pip --disable-pip-version-check install --quiet pip-tools; done
-	@echo "Resolving requirements.lock and requirements-newest.lock"
+	@echo "Resolving requirements.lock, requirements-newest.lock and requirements-docs.lock"
 	@build/lock/bin/$(COMPILE) --build-deps-for editable --extra dev --extra plot --extra paper \
 		--output-file build/requirements.lock pyproject.toml
 	@printf '%s\n' editables hatchling pytest pytest-xdist > build/newest.in
 	@build/lock-newest/bin/$(COMPILE) --output-file build/requirements-newest.lock pyproject.toml build/newest.in
+	@printf '%s\n' latex2mathml mkdocstrings-python ruff zensical > build/docs.in
+	@build/lock/bin/$(COMPILE) --output-file build/requirements-docs.lock build/docs.in
+	@{ echo "# The builder of the site and what it reads docstrings with, for 'make docs', pinned by 'make lock'."; \
+		cat build/requirements-docs.lock; } > requirements-docs.lock
 	@{ echo "# Every package of the development environment, pinned by 'make lock' from pyproject.toml."; \
 		cat build/requirements.lock; } > requirements.lock
 	@{ echo "# The newest of every package that tests of versions need, pinned by 'make lock' from pyproject.toml."; \
 		cat build/requirements-newest.lock; } > requirements-newest.lock
-	@for each in requirements.lock requirements-newest.lock; do echo "$$each has $$(grep -c == $$each) packages"; done
+	@for each in requirements.lock requirements-newest.lock requirements-docs.lock; do echo "$$each has $$(grep -c == $$each) packages"; done
 
 clean:
-	rm -rf $(VENV) $(NEWEST) $(PACKAGE) $(GPU) build dist results .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NEWEST) $(DOCS) $(PACKAGE) $(GPU) build dist results .pytest_cache .ruff_cache .hypothesis
 	find .ci src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

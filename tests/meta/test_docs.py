@@ -3,12 +3,14 @@
 import ast
 import importlib
 import importlib.util
+import re
 from pathlib import Path
 
 import jax
 import pytest
 from blocks_of_pages import Example, blocks, run_in_order
 from repository import ROOT, definitions, files, module_name, name, parse
+from tutorial_pictures import TUTORIALS, drawn_by
 
 DOCUMENTS = [path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] if path.exists()] + files(
     "docs", suffix=".md"
@@ -23,6 +25,13 @@ LONG = {
     "choosing.md",
     "planning.md",
     "sweeping.md",
+    "01_is_my_scan_a_candidate.md",
+    "02_recurrent_classifier.md",
+    "04_kalman_filter.md",
+    "05_reservoir.md",
+    "06_filter_inside_nuts.md",
+    "07_chains.md",
+    "08_how_wrong_can_it_be.md",
 }
 LONG_EXAMPLES = {
     "parascan.api.sweeping.parameter_sweep:sweep_parameters",
@@ -35,6 +44,9 @@ LONG_EXAMPLES = {
 NEEDS_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: make torch"
 )
+
+NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.M)
+"""A page's note of a package without which it cannot run."""
 
 
 def docstrings(path: Path) -> dict[str, Example]:
@@ -79,7 +91,13 @@ def sandbox(tmp_path, monkeypatch):
     ids=name,
 )
 def test_blocks_of_a_document_run_in_order(path):
-    run_in_order(blocks(path.read_text(), path))
+    text = path.read_text()
+    for package in NEEDS.findall(text):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed, which {path.name} says how to install")
+    run_in_order(blocks(text, path))
+    drawn = drawn_by(text) if path in TUTORIALS else None
+    assert drawn is None or Path(drawn).stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
@@ -91,6 +109,11 @@ def test_docstring_example_runs(label):
     module = importlib.import_module(module_name(example.path))
     assert "+SKIP" not in example.code
     example.run(dict(vars(module)))
+
+
+def test_examples_stand_under_the_heading_that_the_site_knows():
+    wrong = [str(path) for path in files("src", suffix=".py") if re.search(r"^ +Example:$", path.read_text(), re.M)]
+    assert wrong == [], "Examples: is the section's name, Example: runs its lines together"
 
 
 @pytest.mark.parametrize(

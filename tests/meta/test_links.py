@@ -45,7 +45,8 @@ def test_links_lead_to_files_and_headings_that_there_are(page):
 
 def test_every_page_is_linked_from_the_list_of_pages():
     linked = set(TARGET.findall(prose(INDEX)))
-    assert {path.name for path in files("docs", suffix=".md")} - linked - {INDEX.name} == set()
+    pages = {path.relative_to(INDEX.parent).as_posix() for path in files("docs", suffix=".md")}
+    assert pages - linked - {INDEX.name} == set()
 
 
 def test_planted_dead_links_are_seen():

@@ -37,7 +37,7 @@ def every_core(count: int | None = None) -> Mesh:
         ValueError: ``count`` is less than one.
         RuntimeError: JAX has been in use already with fewer devices.
 
-    Example:
+    Examples:
         >>> import parascan as ps
         >>> ps.every_core(1).axis_names
         ('time',)

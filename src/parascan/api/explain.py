@@ -135,7 +135,7 @@ def explain(
         TypeError: an argument of the wrong kind.
         ValueError: an argument that the call itself would refuse.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> explanation = ps.explain(lambda s, x: jnp.tanh(0.5 * s + x), jnp.zeros(3), jnp.ones((100, 3)))
         >>> print(explanation)

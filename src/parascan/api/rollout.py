@@ -104,7 +104,7 @@ def scan(
         RuntimeWarning: on more than 100 steps there were more iterations than a quarter of the steps, in an eager call;
             ``rollout`` says so in ``stats.slow``.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> cumulative = lambda total, x: (0.9 * total + x, total)
         >>> total, before = ps.scan(cumulative, jnp.array(0.0), jnp.arange(5.0), solver=ps.deer())
@@ -203,7 +203,7 @@ def rollout(
 
     Source: sections 2 and 3 of the paper; Lim et al. 2024.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> step = lambda s, x: jnp.tanh(0.5 * s + x)
         >>> solution = ps.rollout(step, jnp.zeros(3), jnp.ones((100, 3)), solver=ps.deer())

@@ -114,7 +114,7 @@ def stream(
 
     Source: sliding windows over the iterations, Shih et al. 2023 (ParaDiGMS).
 
-    Example:
+    Examples:
         >>> import numpy as np, jax.numpy as jnp, parascan as ps
         >>> pieces = ps.stream(lambda s, x: jnp.tanh(0.5 * s + x), jnp.zeros(2), np.ones((1000, 2)), window=300)
         >>> [len(piece.states) for piece in pieces]

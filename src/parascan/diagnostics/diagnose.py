@@ -83,7 +83,7 @@ def diagnose(
 
     Source: definition 1, theorem 2, appendix J.1 and equation 7 of the paper.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> diagnosis = ps.diagnose(lambda s, x: 0.5 * s + x, jnp.ones(2), jnp.ones((1000, 2)), key=jax.random.key(0))
         >>> diagnosis.verdict, int(diagnosis.iterations["newton"].value)

@@ -38,7 +38,7 @@ def choose_backend(transition: AbstractTransition, length: int, platform: str | 
     Returns:
         ``"sequential"``, ``"associative"``, ``"chunked"`` or ``"contracting"``.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from parascan.linear import DiagonalTransition
         >>> choose_backend(DiagonalTransition(jnp.ones((8, 2))), 10**6, "cpu")
@@ -58,7 +58,7 @@ def explain_backend(transition: AbstractTransition, length: int, platform: str |
     Returns:
         The name of the backend and the reason.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from parascan.linear import DiagonalTransition
         >>> print(explain_backend(DiagonalTransition(jnp.ones((8, 2))), 10, "gpu"))

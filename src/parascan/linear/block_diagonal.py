@@ -34,7 +34,7 @@ class BlockTransition(AbstractComposableTransition):
     Raises:
         ValueError: the array is not floating or not [T N k k], or the permutation does not name every coordinate once.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> swap = jnp.array([[[[0.0, 1.0], [1.0, 0.0]]] * 2])
         >>> print(BlockTransition(swap, permutation=((0, 2), (1, 3))).apply(jnp.arange(4.0)[None]))

@@ -60,7 +60,7 @@ class MatrixFreeTransition(AbstractTransition):
         ValueError: ``operands`` has no arrays, arrays of different leading lengths, or no floating array while
             ``dtype`` is not given, or ``apply_one`` does not map a state to a state.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> turn = MatrixFreeTransition(lambda angle, v: angle * jnp.flip(v), jnp.array([1.0, 2.0]), 2)
         >>> print(turn.apply(jnp.array([[1.0, 2.0], [3.0, 4.0]])))

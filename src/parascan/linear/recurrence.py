@@ -65,7 +65,7 @@ def linear_recurrence(
 
     Source: Lim et al. 2024, equation 6 (the recurrence of a Newton step); Blelloch 1990 for its parallel form.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> print(linear_recurrence(jnp.array([0.5, 0.5, 0.5]), jnp.ones((3, 1)), jnp.zeros(1)).ravel())
         [1.   1.5  1.75]

@@ -56,7 +56,7 @@ def damped_solve(
 
     Source: Gonzalez et al. 2024, equation 4 (ELK's step).
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> print(damped_solve(ZeroTransition(2, 1, jnp.float32), jnp.ones((2, 1)), 1.0).ravel())
         [-0.5 -0.5]

@@ -51,7 +51,7 @@ def from_blackjax(algorithm: Any) -> AbstractKernel:
     Raises:
         TypeError: it has no ``init`` or no ``step``.
 
-    Example:
+    Examples:
         >>> import typing, jax, jax.numpy as jnp, parascan as ps
         >>> State = typing.NamedTuple("State", [("position", jax.Array)])
         >>> Algorithm = typing.NamedTuple("Algorithm", [("init", typing.Any), ("step", typing.Any)])

@@ -95,7 +95,7 @@ def foretell(
 
     Source: coupling by shared noise, Propp and Wilson 1996; the verdict's use, section 6 of the paper.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> kernel = ps.mcmc.mala(lambda x: -0.5 * jnp.sum(x**2), 0.5)
         >>> ps.mcmc.foretell(kernel, jnp.zeros(2), key=jax.random.key(0)).verdict

@@ -42,7 +42,7 @@ def gibbs(sweep: Callable[[Any, Any], Any], law: Callable[[Key[Array, ""]], Any]
 
     Source: Geman and Geman 1984.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> def sweep(position, noise):  # two normal numbers with correlation 0.9
         ...     x = 0.9 * position[1] + 0.19**0.5 * noise[0]

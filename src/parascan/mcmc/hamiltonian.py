@@ -53,7 +53,7 @@ def hmc(log_density: LogDensity, step_size: Any, steps: int, scale: Any = None) 
 
     Source: Duane et al. 1987; Neal 2011.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> kernel = ps.mcmc.hmc(lambda x: -0.5 * jnp.sum(x**2), 0.5, steps=4)
         >>> draws = ps.mcmc.sample(kernel, jnp.zeros(2), 1000, key=jax.random.key(0))

@@ -57,7 +57,7 @@ def mala(log_density: LogDensity, step_size: Any, scale: Any = None) -> Langevin
 
     Source: Besag 1994; Roberts and Tweedie 1996.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> kernel = ps.mcmc.mala(lambda x: -0.5 * jnp.sum(x**2), 0.5)
         >>> draws = ps.mcmc.sample(kernel, jnp.zeros(2), 1000, key=jax.random.key(0))
@@ -83,7 +83,7 @@ def ula(log_density: LogDensity, step_size: Any, scale: Any = None) -> Langevin:
 
     Source: Parisi 1981; Roberts and Tweedie 1996.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> kernel = ps.mcmc.ula(lambda x: -0.5 * jnp.sum(x**2), 0.1)
         >>> bool(ps.mcmc.sample(kernel, jnp.zeros(2), 100, key=jax.random.key(0)).accepted.all())

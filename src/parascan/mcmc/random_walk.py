@@ -40,7 +40,7 @@ def random_walk(log_density: LogDensity, step_size: Any, scale: Any = None) -> R
 
     Source: Metropolis et al. 1953.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> kernel = ps.mcmc.random_walk(lambda x: -0.5 * jnp.sum(x**2), 1.0)
         >>> ps.mcmc.sample(kernel, jnp.zeros(2), 100, key=jax.random.key(0)).positions.shape

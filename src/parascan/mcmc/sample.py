@@ -115,7 +115,7 @@ def sample(
 
     Source: chains in parallel over their length, Zoltowski et al. 2025; shared noise, Propp and Wilson 1996.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> kernel = ps.mcmc.mala(lambda x: -0.5 * jnp.sum(x**2), 0.5)
         >>> draws = ps.mcmc.sample(kernel, jnp.zeros((4, 3)), 500, key=jax.random.key(0), chains=4)

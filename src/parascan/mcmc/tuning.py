@@ -101,7 +101,7 @@ def tune(
         TypeError: ``found`` is not what ``warm_up`` returns, or a number is no integer.
         ValueError: no factor, one that is not positive, or numbers out of their range.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> make = lambda h, scale: ps.mcmc.mala(lambda x: -0.5 * jnp.sum(x**2), h, scale)
         >>> found = ps.mcmc.warm_up(make, jnp.zeros(2), 100, key=jax.random.key(0))

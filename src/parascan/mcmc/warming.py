@@ -75,7 +75,7 @@ def warm_up(
 
     Source: dual averaging, Nesterov 2009, as in Hoffman and Gelman 2014.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> density = lambda x: -0.5 * jnp.sum((x / jnp.array([1.0, 10.0])) ** 2)
         >>> make = lambda h, scale: ps.mcmc.mala(density, h, scale)

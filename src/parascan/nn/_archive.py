@@ -42,7 +42,7 @@ def read_ts(path: str | os.PathLike[str], *, dtype: Any = "float32") -> LabeledS
         FileNotFoundError: there is no such file.
         ValueError: a line that is not in this form, with its number; files with time stamps.
 
-    Example:
+    Examples:
         >>> import tempfile, pathlib
         >>> from parascan import nn
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "small.ts"

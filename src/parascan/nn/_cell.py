@@ -103,7 +103,7 @@ class Custom(AbstractCell):
     Raises:
         TypeError: ``call`` or ``output`` is not callable.
 
-    Example:
+    Examples:
         >>> import equinox as eqx, jax, jax.numpy as jnp
         >>> from parascan import nn
         >>> cell = eqx.nn.LSTMCell(3, 8, key=jax.random.key(0))

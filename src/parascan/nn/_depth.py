@@ -180,7 +180,7 @@ def depth(
     Source: layers of a network as steps in time, Guenther et al. 2020; of transformers, and the bias of inexact
     iterations, Jiang et al. 2026 (arXiv 2601.09026).
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> block = lambda w, x: x + 0.1 * jnp.tanh(w @ x)
         >>> weights = jax.random.normal(jax.random.key(0), (64, 8, 8)) / 8**0.5

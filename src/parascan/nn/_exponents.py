@@ -53,7 +53,7 @@ def finite_time_exponents(
 
     Source: Benettin et al. 1980; Engelken 2023 (gradient flossing) for its derivative.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> layer = ps.nn.Recurrent(ps.nn.GRUCell(3, 8, key=jax.random.key(0)))
         >>> exponents = ps.nn.finite_time_exponents(layer, jnp.ones((100, 3)), key=jax.random.key(1), count=2)

@@ -117,7 +117,7 @@ class Recurrent(AbstractLayer):
         TypeError: ``cell`` is not a cell, or ``solver`` is no solver.
         ValueError: an argument that the solver has no use for.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> layer = ps.nn.Recurrent(ps.nn.GRUCell(3, 8, key=jax.random.key(0)))
         >>> outputs, state = layer(jnp.ones((100, 3)))

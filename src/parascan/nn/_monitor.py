@@ -77,7 +77,7 @@ class Monitor:
     Raises:
         ValueError: ``readings`` below three.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> monitor = ps.nn.Monitor(key=jax.random.key(1), log=None)
         >>> layer = ps.nn.Recurrent(ps.nn.GRUCell(3, 8, key=jax.random.key(0)))

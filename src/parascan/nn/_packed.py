@@ -56,7 +56,7 @@ def pack(sequences: Sequence[Any], *, rows: int | None = None) -> Packed:
     Raises:
         ValueError: no sequence, an empty one, shapes or dtypes that differ, or more rows than fit.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> packed = ps.nn.pack([jnp.ones((5, 2)), jnp.zeros((3, 2))])
         >>> layer = ps.nn.Recurrent(ps.nn.GRUCell(2, 4, key=jax.random.key(0)))

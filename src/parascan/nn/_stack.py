@@ -30,7 +30,7 @@ class Bidirectional(AbstractLayer):
         TypeError: one of them is not a ``Recurrent``.
         ValueError: one of them runs the other way, or they take inputs of different size.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> first, second = (ps.nn.GRUCell(3, 8, key=jax.random.key(seed)) for seed in range(2))
         >>> layer = ps.nn.Bidirectional(ps.nn.Recurrent(first), ps.nn.Recurrent(second, reverse=True))
@@ -174,7 +174,7 @@ def stack(
         TypeError: a number that is no integer, or a cell that is made already.
         ValueError: a number below one.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> layer = ps.nn.stack(ps.nn.LSTMCell, 3, 8, layers=2, bidirectional=True, key=jax.random.key(0))
         >>> outputs, state = jax.vmap(layer)(jnp.ones((4, 20, 3)))

@@ -20,7 +20,7 @@ class WarmStart(eqx.Module):
     Args:
         trajectories: states with leading axes ``[examples, T]``, a tuple of them for a layer made of layers.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> xs = jax.random.normal(jax.random.key(1), (6, 50, 3))
         >>> layer = ps.nn.Recurrent(ps.nn.GRUCell(3, 8, key=jax.random.key(0)), solver=ps.deer())

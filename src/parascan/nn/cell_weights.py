@@ -47,7 +47,7 @@ def from_equinox(cell: eqx.nn.GRUCell | eqx.nn.LSTMCell) -> GRUCell | LSTMCell:
     Raises:
         TypeError: another cell.
 
-    Example:
+    Examples:
         >>> import equinox as eqx, jax
         >>> from parascan import nn
         >>> cell = nn.from_equinox(eqx.nn.GRUCell(3, 8, key=jax.random.key(0)))
@@ -69,7 +69,7 @@ def to_equinox(cell: AbstractUnitCell) -> eqx.nn.GRUCell | eqx.nn.LSTMCell:
     Raises:
         TypeError: another cell, which equinox has not.
 
-    Example:
+    Examples:
         >>> import jax
         >>> from parascan import nn
         >>> nn.to_equinox(nn.LSTMCell(3, 8, key=jax.random.key(0))).weight_hh.shape

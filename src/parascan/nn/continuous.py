@@ -99,7 +99,7 @@ class LRCCell(AbstractUnitCell):
 
     Source: Farsang et al. 2025 (LrcSSM).
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> layer = ps.nn.Recurrent(ps.nn.LRCCell(2, 16, key=jax.random.key(0)), solver=ps.deer())
         >>> outputs, state = layer(jnp.ones((30, 2)))

@@ -98,7 +98,7 @@ class ContractiveCell(AbstractUnitCell):
 
     Source: appendix I of the paper; Miller and Hardt 2019.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> cell = ps.nn.ContractiveCell(3, 16, rate=0.8, metric=ps.nn.DiagonalMetric, key=jax.random.key(0))
         >>> outputs, state = ps.nn.Recurrent(cell, solver=ps.deer())(jnp.ones((100, 3)))

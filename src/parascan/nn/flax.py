@@ -37,7 +37,7 @@ class RNN(nnx.Module):
         TypeError: ``cell`` has no ``initialize_carry``.
         ValueError: in a call, the cell draws random numbers in its step.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from parascan.nn.flax import RNN
@@ -128,7 +128,7 @@ class Layer(nnx.Module):
     Raises:
         TypeError: ``layer`` is not a layer.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp
         >>> from flax import nnx
         >>> from parascan import nn

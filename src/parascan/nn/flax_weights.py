@@ -30,7 +30,7 @@ def from_flax(cell: Any) -> ElmanCell | GRUCell | LSTMCell:
         ValueError: one with other gates or activations than the usual ones, a residual, or that computes in another
             dtype than that of its weights.
 
-    Example:
+    Examples:
         >>> from flax import nnx
         >>> from parascan.nn.flax import from_flax
         >>> from_flax(nnx.GRUCell(3, 8, rngs=nnx.Rngs(0))).weight_ih.shape
@@ -76,7 +76,7 @@ def to_flax(cell: AbstractUnitCell) -> Any:
         TypeError: another cell, which Flax has not.
         ValueError: a ``GRUCell`` whose ``bias_n`` is not zero: that of Flax has no bias behind its reset gate.
 
-    Example:
+    Examples:
         >>> import jax
         >>> from parascan import nn
         >>> from parascan.nn.flax import to_flax

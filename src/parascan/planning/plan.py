@@ -96,7 +96,7 @@ def plan(
 
     Source: sections 3 and 4 of the paper for the forecast.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> step = lambda s, x: 3.9 * s * (1 - s)
         >>> plan = ps.plan(step, jnp.asarray(0.3), length=5000, measure=False)

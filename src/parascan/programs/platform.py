@@ -44,7 +44,7 @@ def compiling_for(platform: str, *, kernels: bool = False) -> AbstractContextMan
     Raises:
         ValueError: another name.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> from parascan.planning import compiling_for
         >>> step = lambda s, x: (jnp.tanh(0.5 * s + x),) * 2

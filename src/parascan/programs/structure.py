@@ -52,7 +52,7 @@ def dependency_pattern(
     Raises:
         ValueError: the state or the result is not a vector.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp
         >>> dependency_pattern(lambda s: jnp.tanh(s) + s[0], jax.ShapeDtypeStruct((3,), jnp.float32)).astype(int)
         array([[1, 0, 0],

@@ -150,7 +150,7 @@ def ddim(eps: Callable[[Any, Any], Any], levels: Array, *, times: Array | None =
 
     Source: Song, Meng and Ermon 2021, equation 12.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> sampler = ps.samplers.ddim(lambda x, t: jnp.tanh(x), ps.samplers.cosine_levels(50))
         >>> ps.samplers.sample(sampler, jnp.ones(3), bound=False).x.shape
@@ -179,7 +179,7 @@ def ddpm(eps: Callable[[Any, Any], Any], levels: Array, *, times: Array | None =
 
     Source: Ho et al. 2020, algorithm 2 with equation 7.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> sampler = ps.samplers.ddpm(lambda x, t: jnp.tanh(x), ps.samplers.cosine_levels(50))
         >>> noise = sampler.noise(jax.random.key(0), jnp.ones(3))
@@ -205,7 +205,7 @@ def euler_sde(eps: Callable[[Any, Any], Any], levels: Array, *, times: Array | N
 
     Source: Song et al. 2021, equations 6 and 11 for the variance-preserving SDE.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> sampler = ps.samplers.euler_sde(lambda x, t: jnp.tanh(x), ps.samplers.linear_levels(50))
         >>> noise = sampler.noise(jax.random.key(0), jnp.ones(3))

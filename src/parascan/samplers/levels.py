@@ -28,7 +28,7 @@ def cosine_levels(steps: int, offset: float = 0.008) -> Float[Array, " levels"]:
 
     Source: Nichol and Dhariwal 2021, equation 17.
 
-    Example:
+    Examples:
         >>> import parascan as ps
         >>> ps.samplers.cosine_levels(10).shape
         (11,)
@@ -54,7 +54,7 @@ def linear_levels(steps: int, low: float = 0.1, high: float = 20.0) -> Float[Arr
 
     Source: Ho et al. 2020; Song et al. 2021, equation 33.
 
-    Example:
+    Examples:
         >>> import parascan as ps
         >>> ps.samplers.linear_levels(10).shape
         (11,)

@@ -37,7 +37,7 @@ class Window(eqx.Module):
 
     Source: Shih et al. 2023.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> sampler = ps.samplers.ddim(lambda x, t: jnp.tanh(x), ps.samplers.cosine_levels(50))
         >>> found = ps.samplers.sample(sampler, jnp.ones(3), solver=ps.samplers.Window(20), bound=False)
@@ -129,7 +129,7 @@ def sample(
     Source: samples as fixed points over their steps, Shih et al. 2023; as recurrences judged by their exponent, the
     paper.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> levels = ps.samplers.cosine_levels(100)
         >>> sampler = ps.samplers.ddim(lambda x, t: x * jnp.sin(1.6 * t), levels)

@@ -49,7 +49,7 @@ class Chunked(AbstractDirectSolver):
     Source: windows with burn-in are waveform relaxation with overlap, Lelarasmee et al. 1982; the coupling of copies
     that measures the burn-in, Propp and Wilson 1996.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> step = lambda s, x: jnp.tanh(0.5 * s + x)
         >>> solution = ps.rollout(step, jnp.zeros(3), jnp.ones((5000, 3)), solver=ps.Chunked(chunks=16))

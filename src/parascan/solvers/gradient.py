@@ -43,7 +43,7 @@ class GradientDescent(AbstractIterativeSolver):
 
     Source: sections 2 and 5 of the paper (figure 6 uses plain descent).
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, optax, parascan as ps
         >>> descent = ps.GradientDescent(optax.sgd(0.8))
         >>> sol = ps.rollout(lambda s, x: 0.1 * s + x, jnp.zeros(2), jnp.ones((50, 2)), solver=descent)

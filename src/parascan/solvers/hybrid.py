@@ -44,7 +44,7 @@ class Hybrid(AbstractIterativeSolver):
 
     Source: appendix G of the paper; theorem 5 for the radius.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> hybrid = ps.Hybrid(ps.GradientDescent(), ps.deer())
         >>> solution = ps.rollout(lambda s, x: jnp.sin(s) + x, jnp.zeros(2), jnp.ones((50, 2)), solver=hybrid)

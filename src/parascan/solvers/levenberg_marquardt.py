@@ -60,7 +60,7 @@ class LevenbergMarquardt(AbstractIterativeSolver):
     Source: Gonzalez et al. 2024 (ELK, quasi-ELK, with fixed damping); Levenberg 1944, Marquardt 1963; Nocedal and
     Wright 2006, algorithm 4.1, for the ratio.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> step = lambda s, x: 3.6 * s * (1 - s)
         >>> solution = ps.rollout(step, jnp.array([0.3]), length=50, solver=ps.LevenbergMarquardt(ps.Full()))

@@ -36,7 +36,7 @@ class LineSearch(AbstractIterativeSolver):
 
     Source: Armijo 1966; Nocedal and Wright 2006, algorithm 3.1; section 3 of the paper for its use on the merit.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> step = lambda s, x: 3.6 * s * (1 - s)
         >>> careful = ps.LineSearch(ps.Newton(ps.Full(), clip=2.0))

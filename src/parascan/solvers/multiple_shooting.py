@@ -49,7 +49,7 @@ class MultipleShooting(AbstractTrajectorySolver):
 
     Source: multiple shooting, Bock and Plitt 1984; block Jacobi is parareal without a coarse propagator.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> shooting = ps.MultipleShooting(ps.deer(), length=10)
         >>> solution = ps.rollout(lambda s, x: jnp.tanh(0.5 * s + x), jnp.zeros(2), jnp.ones((95, 2)), solver=shooting)
@@ -84,7 +84,7 @@ class MultipleShooting(AbstractTrajectorySolver):
 
         Source: memory horizon, equation 10 of the paper.
 
-        Example:
+        Examples:
             >>> import parascan as ps
             >>> ps.MultipleShooting.fitting(ps.deer(), 30_000, exponent=-0.0628).length
             300

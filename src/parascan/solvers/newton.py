@@ -36,7 +36,7 @@ class Newton(AbstractIterativeSolver):
 
     Source: Lim et al. 2024 (DEER); Danieli et al. 2023 (DeepPCR); Gonzalez et al. 2024 (quasi-DEER, scale-ELK).
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> newton = ps.Newton(ps.Full())
         >>> solution = ps.rollout(lambda s, x: 0.5 * s + x, jnp.zeros(2), jnp.ones((50, 2)), solver=newton)

@@ -38,7 +38,7 @@ class Sequential(AbstractDirectSolver):
         TypeError: ``unroll`` is no integer.
         ValueError: ``unroll`` is less than one.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> float(ps.rollout(lambda s, x: 0.5 * s + 1, jnp.array(0.0), length=3, solver=ps.Sequential()).carry)
         1.75

@@ -40,7 +40,7 @@ class WithFallback(AbstractTrajectorySolver):
 
     Source: safeguarded Newton methods, Dennis and Schnabel 1983.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> guarded = ps.WithFallback(ps.deer(), ps.Sequential(), budget=8)
         >>> step = lambda s, x: 3.9 * s * (1 - s)

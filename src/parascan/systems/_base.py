@@ -81,7 +81,7 @@ class System(eqx.Module):
             by it is an exponent per unit of time.
         facts: known numbers with their sources.
 
-    Example:
+    Examples:
         >>> import jax
         >>> from parascan import systems
         >>> lorenz = systems.get("lorenz")

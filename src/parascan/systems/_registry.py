@@ -75,7 +75,7 @@ def names(family: str | None = None) -> tuple[str, ...]:
     Raises:
         ValueError: an unknown family.
 
-    Example:
+    Examples:
         >>> from parascan import systems
         >>> systems.names("map")
         ('henon', 'logistic')
@@ -98,7 +98,7 @@ def entry(name: str) -> Entry:
     Raises:
         ValueError: an unknown name, with the closest ones.
 
-    Example:
+    Examples:
         >>> from parascan import systems
         >>> systems.entry("tanh_rnn").required
         ('gain', 'key')
@@ -127,7 +127,7 @@ def get(name: str, **parameters: Any) -> System:
         TypeError: a parameter is missing, or unknown to the system.
         ValueError: an unknown name, with the closest ones, or a wrong value.
 
-    Example:
+    Examples:
         >>> from parascan import systems
         >>> systems.get("henon").initial_state.shape
         (2,)

@@ -67,7 +67,7 @@ def flow(
     Source:
         Gonzalez et al. (2025), appendices J.5 and K; Gilpin (2021) for the flows, see ``systems.data``.
 
-    Example:
+    Examples:
         >>> from parascan import systems
         >>> lorenz = systems.flow("lorenz", rho=20.0)
         >>> lorenz.step(lorenz.initial_state).shape
@@ -96,7 +96,7 @@ def flow_names() -> tuple[str, ...]:
 
     Delay equations, flows that depend on time itself and flows that JAX cannot trace are left out.
 
-    Example:
+    Examples:
         >>> from parascan import systems
         >>> systems.flow_names()[:3]
         ('abc', 'chua', 'kawczynski_strizhak')

@@ -91,7 +91,7 @@ def two_well_langevin(
     Source:
         Gonzalez et al. (2025), appendix J.4; the wells lie on the first axis, as in the published runs.
 
-    Example:
+    Examples:
         >>> import jax
         >>> from parascan import systems
         >>> langevin = systems.two_well_langevin()

@@ -54,7 +54,7 @@ def logistic(*, r: float = 4.0, initial_state: Any = None, dtype: Any = None) ->
     Source:
         May (1976), equation 3; the exponent follows from the conjugacy with the tent map.
 
-    Example:
+    Examples:
         >>> from parascan import systems
         >>> map = systems.logistic(initial_state=[0.5])
         >>> map.step(map.initial_state).tolist()
@@ -96,7 +96,7 @@ def henon(*, a: float = 1.4, b: float = 0.3, initial_state: Any = None, dtype: A
     Source:
         Henon (1976), equation 4; exponent from Sprott (2003), Chaos and Time-Series Analysis, appendix A.
 
-    Example:
+    Examples:
         >>> from parascan import systems
         >>> map = systems.henon(initial_state=[0.0, 0.0])
         >>> map.step(map.initial_state).tolist()

@@ -165,7 +165,7 @@ def guess(length: int = LENGTH, *, dtype: Any = None) -> Float[Array, "T 3"]:
     Source:
         Gonzalez et al. (2025), appendix J.5; the third of six keys of seed 42 in the published code.
 
-    Example:
+    Examples:
         >>> from parascan.systems import table1
         >>> table1.guess(4).shape
         (4, 3)

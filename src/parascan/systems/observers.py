@@ -85,7 +85,7 @@ def observer(
         Pecora and Carroll (1990) for substitution; Zemouche and Boutayeb (2006) for feedback; combined as in Gonzalez
         et al. (2025), appendix J.5.
 
-    Example:
+    Examples:
         >>> import jax
         >>> from parascan import systems
         >>> lorenz = systems.flow("lorenz")
@@ -138,7 +138,7 @@ def published_observer(name: str, *, dt: float = table1.DT, dtype: Any = None, *
     Source:
         Gonzalez et al. (2025), appendix J.5, with the numbers of its published code.
 
-    Example:
+    Examples:
         >>> from parascan import systems
         >>> systems.published_observer("rossler").facts.exponent_per_time.value
         -0.07

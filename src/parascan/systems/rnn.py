@@ -60,7 +60,7 @@ def tanh_rnn(*, gain: float | Array, size: int = 100, key: PRNGKeyArray, dtype: 
     Source:
         Gonzalez et al. (2025), appendix J.2; Engelken, Wolf and Abbott (2023) for the weights.
 
-    Example:
+    Examples:
         >>> import jax
         >>> from parascan import systems
         >>> rnn = systems.tanh_rnn(gain=0.9, size=16, key=jax.random.key(0))

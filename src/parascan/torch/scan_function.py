@@ -48,7 +48,7 @@ def scan_function(
         ValueError: in a call, what ``ps.scan`` refuses; a tensor that is not dense or not on the CPU.
         RolloutError: in a call, the solver did not succeed; its ``solution`` is None.
 
-    Example:
+    Examples:
         >>> import torch, jax.numpy as jnp
         >>> from parascan.torch import scan_function
         >>> run = scan_function(lambda s, x, decay: (decay * s + x, s))

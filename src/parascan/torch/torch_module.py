@@ -24,7 +24,7 @@ class Layer(torch.nn.Module):
     Raises:
         TypeError: ``layer`` is not a layer.
 
-    Example:
+    Examples:
         >>> import jax, torch
         >>> from parascan import nn
         >>> from parascan.torch import Layer

@@ -30,7 +30,7 @@ def from_torch(module: torch.nn.RNN | torch.nn.GRU | torch.nn.LSTM, *, solver: A
         TypeError: another module; float64 weights while JAX has 64-bit numbers disabled.
         ValueError: dropout, or an LSTM with projections, which the layers here have not.
 
-    Example:
+    Examples:
         >>> import torch, jax.numpy as jnp
         >>> from parascan.torch import from_torch
         >>> layer = from_torch(torch.nn.GRU(3, 8, num_layers=2, bidirectional=True))
@@ -66,7 +66,7 @@ def to_torch(layer: AbstractLayer, *, batch_first: bool = False) -> torch.nn.RNN
         ValueError: layers of several sizes, or with and without biases; an activation that PyTorch has not; a single
             layer that runs backward only.
 
-    Example:
+    Examples:
         >>> import jax
         >>> from parascan import nn
         >>> from parascan.torch import to_torch

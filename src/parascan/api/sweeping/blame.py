@@ -43,7 +43,7 @@ def reason_of(error: BaseException) -> str:
     Args:
         error: as it was caught.
 
-    Example:
+    Examples:
         >>> reason_of(ValueError("too large"))
         'ValueError: too large'
     """

@@ -96,7 +96,7 @@ def sweep_parameters(
 
     Source: figure 2 of the paper, for any system.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, numpy as np, parascan as ps
         >>> def make(gain):
         ...     return lambda s, x: jnp.tanh(gain * s) + x, jnp.zeros(2), jnp.full((200, 2), 0.01)

@@ -117,7 +117,7 @@ def sweep(
             point or a function that cannot be known again. No point is measured then.
         ValueError: a number out of its range, or a state file of another function or of other versions.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> def updates(gain):
         ...     step = lambda s, x: jnp.tanh(gain * s + x)

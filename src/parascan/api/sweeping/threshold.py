@@ -42,7 +42,7 @@ def crossings(
         low: lower end of its interval.
         high: upper end.
 
-    Example:
+    Examples:
         >>> crossings(np.arange(3.0), np.array([-1.0, 0.5, 1.0]), np.array([-2, -0.1, 0.9]), np.array([-0.5, 1, 2]))
         (Crossing(value=0.6666666666666666, low=0.0, high=2.0),)
     """

@@ -93,7 +93,7 @@ def certify(
     rounding errors as independent, Langlois 2001 for their signs; section 5 and figure 5 of the paper for why a
     residual is not enough.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> step = lambda s, x: jnp.tanh(0.5 * s + x)
         >>> xs = jnp.ones((200, 3))

@@ -33,7 +33,7 @@ def log_geometric_sum(log_rate: Number, count: Number) -> Float[Array, "*shape"]
 
     Source: theorem 2 of the paper, whose bound this is up to the factor a.
 
-    Example:
+    Examples:
         >>> print(round(float(log_geometric_sum(0.0, 8.0)), 4))
         2.0794
     """
@@ -72,7 +72,7 @@ def log_sigma_min_bounds(
 
     Source: theorem 2 and equation 11 of the paper.
 
-    Example:
+    Examples:
         >>> lower, upper = log_sigma_min_bounds(0.0, 100.0, a=2.0)
         >>> print(round(float(jnp.exp(lower)), 4), float(jnp.exp(upper)))
         0.005 1.0
@@ -93,7 +93,7 @@ def log_sigma_min_from_norm(rho: Number, length: Number, condition: Number = 1.0
 
     Source: equations 21 and 24 and remark 2 of the paper.
 
-    Example:
+    Examples:
         >>> print(round(float(jnp.exp(log_sigma_min_from_norm(0.5, 1000.0))), 4))
         0.5
     """
@@ -112,7 +112,7 @@ def log_sigma_min_from_growth(log_growth: Float[Array, "*batch T"], condition: N
 
     Source: lemma 1 and remark 2 of the paper.
 
-    Example:
+    Examples:
         >>> print(round(float(jnp.exp(log_sigma_min_from_growth(jnp.zeros(4)))), 4))
         0.25
     """
@@ -127,7 +127,7 @@ def sigma_max_bounds(rho: Number) -> tuple[Float[Array, "*shape"], Float[Array, 
 
     Source: equations 22 and 23 of the paper.
 
-    Example:
+    Examples:
         >>> lower, upper = sigma_max_bounds(0.5)
         >>> print(float(lower), float(upper))
         1.0 1.5
@@ -145,7 +145,7 @@ def log_basin_radius(log_sigma_min: Number, lipschitz: Number) -> Float[Array, "
 
     Source: theorem 5 of the paper.
 
-    Example:
+    Examples:
         >>> print(round(float(jnp.exp(log_basin_radius(jnp.log(0.1), 2.0))), 4))
         0.005
     """
@@ -162,7 +162,7 @@ def sigma_min_near(sigma_min: Number, lipschitz: Number, radius: Number) -> Floa
 
     Source: theorems 3 and 6 of the paper.
 
-    Example:
+    Examples:
         >>> print(round(float(sigma_min_near(0.5, 2.0, 0.1)), 4))
         0.3
     """

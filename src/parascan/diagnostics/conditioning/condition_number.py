@@ -127,7 +127,7 @@ def conditioning(
 
     Source: theorem 2 and section 3 of the paper; Kuczynski and Wozniakowski 1992 for the intervals.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> halve = lambda s, x: 0.5 * s
         >>> record = ps.conditioning(halve, jnp.ones(1), length=500, key=jax.random.key(0), exponent=jnp.log(0.5))

@@ -99,7 +99,7 @@ def lanczos_steps(count: int, accuracy: float, level: float) -> int:
     Source: Kuczynski and Wozniakowski 1992, theorem 4.2: an eigenvalue is missed by more than its share ``e`` with a
     probability of at most ``1.648 sqrt(n) exp(-sqrt(e) (2 k - 1))``.
 
-    Example:
+    Examples:
         >>> lanczos_steps(10**6, 0.02, 0.99)
         31
     """

@@ -50,7 +50,7 @@ def updates_by_length(
     Raises:
         ValueError: lengths that do not increase, a method that is not causal, or inputs of another length.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> from parascan.diagnostics import updates_by_length
         >>> counts = updates_by_length(

@@ -63,7 +63,7 @@ def log_error_bound(
 
     Source: theorem 4, equation 33 of the paper.
 
-    Example:
+    Examples:
         >>> print(round(float(log_error_bound(3.0, 100.0, 0.5, -2.0, 1.0, 0.1)), 4))
         -2.0794
     """
@@ -80,7 +80,7 @@ def strongly_contracting(exponent: Number, beta: Number) -> Condition:
 
     Source: remark 5 of the paper, and the corollary in its appendix F.
 
-    Example:
+    Examples:
         >>> bool(strongly_contracting(-1.5, 0.6).holds)
         True
     """
@@ -100,7 +100,7 @@ def converges_globally(log_one_step: Number, log_sensitivity: Number, beta: Numb
 
     Source: theorem in appendix F of the paper.
 
-    Example:
+    Examples:
         >>> from parascan.diagnostics.conditioning.bounds import log_geometric_sum
         >>> bool(converges_globally(jnp.log(0.1), log_geometric_sum(jnp.log(0.1), 100.0), 0.5).holds)
         True
@@ -124,7 +124,7 @@ def iterations_to_basin(
 
     Source: appendix F of the paper: ``log(e^exponent ||e_0|| ell / mu) / log(1 / beta)``.
 
-    Example:
+    Examples:
         >>> print(round(float(iterations_to_basin(0.5, 0.0, 1.0, 8.0, 0.0)), 4))
         3.0
     """
@@ -149,7 +149,7 @@ def two_phase_iterations(
 
     Source: appendix J.1, equation 37 of the paper: ``log(chi ell ||r_0|| / mu) / log(1 / beta)``.
 
-    Example:
+    Examples:
         >>> print(round(float(two_phase_iterations(0.5, 1.0, 1.0, 8.0, 0.0)), 4))
         5.0
     """
@@ -167,7 +167,7 @@ def descent_iterations(residual: Number, log_mu: Number) -> Float[Array, "*shape
 
     Source: equation 35 of the paper.
 
-    Example:
+    Examples:
         >>> print(round(float(descent_iterations(1.0, -1.0)), 4))
         2.7183
     """

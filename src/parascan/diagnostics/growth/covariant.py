@@ -135,7 +135,7 @@ def covariant_vectors(
 
     Source: Ginelli et al. 2007, Phys. Rev. Lett. 99, 130601; Kuptsov and Parlitz 2012.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp
         >>> from parascan.diagnostics import covariant_vectors
         >>> matrix = jnp.array([[2.0, 1.0], [0.0, 0.5]])

@@ -51,7 +51,7 @@ def window_growth(
         length: T; needed when ``xs`` is None.
         key: random key of power iterations.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp
         >>> growth = window_growth(lambda s, x: 0.5 * s, jnp.ones(2), length=100, key=jax.random.key(0))
         >>> int(growth.lengths[1]), round(float(growth.highest[1]), 4)

@@ -22,7 +22,7 @@ def pesin_sum(found: LyapunovEstimate) -> Estimate:
     Source: Pesin 1977; equality holds for measures that are smooth along unstable directions, else it is an upper
         bound of the entropy (Ruelle 1978).
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> from parascan.diagnostics import pesin_sum
         >>> rates = jnp.array([2.0, 1.5, 0.5])

@@ -23,7 +23,7 @@ def memory_horizon(exponent: Estimate, a: Estimate, tolerance: float) -> Estimat
 
     Source: equation 10 of the paper.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> known = lambda value: Estimate(jnp.asarray(value), jnp.asarray(value), jnp.asarray(value), "given")
         >>> print(round(float(memory_horizon(known(-0.1), known(1.0), 1e-3).value), 2))
@@ -56,7 +56,7 @@ def prediction_horizon(exponent: Estimate, initial: Estimate, tolerance: float) 
 
     Source: equation 7 of the paper.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> known = lambda value: Estimate(jnp.asarray(value), jnp.asarray(value), jnp.asarray(value), "given")
         >>> print(round(float(prediction_horizon(known(0.5), known(1e-8), 1.0).value), 2))

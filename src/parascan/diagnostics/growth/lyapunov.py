@@ -85,7 +85,7 @@ def lyapunov_exponents(
 
     Source: algorithm 1 of the paper; Benettin et al. 1980; intervals by batch means (Conway 1963).
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> halve = lambda s, x: 0.5 * s
         >>> estimate = ps.lyapunov_exponents(halve, jnp.ones(2), length=100, key=jax.random.key(0))

@@ -113,7 +113,7 @@ def measure_growth(recurrence: Recurrence, key: Key[Array, ""], budget: int | No
     Raises:
         ValueError: no step to measure, or a budget below one.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp
         >>> from parascan.problem.flat_recurrence import Recurrence
         >>> halve = Recurrence(lambda s, x: 0.5 * s + x, jnp.ones(2), jnp.zeros((10000, 2)), 10000)
