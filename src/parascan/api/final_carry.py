@@ -71,7 +71,7 @@ def final_carry(
 
     Source: contraction, Lohmiller and Slotine 1998; appendix C of the paper.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp, parascan as ps
         >>> signal = jnp.sin(jnp.arange(1_000_000) / 50)
         >>> found = ps.final_carry(lambda s, x: 0.9 * s + 0.1 * x, jnp.zeros(()), signal, tolerance=1e-6)

@@ -22,7 +22,7 @@ class ProvenContraction(eqx.Module):
 
     Source: contraction in a metric, Lohmiller and Slotine 1998.
 
-    Example:
+    Examples:
         >>> import parascan as ps
         >>> ps.diagnostics.ProvenContraction(rate=0.5, constant=2.0).steps(1e-3)
         11
