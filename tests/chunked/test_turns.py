@@ -81,6 +81,7 @@ def test_a_batch_is_further_chunks():
     check(lambda scan: jax.vmap(lambda x: scan(tanh, jnp.zeros(12), (x[:, 0], x)))(given))
 
 
+@pytest.mark.slow
 def test_steps_with_totals_and_odd_chunks_take_single_rows():
     solver = ps.Chunked(chunks=CHUNKS - 1)
     xs = inputs([])

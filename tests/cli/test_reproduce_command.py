@@ -122,6 +122,7 @@ def broken(case, folder):
     raise ArithmeticError("planted")
 
 
+@pytest.mark.slow
 def test_an_experiment_that_fails_is_named_and_the_others_run(invoke, tiny, tmp_path, monkeypatch):
     failing = replace(registry.EXPERIMENTS["table1"], name="failing", measure=broken)
     monkeypatch.setattr(registry, "EXPERIMENTS", {"failing": failing, "fig8": registry.EXPERIMENTS["fig8"]})

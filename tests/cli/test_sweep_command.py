@@ -136,6 +136,7 @@ def test_wrong_usage_of_sweep(invoke, arguments, text):
     assert text in plain(found)
 
 
+@pytest.mark.slow
 def test_exponents_of_a_registered_system(invoke, folder):
     found = invoke("exponents", "henon", "--length", 4000, "--plot", "e.png")
     assert found.exit_code == 0, found.output

@@ -77,6 +77,7 @@ def test_a_backend_by_its_old_name():
         damped_solve(DiagonalTransition(A), b, 1.0, backend="lanes")
 
 
+@pytest.mark.slow
 def test_a_plan_that_an_earlier_release_stored_is_read():
     plan = ps.plan(lambda s, x: 0.5 * s + x, jnp.zeros(2), jnp.ones((300, 2)), measure=False)
     stored = plan.to_json()

@@ -109,6 +109,7 @@ def test_an_operation_of_the_users_own_is_solved_for_planned_and_diagnosed():
     assert classify(pattern).kind == "dense"
 
 
+@pytest.mark.slow
 def test_a_broken_analysis_costs_no_answer(broken):
     def step(s, x):
         s = jnp.tanh(0.5 * s + 0.1 * jnp.sum(s) + x)

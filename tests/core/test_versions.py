@@ -54,6 +54,7 @@ def test_long_sequences(name, chunks):
 
 
 @pytest.mark.parametrize(("name", "method"), crossed(STEPS, ITERATIVE, ["network"], []))
+@pytest.mark.slow
 def test_iterative_solvers(name, method):
     xs = inputs(200)
     solution = ps.rollout(STEPS[name], jnp.zeros(4), xs, solver=ITERATIVE[method])

@@ -1,5 +1,7 @@
 """Linear recurrences over devices, forward, transposed and reversed, with their derivatives."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from over_devices import largest_message, mesh_of, placed, spec_of
 
 import parascan as ps
+from combinations import one_of_each
 from parascan.linear import BlockTransition, DenseTransition, DiagonalTransition, MatrixFreeTransition, ScalarTransition
 
 T, D = 64, 4
@@ -24,9 +27,16 @@ def matrices(form, length):
     }[form]()
 
 
-@pytest.mark.parametrize("how", ["forward", "transpose", "reverse"])
-@pytest.mark.parametrize("length", [T, 61])
-@pytest.mark.parametrize("form", ["dense", "diagonal", "scalar", "block", "matrix-free"])
+@pytest.mark.parametrize(
+    ("form", "length", "how"),
+    one_of_each(
+        list(
+            product(
+                ["dense", "diagonal", "scalar", "block", "matrix-free"], [T, 61], ["forward", "transpose", "reverse"]
+            )
+        )
+    ),
+)
 def test_states_over_devices(form, length, how):
     mesh = mesh_of("automatic", time=4)
     with jax.enable_x64(True):

@@ -1,6 +1,7 @@
 """The default solver on arrays that are spread over devices, by any kind of axis, inside and outside of ``jax.jit``."""
 
 import contextlib
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import pytest
 from over_devices import equal, largest_message, mesh_of, network, placed, series, spec_of
 
 import parascan as ps
+from combinations import exhaustive, one_of_each
 
 T, D = 8192, 12
 WEIGHTS, STEP_OF = network()
@@ -29,8 +31,7 @@ def test_inputs_spread_along_time_bring_their_mesh(kind, compiled):
     assert spec_of(solution.ys) == spec_of(solution.states) == ("t",)
 
 
-@pytest.mark.parametrize("entered", [False, True])
-@pytest.mark.parametrize("kind", ["automatic", "explicit"])
+@pytest.mark.parametrize(("kind", "entered"), one_of_each(list(product(["automatic", "explicit"], [False, True]))))
 def test_derivatives_and_weights_on_a_mesh(kind, entered):
     """Inside of ``jax.set_mesh`` and outside, with weights that a step closes over on the same mesh."""
     mesh = mesh_of(kind, t=4)
@@ -63,8 +64,10 @@ def test_a_second_axis_for_the_batch(kind, solver):
     assert spec_of(carry) == ("batch",)
 
 
-@pytest.mark.parametrize("entered", [False, True])
-@pytest.mark.parametrize("solver", [None, ps.Chunked(8), ps.Sequential(), ps.deer()])
+@pytest.mark.parametrize(
+    ("solver", "entered"),
+    [(None, True), (ps.deer(), False), *exhaustive(product([ps.Chunked(8), ps.Sequential()], [False, True]))],
+)
 def test_gradients_with_explicit_axes_for_batch_and_time(solver, entered):
     """Of weights that all elements share, of starts and inputs that they do not, and of a counter that has none."""
     mesh, batch, starts = mesh_of("explicit", batch=2, time=2), series(4, 1024, D), series(4, D, seed=2)

@@ -1,11 +1,14 @@
 """The damped step of a trust region over devices: that of one device, with one map a device exchanged."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from over_devices import largest_message, mesh_of
 
+from combinations import one_of_each
 from parascan.linear import BlockTransition, DenseTransition, DiagonalTransition, ScalarTransition, damped_solve
 from parascan.programs.device_axis import axis_of
 
@@ -22,9 +25,9 @@ def transition(form, length):
     }[form]()
 
 
-@pytest.mark.parametrize("known", [0, 20])
-@pytest.mark.parametrize("length", [64, 61])
-@pytest.mark.parametrize("form", ["dense", "diagonal", "scalar", "block"])
+@pytest.mark.parametrize(
+    ("form", "length", "known"), one_of_each(list(product(["dense", "diagonal", "scalar", "block"], [64, 61], [0, 20])))
+)
 def test_a_step_over_devices_is_that_of_one(form, length, known):
     """Systems that grow, and leading steps that are known on a device and a half."""
     devices = axis_of(mesh_of("automatic", time=4))
@@ -38,6 +41,7 @@ def test_a_step_over_devices_is_that_of_one(form, length, known):
         assert (np.asarray(given[:known]) == 0).all()
 
 
+@pytest.mark.slow
 def test_messages_are_a_map_a_device_whatever_the_length():
     mesh = mesh_of("automatic", time=4)
     solve = lambda A, r: damped_solve(A, r, 0.3, devices=axis_of(mesh))  # noqa: E731

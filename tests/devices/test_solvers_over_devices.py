@@ -8,6 +8,7 @@ import pytest
 from over_devices import largest_message, mesh_of, placed, spec_of
 
 import parascan as ps
+from combinations import exhaustive
 
 T, D = 240, 3
 SOLVERS = {
@@ -29,6 +30,10 @@ SOLVERS = {
 }
 
 
+# Of each way of sharing the work one; the others differ in what every device does by itself.
+BY_DEFAULT = ("deer", "jacobi", "elk", "shooting", "with fallback")
+
+
 def problem():
     rng = np.random.default_rng(0)
     weights = jnp.asarray(rng.normal(size=(D, D)) * 0.25)
@@ -44,7 +49,7 @@ def loss(scan, weights, s0, xs):
     return jnp.sum(jnp.sin(ys)) + jnp.sum(carry**2), (carry, ys, flags)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", [*BY_DEFAULT, *exhaustive((name,) for name in SOLVERS if name not in BY_DEFAULT)])
 def test_a_solver_over_devices_has_the_answer_and_derivatives_of_the_plain_loop(name):
     mesh = mesh_of("automatic", time=4)
     with jax.enable_x64(True):
@@ -65,7 +70,7 @@ def test_a_solver_over_devices_has_the_answer_and_derivatives_of_the_plain_loop(
         assert spec_of(given[1]) == spec_of(slopes[2]) == ("time",)
 
 
-@pytest.mark.parametrize("name", ["deer", "jacobi", "elk", "quasi_elk"])
+@pytest.mark.parametrize("name", ["deer", *exhaustive([("jacobi",), ("elk",), ("quasi_elk",)])])
 def test_an_update_moves_one_summary_a_device(name):
     """D^2 + D entries from each of the devices, or a state, but never a part of the sequence."""
     mesh = mesh_of("automatic", time=4)

@@ -28,6 +28,7 @@ def checked(cases, count, seed):
     return np.asarray(ratios)
 
 
+@pytest.mark.slow
 def test_bounds_of_a_few_random_systems_hold_and_are_tight():
     ratios = checked([("rnn4", "newton, stopped", "float32")], 30, 5)
     assert len(ratios) > 10

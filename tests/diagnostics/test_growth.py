@@ -134,6 +134,7 @@ def test_windows_by_power_iteration_are_those_of_stored_products(getkey, monkeyp
         np.testing.assert_allclose(np.max(by_power), np.max(stored), atol=0.02)
 
 
+@pytest.mark.slow
 def test_norm_of_the_jacobians_stored_and_by_products(getkey):
     with jax.enable_x64(True):
         for size in (3, 40):

@@ -58,6 +58,7 @@ def networks():
 @pytest.mark.parametrize(
     ("evaluations", "share"), [pytest.param(EVALUATIONS, 0.9, marks=pytest.mark.slow), (FEW_EVALUATIONS, 0.8)]
 )
+@pytest.mark.slow
 def test_forecasts_are_within_a_factor_or_two_iterations(networks, evaluations, share):
     seen = [(pilot.within(evaluations), *rest) for pilot, *rest in networks]
     hits = [holds(float(newton_iterations(*each, LENGTH).value), count) for *each, count in seen]
@@ -104,6 +105,7 @@ PICARD = pytest.param(
 
 
 @pytest.mark.parametrize("method", some(METHODS, "newton"))
+@pytest.mark.slow
 def test_intervals_hold_on_the_held_out_half(method):
     by_name, _ = held(method, "held-out")
     assert len(by_name) >= 100

@@ -14,6 +14,7 @@ from parascan.problem.flat_recurrence import Recurrence
 
 
 @pytest.mark.parametrize("size", some([3, 20], 3))
+@pytest.mark.slow
 def test_pilots_of_a_driven_network_find_what_the_whole_has(size, getkey):
     with jax.enable_x64(True):
         rnn = ps.systems.tanh_rnn(gain=0.8, size=size, key=jax.random.key(1))

@@ -135,6 +135,7 @@ def test_a_surrogate_that_closes_over_parameters_leaves_the_derivative_exact(x64
     agree(jax.grad(value)(*args), jax.grad(theirs)(*args))
 
 
+@pytest.mark.slow
 def test_unrolled_differentiates_the_iterations(x64, getkey):
     args = arguments(getkey)
     full = ours("quasi_deer", adjoint=ps.Unrolled(), max_iterations=LENGTH)

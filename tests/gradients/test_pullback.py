@@ -118,7 +118,7 @@ def test_a_batch_that_comes_about_later(getkey):
     agree(gradients(ps.scan, solver=SOLVER), gradients(jax.lax.scan), 1e-11)
 
 
-@pytest.mark.parametrize("own_weights", [False, True])
+@pytest.mark.parametrize("own_weights", [True, *exhaustive([(False,)])])
 def test_a_batch_of_one_is_run_as_a_single_sequence(own_weights, monkeypatch, getkey):
     """The way back of a batch of one was taken one step after the other: half as fast as that of a single sequence."""
     step, (weights, init, xs) = arguments(gru, 16384, getkey)

@@ -106,6 +106,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_process_behind_and_its_points_stay(tmp_path, on_path):
     (tmp_path / "killed.py").write_text(KILLED)
     os.mkfifo(tmp_path / "gate")

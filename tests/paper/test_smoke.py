@@ -21,6 +21,7 @@ def about_time(claim):
 
 
 @pytest.mark.parametrize("name", some(SEEN, *(name for name in SEEN if name not in LONG)))
+@pytest.mark.slow
 def test_claims_hold_and_the_picture_is_drawn(smoke, name):
     experiment, dataset = registry.get(name), smoke(name)
     claims = [claim for claim in experiment.claims(dataset) if not about_time(claim)]

@@ -49,6 +49,7 @@ def test_rows_come_in_the_order_of_the_cases_and_solve_what_they_say(dataset):
         assert np.max(np.abs(stored["states"] - stored["sequential"])) == row.worst
 
 
+@pytest.mark.slow
 def test_a_newton_run_that_was_stopped_repeats_no_update_and_ends_with_the_same_row(dataset, tmp_path, monkeypatch):
     case = TINY.cases()[0]
     updates, in_portions = [], table1.in_portions

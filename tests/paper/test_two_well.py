@@ -49,6 +49,7 @@ def test_updates_of_a_chain_are_those_of_a_rollout_of_that_length():
         assert int(solution.stats.iterations) == count
 
 
+@pytest.mark.slow
 def test_figure_3_landscape_has_its_wells_and_the_norm_of_its_curvature(landscape):
     dataset = landscape
     lowest = dataset.potential.where(dataset.potential == dataset.potential.min(), drop=True)
@@ -71,6 +72,7 @@ def test_figure_3_claims_hold_for_the_published_numbers_and_fail_for_planted_one
     assert {claim.verdict for claim in fig3.claims(long)} == {Verdict.missed}
 
 
+@pytest.mark.slow
 def test_figure_7_ends_where_newton_does_and_starts_at_the_guess(tmp_path):
     config = fig7.Config(seeds=1, ends=ENDS, iterations=8)
     dataset = run(fig7.EXPERIMENT, config, tmp_path)

@@ -72,6 +72,7 @@ def test_a_plan_is_printed_in_ten_lines(quick):
     assert "one step after the other" in str(quick)
 
 
+@pytest.mark.slow
 def test_the_same_arguments_give_the_same_plan(quick):
     assert ps.plan(*contracting(), measure=False, key=KEY).to_json() == quick.to_json()
 
@@ -160,6 +161,7 @@ def test_what_has_nothing_to_iterate_on_stays_sequential():
     assert "depends on floating leaves" in plan.reasons[0]
 
 
+@pytest.mark.slow
 def test_a_step_that_must_not_run_in_blocks_is_not_planned_so(small):
     step, init, xs = contracting(4, 8192)
 
@@ -231,6 +233,7 @@ FAST_UPDATES = dataclasses.replace(
 """Of a machine on which a step alone is slow and many at once cost next to nothing."""
 
 
+@pytest.mark.slow
 def test_a_budget_decides_whether_a_forecast_is_followed():
     rotation = jnp.array([[0.8, -0.6], [0.6, 0.8]])
     call = (lambda s, x: rotation @ s + x, jnp.ones(2), jnp.ones((5000, 2)))

@@ -37,6 +37,7 @@ def test_text_without_fields_is_refused_in_words(kind, text):
     assert "Error" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_fields_that_are_not_those_of_a_plan_are_refused_in_words():
     with pytest.raises(ValueError, match="text: given a plan of form None, expected form 1"):
         Plan.from_json("{}")

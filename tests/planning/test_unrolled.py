@@ -57,6 +57,7 @@ def clock(monkeypatch):
     return seconds
 
 
+@pytest.mark.slow
 def test_a_plan_offers_the_fastest_loop(clock):
     plan = ps.plan(lorenz, jnp.ones(3), length=2000)
     assert plan.solver == ps.Sequential(unroll=4)

@@ -8,6 +8,7 @@ import scipy.stats
 from mixtures import DEVIATION, MEANS, exact_eps, made, written_down
 
 import parascan as ps
+from combinations import one_of_each
 from parascan.samplers import cosine_levels, ddim, ddpm, euler_sde, linear_levels, sample
 from parascan.samplers.coarse_start import coarse_trajectory
 
@@ -63,7 +64,7 @@ PAIRS = [("ddim", name) for name in ("default", "picard", "plain picard", "quasi
 PAIRS += [("ddpm", "window"), ("ddpm", "picard"), ("euler_sde", "picard"), ("euler_sde", "all steps")]
 
 
-@pytest.mark.parametrize(("name", "solver"), PAIRS)
+@pytest.mark.parametrize(("name", "solver"), one_of_each(PAIRS))
 def test_every_solver_gives_the_sequential_sample_within_what_its_jumps_amount_to(name, solver):
     sampler = made(SAMPLERS[name])
     noise = noise_of(sampler)
@@ -76,7 +77,8 @@ def test_every_solver_gives_the_sequential_sample_within_what_its_jumps_amount_t
 
 
 # A certificate is compiled for each.
-@pytest.mark.parametrize("solver", ["picard", pytest.param("window", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["picard", "window"])
 def test_the_bound_holds(solver):
     sampler = made(ddim)
     reference = sample(sampler, X, solver=ps.Sequential(), bound=False).x
@@ -151,6 +153,7 @@ def test_a_coarse_start_is_counted_and_spares_rounds():
     assert int(whole.evaluations) == STEPS + -(-STEPS // 20)
 
 
+@pytest.mark.slow
 def test_states_of_a_hundred_thousand_entries_need_no_jacobian():
     """A Jacobian of a step would take 40 GB."""
     mixed = lambda x, t: jnp.tanh(x + 0.1 * jnp.roll(x, 1))  # noqa: E731

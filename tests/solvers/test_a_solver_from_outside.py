@@ -68,6 +68,7 @@ def test_what_makes_no_solver_is_refused(name, text, monkeypatch):
     assert text in " ".join(found.output.replace("\u2502", " ").split())
 
 
+@pytest.mark.slow
 def test_the_planner_compares_it_by_a_pilot():
     plan = ps.plan(step, INIT, XS, measure=False, solvers=[ShortenedNewton()])
     found = next(each for each in plan.candidates if each.name == "ShortenedNewton")

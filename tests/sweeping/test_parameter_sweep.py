@@ -71,6 +71,7 @@ def test_verdicts_on_a_linear_step(real_diagnosis):
     assert found.verdict.tolist() == ["predictable", "unpredictable"]
 
 
+@pytest.mark.slow
 def test_points_are_what_the_functions_say_one_by_one(real_diagnosis):
     gains = [1.4]
     criterion, solver = ps.Merit(1e-8), ps.quasi_deer()
@@ -91,6 +92,7 @@ def test_points_are_what_the_functions_say_one_by_one(real_diagnosis):
 
 
 @pytest.mark.parametrize("make", some([linear, network, module, nested], module))
+@pytest.mark.slow
 def test_steps_of_one_shape_share_their_programs(make, compiled):
     gains = np.array([0.3, 0.6])
     seen = []
@@ -121,6 +123,7 @@ def test_two_parameters_make_a_grid_with_the_first_parameter_first():
     assert "crosses zero at gain" in str(found)
 
 
+@pytest.mark.slow
 def test_integers_stay_integers_and_may_be_sizes():
     def make(size):
         assert type(size) is int
@@ -161,6 +164,7 @@ def test_a_point_that_fails_is_told_with_its_place_and_the_others_go_on():
     assert "failed at gain = 0.8: KeyError" in str(found)
 
 
+@pytest.mark.slow
 def test_traced_values_are_a_reason_in_words():
     def updates(scale):
         made = lambda gain: (lambda s, x: jnp.tanh(gain * scale * s) + x, jnp.zeros(2), jnp.ones((20, 2)))  # noqa: E731
