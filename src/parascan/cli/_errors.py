@@ -44,7 +44,7 @@ def interruptible(remedy: str) -> Iterator[Callable[[], None]]:
         yield check
         check()
     except KeyboardInterrupt:
-        report.console().print(f"interrupted; {remedy}", markup=False, soft_wrap=True)
+        report.console(aside=True).print(f"interrupted; {remedy}", markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGINT, before)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..api.files import write_atomically
-from ..paper.figures import style
+from ..pictures import style
 from . import report
 
 
@@ -17,4 +17,4 @@ def save_picture(figure: style.Figure, path: Path, *, tell: bool = True) -> None
     """
     write_atomically(path, lambda file: style.save(figure, file, path.suffix))
     if tell:
-        report.console().print(f"drew {path}", soft_wrap=True)
+        report.console().print(f"drew {path}", markup=False, soft_wrap=True)
