@@ -125,6 +125,8 @@ def test_every_part_is_there_with_interval_and_method(made):
     for estimate in (diagnosis.exponent, diagnosis.a, *diagnosis.iterations.values()):
         assert f"{float(estimate.value):.4g}" in words
         assert estimate.method in words
+        level = "bound" if estimate.level == 1 else f"{estimate.level:.0%}"
+        assert f"{float(estimate.low):.4g} to " in words or f"of no width ({level})" in words
     for each in findings.plan.candidates:
         assert each.name in words
         assert each.reason in words
@@ -210,8 +212,10 @@ def test_wrong_usage_is_refused_and_leaves_no_file(folder, arguments, text):
 def test_a_system_that_is_lost_has_a_report_that_says_so(folder):
     found = invoke("reported_module:lost", "--html", "lost.html", "--no-measure")
     assert found.exit_code == 0, found.output
-    words = (folder / "lost.html").read_text(encoding="utf-8")
-    assert "undetermined" in words
+    words = " ".join(Reader((folder / "lost.html").read_text(encoding="utf-8")).texts)
+    for each in ("undetermined", "unknown", "its largest Lyapunov exponent is unknown"):
+        assert each in words
+    assert not re.search(r"\b(nan|inf)\b", words)
 
 
 def test_ctrl_c_leaves_the_file_that_was_there(folder, monkeypatch):

@@ -111,6 +111,8 @@ def _windows(panel: Axes, found: Diagnosis, growth: WindowGrowth) -> None:
     for constant, style, label in ((found.a, "-", r"$a\,e^{\lambda k}$"), (found.b, "--", r"$b\,e^{\lambda k}$")):
         panel.plot(k, (np.log(float(constant.value)) + slope) * tens, style, color=INK, linewidth=1.2, label=label)
     panel.axhline(0, color=INK, linewidth=0.5)
+    if not np.isfinite(np.asarray(growth.highest)).any():
+        panel.text(0.5, 0.6, "no finite growth was measured", transform=panel.transAxes, ha="center", color=INK)
     panel.set_xlabel(r"$k$, steps of a window")
     panel.set_ylabel("growth of a perturbation\n" r"over $k$ steps ($\log_{10}$)")
 

@@ -111,11 +111,12 @@ def value_of(estimate: Estimate) -> str:
 
 
 def interval_of(estimate: Estimate) -> str:
-    """The interval with its level; what else is known where there is none."""
+    """The interval with its level; a single number where it has no width, and none around what is infinite."""
     value, low, high = (float(each) for each in (estimate.value, estimate.low, estimate.high))
+    level = "bound" if estimate.level == 1 else f"{estimate.level:.0%}"
     if low == high == value:
-        return "no interval: known exactly" if estimate.level == 1 else "none given"
-    return f"{digits(low)} to {digits(high)} ({'bound' if estimate.level == 1 else f'{estimate.level:.0%}'})"
+        return f"of no width ({level})" if math.isfinite(value) else "none"
+    return f"{digits(low)} to {digits(high)} ({level})"
 
 
 def digits(number: float) -> str:
