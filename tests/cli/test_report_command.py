@@ -104,7 +104,9 @@ def test_the_page_is_whole_and_needs_nothing_else(made):
     assert all(value.startswith(("#", "data:")) for value in links)
     assert {value[1:] for value in links if value.startswith("#")} <= set(reader.ids)
     assert "@import" not in text
-    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
+    targets = re.findall(r"url\(([^)]*)\)", text)
+    assert targets
+    assert {target.removeprefix("#") for target in targets} <= set(reader.ids)
     assert [each.name for each in made[0].parent.iterdir()] == ["out.html"]
 
 
@@ -199,10 +201,17 @@ def test_the_shortest_sequences_have_a_report(folder, length):
         (("reported_module:empty", "--html", "x.html"), "length: given 0"),
         (("reported_module:make", "--html", "x.html", "--sweep", "gain", "0.5:2.0"), "expected LOW:HIGH:POINTS"),
         (("reported_module:make", "--html", "x.html", "--sweep", "gain", "2:1:5"), "with HIGH above LOW"),
+        (
+            ("reported_module:make", "--html", "x.html", "--sweep", "pain", "1:2:5"),
+            "given pain, expected the arguments",
+        ),
+        (("lorenz", "--html", "x.html", "--sweep", "row", "1:2:5"), "rho"),
         (("reported_module:make", "--html", "x.html", "--sweep", "gain", "0:nan:5"), "with HIGH above LOW"),
     ],
 )
-def test_wrong_usage_is_refused_and_leaves_no_file(folder, arguments, text):
+def test_wrong_usage_is_refused_before_anything_is_measured(folder, monkeypatch, arguments, text):
+    if "unlucky" not in arguments[0] and "empty" not in arguments[0]:
+        monkeypatch.setattr(report_command.ps, "diagnose", lambda *_, **__: pytest.fail("measured"))
     found = invoke(*arguments)
     assert found.exit_code == 2, found.output
     assert text in plain(found)
@@ -216,6 +225,17 @@ def test_a_system_that_is_lost_has_a_report_that_says_so(folder):
     for each in ("undetermined", "unknown", "its largest Lyapunov exponent is unknown"):
         assert each in words
     assert not re.search(r"\b(nan|inf)\b", words)
+
+
+def test_a_file_that_fails_at_the_end_is_wrong_usage(folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for name in ("write_text", "_measured", "report_page"):
+        monkeypatch.setattr(report_command, name, full if name == "write_text" else lambda *_: None)
+    found = invoke("reported_module:make", "--html", "x.html")
+    assert found.exit_code == 2
+    assert "No space left" in plain(found)
 
 
 def test_ctrl_c_leaves_the_file_that_was_there(folder, monkeypatch):

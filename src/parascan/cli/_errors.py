@@ -64,6 +64,6 @@ def wrong_usage() -> Iterator[None]:
     except Exception as error:
         if place_of(error) or isinstance(error, RuntimeError):
             raise typer.BadParameter(reason_of(error)) from error
-        if isinstance(error, ImportError | TypeError | ValueError):
+        if isinstance(error, ImportError | OSError | TypeError | ValueError):
             raise typer.BadParameter(str(error)) from error
         raise

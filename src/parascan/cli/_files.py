@@ -1,6 +1,6 @@
 """Files that a command is to write: refused before time is spent on their content."""
 
-import os
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -29,8 +29,17 @@ def check_file(option: str, path: Path | None, known: Collection[str]) -> None:
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+    if path.is_dir() or not _takes_files(folder):
         raise typer.BadParameter(f"given {path}, which cannot be written, expected another name.", param_hint=option)
     if option in PICTURES:
         with wrong_usage():
             style.require()
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether a file can be made in a folder, found out by making one that has no name and goes at once."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

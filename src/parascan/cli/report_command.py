@@ -77,10 +77,10 @@ def report(
                 axis = None if sweep is None else values_of(*sweep)
                 call = subject_of(subject, length, settings or [], jax.random.key(seed))
                 options = {"measure": measure, "key": jax.random.key(seed)}
+                sweeping = None if sweep is None else _sweeper(subject, {sweep[0]: axis}, call, settings or [], seed)
                 found = _measured(call, options, show)
-                if sweep is not None:
-                    swept = _swept(subject, {sweep[0]: axis}, call, settings or [], seed, show)
-                    found = found._replace(sweep=swept)
+                if sweeping is not None:
+                    found = found._replace(sweep=sweeping(show))
                 page = "" if html is None else report_page(found)
             check()
         if html is not None:
@@ -133,22 +133,30 @@ def _measured(call: Subject, options: dict[str, Any], show: Callable[..., None])
     )
 
 
-def _swept(
-    subject: str, axes: dict[str, Any], call: Subject, settings: list[str], seed: int, show: Callable[..., None]
-) -> ParameterSweep:
-    """The sweep, point by point."""
+def _sweeper(
+    subject: str, axes: dict[str, Any], call: Subject, settings: list[str], seed: int
+) -> Callable[[Callable[..., None]], ParameterSweep]:
+    """A function that makes the sweep, point by point; a parameter that there is none of is refused before."""
     key = jax.random.key(seed)
-    # Of a function with inputs only as many as there are; its points may have inputs of their own length.
-    steps = min(call.length, DEFAULT_LENGTH)
-    make, steps = maker(subject, steps, parsed(settings), key)
+    make, steps = maker(subject, min(call.length, DEFAULT_LENGTH), parsed(settings), key)
+    try:
+        make(**{name: values[0] for name, values in axes.items()})
+    except TypeError:
+        raise
+    except Exception:
+        # What the user's function raises belongs to its point: the others may do without it.
+        pass
 
-    def at(progress: ParameterProgress) -> None:
-        show(f"{call.name}: {progress.point or 'sweep'}", progress.done, progress.total)
+    def run(show: Callable[..., None]) -> ParameterSweep:
+        def at(progress: ParameterProgress) -> None:
+            show(f"{call.name}: {progress.point or 'sweep'}", progress.done, progress.total)
 
-    found = ps.sweep_parameters(make, axes, steps, key=key, dt=call.dt or 1.0, progress=at)
-    if (found.reason != "").all():
-        raise ValueError(f"--sweep: every point failed, the first one so: {found.reason.flat[0]}")
-    return found
+        found = ps.sweep_parameters(make, axes, steps, key=key, dt=call.dt or 1.0, progress=at)
+        if (found.reason != "").all():
+            raise ValueError(f"--sweep: every point failed, the first one so: {found.reason.flat[0]}")
+        return found
+
+    return run
 
 
 def _origin(measured: bool) -> dict[str, str]:

@@ -104,7 +104,8 @@ def _write(
 ) -> None:
     """Write the files that were asked for."""
     if archive is not None:
-        write_arrays(archive, {**outcome.arrays, "summary": np.array(to_json(outcome.lines))})
+        with wrong_usage():
+            write_arrays(archive, {**outcome.arrays, "summary": np.array(to_json(outcome.lines))})
         if tell:
             report.console().print(f"saved {archive}", markup=False, soft_wrap=True)
     if picture is not None:
