@@ -132,6 +132,7 @@ def test_every_part_is_there_with_interval_and_method(made):
     for each in findings.plan.candidates:
         assert each.name in words
         assert each.reason in words
+    assert words.count("gain = 1 ") == 1
     assert f"{record['result']['diagnosis']['exponent']['value']:.4g}" in words
 
 

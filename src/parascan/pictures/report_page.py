@@ -22,8 +22,8 @@ CAPTIONS = {
     "iterations": "Forecast of Newton's iterations for sequences of T steps, with its interval, and the counts "
     "measured on short prefixes. At T/4 and above nothing is gained.",
     "plan": "Expected time of a call by each method, with its interval. Blue is the chosen method.",
-    "exponent": "Largest exponent over the parameter, with intervals. The dashed line is where it crosses zero, the "
-    "band the interval of that place.",
+    "exponent": "Largest exponent over the parameter, with intervals. The dashed line, if there is one, "
+    "is where it crosses zero, the band the interval of that place.",
     "updates": "Updates over the parameter: expected beforehand (dashed, with interval) and counted (squares).",
 }
 """What each picture shows, so that no other page is needed to read it."""

@@ -18,4 +18,6 @@ def points(found: ParameterSweep) -> str:
     """The table of all points; exponents and expected updates with their intervals."""
     headings, *rows = found.lines()
     headings = [*headings[:-1], "remark"]
+    # The first cell heads a block on a narrow screen, where the headings are not seen.
+    rows = [[f"{headings[0]} = {row[0]}", *row[1:]] for row in rows]
     return table(headings, rows, headings[:-1])
