@@ -269,7 +269,7 @@ def test_what_is_found_draws_and_shows_itself(made):
         assert any("of mine" in each for each in texts)
         shown = found._repr_html_()
         assert Reader(shown).open == []
-        assert shown.startswith('<div class="parascan"><style>')
+        assert shown.startswith('<section class="parascan"><style>')
     assert len(findings.diagnosis.plot(findings.growth).axes) == 3
     assert f"{float(findings.diagnosis.exponent.low):.4g} to" in findings.diagnosis._repr_html_()
     assert all(each.name in findings.plan._repr_html_() for each in findings.plan.candidates)

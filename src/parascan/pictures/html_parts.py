@@ -101,7 +101,7 @@ def fragment(*inside: str) -> str:
     Args:
         inside: HTML.
     """
-    return element("div", element("style", STYLE), *inside, class_="parascan")
+    return element("section", element("style", STYLE), *inside, class_="parascan")
 
 
 def value_of(estimate: Estimate) -> str:

@@ -105,7 +105,7 @@ def _pictures(found: Findings) -> str:
     """The pictures of the diagnosis side by side, or below each other on a narrow screen."""
     figures = diagnosis_panels(found.diagnosis, found.growth)
     shown = [figure(inline_svg(each, name, CAPTIONS[name]), CAPTIONS[name]) for name, each in figures.items()]
-    return element("section", element("h2", "Pictures"), element("div", *shown, class_="pictures"))
+    return element("section", element("h2", "Pictures"), element("section", *shown, class_="pictures"))
 
 
 def _numbers(found: Findings) -> str:
@@ -129,7 +129,7 @@ def _plan(found: Findings) -> str:
         "section",
         element("h2", "Plan"),
         plan_page.choice(found.plan),
-        element("div", figure(svg, CAPTIONS["plan"]), class_="pictures"),
+        element("section", figure(svg, CAPTIONS["plan"]), class_="pictures"),
         plan_page.candidates(found.plan),
     )
 
@@ -145,7 +145,7 @@ def _sweep(found: ParameterSweep) -> str:
         element("h2", escaped(f"Sweep of {name}")),
         element("p", escaped(f"Updates of {found.solver}{steps}.")),
         listed(found.summary()),
-        element("div", *shown, class_="pictures"),
+        element("section", *shown, class_="pictures"),
         sweep_page.points(found),
     )
 
