@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import parascan as ps
 from parascan.api.files import write_atomically
 from parascan.linear import DenseTransition, DiagonalTransition, damped_solve
-from parascan.paper.figures import style
+from parascan.pictures import style
 from parascan.programs.device_axis import axis_of
 
 from .documents import put_between

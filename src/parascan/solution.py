@@ -196,6 +196,26 @@ class History(eqx.Module):
     nonfinite: Int[Array, " I"]
 
 
+class Reason:
+    """Why a call took its way. All reasons are equal, so that solutions that differ in them are trees of one structure.
+
+    Args:
+        text: a sentence; empty where none is known.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reason)
+
+    def __hash__(self) -> int:
+        return hash(Reason)
+
+    def __repr__(self) -> str:
+        return repr(self.text)
+
+
 class Solution(eqx.Module):
     """The answer of ``rollout``; printed, it says in a few lines how it came about.
 
@@ -208,6 +228,7 @@ class Solution(eqx.Module):
         history: one row an iterate, when asked for.
         solver: the solver that ran.
         certificate: bound on the error of the states, when asked for.
+        reason: why the call took its way; ``explanation`` has it in its place.
     """
 
     states: Tree
@@ -218,37 +239,56 @@ class Solution(eqx.Module):
     history: History | None
     solver: eqx.Module
     certificate: Certificate | None = None
+    reason: Reason = eqx.field(static=True, default=Reason())
+
+    @property
+    def explanation(self) -> str:
+        """Which way the call took and why, in a line each; ``ps.explain`` says beforehand which way it will take.
+
+        Of several sequences it has the least and the largest number. Within ``jit`` or ``vmap`` nothing has run: there
+        it says what will be done, without the numbers that are found on the way.
+        """
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self.stats))
+        way = [f"{_described(self.solver)}, under a transformation: nothing has run yet"] if traced else self._way()
+        return "\n".join([*way, f"  why: {self.reason.text}"] if self.reason.text else way)
+
+    def _way(self) -> list[str]:
+        """How the answer came about, in lines with numbers."""
+        stats, lines = self.stats, []
+        if getattr(self.solver, "iterates", True):
+            lines.append(
+                f"{_described(self.solver)}: iterations {_range(stats.iterations)}, residual "
+                f"{_range(stats.residual_norm)}, estimated error {_range(stats.error_estimate)}"
+            )
+        if bool(jnp.any(stats.chunks > 0)):
+            lines.append(f"{_range(stats.chunks)} chunks side by side, warm-up of {_range(stats.warm_up)} steps")
+        fell_back = np.asarray(stats.fell_back)
+        if fell_back.any():
+            if lines:
+                before = "given up after that, then "
+            elif bool(jnp.any(stats.warm_up > 0)):
+                steps = f"{_range(stats.warm_up)} steps of warm-up"
+                before = f"chunks given up after {steps}, in which they did not forget their starts, then "
+            else:
+                before = "in spite of the chunks asked for, "
+            share = "" if fell_back.all() else f" in {fell_back.sum()} of {fell_back.size} sequences"
+            lines.append(f"{before}one step after the other{share} (stats.fell_back)")
+        return lines or ["one step after the other"]
 
     def __str__(self) -> str:
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((self.result, self.stats))):
             return repr(self)
-        stats, share = self.stats, np.asarray(self.result == Result.successful)
+        share = np.asarray(self.result == Result.successful)
         counted = f"{np.sum(share)} of {share.size} successful" if share.ndim else Result[self.result] or "successful"
-        lines = [counted, *_way(stats, self.solver)]
-        if bool(jnp.any(stats.slow)):
+        lines = [counted, self.explanation]
+        if bool(jnp.any(self.stats.slow)):
             lines.append("warning: so many iterations gain nothing over one step after the other (stats.slow)")
         return "\n".join(lines)
 
 
-def _way(stats: Stats, solver: eqx.Module) -> list[str]:
-    """How an answer came about, in a line with numbers."""
-    lines = []
-    if getattr(solver, "iterates", True):
-        lines.append(
-            f"{type(solver).__name__}: iterations {_range(stats.iterations)}, residual {_range(stats.residual_norm)}, "
-            f"estimated error {_range(stats.error_estimate)}"
-        )
-    if bool(jnp.any(stats.chunks > 0)):
-        lines.append(f"{_range(stats.chunks)} chunks side by side, warm-up of {_range(stats.warm_up)} steps")
-    if bool(jnp.any(stats.fell_back)):
-        if lines:
-            before = "given up after that, and run"
-        elif bool(jnp.any(stats.warm_up > 0)):
-            before = f"chunks given up after {_range(stats.warm_up)} steps of warm-up, and run"
-        else:
-            before = "run in spite of the chunks asked for"
-        lines.append(f"{before} one step after the other (stats.fell_back)")
-    return lines or ["one step after the other"]
+def _described(solver: eqx.Module) -> str:
+    """A solver in words."""
+    return getattr(solver, "described", type(solver).__name__)
 
 
 def _range(values: Array) -> str:

@@ -1,8 +1,7 @@
 """``parascan diagnose`` and ``plan`` on what a function returns of a Markov chain or a diffusion sampler."""
 
-import json
-
 import pytest
+from output import result_of
 from typer.testing import CliRunner
 
 from parascan.cli import app
@@ -52,7 +51,7 @@ def test_a_random_walk_is_told_not_to_contract(invoke):
 def test_a_sampler_is_diagnosed_over_its_steps(invoke):
     found = invoke("diagnose", "module_of_chains:sampler", "--json")
     assert found.exit_code == 0, found.output
-    assert json.loads(found.output)["length"] == 40
+    assert result_of(found, "diagnose")["length"] == 40
 
 
 @pytest.mark.slow  # the same
@@ -60,7 +59,7 @@ def test_a_plan_is_made_of_both(invoke):
     for name in ("chain", "sampler"):
         found = invoke("plan", f"module_of_chains:{name}", "--no-measure", "--length", 40, "--json")
         assert found.exit_code == 0, found.output
-        assert json.loads(found.output)["length"] == 40
+        assert result_of(found, "plan")["length"] == 40
 
 
 def test_a_sweep_takes_neither(invoke):

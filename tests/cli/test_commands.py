@@ -7,7 +7,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from output import plain
+from output import plain, result_of
 
 import parascan as ps
 from parascan.paper.experiments import table1
@@ -33,7 +33,7 @@ def test_systems_lists_every_system(invoke):
 
 
 def test_systems_as_json(invoke):
-    found = json.loads(invoke("systems", "--json").stdout)
+    found = result_of(invoke("systems", "--json"), "systems")
     assert [each["name"] for each in found] == list(ps.systems.names())
     lorenz = next(each for each in found if each["name"] == "lorenz")
     assert (lorenz["size"], lorenz["dt"], lorenz["family"]) == (3, 0.01, "flow")

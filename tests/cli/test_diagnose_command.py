@@ -1,9 +1,8 @@
 """``parascan diagnose``: output, files, exit codes."""
 
-import json
-
 import numpy as np
 import pytest
+from output import result_of
 from typer.testing import CliRunner
 
 from parascan.cli import app
@@ -63,7 +62,7 @@ def test_a_function_is_diagnosed_printed_and_drawn(invoke, tmp_path):
 def test_json_is_the_record_of_a_registered_system(invoke):
     found = invoke("logistic", "--length", 200, "--set", "r=3.9", "--budget", 100, "--criterion", "merit", "--json")
     assert found.exit_code == 0, found.output
-    record = json.loads(found.output)
+    record = result_of(found, "diagnose")
     assert record["criterion"] == "Merit(tol=1e-10)"
     assert record["verdict"] != "predictable"
     assert record["iterations"]["newton"]["value"] > 50
@@ -72,7 +71,9 @@ def test_json_is_the_record_of_a_registered_system(invoke):
 @pytest.mark.slow
 def test_steps_of_a_known_transient_are_left_out(invoke):
     costs = [
-        json.loads(invoke("logistic", "--length", 300, "--budget", 100, "--settle", settle, "--json").output)["cost"]
+        result_of(invoke("logistic", "--length", 300, "--budget", 100, "--settle", settle, "--json"), "diagnose")[
+            "cost"
+        ]
         for settle in (0, 120)
     ]
     assert costs[1]["steps"] == costs[0]["steps"] + 120

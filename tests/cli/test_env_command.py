@@ -1,14 +1,13 @@
 """``parascan env``: versions, devices and the machine's record."""
 
-import json
-
 import jax
+from output import result_of
 
 import parascan as ps
 
 
 def test_env_as_json(invoke):
-    found = json.loads(invoke("env", "--json").output)
+    found = result_of(invoke("env", "--json"), "env")
     assert list(found) == ["versions", "devices", "machine record"]
     assert found["versions"]["parascan"] == ps.__version__
     assert found["versions"]["jax"] == jax.__version__

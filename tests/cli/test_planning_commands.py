@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from output import result_of
 from typer.testing import CliRunner
 
 import parascan as ps
@@ -18,7 +19,7 @@ def invoke(*arguments):
 def test_a_registered_system_is_planned_printed_and_read_back(monkeypatch):
     found = invoke("plan", "lorenz", "--length", 2000, "--no-measure", "--json")
     assert found.exit_code == 0, found.output
-    plan = Plan.from_json(found.output)
+    plan = Plan.from_json(json.dumps(result_of(found, "plan")))
     assert plan.length == 2000
     assert isinstance(plan.solver, ps.Sequential)
     monkeypatch.setattr(ps, "plan", lambda *args, **options: plan)
@@ -38,7 +39,7 @@ def test_wrong_usage_is_told_from_failure(arguments, word):
 def test_known_rates_are_shown_without_measuring(tmp_path):
     found = invoke("calibrate", "--show", "--json", "--folder", tmp_path)
     assert found.exit_code == 0, found.output
-    told = json.loads(found.output)
+    told = result_of(found, "calibrate")
     assert {entry["origin"] for entry in told["rates"].values()} == {here("cpu").origin}
     assert told["rates"]["float32"]["turn"] == here("cpu").turn
     assert told["rates"]["float64"]["sources"] == dict(here("cpu", double=True).sources)
@@ -54,5 +55,5 @@ def test_calibration_is_stored_and_shown(tmp_path, monkeypatch):
     found = invoke("calibrate", "--folder", tmp_path)
     assert found.exit_code == 0, found.output
     assert "stored in" in found.output
-    told = json.loads(invoke("calibrate", "--show", "--json", "--folder", tmp_path).output)
+    told = result_of(invoke("calibrate", "--show", "--json", "--folder", tmp_path), "calibrate")
     assert {entry["origin"] for entry in told["rates"].values()} == {"calibrated"}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from output import plain
+from output import plain, result_of
 
 from parascan.api.sweeping import measure_point as measure
 from parascan.diagnostics.estimate import estimate_of
@@ -69,7 +69,7 @@ def test_two_parameters_are_a_map_and_json_is_the_record(invoke, folder):
     arguments = ("gain", 0.25, 1.0, "--points", 3, "--log", "--second", "shift", 0, 1, "--second-points", 2)
     found = invoke("sweep", "swept_module:make", *arguments, "--length", 60, "--json", "--plot", "m.svg")
     assert found.exit_code == 0, found.output
-    record = json.loads(found.stdout)
+    record = result_of(found, "sweep")
     assert record["parameters"] == {"gain": [0.25, 0.5, 1.0], "shift": [0.0, 1.0]}
     np.testing.assert_allclose(record["exponent"]["value"], np.log([[0.25] * 2, [0.5] * 2, [1.0] * 2]), atol=1e-12)
     assert record["length"] == 60
@@ -79,7 +79,7 @@ def test_two_parameters_are_a_map_and_json_is_the_record(invoke, folder):
 def test_a_registered_system_is_swept_over_a_setting(invoke):
     found = invoke("sweep", "logistic", "r", 2.5, 4.0, "--points", 2, "--length", 120, "--max-iterations", 5, "--json")
     assert found.exit_code == 0, found.output
-    record = json.loads(found.stdout)
+    record = result_of(found, "sweep")
     np.testing.assert_allclose(record["exponent"]["value"], np.log([0.5, 2.0]), atol=0.1)
     assert record["solved"] == [True, False] or record["updates"][1] == 5
 
@@ -150,7 +150,7 @@ def test_exponents_of_a_registered_system(invoke, folder):
 def test_exponents_as_json_of_a_function_in_closed_form(invoke):
     found = invoke("exponents", "swept_module:spiral", "--length", 400, "--windows", 4, "--json")
     assert found.exit_code == 0, found.output
-    record = json.loads(found.stdout)
+    record = result_of(found, "exponents")
     # Every second power of the matrix is -1: both exponents are zero.
     np.testing.assert_allclose(record["per_step"]["value"], 0, atol=0.01)
     assert np.shape(record["finite_time"]) == (4, 2)
@@ -159,7 +159,7 @@ def test_exponents_as_json_of_a_function_in_closed_form(invoke):
 
 
 def test_exponents_per_unit_of_time_where_a_step_stands_for_some(invoke):
-    found = json.loads(invoke("exponents", "lorenz", "--length", 300, "--k", 1, "--json").stdout)
+    found = result_of(invoke("exponents", "lorenz", "--length", 300, "--k", 1, "--json"), "exponents")
     np.testing.assert_allclose(found["per_time"]["value"], found["per_step"]["value"] / found["dt"])
     assert found["dt"] == 0.01
     assert found["pesin_sum"]["high"] is None

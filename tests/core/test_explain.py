@@ -1,6 +1,7 @@
 """What ``explain`` says beforehand is what a call then does; and nothing is run for it."""
 
 import inspect
+import re
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,9 @@ def test_the_default_on_a_long_sequence():
     assert 0 < found.trial_steps <= found.longest_warm_up < found.steps_per_chunk
     assert 0 < found.trial_share < 0.05
     assert isinstance(found.solver, ps.Chunked)
+    # Both times of the decision are named, and they are in the order that leads to chunks.
+    whole, enough = (float(each) for each in re.findall(r"([\d.]+) ms", found.reason))
+    assert whole >= enough > 0
     text = str(found)
     for number in (found.chunks, found.steps_per_chunk, found.longest_warm_up, found.trial_steps):
         assert str(number) in text
@@ -42,7 +46,7 @@ def test_the_default_on_a_long_sequence():
     [
         ({"xs": SHORT}, "few and small"),
         ({"xs": LONG, "unroll": 4}, "unroll=4 asks for the plain loop"),
-        ({"xs": LONG, "solver": ps.Sequential()}, "asked for"),
+        ({"xs": LONG, "solver": ps.Sequential()}, "asked for by solver=Sequential"),
         ({"xs": LONG[:0]}, "few and small|no step to take"),
     ],
 )
@@ -68,7 +72,9 @@ def test_a_batch_is_judged_as_the_call_under_vmap_is():
     one, many = (ps.explain(step, INIT, LONG, batch=count) for count in (4, 64))
     assert one.way == "chunks"
     assert many.way == "one step after the other"
-    assert "batch of 64" in many.reason
+    most = int(re.search(r"a batch of 64 .* tried in one of (\d+) at most", many.reason)[1])
+    assert 4 <= most < 64
+    assert [ps.explain(step, INIT, LONG, batch=each).way for each in (most, most + 1)] == [one.way, many.way]
     assert ps.explain(step, INIT, LONG, batch=4).chunks < ps.explain(step, INIT, LONG).chunks
     with pytest.raises(ValueError, match="batch: given 0, expected one or more"):
         ps.explain(step, INIT, LONG, batch=0)
@@ -79,7 +85,7 @@ def test_a_batch_is_judged_as_the_call_under_vmap_is():
 def test_chunks_and_trial_of_ones_own():
     found = ps.explain(step, INIT, LONG, solver=ps.Chunked(chunks=40, trial_steps=100))
     assert (found.chunks, found.steps_per_chunk, found.trial_steps) == (40, 1000, 100)
-    assert found.reason == "asked for"
+    assert found.reason == "asked for by chunks=40"
     assert found.trial_share > ps.explain(step, INIT, LONG, solver=ps.Chunked(chunks=40)).trial_share
     spread = ps.explain(step, INIT, LONG, solver=ps.Chunked(chunks=10), mesh=jax.make_mesh((4,), ("time",)))
     assert spread.chunks == 40
@@ -102,6 +108,7 @@ def test_a_plan_is_explained_as_the_solver_that_it_chose():
     plan = ps.plan(lambda s, _: 0.5 * s + 1, jnp.zeros(3), length=10)
     found = ps.explain(lambda s, _: 0.5 * s + 1, jnp.zeros(3), length=10, solver=plan)
     assert found.way == "one step after the other"
+    assert found.reason == f"chosen by the plan: {'; '.join(plan.reasons)}"
     with pytest.raises(ValueError, match="solver: given a plan for"):
         ps.explain(step, INIT, SHORT, solver=plan)
 

@@ -7,8 +7,8 @@ import pytest
 
 from combinations import some
 from parascan.paper.experiments import registry
-from parascan.paper.figures import style
 from parascan.paper.harness.claims import Verdict
+from parascan.pictures import style
 
 SEEN = ("fig1", "fig2", "fig4", "fig5", "fig6", "fig8", "table1")
 LONG = ("fig1", "fig2", "fig5", "fig6", "fig8")

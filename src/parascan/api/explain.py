@@ -15,11 +15,11 @@ from ..problem.flat_recurrence import ScanProblem
 from ..problem.signature import Signature, resolve
 from ..solution import StepFunction, Tree
 from ..solvers import AbstractDirectSolver, AbstractSolver, AbstractTrajectorySolver, Chunked
-from ..solvers.chunked_call import foreseen, launched_rows, why_not
+from ..solvers.chunked_call import foreseen, launched_rows
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.memory import on_each_device, readable
 from ..solvers.request import Request
-from .options import resolve_options, solver_for
+from .options import resolve_options, solver_for, words_of
 
 
 class Explanation(eqx.Module):
@@ -79,7 +79,7 @@ class Explanation(eqx.Module):
                 found.append(f"  on the device: {self.launches}")
             found.append("  given up, the steps are taken one after the other; solution.stats says how it came out")
         if self.way == ITERATIONS:
-            found.append(f"  {self.method} until {self.criterion}, at most {self.budget} iterations")
+            found.append(f"  {self.method}: until {self.criterion}, at most {self.budget} iterations")
         found.append(f"  memory: about {readable(self.memory)} beside the inputs")
         return found
 
@@ -147,24 +147,22 @@ def explain(
     numbers = (max_iterations, guess, adjoint, reverse, unroll, False, mesh, memory_limit, int(batch))
     request = resolve_options(length, solver, criterion, *numbers, xs=xs)
     signature = resolve(f, as_arrays("init", init), as_arrays("xs", xs), length, scan_form=False)
-    chosen = solver_for(signature, request)
+    chosen, reason = solver_for(signature, request)
+    if isinstance(solver, Plan) and signature.length:
+        reason = words_of(solver)
     if isinstance(chosen, AbstractTrajectorySolver):
-        return _of_iterations(signature, request, chosen)
+        return _of_iterations(signature, request, chosen, reason)
     memory = _room(signature, chosen, request) if isinstance(chosen, AbstractDirectSolver) else 0
     known: dict[str, Any] = {"length": signature.length, "size": signature.layout.size, "batch": request.batch}
-    plain = Explanation(PLAIN, _why_plain(signature, request), chosen, memory=memory, **known)
-    if not isinstance(chosen, Chunked):
-        return plain
-    found = foreseen(signature, chosen, request)
-    if found is None:
-        return dataclasses.replace(plain, reason=f"a batch of {request.batch} is parallel work that is there already")
+    found = foreseen(signature, chosen, request) if isinstance(chosen, Chunked) else None
+    if found is None or not isinstance(chosen, Chunked):
+        return Explanation(PLAIN, reason, chosen, memory=memory, **known)
     grid, patience = found
     usual = foreseen(signature, dataclasses.replace(chosen, trial_steps=None), request)
     share = TRIAL_SHARE * patience.trial / usual[1].trial if usual else TRIAL_SHARE
-    why = "it may forget its start, which is found out on the way" if chosen.chunks is None else "asked for"
     return Explanation(
         CHUNKS,
-        why,
+        reason,
         chosen,
         chunks=grid.chunks * grid.devices,
         steps_per_chunk=grid.block,
@@ -185,18 +183,9 @@ def _room(signature: Signature, solver: AbstractDirectSolver, request: Request) 
     return solver.peak_bytes(signature if with_outputs else signature.keeping_states(), shared)
 
 
-def _why_plain(signature: Signature, request: Request) -> str:
-    """Why a call takes one step after the other, in a sentence."""
-    if signature.length == 0:
-        return "there is no step to take"
-    if isinstance(request.solver, Chunked):
-        if request.unrolls:
-            return f"unroll={request.unroll} asks for the plain loop"
-        return why_not(signature, request.solver, request.batch, request.devices) or ""
-    return "asked for"
-
-
-def _of_iterations(signature: Signature, request: Request, solver: AbstractTrajectorySolver) -> Explanation:
+def _of_iterations(
+    signature: Signature, request: Request, solver: AbstractTrajectorySolver, reason: str
+) -> Explanation:
     """The explanation of a call by a method that iterates; only shapes are computed with."""
     found: list[tuple[int, int]] = []
 
@@ -208,8 +197,7 @@ def _of_iterations(signature: Signature, request: Request, solver: AbstractTraje
 
     jax.eval_shape(measure, signature.init, signature.xs)
     budget, memory = found[-1]
-    why = "chosen by the plan" if request.made_for else "asked for"
     length, size, batch = signature.length, signature.layout.size, request.batch
     words = str(request.criterion).replace("\n", "").replace(" ", "").replace(",", ", ")
-    known = Explanation(ITERATIONS, why, solver, length, size, batch, budget=budget, memory=memory)
+    known = Explanation(ITERATIONS, reason, solver, length, size, batch, budget=budget, memory=memory)
     return dataclasses.replace(known, method=solver.described, criterion=words)

@@ -18,6 +18,9 @@ from ..solvers.request import Request
 
 _DEFAULTS = Request(Chunked())
 
+NO_STEP = "there is no step to take"
+"""Why an empty call takes the way it takes."""
+
 
 def resolve_options(
     length: int | None,
@@ -81,8 +84,8 @@ def resolve_options(
     return request
 
 
-def solver_for(signature: Signature, request: Request) -> AbstractSolver:
-    """The solver that runs: the one asked for, or the plain loop where there is nothing to do in parallel.
+def solver_for(signature: Signature, request: Request) -> tuple[AbstractSolver, str]:
+    """The solver that runs, and why: the one asked for, or the plain loop where there is nothing to do in parallel.
 
     Args:
         signature: the step, carry and inputs.
@@ -101,8 +104,18 @@ def solver_for(signature: Signature, request: Request) -> AbstractSolver:
     if signature.length == 0 and solver.iterates:
         # What the solver would refuse, it refuses here too.
         traced(signature)
-        return Sequential()
-    return solver.chosen(signature, request)
+        return Sequential(), NO_STEP
+    chosen, reason = solver.chosen(signature, request)
+    return chosen, reason if signature.length else NO_STEP
+
+
+def words_of(plan: Plan) -> str:
+    """Why a plan chose what it chose, in a sentence.
+
+    Args:
+        plan: given as the solver of a call.
+    """
+    return f"chosen by the plan: {'; '.join(plan.reasons)}"
 
 
 def _refuse_unused(request: Request, iterative: list[str], *, by_default: bool) -> None:

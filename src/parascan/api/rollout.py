@@ -18,13 +18,13 @@ from ..problem.signature import Signature
 from ..programs.built_in import agree
 from ..programs.compile_cache import ProgramCache
 from ..programs.platform import running_on
-from ..solution import Result, Solution, StepFunction, Tree
+from ..solution import Reason, Result, Solution, StepFunction, Tree
 from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion
 from ..solvers.request import Request
 from .devices import placed
 from .failure import explain_failure
-from .options import resolve_options, solver_for
+from .options import NO_STEP, resolve_options, solver_for, words_of
 from .success import successful_or_raise
 from .typed_arrays import resolve_typed, run_typed
 
@@ -232,6 +232,9 @@ def rollout(
         refuse_nan(init)
     with running_on(step, init, xs, mesh=request.mesh) as platform:
         solution = _rollout_programs(step, init, xs, request._replace(platform=platform))
+    if isinstance(solver, Plan) and solution.reason.text != NO_STEP:
+        # Not within the program, which is the same for all plans that choose this solver.
+        solution = dataclasses.replace(solution, reason=Reason(words_of(solver)))
     return _raise_unless_successful(solution, solution) if throw else solution
 
 
@@ -250,7 +253,8 @@ def _rollout(step: StepFunction, init: Tree, xs: Tree, request: Request) -> Solu
 
 def _run(signature: Signature, request: Request) -> Solution:
     """The solution of a checked call."""
-    solution = solver_for(signature, request).run(signature, request)
+    solver, reason = solver_for(signature, request)
+    solution = dataclasses.replace(solver.run(signature, request), reason=Reason(reason))
     return solution if request.certify is False else _certified(solution, signature, request)
 
 

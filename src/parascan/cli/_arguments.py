@@ -39,6 +39,11 @@ SeedOption: TypeAlias = Annotated[int, typer.Option(help="Seed of noise, random 
 DtypeOption: TypeAlias = Annotated[Precision, typer.Option(help="Floating type of states and parameters.")]
 """Option: the dtype of the states."""
 
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON for other programs, and nothing else to standard output.")
+]
+"""Option: JSON in place of text."""
+
 SettingsOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

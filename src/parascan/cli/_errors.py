@@ -44,7 +44,7 @@ def interruptible(remedy: str) -> Iterator[Callable[[], None]]:
         yield check
         check()
     except KeyboardInterrupt:
-        report.console().print(f"interrupted; {remedy}", markup=False, soft_wrap=True)
+        report.console(aside=True).print(f"interrupted; {remedy}", markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGINT, before)
@@ -64,6 +64,6 @@ def wrong_usage() -> Iterator[None]:
     except Exception as error:
         if place_of(error) or isinstance(error, RuntimeError):
             raise typer.BadParameter(reason_of(error)) from error
-        if isinstance(error, ImportError | TypeError | ValueError):
+        if isinstance(error, ImportError | OSError | TypeError | ValueError):
             raise typer.BadParameter(str(error)) from error
         raise

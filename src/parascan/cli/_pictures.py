@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from ..api.files import write_atomically
-from ..paper.figures import style
+from ..pictures import style
 from . import report
+from ._errors import wrong_usage
 
 
 def save_picture(figure: style.Figure, path: Path, *, tell: bool = True) -> None:
@@ -15,6 +16,7 @@ def save_picture(figure: style.Figure, path: Path, *, tell: bool = True) -> None
         path: the file.
         tell: whether to say so on the terminal; not where the output is read by a program.
     """
-    write_atomically(path, lambda file: style.save(figure, file, path.suffix))
+    with wrong_usage():
+        write_atomically(path, lambda file: style.save(figure, file, path.suffix))
     if tell:
-        report.console().print(f"drew {path}", soft_wrap=True)
+        report.console().print(f"drew {path}", markup=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from .diagnose_command import diagnose
 from .env_command import env
 from .exponents_command import exponents
 from .plan_command import plan
+from .report_command import report
 from .reproduce_command import reproduce
 from .run_command import run
 from .sweep_command import sweep
@@ -29,6 +30,7 @@ app.command()(diagnose)
 app.command()(exponents)
 app.command()(sweep)
 app.command()(plan)
+app.command()(report)
 app.command()(run)
 app.command()(calibrate)
 app.command()(env)
@@ -47,6 +49,12 @@ def options(
     """Evaluate nonlinear state space models in parallel over their length, and foretell when that pays.
 
     Exit codes: 0 success, 1 a rollout or a claim failed, 2 wrong usage, 130 interrupted.
+
+    For example:
+
+    - `parascan systems`
+    - `parascan report lorenz_observer --html report.html`
+    - `parascan run --help`
     """
     if show_version:
         typer.echo(f"parascan {ps.__version__}")

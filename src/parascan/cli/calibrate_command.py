@@ -12,7 +12,9 @@ from ..paper.harness.written_files import write_text
 from ..planning import Machine, cache_file, fingerprint, known_machine, platform_of
 from ..planning import calibrate as measured
 from . import report
+from ._arguments import JsonOption
 from ._errors import interruptible
+from ._json import echo_json
 
 PRECISIONS = ("float32", "float64")
 
@@ -23,12 +25,17 @@ def calibrate(
         typer.Option(file_okay=False, help="Where to keep them: the user's cache folder when left out."),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Only print what is known, measured or built in.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure what elementary work costs on this machine, once, in some seconds.
 
     `ps.plan` reads the numbers from then on, as long as processor, device and JAX stay the same. Nothing else does: a
     call without a plan depends on nothing but its arguments.
+
+    For example:
+
+    - `parascan calibrate`
+    - `parascan calibrate --show --json`
     """
     platform = platform_of()
     with interruptible("the same command starts again.") as check:
@@ -39,7 +46,7 @@ def calibrate(
             plain = {
                 dtype: {"origin": machine.origin, **json.loads(machine.to_json())} for dtype, machine in found.items()
             }
-            typer.echo(json.dumps({"machine": dict(fingerprint()), "rates": plain}, indent=1))
+            echo_json("calibrate", {"machine": dict(fingerprint()), "rates": plain})
             return
         console = report.console()
         for dtype, machine in found.items():

@@ -8,15 +8,17 @@ import typer
 
 import parascan as ps
 
+from .. import pictures
 from ..diagnostics import Diagnosis, window_growth
-from ..paper.figures import style
-from ..paper.harness.written_files import to_json
-from . import plot, report
-from ._arguments import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ..pictures import style
+from . import report
+from ._arguments import DtypeOption, JsonOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
 from ._errors import interruptible, wrong_usage
+from ._files import check_file
+from ._json import echo_json
 from ._pictures import save_picture
 from ._subject import Subject, subject_of
-from .run_command import CriterionName, check_suffix, criterion_of
+from .run_command import CriterionName, criterion_of
 
 PAIRED = 1000
 """Most draws that pairs of chains are followed for."""
@@ -38,7 +40,7 @@ def diagnose(
     seed: SeedOption = 0,
     dtype: DtypeOption = Precision.float64,
     settings: SettingsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    as_json: JsonOption = False,
     picture: Annotated[
         Path | None,
         typer.Option("--plot", help="Draw exponents, growth and expected iterations to a png, pdf or svg file."),
@@ -48,8 +50,14 @@ def diagnose(
 
     Prints the verdict and its evidence, the largest exponent, conditioning, horizons, and the iterations that each
     method is expected to take, with intervals. Exits with 0 whatever the verdict.
+
+    For example:
+
+    - `parascan diagnose lorenz_observer --length 20000`
+    - `parascan diagnose my_module:my_function --json`
+    - `parascan diagnose lorenz --set rho=20 --plot lorenz.png`
     """
-    check_suffix("--plot", picture, style.SUFFIXES)
+    check_file("--plot", picture, style.SUFFIXES)
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
             found = subject_of(subject, length, settings or [], jax.random.key(seed))
@@ -77,12 +85,12 @@ def _deliver(diagnosis: Diagnosis, found: Subject, as_json: bool, picture: Path 
     """Print the diagnosis, and draw it if asked to."""
     title = f"{found.name}, T = {diagnosis.length}"
     if as_json:
-        typer.echo(to_json(diagnosis.to_dict()), nl=False)
+        echo_json("diagnose", diagnosis.to_dict())
     else:
         console = report.console()
         console.print(report.summary(f"{title}, D = {diagnosis.size}, {diagnosis.dtype}", diagnosis.lines()))
         for sentence in diagnosis.evidence:
             console.print(f"- {sentence}", markup=False)
     if picture is not None:
-        figure = plot.diagnosis(diagnosis, window_growth(*found.call, key=key), title=title)
+        figure = pictures.diagnosis(diagnosis, window_growth(*found.call, key=key), title=title)
         save_picture(figure, picture, tell=not as_json)

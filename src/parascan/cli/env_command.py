@@ -1,26 +1,33 @@
 """``parascan env``: what a report of a bug needs to say about the machine and its packages."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import jax
-import typer
 
 from ..paper.harness.provenance import hardware, version, versions
 from ..planning import fingerprint, known_machine, platform_of
 from . import report
+from ._arguments import JsonOption
+from ._json import echo_json
 
 OPTIONAL = ("dysts", "distributed", "flax", "matplotlib", "torch", "xarray")
 """Packages that some parts need; those that are there are named with their version."""
 
 
 def env(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Print versions, devices and the record of this machine, for a report of a bug; nothing is measured."""
+    """Print versions, devices and the record of this machine, for a report of a bug; nothing is measured.
+
+    For example:
+
+    - `parascan env`
+    - `parascan env --json`
+    """
     found = _environment()
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        echo_json("env", found)
         return
     for title, rows in found.items():
         lines = {name: json.dumps(value) if isinstance(value, list) else str(value) for name, value in rows.items()}

@@ -10,16 +10,17 @@ import typer
 
 import parascan as ps
 
+from .. import pictures
 from ..diagnostics import Estimate, LyapunovEstimate, pesin_sum
 from ..diagnostics.diagnosis import scaled, span
-from ..paper.figures import style
-from ..paper.harness.written_files import to_json
-from . import plot, report
-from ._arguments import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ..pictures import style
+from . import report
+from ._arguments import DtypeOption, JsonOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
 from ._errors import interruptible, wrong_usage
+from ._files import check_file
+from ._json import echo_json
 from ._pictures import save_picture
 from ._subject import Subject, subject_of
-from .run_command import check_suffix
 
 MOST_BY_DEFAULT = 8
 """Number of exponents that are measured by default; all of them where D is smaller."""
@@ -35,7 +36,7 @@ def exponents(
     seed: SeedOption = 0,
     dtype: DtypeOption = Precision.float64,
     settings: SettingsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    as_json: JsonOption = False,
     picture: Annotated[
         Path | None, typer.Option("--plot", help="Draw the spectrum and the windows to a png, pdf or svg file.")
     ] = None,
@@ -44,8 +45,13 @@ def exponents(
 
     Prints the exponents, the dimension by the formula of Kaplan and Yorke, the sum of the positive exponents (by
     Pesin's formula the entropy, in nats), and the largest exponent in windows along the data.
+
+    For example:
+
+    - `parascan exponents lorenz`
+    - `parascan exponents my_module:my_function --k 2 --windows 50 --plot exponents.svg`
     """
-    check_suffix("--plot", picture, style.SUFFIXES)
+    check_file("--plot", picture, style.SUFFIXES)
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
             found = subject_of(subject, length, settings or [], jax.random.key(seed))
@@ -72,13 +78,13 @@ def _size(found: Subject) -> int:
 def _deliver(estimate: LyapunovEstimate, found: Subject, as_json: bool, picture: Path | None) -> None:
     """Print the exponents, and draw them if asked to."""
     if as_json:
-        typer.echo(to_json(_record(estimate, found)), nl=False)
+        echo_json("exponents", _record(estimate, found))
     else:
         title = f"{found.name}, T = {found.length}, D = {estimate.size}"
         report.console().print(report.summary(title, _lines(estimate, found)))
     if picture is not None:
         title = f"{found.name}, T = {found.length}: {_dimensions(estimate)}"
-        figure = plot.exponents(estimate, length=found.length, title=title)
+        figure = pictures.exponents(estimate, length=found.length, title=title)
         save_picture(figure, picture, tell=not as_json)
 
 

@@ -1,5 +1,6 @@
 """What the command line prints: data in, rich tables out."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ from ..paper.harness.run import Report
 WIDTH = 120
 """Columns of the output where it goes to no terminal, but to a file or a pipe."""
 
+NARROW = 70
+"""Columns of a terminal below which names and values are not put beside each other."""
+
 COLORS = {
     Verdict.met: "[green]met[/]",
     Verdict.explained: "[yellow]explained[/]",
@@ -36,10 +40,16 @@ MOST_FAILURES = 5
 """Most rows that are named of those that contradict a claim."""
 
 
-def console() -> Console:
-    """The console to which everything is printed."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=WIDTH)
+def console(*, aside: bool = False) -> Console:
+    """The console to which everything is printed.
+
+    Args:
+        aside: whether to print to the standard error, which leaves the standard output to what other programs read.
+    """
+    found = Console(highlight=False, stderr=aside)
+    return (
+        found if found.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, stderr=aside, width=WIDTH)
+    )
 
 
 def progress() -> Progress:
@@ -47,7 +57,7 @@ def progress() -> Progress:
     columns = (SpinnerColumn(), BarColumn(16), MofNCompleteColumn(table_column=Column(min_width=5)))
     elapsed = TimeElapsedColumn(table_column=Column(min_width=7))
     return Progress(
-        *columns, elapsed, TextColumn("{task.description}", markup=False), console=console(), transient=True
+        *columns, elapsed, TextColumn("{task.description}", markup=False), console=console(aside=True), transient=True
     )
 
 
@@ -60,7 +70,7 @@ def reproduction() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=False),
-        console=console(),
+        console=console(aside=True),
         speed_estimate_period=600,
     )
 
@@ -82,13 +92,15 @@ def show(bar: Progress, task: TaskID, at: Report) -> None:
         bar.console.print(f"{at.finished} of {at.total} points, {seconds:.0f} s, {left}")
 
 
-def systems(descriptions: Iterable[Mapping[str, Any]]) -> Table:
-    """One line a system.
+def systems(descriptions: Iterable[Mapping[str, Any]]) -> Table | Group:
+    """One line a system; on a narrow terminal two, without its equations.
 
     Args:
         descriptions: name, family, size, dt, exponent and equations of each.
     """
     title = "Systems (dt in the system's unit of time)"
+    if console().width < NARROW:
+        return _stacked(title, {each["name"]: _in_short(each) for each in descriptions})
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", expand=True)
     for heading in ("name", "D", "kind", "dt", "exponent"):
         table.add_column(heading, justify="right" if heading in ("D", "dt") else "left", no_wrap=True)
@@ -101,6 +113,14 @@ def systems(descriptions: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def _in_short(description: Mapping[str, Any]) -> str:
+    """A system in a line."""
+    dt = "" if description["dt"] is None else f", dt {description['dt']:g}"
+    known = _exponent(description)
+    exponent = "" if known == "-" else f", exponent {known}"
+    return f"D = {description['size']}, {description['family']}{dt}{exponent}"
+
+
 def _exponent(description: Mapping[str, Any]) -> str:
     """The known exponent with its unit."""
     for unit in ("time", "step"):
@@ -110,13 +130,15 @@ def _exponent(description: Mapping[str, Any]) -> str:
     return "-"
 
 
-def summary(title: str, lines: Mapping[str, str]) -> Table:
-    """A run as names and values.
+def summary(title: str, lines: Mapping[str, str]) -> Table | Group:
+    """A run as names and values; on a narrow terminal each value is below its name.
 
     Args:
         title: what was run.
         lines: what to say about it, values with their units.
     """
+    if console().width < NARROW:
+        return _stacked(title, lines)
     table = Table(box=box.SIMPLE, title=escape(title), title_justify="left", show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -125,16 +147,26 @@ def summary(title: str, lines: Mapping[str, str]) -> Table:
     return table
 
 
-def cells(lines: Sequence[Sequence[str]]) -> Table:
-    """Lines of cells as a table, numbers to the right.
+def _stacked(title: str, lines: Mapping[str, str]) -> Group:
+    """Names, and below each its value."""
+    entries = [Text.assemble((name, "bold"), f"\n  {value}") for name, value in lines.items()]
+    return Group(Text(f"{title}\n", style="italic"), *entries)
+
+
+def cells(lines: Sequence[Sequence[str]]) -> Table | Group:
+    """Lines of cells as a table, numbers to the right; where the terminal is too narrow, one block for each line.
 
     Args:
         lines: the first one holds the headings.
     """
+    headings, *rows = lines
+    if sum(max(map(len, column)) + 3 for column in zip(*lines, strict=True)) > console().width:
+        named = [[f"{name} {cell}".strip() for name, cell in zip(headings, row, strict=True) if cell] for row in rows]
+        return _stacked("", {row[0]: ", ".join(row[1:]) for row in named})
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, heading in enumerate(lines[0]):
+    for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place else "left", no_wrap=True)
-    for line in lines[1:]:
+    for line in rows:
         table.add_row(*map(escape, line))
     return table
 

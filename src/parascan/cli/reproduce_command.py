@@ -16,15 +16,17 @@ from rich.markup import escape
 
 from ..api.extras import missing
 from ..paper.experiments import registry
-from ..paper.figures import style
 from ..paper.harness.claims import Claim
 from ..paper.harness.experiment import Experiment
 from ..paper.harness.page import write_page
 from ..paper.harness.run import Report, run, write_dataset
 from ..paper.harness.workforce import Workforce, workforce
 from ..paper.harness.written_files import write_atomically, write_json
+from ..pictures import style
 from . import report
+from ._arguments import JsonOption
 from ._errors import interruptible, wrong_usage
+from ._json import echo_json
 
 ALL, PAGE = "all", "page"
 
@@ -65,6 +67,7 @@ def reproduce(
     ] = None,
     source: Annotated[Path, typer.Option("--from", file_okay=False, help="For `page`: folder of a run.")] = RESULTS,
     to: Annotated[Path, typer.Option(file_okay=False, help="For `page`: folder of the documentation.")] = Path("docs"),
+    as_json: JsonOption = False,
 ) -> None:
     """Reproduce tables and figures of the paper: measure, store, check the claims, draw.
 
@@ -72,35 +75,63 @@ def reproduce(
     goes on where it was, and ends with the same datasets. Each experiment leaves `NAME.nc` (the dataset with its
     configuration, versions and hardware), `NAME.json` (the claims with their verdicts), `NAME.png` and `NAME.svg`.
     Exits with 1 when a claim is missed and nothing explains it.
+
+    For example:
+
+    - `parascan reproduce table1 --size demo`
+    - `parascan reproduce all --size smoke --out results`
     """
     if names == [PAGE]:
-        with wrong_usage():
-            written = write_page(source, to, list(registry.EXPERIMENTS.values()))
-        report.console().print(f"page: {written}", soft_wrap=True)
+        _page(source, to, as_json)
         return
+    console = report.console(aside=as_json)
     chosen = _chosen(names, size)
     options = [f"--size {size}", f"--out {out}", *([f"--scheduler {scheduler}"] if scheduler else [])]
     again = f"parascan reproduce {' '.join(names)} {' '.join(options)}"
     started, missed, failed = time.perf_counter(), list[str](), list[str]()
+    experiments: dict[str, Any] = {}
     with interruptible(f"stored points are in {out / 'points'}; go on with: {again}") as check:
         for experiment in chosen:
             try:
                 with _hands(experiment, workers, scheduler) as hands:
-                    verdicts = _reproduce(experiment, size, out, hands, check)
+                    verdicts = _reproduce(experiment, size, out, hands, check, console)
             except RuntimeError as error:
                 # The others can do without it, and what it stored stays.
-                report.console().print(f"{experiment.name}: {error}", markup=False)
+                console.print(f"{experiment.name}: {error}", markup=False)
                 failed.append(experiment.name)
+                experiments[experiment.name] = {"failed": str(error), "claims": []}
             else:
+                experiments[experiment.name] = {"failed": None, "claims": listed(verdicts)}
                 missed += [experiment.name] * (not all(claim.passed for claim in verdicts))
     if len(chosen) > 1:
         outcome = "every claim is met or explained" if not missed + failed else ""
         outcome += f"claims missed in: {', '.join(missed)}. " if missed else ""
         outcome += f"failed: {', '.join(failed)}" if failed else ""
         seconds = time.perf_counter() - started
-        report.console().print(f"{len(chosen)} experiments in {seconds:.0f} seconds; {outcome}")
+        console.print(f"{len(chosen)} experiments in {seconds:.0f} seconds; {outcome}")
+    if as_json:
+        echo_json("reproduce", {"size": str(size), "out": str(out), "experiments": experiments})
     if missed or failed:
         raise typer.Exit(1)
+
+
+def _page(source: Path, to: Path, as_json: bool) -> None:
+    """Write the documentation's page from what is stored."""
+    with wrong_usage():
+        written = write_page(source, to, list(registry.EXPERIMENTS.values()))
+    if as_json:
+        echo_json("reproduce", {"page": str(written)})
+    else:
+        report.console().print(f"page: {written}", markup=False, soft_wrap=True)
+
+
+def listed(verdicts: Sequence[Claim]) -> list[dict[str, Any]]:
+    """Claims with their verdicts, for JSON.
+
+    Args:
+        verdicts: of an experiment.
+    """
+    return [{**asdict(claim), "verdict": claim.verdict} for claim in verdicts]
 
 
 def _chosen(names: Sequence[str], size: str) -> list[Experiment]:
@@ -131,10 +162,9 @@ def _hands(experiment: Experiment, workers: int, scheduler: str | None) -> Itera
 
 
 def _reproduce(
-    experiment: Experiment, size: str, out: Path, hands: Workforce, check: Callable[[], None]
+    experiment: Experiment, size: str, out: Path, hands: Workforce, check: Callable[[], None], console: Console
 ) -> tuple[Claim, ...]:
     """The claims of an experiment with their verdicts, and its files."""
-    console = report.console()
     console.print(f"{experiment.name}, size {size}: {experiment.title}", style="bold")
     console.print(f"configuration: {experiment.sizes[size]}", markup=False)
     with report.reproduction() as bar:
@@ -147,8 +177,7 @@ def _reproduce(
         dataset = run(experiment, size, out / "points", hands, progress)
     verdicts = experiment.claims(dataset)
     write_dataset(dataset, out / f"{experiment.name}.nc")
-    listed = [{**asdict(claim), "verdict": claim.verdict} for claim in verdicts]
-    write_json(out / f"{experiment.name}.json", {"claims": listed, **dataset.attrs})
+    write_json(out / f"{experiment.name}.json", {"claims": listed(verdicts), **dataset.attrs})
     _draw(experiment, dataset, out, console)
     if experiment.table is not None:
         console.print(report.cells(experiment.table(dataset)))

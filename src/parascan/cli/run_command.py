@@ -1,6 +1,5 @@
 """``parascan run``: one system rolled out beside its sequential evaluation."""
 
-from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +10,14 @@ import typer
 
 import parascan as ps
 
-from ..paper.figures import style
+from .. import pictures
 from ..paper.harness.written_files import to_json, write_arrays
-from . import plot, report
-from ._arguments import DtypeOption, Precision, SettingsOption, SubjectArgument, SubjectLength
+from ..pictures import style
+from . import report
+from ._arguments import DtypeOption, JsonOption, Precision, SettingsOption, SubjectArgument, SubjectLength
 from ._errors import interruptible, wrong_usage
+from ._files import check_file
+from ._json import echo_json
 from ._pictures import save_picture
 from ._solver import SolverOption, solver_of
 from ._subject import subject_of
@@ -56,15 +58,21 @@ def run(
     archive: Annotated[
         Path | None, typer.Option("--save", help="Save states, inputs and summary to an npz file.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Roll a system out and compare with sequential evaluation.
 
     Prints why the rollout stopped, its iterations, residual and distance from the sequential trajectory (in units of
     the state), the largest exponent (per step and per unit of time) and seconds, compilation included. Exits with 1
     and a remedy when the rollout does not succeed.
+
+    For example:
+
+    - `parascan run lorenz_observer --length 5000 --solver deer --plot states.png`
+    - `parascan run henon --solver sequential --save states.npz --json`
     """
-    check_suffix("--save", archive, {".npz"})
-    check_suffix("--plot", picture, style.SUFFIXES)
+    check_file("--save", archive, {".npz"})
+    check_file("--plot", picture, style.SUFFIXES)
     with interruptible("the same command starts again.") as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
             found = subject_of(subject, length, settings or [], jax.random.key(seed))
@@ -80,21 +88,35 @@ def run(
 
             with wrong_usage():
                 outcome = perform(request, show)
-        _deliver(outcome, f"{found.name}, T = {found.length}, {solver}, {dtype}", found.dt, archive, picture)
+        title = f"{found.name}, T = {found.length}, {solver}, {dtype}"
+        _write(outcome, title, found.dt, archive, picture, tell=not as_json)
+        if as_json:
+            asked = {"name": found.name, "length": found.length, "solver": solver, "dtype": str(dtype)}
+            echo_json("run", {**asked, **outcome.numbers})
+        else:
+            _print(outcome, title)
     if outcome.message:
         raise typer.Exit(1)
 
 
-def _deliver(outcome: Outcome, title: str, dt: float | None, archive: Path | None, picture: Path | None) -> None:
-    """Print the outcome, and write the files that were asked for."""
+def _write(
+    outcome: Outcome, title: str, dt: float | None, archive: Path | None, picture: Path | None, *, tell: bool
+) -> None:
+    """Write the files that were asked for."""
+    if archive is not None:
+        with wrong_usage():
+            write_arrays(archive, {**outcome.arrays, "summary": np.array(to_json(outcome.lines))})
+        if tell:
+            report.console().print(f"saved {archive}", markup=False, soft_wrap=True)
+    if picture is not None:
+        figure = pictures.trajectory(outcome.arrays["states"], outcome.arrays.get("error"), title=title, dt=dt)
+        save_picture(figure, picture, tell=tell)
+
+
+def _print(outcome: Outcome, title: str) -> None:
+    """Print the outcome, and the remedy where it failed."""
     console = report.console()
     console.print(report.summary(title, outcome.lines))
-    if archive is not None:
-        write_arrays(archive, {**outcome.arrays, "summary": np.array(to_json(outcome.lines))})
-        console.print(f"saved {archive}", soft_wrap=True)
-    if picture is not None:
-        figure = plot.trajectory(outcome.arrays["states"], outcome.arrays.get("error"), title=title, dt=dt)
-        save_picture(figure, picture)
     if outcome.message:
         console.print(outcome.message, style="bold red", markup=False)
 
@@ -118,14 +140,3 @@ def criterion_of(name: CriterionName, tolerance: float | None) -> Any:
     if name == CriterionName.merit:
         return ps.Merit() if tolerance is None else ps.Merit(tolerance)
     return ps.StateError(rtol=tolerance)
-
-
-def check_suffix(option: str, path: Path | None, known: Collection[str]) -> None:
-    """Refuse a file that could not be written before time is spent on its content."""
-    if path is not None and path.suffix not in known:
-        raise typer.BadParameter(
-            f"given {path.name}, expected a name ending in {' or '.join(sorted(known))}.", param_hint=option
-        )
-    if path is not None and option == "--plot":
-        with wrong_usage():
-            style.require()

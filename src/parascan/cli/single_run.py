@@ -62,11 +62,13 @@ class Outcome:
 
     Attributes:
         lines: lines to print, by name, with units.
+        numbers: the same as numbers and words, for other programs; what there is none of is left out.
         arrays: arrays to save: ``states`` and, where there are any, ``inputs`` and ``error``.
         message: why it failed and what to do, empty on success.
     """
 
     lines: dict[str, str]
+    numbers: dict[str, Any]
     arrays: dict[str, np.ndarray]
     message: str
 
@@ -83,6 +85,7 @@ def perform(request: Request, show: Callable[[str], None]) -> Outcome:
         lambda: ps.rollout(*request.subject.call, solver=ps.Sequential(), throw=False)
     )
     solution, lines, arrays = sequential, {}, {}
+    numbers: dict[str, Any] = {"sequential_seconds": sequential_seconds}
     if request.solver.iterates:
         portion, seconds = _timed(lambda: _in_parallel(request, show))
         solution = portion.solution
@@ -94,6 +97,9 @@ def perform(request: Request, show: Callable[[str], None]) -> Outcome:
             "distance from sequential": f"{np.max(arrays['error']):.2e}, largest entry, in units of the state",
             "seconds": f"{seconds:.2f}, with compilation and reports",
         }
+        stats = solution.stats
+        numbers |= {"iterations": portion.updates, "residual": float(stats.residual_norm), "merit": float(stats.merit)}
+        numbers |= {"distance": float(np.max(arrays["error"])), "seconds": seconds}
     elif not isinstance(request.solver, ps.Sequential):
         solution, seconds = _timed(lambda: ps.rollout(*request.subject.call, solver=request.solver, throw=False))
         arrays["error"] = _distance(solution.states, sequential.states)
@@ -101,6 +107,7 @@ def perform(request: Request, show: Callable[[str], None]) -> Outcome:
             "distance from sequential": f"{np.max(arrays['error']):.2e}, largest entry, in units of the state",
             "seconds": f"{seconds:.2f}, with compilation",
         }
+        numbers |= {"distance": float(np.max(arrays["error"])), "seconds": seconds}
     show("exponent")
     estimate = ps.lyapunov_exponents(*request.subject.call, key=request.key)
     arrays["states"] = flat(solution.states)
@@ -115,7 +122,10 @@ def perform(request: Request, show: Callable[[str], None]) -> Outcome:
         "exponent": _exponent_line(float(estimate.per_step), request.subject.dt),
         **_horizon_line(float(estimate.per_step), flat(sequential.states), arrays.get("error")),
     }
-    return Outcome(lines, arrays, message)
+    per_step, dt = float(estimate.per_step), request.subject.dt
+    numbers |= {"successful": not message, "message": message, "exponent_per_step": per_step}
+    numbers |= {} if dt is None else {"exponent_per_time": per_step / dt, "dt": dt}
+    return Outcome(lines, numbers, arrays, message)
 
 
 def _in_parallel(request: Request, show: Callable[[str], None]) -> Portion:

@@ -11,17 +11,19 @@ import typer
 
 import parascan as ps
 
+from .. import pictures
 from ..api.sweeping import ParameterProgress, ParameterSweep
-from ..paper.figures import style
-from ..paper.harness.written_files import to_json
-from . import plot, report
-from ._arguments import DtypeOption, Precision, SeedOption, SettingsOption, SubjectArgument
+from ..pictures import style
+from . import report
+from ._arguments import DtypeOption, JsonOption, Precision, SeedOption, SettingsOption, SubjectArgument
 from ._errors import interruptible, wrong_usage
+from ._files import check_file
+from ._json import echo_json
 from ._pictures import save_picture
 from ._settings import parsed, with_key
 from ._solver import SolverOption, solver_of
 from ._subject import SEPARATOR, function_of, refuse_module, returned
-from .run_command import CriterionName, check_suffix, criterion_of
+from .run_command import CriterionName, criterion_of
 
 DEFAULT_LENGTH = 2000
 """Default number of steps of a system; every point is rolled out."""
@@ -55,7 +57,7 @@ def sweep(
         Path | None, typer.Option("--out", dir_okay=False, help="A file that keeps every point as it is measured.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the file of --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    as_json: JsonOption = False,
     picture: Annotated[
         Path | None, typer.Option("--plot", help="Draw exponent and updates to a png, pdf or svg file.")
     ] = None,
@@ -64,14 +66,19 @@ def sweep(
 
     Prints a line for each point, and where the exponent crosses zero. A point that fails is told with its reason.
     With --out the command can be stopped and resumed, also with other values. Exits with 2 when every point failed.
+
+    For example:
+
+    - `parascan sweep lorenz rho 10 40 --points 16 --plot sweep.png`
+    - `parascan sweep my_module:my_function gain 0.5 2 --out sweep.json --resume`
     """
-    check_suffix("--plot", picture, style.SUFFIXES)
+    check_file("--plot", picture, style.SUFFIXES)
     _check_out(out, resume)
     again = "nothing is kept without --out." if out is None else f"points are in {out}; go on with --resume."
     with interruptible(again) as check, jax.enable_x64(dtype == Precision.float64):
         with wrong_usage():
             key = jax.random.key(seed)
-            make, steps = _maker(subject, length, parsed(settings or []), key)
+            make, steps = maker(subject, length, parsed(settings or []), key)
             axes = {parameter: _values(low, high, points, log, whole)}
             if second is not None:
                 axes[second[0]] = _values(*second[1:], second_points, False, whole)
@@ -96,7 +103,7 @@ def _deliver(found: ParameterSweep, name: str, as_json: bool, picture: Path | No
         raise typer.BadParameter(f"every point failed, the first one so: {found.reason.flat[0]}")
     title = name if found.length is None else f"{name}, T = {found.length}"
     if as_json:
-        typer.echo(to_json(found.to_dict()), nl=False)
+        echo_json("sweep", found.to_dict())
     else:
         console = report.console()
         console.print(title, markup=False)
@@ -104,14 +111,21 @@ def _deliver(found: ParameterSweep, name: str, as_json: bool, picture: Path | No
         for sentence in found.summary():
             console.print(f"- {sentence}", markup=False)
     if picture is not None:
-        figure = plot.sweep(found, title=title)
+        figure = pictures.sweep(found, title=title)
         save_picture(figure, picture, tell=not as_json)
 
 
-def _maker(
+def maker(
     text: str, length: int | None, settings: dict[str, Any], key: jax.Array
 ) -> tuple[Callable[..., Any], int | None]:
-    """The function of the parameters, and the length."""
+    """The function of the parameters, and the length.
+
+    Args:
+        text: name of a system, or ``module:function``.
+        length: T; None for the default, or all inputs of the function.
+        settings: further parameters or arguments.
+        key: of noise and random weights.
+    """
     if SEPARATOR in text:
         function = function_of("SYSTEM", text)
         # Refuses arguments that it does not take; what is raised inside belongs to a point.

@@ -1,27 +1,32 @@
 """``parascan systems``: the list of systems."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import jax
-import typer
 
 import parascan as ps
 
-from ..paper.harness.written_files import to_json
 from . import report
+from ._arguments import JsonOption
+from ._json import echo_json
 
 
 def systems(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List every system: name, number of state entries D, kind, time step dt, known exponent, equations.
 
     dt is in the system's own unit of time, empty for maps and networks. Exponents are the largest Lyapunov exponents
     that the literature gives, per step or per unit of time as marked.
+
+    For example:
+
+    - `parascan systems`
+    - `parascan systems --json`
     """
     descriptions = [_description(name) for name in ps.systems.names()]
     if as_json:
-        typer.echo(to_json(descriptions), nl=False)
+        echo_json("systems", descriptions)
     else:
         report.console().print(report.systems(descriptions))
 

@@ -11,6 +11,7 @@ from .estimate import Estimate, estimate_of, plain
 from .forecast.newton_pilot import NewtonPilot
 from .forecast.updates import Behavior, newton_iterations
 from .forecast.verdict import Verdict
+from .growth.curves import WindowGrowth
 from .growth.jumps import Coupling
 
 CURVE_POINTS = 40
@@ -107,6 +108,30 @@ class Diagnosis(eqx.Module):
             **{name.replace("_", " "): f"{span(each)} iterations" for name, each in self.iterations.items()},
             "cost": ", ".join(f"{count} {name}" for name, count in self.cost.items()),
         }
+
+    def plot(self, growth: WindowGrowth | None = None, title: str = "") -> Any:
+        """A picture of the diagnosis: exponents along the data, expected iterations against T.
+
+        Args:
+            growth: what ``parascan.diagnostics.window_growth`` found for the same call, drawn with its envelopes; its
+                panel is left out when None.
+            title: what was diagnosed; T and D when empty.
+
+        Returns:
+            A matplotlib figure; ``figure.savefig`` writes it.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        from ..pictures import diagnosis
+
+        return diagnosis(self, growth, title=title)
+
+    def _repr_html_(self) -> str:
+        """The diagnosis as notebooks show it, without a picture."""
+        from ..pictures import diagnosis_html
+
+        return diagnosis_html(self)
 
     def __str__(self) -> str:
         title = f"{self.verdict}: T = {self.length}, D = {self.size}, {self.dtype}, {self.criterion}"

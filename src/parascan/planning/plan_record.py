@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 
@@ -75,15 +76,23 @@ class Plan(eqx.Module):
         """The methods that are not worth it, by name, and why."""
         return {each.name: each.reason for each in self.candidates if each.standing == "rejected"}
 
-    def to_json(self) -> str:
-        """JSON that ``from_json`` reads.
+    def to_dict(self) -> Mapping[str, Any]:
+        """Plain numbers, lists and strings, for JSON; what is infinite is None.
 
         Raises:
             TypeError: a solver has no form in JSON.
         """
         fields = {name: value for name, value in vars(self).items() if name not in ("candidates", "reasons")}
         lists = {"reasons": list(self.reasons), "candidates": [each.to_dict() for each in self.candidates]}
-        return json.dumps({"form": FORM, **fields, **lists}, indent=1)
+        return {"form": FORM, **fields, **lists}
+
+    def to_json(self) -> str:
+        """JSON that ``from_json`` reads.
+
+        Raises:
+            TypeError: a solver has no form in JSON.
+        """
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
@@ -124,6 +133,28 @@ class Plan(eqx.Module):
         if len(others) > SHOWN:
             found.append(f"  and {len(others) - SHOWN} more, in plan.candidates")
         return found
+
+    def plot(self, title: str = "") -> Any:
+        """A picture of the plan: the time that every method is expected to take, as bars with intervals.
+
+        Args:
+            title: what was planned; T and D when empty.
+
+        Returns:
+            A matplotlib figure; ``figure.savefig`` writes it.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        from ..pictures import plan
+
+        return plan(self, title=title)
+
+    def _repr_html_(self) -> str:
+        """The plan as notebooks show it, without a picture."""
+        from ..pictures import plan_html
+
+        return plan_html(self)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

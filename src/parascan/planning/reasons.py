@@ -1,5 +1,7 @@
 """Why a method was chosen, in sentences that can be understood without the other candidates."""
 
+import math
+
 from ..solvers import Chunked, WithFallback
 from .candidate import Candidate, digits
 from .measure import Memory
@@ -101,4 +103,6 @@ def _exponent(setting: Setting) -> str:
     """The exponent with its interval."""
     exponent = setting.diagnosis.exponent
     value, low, high = (float(each) for each in (exponent.value, exponent.low, exponent.high))
+    if math.isnan(value):
+        return "its largest Lyapunov exponent is unknown"
     return f"largest Lyapunov exponent {value:.3g} per step [{low:.3g}, {high:.3g}]"

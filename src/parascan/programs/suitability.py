@@ -30,6 +30,9 @@ FEW_REDUCTIONS = 0.08
 reduces entry by entry, and computes again what several entries have in common (outer products 14 times as
 slow, a softmax of two 5 times)."""
 
+FOUND_OUT = "whether it forgets its start is found out on the way"
+"""What no analysis beforehand decides."""
+
 
 def unsuited(closed: ClosedJaxpr, *arrays: Tree) -> str | None:
     """Why a step must not be run for several chunks at once, or None.
@@ -86,6 +89,24 @@ def unrewarding(
         share = _digits(100 * work.reduced / work.operations)
         return f"it consists of reductions, which are slow side by side: {share} % of its operations"
     return None
+
+
+def worth_a_trial(length: int, work: Work, machine: Machine | None = None) -> str:
+    """Why chunks are tried of a step that ``unrewarding`` has nothing against, with the times that decide it.
+
+    Args:
+        length: T, how often it is taken.
+        work: of the step.
+        machine: that it runs on; this one, by what is known without measuring, when None.
+    """
+    if platform_of() != "cpu":
+        return FOUND_OUT
+    machine = machine or here("cpu", double=work.double)
+    least, alone = least_seconds(work, machine), step_seconds(work, machine)
+    if length * alone < least:
+        return f"the plain loop would copy its bfloat16 outputs at every step; {FOUND_OUT}"
+    each, whole, enough = _digits(alone * 1e9), _digits(length * alone * 1e3), _digits(least * 1e3)
+    return f"{length} steps of {each} ns take {whole} ms, chunks begin to pay at {enough} ms; {FOUND_OUT}"
 
 
 def least_seconds(work: Work, machine: Machine) -> float:

@@ -15,7 +15,7 @@ from ..programs.device_axis import DeviceAxis
 from ..solution import Result, Solution, Stats, Trajectory, Tree
 from .finite import all_finite, finite_prefix
 from .iterate import LoopState, iterate
-from .linearizations import UpdateWork
+from .linearizations import Full, UpdateWork
 from .memory import TRAJECTORIES, bytes_of, readable, states_bytes
 from .request import Request
 from .trajectory import solve_call
@@ -47,14 +47,14 @@ class AbstractSolver(eqx.Module):
             request: everything else about the call.
         """
 
-    def chosen(self, signature: Signature, request: Request) -> "AbstractSolver":
-        """The solver that is to run: this one, or another where this one does not apply.
+    def chosen(self, signature: Signature, request: Request) -> tuple["AbstractSolver", str]:
+        """The solver that is to run, and why in a sentence: this one, or another where this one does not apply.
 
         Args:
             signature: the step, carry and inputs.
             request: everything else about the call.
         """
-        return self
+        return self, f"asked for by solver={type(self).__name__}"
 
     def promised(self, request: Request) -> bool:
         """Whether it counts as a fallback if the plain loop runs in its place.
@@ -196,8 +196,10 @@ class AbstractTrajectorySolver(AbstractSolver):
 
     @property
     def described(self) -> str:
-        """The method in words."""
-        return type(self.method).__name__
+        """The method in words, with what stands in for the Jacobian where something does."""
+        name, linearization = type(self.method).__name__, getattr(self.method, "linearization", None)
+        replaced = linearization is not None and not isinstance(linearization, Full)
+        return f"{name} with {type(linearization).__name__} for the Jacobian" if replaced else name
 
     def run(self, signature: Signature, request: Request) -> Solution:
         """The solution; its states are None where they are not wanted."""

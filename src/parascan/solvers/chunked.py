@@ -11,7 +11,7 @@ from ..problem.signature import Signature
 from ..programs.device_axis import DeviceAxis, automatic, axis_of
 from ..solution import Tree
 from .base import AbstractDirectSolver, AbstractSolver
-from .chunked_call import decides, evaluate_in_chunks, why_not
+from .chunked_call import decides, evaluate_in_chunks, outlook
 from .old_arguments import old_attribute
 from .request import Request
 from .sequential import Sequential
@@ -74,21 +74,21 @@ class Chunked(AbstractDirectSolver):
         """Final carry, outputs, and which way they came."""
         return evaluate_in_chunks(signature, self, request)
 
-    def chosen(self, signature: Signature, request: Request) -> AbstractSolver:
-        """This solver, or the plain loop where it is asked for or chunks cannot be tried.
+    def chosen(self, signature: Signature, request: Request) -> tuple[AbstractSolver, str]:
+        """This solver, or the plain loop where it is asked for or chunks cannot be tried; and why.
 
         Raises:
             ValueError: a number of chunks was given for a call that cannot be cut.
         """
         if request.unrolls:
-            return Sequential()
-        reason = why_not(signature, self, request.batch, request.devices)
-        if reason and self.chunks is not None and signature.length > 0 and not decides(signature):
+            return Sequential(), f"unroll={request.unroll} asks for the plain loop"
+        tried, reason = outlook(signature, self, request.batch, request.devices)
+        if not tried and self.chunks is not None and signature.length > 0 and not decides(signature):
             raise ValueError(
                 f"solver: given Chunked(chunks={self.chunks}), but {reason}, expected a call that can be cut, or "
                 "solver=None, which takes one step after the other where it cannot."
             )
-        return Sequential() if reason else self
+        return self if tried else Sequential(), reason
 
     def promised(self, request: Request) -> bool:
         """Whether a number of chunks was given, which promises that chunks will be tried."""

@@ -1,6 +1,7 @@
 """A call run in chunks side by side: which calls can be, how their carry is arranged for it, and their derivative."""
 
-from typing import TYPE_CHECKING, Any
+import bisect
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -23,7 +24,7 @@ from ..programs.device_axis import DeviceAxis
 from ..programs.kernels import RowKernel, kernel_of
 from ..programs.platform import kernels_wanted
 from ..programs.shapes import row_of
-from ..programs.suitability import unrewarding, unsuited
+from ..programs.suitability import unrewarding, unsuited, worth_a_trial
 from ..programs.totality import partial_reason
 from ..programs.unknown import unknown_is
 from ..programs.work import counted
@@ -40,16 +41,28 @@ STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents
 """The tangent of a ``Way``: none, for each of its parts."""
 
 
+class Outlook(NamedTuple):
+    """Whether chunks of a call will be tried.
+
+    Attributes:
+        tried: whether they will.
+        reason: why, or why not, in a sentence.
+    """
+
+    tried: bool
+    reason: str
+
+
 def _not_understood(
     signature: Signature, wanted: "Chunked", batch: int = 1, devices: DeviceAxis | None = None
-) -> str | None:
-    """The reason for one step after the other where the analysis of the step failed."""
-    return "its program could not be analyzed"
+) -> Outlook:
+    """One step after the other, where the analysis of the step failed."""
+    return Outlook(False, "its program could not be analyzed")
 
 
 @unknown_is(_not_understood)
-def why_not(signature: Signature, wanted: "Chunked", batch: int = 1, devices: DeviceAxis | None = None) -> str | None:
-    """Why a checked call has to run one step after the other, or is faster so; None where chunks can be tried.
+def outlook(signature: Signature, wanted: "Chunked", batch: int = 1, devices: DeviceAxis | None = None) -> Outlook:
+    """Whether chunks of a checked call can be tried, or whether it has to run, or is faster, one step after the other.
 
     Args:
         signature: the call.
@@ -58,23 +71,49 @@ def why_not(signature: Signature, wanted: "Chunked", batch: int = 1, devices: De
         devices: that the sequence is cut over.
     """
     if signature.layout.size == 0:
-        return "its carry has no floating leaf"
+        return Outlook(False, "its carry has no floating leaf")
     closed = _traced(signature)
     if guilty := dependent_leaves(signature, signature.row):
-        return (
+        return Outlook(
+            False,
             f"its discrete carry leaf {guilty} depends on floating leaves: what is decided by rounding once would stay "
-            "decided, in this leaf, for all steps after it"
+            "decided, in this leaf, for all steps after it",
         )
     if reason := unsuited(closed, signature.init, signature.xs, closed.consts):
-        return reason
+        return Outlook(False, reason)
     if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
-        return reason
+        return Outlook(False, reason)
     layout = _layout(signature, wanted, closed, Request(wanted, batch=batch, devices=devices))
     if wanted.chunks is None and (reason := unrewarding(closed, layout.length, layout.size, work=layout.work)):
-        return reason
+        return Outlook(False, reason)
     if layout.grid(1) is None and layout.grid(batch) is None:
-        return layout.uncut
-    return None if runs_over_chunks(closed) else "it holds an operation that cannot be run for several chunks at once"
+        return Outlook(False, layout.uncut)
+    if not runs_over_chunks(closed):
+        return Outlook(False, "it holds an operation that cannot be run for several chunks at once")
+    return Outlook(True, _why_tried(layout, wanted, batch))
+
+
+def _why_tried(layout: Layout, wanted: "Chunked", batch: int) -> str:
+    """Why chunks are tried of a call that can be cut, or why they are not in a batch of this size."""
+    if layout.grid(batch) is None:
+        most = bisect.bisect(range(1, batch), False, key=lambda count: layout.grid(count) is None)
+        return f"a batch of {batch} is parallel work that is there already: chunks are tried in one of {most} at most"
+    if wanted.chunks is not None:
+        return f"asked for by chunks={wanted.chunks}"
+    return worth_a_trial(layout.length, layout.work)
+
+
+def why_not(signature: Signature, wanted: "Chunked", batch: int = 1, devices: DeviceAxis | None = None) -> str | None:
+    """Why a checked call has to run one step after the other, or is faster so; None where chunks can be tried.
+
+    Args:
+        signature: the call.
+        wanted: what is asked for.
+        batch: sequences that are known to run at once.
+        devices: that the sequence is cut over.
+    """
+    found = outlook(signature, wanted, batch, devices)
+    return None if found.tried else found.reason
 
 
 def decides(signature: Signature) -> bool:

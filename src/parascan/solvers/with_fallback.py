@@ -88,7 +88,7 @@ class WithFallback(AbstractTrajectorySolver):
     @property
     def described(self) -> str:
         """The method in words."""
-        return f"{self.first.described}, or else one step after the other,"
+        return f"{self.first.described}, or else one step after the other"
 
     def most_updates(self, problem: Recurrence, request: Request) -> int:
         """The budget in updates, but no more than the first solver would take without a fallback."""

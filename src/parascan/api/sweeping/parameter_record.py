@@ -180,6 +180,28 @@ class ParameterSweep(eqx.Module):
         name, axis = list(self.parameters.items())[1]
         return [f", {name} = {value:.5g}" for value in axis]
 
+    def plot(self, title: str = "") -> Any:
+        """A picture of the sweep: exponent, expected and counted updates over one parameter, or maps over two.
+
+        Args:
+            title: what was swept; the solver and T when empty.
+
+        Returns:
+            A matplotlib figure; ``figure.savefig`` writes it.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        from ...pictures import sweep
+
+        return sweep(self, title=title or str(self).splitlines()[0])
+
+    def _repr_html_(self) -> str:
+        """The sweep as notebooks show it, without a picture."""
+        from ...pictures import sweep_html
+
+        return sweep_html(self)
+
     def __str__(self) -> str:
         table = self.lines()
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]

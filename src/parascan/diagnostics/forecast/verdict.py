@@ -140,7 +140,7 @@ def _whole(leaves: int) -> list[str]:
 
 def _neutral(low: float, high: float, measured: int) -> tuple[str, ...]:
     """A sentence on what a mode means that neither grows nor decays."""
-    least, most = (f"10^{end * measured / math.log(10):.2g}" for end in (low, high))
+    least, most = (_power(end * measured) for end in (low, high))
     return (
         f"Over {measured} steps, as many as one direction was followed for, perturbations change by a factor between "
         f"{least} and {most}: one direction neither grows nor dies, as a running sum, a clock, a phase or a conserved "
@@ -165,7 +165,7 @@ def _factor(total: float) -> str:
     if not math.isfinite(total):
         return "vanish at once" if total < 0 else "grow without limit"
     word = "shrink" if total < 0 else "grow"
-    return f"{word} by a factor of about 10^{abs(total) / math.log(10):.2g}"
+    return f"{word} by a factor of about {_power(abs(total))}"
 
 
 def _iterations(newton: Estimate, length: int) -> str:
@@ -174,3 +174,9 @@ def _iterations(newton: Estimate, length: int) -> str:
     share = f"{value / length:.2g} T" if length else ""
     between = "measured" if low == high else f"{low} to {high}"
     return f"Newton is expected to take {value} iterations ({between}), {share}."
+
+
+def _power(logarithm: float) -> str:
+    """A factor as a power of ten, from its natural logarithm."""
+    exponent = logarithm / math.log(10)
+    return f"10^{exponent:.0f}" if abs(exponent) >= 10 else f"10^{exponent:.2g}"

@@ -12,8 +12,8 @@ import numpy as np
 
 import parascan as ps
 
-from ..figures import style
-from ..figures.style import Axes, Figure
+from ...pictures import style
+from ...pictures.style import Axes, Figure
 from ..harness.claims import Claim, between
 from ..harness.experiment import Experiment
 from ..harness.portions import Portion, in_portions

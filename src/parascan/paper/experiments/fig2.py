@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
 
+from ...pictures.style import Figure
 from ..figures.fig2_figure import draw
-from ..figures.style import Figure
 from ..harness.claims import Claim, between, check, near, rank_correlation
 from ..harness.experiment import Experiment
 from .mean_field import BACKENDS, GAINS, LENGTHS, Exponents, Scans, Steps, measure

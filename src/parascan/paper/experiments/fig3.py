@@ -16,8 +16,8 @@ import numpy as np
 
 import parascan as ps
 
+from ...pictures.style import Figure
 from ..figures import fig3_figure as _fig3_figure
-from ..figures.style import Figure
 from ..harness.claims import Claim, between, near
 from ..harness.experiment import Experiment, Values
 from .langevin_chains import LEAST_LENGTH, PUBLISHED_LENGTH, SHORT, Chain, lengths, log_density, log_slope

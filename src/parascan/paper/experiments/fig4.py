@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..figures import style
-from ..figures.style import Figure
+from ...pictures import style
+from ...pictures.style import Figure
 from ..harness.claims import Claim, between, near
 from ..harness.experiment import Experiment
 from .mean_field import GAINS, Exponents, measure

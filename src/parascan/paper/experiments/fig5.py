@@ -11,8 +11,8 @@ import numpy as np
 
 import parascan as ps
 
-from ..figures import style
-from ..figures.style import Figure
+from ...pictures import style
+from ...pictures.style import Figure
 from ..harness.claims import Claim, between, check
 from ..harness.experiment import Experiment
 from .mean_field import UNITS, network_of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..figures import style
-from ..figures.style import Axes, Figure
+from ...pictures import style
+from ...pictures.style import Axes, Figure
 from ..harness.claims import Claim, between, check, rank_correlation
 from ..harness.experiment import Experiment
 from .fig6_measure import METHODS, RATES, Network, measure, published_rate

@@ -15,9 +15,9 @@ import numpy as np
 
 import parascan as ps
 
-from ..figures import style
+from ...pictures import style
+from ...pictures.style import Axes, Figure
 from ..figures.panels import as_many_as_steps, row, titles
-from ..figures.style import Axes, Figure
 from ..harness.claims import Claim, between, near
 from ..harness.experiment import Experiment, Values
 from .langevin_chains import LEAST_LENGTH, PUBLISHED_LENGTH, SHORT, Chain, lengths, log_slope

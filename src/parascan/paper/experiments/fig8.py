@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..figures.style import Figure
+from ...pictures.style import Figure
 from ..harness.claims import Claim, between
 from ..harness.experiment import Experiment
 from . import table1

@@ -17,8 +17,8 @@ import numpy as np
 import parascan as ps
 
 from ...diagnostics.forecast.updates import holds
+from ...pictures.style import Figure
 from ..figures import flows_figure
-from ..figures.style import Figure
 from ..harness.claims import Claim, between, near
 from ..harness.experiment import Experiment, Values
 from .flow_observers import ChosenStep, best_choice, choices, exponents, finite_flow

@@ -12,10 +12,10 @@ import numpy as np
 import parascan as ps
 
 from ...diagnostics.forecast.updates import holds
-from ..figures import style
+from ...pictures import style
+from ...pictures.style import INK, Figure
 from ..figures.forecasts_figure import corridor
 from ..figures.panels import MARKERS, SHADES, row
-from ..figures.style import INK, Figure
 from ..harness.claims import Claim, between
 from ..harness.experiment import Experiment, Values
 from .forecast_cases import KINDS, draw

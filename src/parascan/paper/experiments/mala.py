@@ -16,8 +16,8 @@ import numpy as np
 
 import parascan as ps
 
+from ...pictures.style import Figure
 from ..figures import mala_figure
-from ..figures.style import Figure
 from ..harness.claims import Claim, between, near
 from ..harness.experiment import Experiment, Values
 from .mala_chain import MetropolisStep, chain

@@ -15,8 +15,8 @@ import numpy as np
 
 import parascan as ps
 
+from ...pictures.style import Figure
 from ..figures import optimizers_figure
-from ..figures.style import Figure
 from ..harness.claims import Claim, between
 from ..harness.experiment import Experiment, Values
 from .over_gains import Networks

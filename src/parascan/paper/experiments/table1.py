@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 import parascan as ps
 
-from ..figures.style import Figure
+from ...pictures.style import Figure
 from ..harness.agreement import chaotic, contracting
 from ..harness.claims import Claim, check
 from ..harness.experiment import Experiment

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..figures import style
-from ..figures.style import Axes, Figure
+from ...pictures import style
+from ...pictures.style import Axes, Figure
 from .table1_rows import PUBLISHED, Kind, Row
 
 COLORS: dict[Kind, str] = {"flow": style.CHAOTIC, "observer": style.PREDICTABLE}

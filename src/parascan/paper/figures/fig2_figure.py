@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from . import style
-from .style import Axes, Figure
+from ...pictures import style
+from ...pictures.style import Axes, Figure
 
 if TYPE_CHECKING:
     import xarray

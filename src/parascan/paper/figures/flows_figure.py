@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...diagnostics.forecast.updates import holds
-from . import style
+from ...pictures import style
+from ...pictures.style import Axes, Figure, require
 from .forecasts_figure import corridor
-from .style import Axes, Figure, require
 
 if TYPE_CHECKING:
     import xarray

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...diagnostics.forecast.updates import FACTOR, SLACK
-from .style import INK, MUTED, Axes
+from ...pictures.style import INK, MUTED, Axes
 
 
 def corridor(panel: Axes, most: float) -> None:

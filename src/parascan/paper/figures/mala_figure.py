@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import style
+from ...pictures import style
+from ...pictures.style import Axes, Figure
 from .panels import MARKERS, row, threshold, titles
-from .style import Axes, Figure
 
 if TYPE_CHECKING:
     import xarray

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import style
+from ...pictures import style
+from ...pictures.style import Figure
 from .panels import MARKERS, SHADES, medians, row, threshold, titles
-from .style import Figure
 
 if TYPE_CHECKING:
     import xarray

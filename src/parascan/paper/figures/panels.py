@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .style import INK, MUTED, Axes, Figure, frame, letters, require
+from ...pictures.style import INK, MUTED, Axes, Figure, frame, letters, require
 
 SHADES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F3C8D", "#8A8A8A", "#B8A000")
 """Colors that stay apart for every kind of color blindness, in the order of use; markers tell the last ones apart."""

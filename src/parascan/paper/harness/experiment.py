@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..figures.style import Figure
+from ...pictures.style import Figure
 from .claims import Claim
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..figures import style
+from ...pictures import style
 from .claims import Claim, Verdict
 from .experiment import Experiment
 from .run import read_dataset

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...diagnostics import LyapunovEstimate
-from ...paper.figures.style import (
+from ..diagnostics import LyapunovEstimate
+from .style import (
     INK,
     MUTED,
     SMALL_SIZE,

@@ -1,13 +1,13 @@
 """A sweep: the threshold of a system along one parameter, or over two."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ...api.sweeping import ParameterSweep
-from ...paper.figures.style import (
+from ..api.sweeping import ParameterSweep
+from .style import (
     CHAOTIC,
     INK,
     LABEL_SIZE,
@@ -20,8 +20,10 @@ from ...paper.figures.style import (
     canvas,
     crosses,
     frame,
+    legend_below,
     legend_beside,
     letters,
+    single,
     titled,
     with_intervals,
 )
@@ -55,10 +57,36 @@ def _line(found: ParameterSweep, title: str) -> Figure:
     for panel in panels:
         legend_beside(panel)
     panels[-1].set_xlabel(name)
-    if len(places) > 2 and places[0] > 0 and np.ptp(np.diff(places)) > 0.1 * np.ptp(places) / len(places):
-        panels[-1].set_xscale("log")
+    _spread(panels[-1], places)
     letters(panels)
     return figure
+
+
+def sweep_panels(found: ParameterSweep) -> Mapping[str, Figure]:
+    """The panels of a sweep over one parameter as figures of their own, by name, for a narrow page.
+
+    Args:
+        found: the sweep.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    ((name, places),) = found.parameters.items()
+    figures = {}
+    for title, draw in (("exponent", _exponents), ("updates", _updates)):
+        figures[title], panel = single(3.8)
+        draw(panel, places.astype(float), found)
+        _threshold([panel], found, name)
+        _spread(panel, places)
+        panel.set_xlabel(name)
+        legend_below(figures[title], panel)
+    return figures
+
+
+def _spread(panel: Axes, places: Float[np.ndarray, " N"]) -> None:
+    """A logarithmic axis for values that are not evenly spread."""
+    if len(places) > 2 and places[0] > 0 and np.ptp(np.diff(places)) > 0.1 * np.ptp(places) / len(places):
+        panel.set_xscale("log")
 
 
 def _exponents(panel: Axes, places: Float[np.ndarray, " N"], found: ParameterSweep) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from ...paper.figures.style import INK, LABEL_SIZE, Figure, canvas, legend_beside, letters, shades
+from .style import INK, LABEL_SIZE, Figure, canvas, legend_beside, letters, shades
 
 MOST_COMPONENTS = 6
 """Number of state entries drawn; more would hide each other."""

@@ -1,10 +1,12 @@
-"""A diagnosis in three panels."""
+"""A diagnosis in panels: exponents along the data, growth of perturbations, expected iterations against T."""
+
+from collections.abc import Mapping
 
 import numpy as np
 
-from ...diagnostics import Diagnosis, WindowGrowth
-from ...diagnostics.diagnosis import span
-from ...paper.figures.style import (
+from ..diagnostics import Diagnosis, WindowGrowth
+from ..diagnostics.diagnosis import span
+from .style import (
     CHAOTIC,
     INK,
     MUTED,
@@ -13,19 +15,21 @@ from ...paper.figures.style import (
     Figure,
     crosses,
     frame,
+    legend_below,
     legend_beside,
     letters,
+    single,
     titled,
 )
 
 
-def diagnosis(found: Diagnosis, growth: WindowGrowth, *, title: str) -> Figure:
+def diagnosis(found: Diagnosis, growth: WindowGrowth | None = None, *, title: str = "") -> Figure:
     """A diagnosis in three panels: exponents along the data, growth of perturbations, expected iterations against T.
 
     Args:
         found: the diagnosis.
-        growth: largest and least growth over windows of the first steps.
-        title: one line above the picture.
+        growth: largest and least growth over windows of the first steps; its panel is left out when None.
+        title: what was diagnosed, for the line above the picture; T and D when empty.
 
     Returns:
         A matplotlib figure.
@@ -33,17 +37,43 @@ def diagnosis(found: Diagnosis, growth: WindowGrowth, *, title: str) -> Figure:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    figure = titled(7.5, 9.0, f"{title}: {found.verdict}\n{_told(found)}")
-    panels = list(figure.subplots(3, 1))
+    name = title or f"T = {found.length}, D = {found.size}"
+    count = 2 if growth is None else 3
+    figure = titled(7.5, 3.0 * count, f"{name}: {found.verdict}\n{_told(found)}")
+    panels = list(figure.subplots(count, 1))
     for panel in panels:
         frame(panel)
     _exponents(panels[0], found)
-    _windows(panels[1], found, growth)
-    _iterations(panels[2], found)
+    if growth is not None:
+        _windows(panels[1], found, growth)
+    _iterations(panels[-1], found)
     for panel in panels:
         legend_beside(panel)
     letters(panels)
     return figure
+
+
+def diagnosis_panels(found: Diagnosis, growth: WindowGrowth) -> Mapping[str, Figure]:
+    """The panels of a diagnosis as figures of their own, by name, for a narrow page.
+
+    Args:
+        found: the diagnosis.
+        growth: largest and least growth over windows of the first steps.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    figures = {}
+    for name in ("exponents", "growth", "iterations"):
+        figures[name], panel = single(3.6)
+        if name == "exponents":
+            _exponents(panel, found)
+        elif name == "growth":
+            _windows(panel, found, growth)
+        else:
+            _iterations(panel, found)
+        legend_below(figures[name], panel)
+    return figures
 
 
 def _told(found: Diagnosis) -> str:
@@ -81,6 +111,8 @@ def _windows(panel: Axes, found: Diagnosis, growth: WindowGrowth) -> None:
     for constant, style, label in ((found.a, "-", r"$a\,e^{\lambda k}$"), (found.b, "--", r"$b\,e^{\lambda k}$")):
         panel.plot(k, (np.log(float(constant.value)) + slope) * tens, style, color=INK, linewidth=1.2, label=label)
     panel.axhline(0, color=INK, linewidth=0.5)
+    if not np.isfinite(np.asarray(growth.highest)).any():
+        panel.text(0.5, 0.6, "no finite growth was measured", transform=panel.transAxes, ha="center", color=INK)
     panel.set_xlabel(r"$k$, steps of a window")
     panel.set_ylabel("growth of a perturbation\n" r"over $k$ steps ($\log_{10}$)")
 

@@ -9,7 +9,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from ...api.extras import missing
+from ..api.extras import missing
 
 Figure: TypeAlias = Any
 """A matplotlib figure; its type is not imported, because matplotlib may be missing."""
@@ -93,6 +93,24 @@ def titled(width: float, height: float, title: str) -> Figure:
     return figure
 
 
+def single(height: float) -> tuple[Figure, Axes]:
+    """A figure of one panel that stays legible on the screen of a telephone: narrow, for a legend below.
+
+    Args:
+        height: in inches.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    require()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4, height), layout="constrained")
+    panel = figure.subplots()
+    frame(panel)
+    return figure, panel
+
+
 def frame(panel: Axes) -> None:
     """A panel's axes as all pictures have them."""
     panel.spines[["top", "right"]].set_visible(False)
@@ -116,6 +134,14 @@ def legend_beside(panel: Axes) -> None:
     """A legend on the right of a panel, where it hides nothing; none where there is nothing to tell apart."""
     if panel.get_legend_handles_labels()[0]:
         panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=SMALL_SIZE)
+
+
+def legend_below(figure: Figure, panel: Axes) -> None:
+    """A legend below a panel in two columns, its labels in one line each."""
+    handles, labels = panel.get_legend_handles_labels()
+    if handles:
+        labels = [label.replace("\n", " ") for label in labels]
+        figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=SMALL_SIZE)
 
 
 def with_intervals(panel: Axes, places: Any, value: Any, low: Any, high: Any) -> None:
