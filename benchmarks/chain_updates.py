@@ -46,10 +46,10 @@ def linearizations(kernel: Any) -> dict[str, Any]:
     """What stands in for the Jacobian of a kernel, by name."""
     return {
         "`Full`": ps.Full(),
-        "`Gate`, straight-through": ps.Gate(kernel.gate),
-        "`Gate`, smooth": ps.Gate(kernel.gate, "smooth"),
+        "`Gate`, straight-through": ps.mcmc.Gate(kernel.gate),
+        "`Gate`, smooth": ps.mcmc.Gate(kernel.gate, "smooth"),
         "`Diagonal`": ps.Diagonal(),
-        "`Gate` of `Diagonal`, smooth": ps.Gate(kernel.gate, "smooth", linearization=ps.Diagonal()),
+        "`Gate` of `Diagonal`, smooth": ps.mcmc.Gate(kernel.gate, "smooth", linearization=ps.Diagonal()),
         "`StochasticDiagonal`": ps.StochasticDiagonal(jax.random.key(1)),
     }
 
@@ -88,7 +88,7 @@ def leapfrog_row(density: Callable[[jax.Array], jax.Array], size: float) -> list
 
     start = jnp.linspace(-1.0, 1.0, PLACES), jnp.linspace(0.5, -1.0, PLACES)
     key = jax.random.key(2)
-    blocks = ps.BlockDiagonal(2), ps.BlockDiagonal(2, key), ps.BlockDiagonal(2, key, probes=4)
+    blocks = ps.mcmc.BlockDiagonal(2), ps.mcmc.BlockDiagonal(2, key), ps.mcmc.BlockDiagonal(2, key, probes=4)
     counts = []
     for linearization in (ps.Full(), ps.Diagonal(), *blocks):
         found = ps.rollout(leap, start, length=LEAPS, solver=ps.Newton(linearization))

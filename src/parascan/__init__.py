@@ -23,11 +23,9 @@ from .planning import plan as plan
 from .solution import Result as Result
 from .solution import Solution as Solution
 from .solvers import Anderson as Anderson
-from .solvers import BlockDiagonal as BlockDiagonal
 from .solvers import Chunked as Chunked
 from .solvers import Diagonal as Diagonal
 from .solvers import Full as Full
-from .solvers import Gate as Gate
 from .solvers import GradientDescent as GradientDescent
 from .solvers import Hybrid as Hybrid
 from .solvers import Identity as Identity

@@ -44,7 +44,7 @@ def test_a_kernel_that_takes_every_proposal_has_no_gate():
 )
 def test_every_decision_is_that_of_the_plain_loop(name, derivative):
     kernel, start, key = KERNELS[name](TARGETS["logistic"]), jnp.full(3, 0.5), jax.random.key(3)
-    solver = ps.Newton(ps.Gate(kernel.gate, derivative))
+    solver = ps.Newton(ps.mcmc.Gate(kernel.gate, derivative))
     draws = ps.mcmc.sample(kernel, start, 150, key=key, solver=solver)
     same_chain(draws, kernel, start, key, 1e-9)
 
@@ -64,7 +64,7 @@ def test_a_chain_whose_proposals_are_trajectories_in_parallel_takes_the_same_dec
 
     def transition(position, noise):
         ends = ps.rollout(
-            leap, (position, noise.normal), length=steps, solver=ps.Newton(ps.BlockDiagonal(2)), throw=False
+            leap, (position, noise.normal), length=steps, solver=ps.Newton(ps.mcmc.BlockDiagonal(2)), throw=False
         )
         place, momentum = ends.carry
         ratio = density(place) - density(position) - 0.5 * (momentum @ momentum - noise.normal @ noise.normal)

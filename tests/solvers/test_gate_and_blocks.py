@@ -37,7 +37,7 @@ def test_a_gate_is_the_derivative_that_its_name_says(derivative):
     xs = jnp.asarray([[0.5, 1.0], [-0.5, 0.2], [2.0, -1.0], [0.1, 0.0]])
     states = jax.random.normal(jax.random.key(0), (4, 2))
     problem = scan_problem(jumping, jnp.asarray([0.3, -0.1]), xs)
-    found = ps.Gate(parts, derivative, 1.7).transition(problem, states, jnp.int32(0)).as_dense()
+    found = ps.mcmc.Gate(parts, derivative, 1.7).transition(problem, states, jnp.int32(0)).as_dense()
     taken = 0
     for row, x in enumerate(np.asarray(xs)):
         s = np.asarray(problem.previous(states))[row]
@@ -56,7 +56,7 @@ def test_a_proposal_that_is_not_finite_leaves_the_derivative_of_staying():
         return jnp.log(state - 10.0), jnp.asarray(-1.0)
 
     problem = scan_problem(lambda s, x: s, jnp.ones(2), jnp.zeros((3, 1)))
-    found = ps.Gate(broken).transition(problem, jnp.ones((3, 2)), jnp.int32(0)).as_dense()
+    found = ps.mcmc.Gate(broken).transition(problem, jnp.ones((3, 2)), jnp.int32(0)).as_dense()
     np.testing.assert_array_equal(found, np.broadcast_to(np.eye(2), (3, 2, 2)))
 
 
@@ -78,7 +78,7 @@ def test_blocks_are_those_of_the_dense_jacobian(step, size):
     dense = ps.Full("dense").transition(problem, states, jnp.int32(0)).as_dense()
     place = np.arange(6) % (6 // size)
     expected = np.where(place[:, None] == place, dense, 0.0)
-    found = ps.BlockDiagonal(size).transition(problem, states, jnp.int32(0)).as_dense()
+    found = ps.mcmc.BlockDiagonal(size).transition(problem, states, jnp.int32(0)).as_dense()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
     assert np.any(expected != dense) == (step is coupled or size == 3)
 
@@ -88,8 +88,8 @@ def test_estimated_blocks_are_right_on_average_and_at_once_where_places_do_not_a
     inputs = jax.random.normal(jax.random.key(2), (4, 6))
     for step, probes, tolerance in ((apart, 1, 1e-14), (coupled, 20_000, 0.02)):
         problem = Recurrence(step, jnp.zeros(6), inputs, 4)
-        exact = ps.BlockDiagonal(2).transition(problem, states, jnp.int32(0)).as_dense()
-        solver = ps.BlockDiagonal(2, jax.random.key(3), probes)
+        exact = ps.mcmc.BlockDiagonal(2).transition(problem, states, jnp.int32(0)).as_dense()
+        solver = ps.mcmc.BlockDiagonal(2, jax.random.key(3), probes)
         found = solver.transition(problem, states, jnp.int32(0)).as_dense()
         np.testing.assert_allclose(found, exact, rtol=0, atol=tolerance)
     again = solver.transition(problem, states, jnp.int32(1)).as_dense()
@@ -111,8 +111,8 @@ def test_blocks_of_position_and_momentum_take_fewer_updates_than_a_diagonal():
     counts = {}
     for name, linearization in (
         ("diagonal", ps.Diagonal()),
-        ("blocks", ps.BlockDiagonal(2)),
-        ("stochastic", ps.BlockDiagonal(2, jax.random.key(0))),
+        ("blocks", ps.mcmc.BlockDiagonal(2)),
+        ("stochastic", ps.mcmc.BlockDiagonal(2, jax.random.key(0))),
     ):
         solution = ps.rollout(leapfrog, start, length=150, solver=ps.Newton(linearization))
         counts[name] = int(solution.stats.iterations)
@@ -125,15 +125,15 @@ def test_blocks_of_position_and_momentum_take_fewer_updates_than_a_diagonal():
 @pytest.mark.parametrize(
     ("build", "error", "text"),
     [
-        (lambda: ps.Gate(3), TypeError, "parts: given int"),
-        (lambda: ps.Gate(parts, "soft"), ValueError, "derivative: given 'soft'"),
-        (lambda: ps.Gate(parts, sharpness=0.0), ValueError, "sharpness: given 0.0"),
-        (lambda: ps.Gate(parts, linearization=ps.deer()), TypeError, "linearization: given Newton"),
-        (lambda: ps.BlockDiagonal(1), ValueError, "size: given 1"),
-        (lambda: ps.BlockDiagonal(2.0), TypeError, "size: given 2.0"),
-        (lambda: ps.BlockDiagonal(2, probes=0), ValueError, "probes: given 0"),
+        (lambda: ps.mcmc.Gate(3), TypeError, "parts: given int"),
+        (lambda: ps.mcmc.Gate(parts, "soft"), ValueError, "derivative: given 'soft'"),
+        (lambda: ps.mcmc.Gate(parts, sharpness=0.0), ValueError, "sharpness: given 0.0"),
+        (lambda: ps.mcmc.Gate(parts, linearization=ps.deer()), TypeError, "linearization: given Newton"),
+        (lambda: ps.mcmc.BlockDiagonal(1), ValueError, "size: given 1"),
+        (lambda: ps.mcmc.BlockDiagonal(2.0), TypeError, "size: given 2.0"),
+        (lambda: ps.mcmc.BlockDiagonal(2, probes=0), ValueError, "probes: given 0"),
         (
-            lambda: ps.rollout(lambda s, x: s, jnp.zeros(3), length=4, solver=ps.Newton(ps.BlockDiagonal(2))),
+            lambda: ps.rollout(lambda s, x: s, jnp.zeros(3), length=4, solver=ps.Newton(ps.mcmc.BlockDiagonal(2))),
             ValueError,
             "size: given 2 for a state of 3 entries",
         ),

@@ -99,7 +99,7 @@ class AbstractDensityKernel(AbstractKernel):
         return choose(flat, *self.propose(flat, size, noise, unravel), noise.uniform)
 
     def gate(self, position: Tree, noise: Uniform) -> tuple[Tree, Float[Array, ""]]:
-        """The proposal, and the margin by which it is taken: what ``ps.Gate`` linearizes.
+        """The proposal, and the margin by which it is taken: what ``ps.mcmc.Gate`` linearizes.
 
         Args:
             position: tree of floating arrays.

@@ -44,7 +44,7 @@ class BlockDiagonal(AbstractLinearization):
         ...     momentum = momentum - 0.05 * jnp.sin(place)
         ...     place = place + 0.1 * momentum
         ...     return place, momentum - 0.05 * jnp.sin(place)
-        >>> newton = ps.Newton(ps.BlockDiagonal(2))
+        >>> newton = ps.Newton(ps.mcmc.BlockDiagonal(2))
         >>> solution = ps.rollout(leapfrog, (jnp.ones(3), jnp.zeros(3)), length=100, solver=newton)
         >>> int(solution.stats.iterations) < 20
         True

@@ -55,7 +55,7 @@ class Gate(AbstractLinearization):
     - ``"smooth"``: the same, with both branches mixed by w.
 
     The answer does not depend on it, only the number of iterations. The margin is known for kernels of ``ps.mcmc``:
-    ``ps.Gate(kernel.gate)``.
+    ``ps.mcmc.Gate(kernel.gate)``.
 
     Args:
         parts: ``(carry, x) -> (proposal, margin)``: a tree like the carry, and a number that is positive where the
@@ -74,7 +74,7 @@ class Gate(AbstractLinearization):
     Example:
         >>> import jax, jax.numpy as jnp, parascan as ps
         >>> kernel = ps.mcmc.mala(lambda x: -0.5 * jnp.sum(x**2), 0.3)
-        >>> newton = ps.Newton(ps.Gate(kernel.gate))
+        >>> newton = ps.Newton(ps.mcmc.Gate(kernel.gate))
         >>> draws = ps.mcmc.sample(kernel, jnp.zeros(2), 100, key=jax.random.key(0), solver=newton)
         >>> draws.positions.shape
         (1, 100, 2)
