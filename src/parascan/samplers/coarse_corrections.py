@@ -87,7 +87,11 @@ def through_blocks(
         return jax.lax.scan(lambda s, given: (advanced(s, answer, given), None), state, block)[0]
 
     def fine(state: Array, block: Inputs) -> Array:
-        return jax.lax.scan(lambda s, given: (sampler(s, given),) * 2, state, block)[1]
+        def one(state: Array, given: Inputs) -> tuple[Array, Array]:
+            after = sampler(state, given)
+            return after, after
+
+        return jax.lax.scan(one, state, block)[1]
 
     def sweep(known: Bool[Array, " N-1"], ends: Array, before: Array) -> tuple[Array, Array]:
         """Starts of all blocks, and where the coarse sampler leads from all but the last; after known ones the ends."""
