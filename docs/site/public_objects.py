@@ -111,7 +111,7 @@ def resolve(module: str, name: str) -> Found:
 
 
 def other_name(found: Found) -> str:
-    """The name in the same module that a value is another name of, as in ``Blocks = MultipleShooting``; else empty."""
+    """The name in the same module that a value is another name of, as in ``new = old``; else empty."""
     module, _, name = found.path.rpartition(".")
     for node in tree_of(module).body:
         if isinstance(node, ast.Assign) and [getattr(each, "id", "") for each in node.targets] == [name]:

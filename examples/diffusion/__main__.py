@@ -13,7 +13,7 @@ from rich.console import Console
 
 import parascan as ps
 from parascan.cli._errors import interruptible
-from parascan.samplers import Sampler, Window, cosine_levels, ddim, sample
+from parascan.samplers import Parareal, Sampler, Window, cosine_levels, ddim, sample
 
 from .figure import draw
 from .mixture import exact_eps, mode
@@ -72,6 +72,8 @@ def solvers(sampler: Sampler) -> dict[str, dict[str, Any]]:
     return {
         "Picard": {"solver": sampler.picard()},
         "Picard, coarse start": {"solver": sampler.picard(), "coarse": 10},
+        "Picard, mixed": {"solver": ps.Anderson(sampler.picard())},
+        "parareal on 10 blocks": {"solver": Parareal(10)},
         "window of 25": {"solver": Window(25)},
         "quasi-Newton": {"solver": random},
         "Newton (DEER)": {"solver": ps.deer()},

@@ -56,8 +56,10 @@ def schools(draws: int) -> dict[str, np.ndarray]:
     make = lambda step_size, scale: ps.mcmc.hmc(eight_schools, step_size, 10, scale)  # noqa: E731
     start = {"mu": jnp.zeros(4), "log_tau": jnp.zeros(4), "theta": jnp.zeros((4, 8))}
     found = ps.mcmc.warm_up(make, start, max(draws // 4, 20), key=jax.random.key(4), chains=4)
-    result = ps.mcmc.sample(found.kernel, found.positions, draws, key=jax.random.key(5), chains=4)
     console.print("[bold]Eight schools[/bold], four chains, HMC")
+    first = jax.tree.map(lambda leaf: leaf[0], found.positions)
+    console.print(f"  {ps.mcmc.foretell(found.kernel, first, key=jax.random.key(6), draws=500, pairs=8)}")
+    result = ps.mcmc.sample(found.kernel, found.positions, draws, key=jax.random.key(5), chains=4)
     console.print(str(result.summary()))
     drawn = {"mu": np.asarray(result.positions["mu"]), "tau": np.exp(np.asarray(result.positions["log_tau"]))}
     for name, (mean, deviation) in KNOWN.items():

@@ -23,6 +23,7 @@ from .linear import linear_recurrence as linear_recurrence
 from .planning import plan as plan
 from .solution import Result as Result
 from .solution import Solution as Solution
+from .solvers import Anderson as Anderson
 from .solvers import Chunked as Chunked
 from .solvers import Diagonal as Diagonal
 from .solvers import Full as Full
@@ -50,6 +51,5 @@ from .solvers.criterion import Merit as Merit
 from .solvers.criterion import StateError as StateError
 from .solvers.criterion import StepError as StepError
 from .solvers.deprecated import __getattr__ as __getattr__
-from .solvers.multiple_shooting import Blocks as Blocks
 
 __version__ = "0.1.0"

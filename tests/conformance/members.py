@@ -21,9 +21,15 @@ SOLVERS = {
     "blocks_elk": lambda: ps.MultipleShooting(ps.elk(), 7),
     "line_search": lambda: ps.LineSearch(ps.Newton(ps.Diagonal(), damping=0.1, clip=2.0)),
     "hybrid": lambda: ps.Hybrid(ps.GradientDescent(), ps.deer()),
+    "anderson": lambda: ps.Anderson(ps.quasi_deer(), 2),
     "clipped": lambda: ps.Newton(ps.Diagonal(), clip=0.5),
     "stochastic": lambda: ps.Newton(ps.StochasticDiagonal(jax.random.key(5), probes=2)),
     "surrogate": lambda: ps.Newton(ps.Surrogate(lambda carry, x: jax.tree.map(lambda leaf: 0.3 * leaf, carry))),
+    "gate": lambda: ps.Newton(
+        ps.mcmc.Gate(lambda carry, x: (jax.tree.map(lambda leaf: 0.3 * leaf, carry), jnp.mean(x)))
+    ),
+    "block_diagonal": lambda: ps.Newton(ps.mcmc.BlockDiagonal(2)),
+    "stochastic_blocks": lambda: ps.Newton(ps.mcmc.BlockDiagonal(2, jax.random.key(6), probes=2)),
     "blocks": lambda: ps.MultipleShooting(ps.deer(), 7),
     "blocks_jacobi": lambda: ps.MultipleShooting(ps.jacobi(), 8, burn_in=5),
     "guarded": lambda: ps.WithFallback(ps.deer(), budget=60),

@@ -28,11 +28,14 @@ SOLVERS = {
     "quasi_elk": ps.quasi_elk(),
     "line search": ps.LineSearch(ps.quasi_deer()),
     "hybrid": ps.Hybrid(ps.GradientDescent(), ps.quasi_deer()),
+    "anderson": ps.Anderson(ps.quasi_deer(), 3),
     "uneven blocks": ps.MultipleShooting(ps.Newton(ps.Full("dense")), 30),
 }
 
 
-@pytest.mark.parametrize("name", some(SOLVERS, "stored", "products", "diagonal", "uneven blocks", "elk", "hybrid"))
+@pytest.mark.parametrize(
+    "name", some(SOLVERS, "stored", "products", "diagonal", "uneven blocks", "elk", "hybrid", "anderson")
+)
 def test_the_estimate_is_near_what_the_compiler_allocates(name):
     solver = SOLVERS[name]
     program = jax.jit(lambda s, x: ps.rollout(step, s, x, solver=solver).states).lower(jnp.zeros(D), XS).compile()

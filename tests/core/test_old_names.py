@@ -28,8 +28,9 @@ def test_what_an_old_name_is_checked_against():
     assert not isinstance(ps.Sequential(), old)
 
 
-def test_the_nickname_stays_without_a_warning():
-    assert ps.Blocks is ps.MultipleShooting
+def test_blocks_are_called_multiple_shooting_now():
+    with pytest.warns(DeprecationWarning, match=r"ps\.Blocks is called ps\.MultipleShooting now"):
+        assert ps.Blocks is ps.MultipleShooting
 
 
 def test_a_name_that_never_was_is_unknown():

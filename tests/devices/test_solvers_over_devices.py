@@ -22,6 +22,7 @@ SOLVERS = {
     "clipped": ps.Newton(ps.StochasticDiagonal(jax.random.key(3)), clip=2.0),
     "line search": ps.LineSearch(ps.deer()),
     "hybrid": ps.Hybrid(ps.jacobi(), ps.deer()),
+    "anderson": ps.Anderson(ps.quasi_deer(), 2),
     "with fallback": ps.WithFallback(ps.deer()),
     "shooting": ps.MultipleShooting(ps.deer(), 10),
     "shooting with burn-in": ps.MultipleShooting(ps.jacobi(), 7, 7),

@@ -18,6 +18,7 @@ SOLVERS = {
     "quasi_deer": lambda: ps.quasi_deer(),
     "line_search": lambda: ps.LineSearch(ps.Newton(ps.Full(), clip=10.0)),
     "hybrid": lambda: ps.Hybrid(ps.GradientDescent(), ps.deer()),
+    "anderson": lambda: ps.Anderson(ps.quasi_deer(), 2),
     "quasi_elk": lambda: ps.quasi_elk(),
     "blocks": lambda: ps.MultipleShooting(ps.deer(), 4),
     "jacobi": lambda: ps.jacobi(),

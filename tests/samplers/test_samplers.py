@@ -34,6 +34,8 @@ def solvers(sampler):
         "deer": ps.deer(),
         "window": ps.samplers.Window(16),
         "all steps": ps.samplers.Window(STEPS),
+        "mixed": ps.Anderson(sampler.picard()),
+        "parareal": ps.samplers.Parareal(7),
     }
 
 
@@ -62,6 +64,7 @@ def test_eta_leads_from_ddim_to_ddpm():
 
 PAIRS = [("ddim", name) for name in ("default", "picard", "plain picard", "quasi", "stochastic", "deer", "window")]
 PAIRS += [("ddpm", "window"), ("ddpm", "picard"), ("euler_sde", "picard"), ("euler_sde", "all steps")]
+PAIRS += [("ddim", "mixed"), ("ddpm", "mixed"), ("ddim", "parareal")]
 
 
 @pytest.mark.parametrize(("name", "solver"), one_of_each(PAIRS))

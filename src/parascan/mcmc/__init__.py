@@ -4,6 +4,8 @@ A chain ``x_t = kernel(x_{t-1}, noise_t)`` with its noise drawn beforehand is a 
 in parallel over its length where two copies that share the noise come together.
 """
 
+from ..solvers import BlockDiagonal as BlockDiagonal
+from ..solvers import Gate as Gate
 from .foreign_kernel import from_blackjax as from_blackjax
 from .foretell import Foretold as Foretold
 from .foretell import foretell as foretell

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ..problem.arguments import as_integer, check_counts
 from ..solution import Tree
-from .kernel import Info, Uniform, choose
+from .kernel import Uniform
 from .target import AbstractDensityKernel, Flat, LogDensity, checked_step_size
 
 
@@ -18,10 +18,10 @@ class Hamiltonian(AbstractDensityKernel):
 
     steps: int = eqx.field(static=True)
 
-    def move(
+    def propose(
         self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
-    ) -> tuple[Float[Array, " D"], Info]:
-        """The next position."""
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        """The place after the leapfrog steps, and the fall of the energy."""
         value, slope = self.target.value_and_slope(flat, unravel)
 
         def leap(_: Any, state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
@@ -33,8 +33,7 @@ class Hamiltonian(AbstractDensityKernel):
 
         start = flat, noise.normal, value, slope
         place, momentum, after, _ = jax.lax.fori_loop(0, self.steps, leap, start)
-        log_ratio = after - value - 0.5 * (momentum @ momentum - noise.normal @ noise.normal)
-        return choose(flat, place, log_ratio, noise.uniform)
+        return place, after - value - 0.5 * (momentum @ momentum - noise.normal @ noise.normal)
 
 
 def hmc(log_density: LogDensity, step_size: Any, steps: int, scale: Any = None) -> Hamiltonian:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..solution import Tree
-from .kernel import Info, Uniform, choose
+from .kernel import Info, Uniform
 from .target import AbstractDensityKernel, Flat, LogDensity, checked_step_size
 
 
@@ -17,20 +17,33 @@ class Langevin(AbstractDensityKernel):
 
     adjusted: bool = eqx.field(static=True)
 
-    def move(
+    def propose(
         self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
-    ) -> tuple[Float[Array, " D"], Info]:
-        """The next position."""
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        """A step along the slope with noise, and the log ratio of Metropolis and Hastings."""
         value, slope = self.target.value_and_slope(flat, unravel)
         move = size * slope + jnp.sqrt(2 * size) * noise.normal
         proposal = flat + self.target.along(move)
-        if not self.adjusted:
-            return proposal, _all_taken(proposal)
         after, slope_after = self.target.value_and_slope(proposal, unravel)
         # The way back needs the noise ``(-move - size slope') / sqrt(2 size)`` in place of ``noise.normal``.
         back = (move + size * slope_after) / jnp.sqrt(2 * size)
-        log_ratio = after - value - 0.5 * (back @ back - noise.normal @ noise.normal)
-        return choose(flat, proposal, log_ratio, noise.uniform)
+        return proposal, after - value - 0.5 * (back @ back - noise.normal @ noise.normal)
+
+    def move(
+        self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
+    ) -> tuple[Float[Array, " D"], Info]:
+        """The next position: the proposal whatever its ratio, where there is no correction."""
+        if self.adjusted:
+            return super().move(flat, size, noise, unravel)
+        slope = self.target.value_and_slope(flat, unravel)[1]
+        proposal = flat + self.target.along(size * slope + jnp.sqrt(2 * size) * noise.normal)
+        return proposal, _all_taken(proposal)
+
+    def gate(self, position: Tree, noise: Uniform) -> tuple[Tree, Float[Array, ""]]:
+        """The proposal, and the margin by which it is taken."""
+        if not self.adjusted:
+            raise TypeError("gate: given ula(...), which takes every proposal, expected a kernel that may refuse one.")
+        return super().gate(position, noise)
 
 
 def _all_taken(proposal: Float[Array, " D"]) -> Info:

@@ -6,20 +6,19 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from ..solution import Tree
-from .kernel import Info, Uniform, choose
+from .kernel import Uniform
 from .target import AbstractDensityKernel, Flat, LogDensity, checked_step_size
 
 
 class RandomWalk(AbstractDensityKernel):
     """A normal proposal around the position; made by ``random_walk``."""
 
-    def move(
+    def propose(
         self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
-    ) -> tuple[Float[Array, " D"], Info]:
-        """The next position."""
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        """A place around the position, and the log ratio of the densities."""
         proposal = flat + self.target.along(size * noise.normal)
-        log_ratio = self.target.log_density(unravel(proposal)) - self.target.log_density(unravel(flat))
-        return choose(flat, proposal, log_ratio, noise.uniform)
+        return proposal, self.target.log_density(unravel(proposal)) - self.target.log_density(unravel(flat))
 
 
 def random_walk(log_density: LogDensity, step_size: Any, scale: Any = None) -> RandomWalk:

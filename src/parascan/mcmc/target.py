@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key
 
 from ..problem.arguments import as_arrays
 from ..solution import Tree
-from .kernel import AbstractKernel, Info, Uniform, draw
+from .kernel import AbstractKernel, Info, Uniform, choose, draw
 
 LogDensity = Callable[[Any], Any]
 """``position -> log density``, up to a constant."""
@@ -80,10 +80,10 @@ class AbstractDensityKernel(AbstractKernel):
     step_size: Float[Array, ""]
 
     @abc.abstractmethod
-    def move(
+    def propose(
         self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
-    ) -> tuple[Float[Array, " D"], Info]:
-        """The next position.
+    ) -> tuple[Float[Array, " D"], Float[Array, ""]]:
+        """Where the position may go, and the log of the ratio of Metropolis and Hastings.
 
         Args:
             flat: the position.
@@ -91,6 +91,31 @@ class AbstractDensityKernel(AbstractKernel):
             noise: of the transition.
             unravel: makes a tree of a flat position.
         """
+
+    def move(
+        self, flat: Float[Array, " D"], size: Float[Array, ""], noise: Uniform, unravel: Callable[[Array], Tree]
+    ) -> tuple[Float[Array, " D"], Info]:
+        """The next position, and what is said of the transition; arguments as for ``propose``."""
+        return choose(flat, *self.propose(flat, size, noise, unravel), noise.uniform)
+
+    def gate(self, position: Tree, noise: Uniform) -> tuple[Tree, Float[Array, ""]]:
+        """The proposal, and the margin by which it is taken: what ``ps.mcmc.Gate`` linearizes.
+
+        Args:
+            position: tree of floating arrays.
+            noise: of the transition.
+
+        Returns:
+            A tree like the position, and the log ratio over the log of the uniform number: positive where the proposal
+            is taken.
+
+        Raises:
+            TypeError: the kernel takes every proposal.
+        """
+        flat, unravel = ravel_pytree(position)
+        proposal, log_ratio = self.propose(flat, self.step_size.astype(flat.dtype), noise, unravel)
+        broken = jnp.isnan(log_ratio) | ~jnp.all(jnp.isfinite(proposal))
+        return unravel(proposal), jnp.where(broken, -jnp.inf, log_ratio - jnp.log(noise.uniform))
 
     def noise(self, key: Key[Array, ""], position: Tree) -> Uniform:
         """Normal numbers, as many as the position has entries, and a uniform one."""

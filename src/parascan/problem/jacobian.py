@@ -98,6 +98,43 @@ def diagonal(problem: Recurrence, states: Trajectory) -> Trajectory:
     return jax.lax.scan(add, jnp.zeros_like(states), masks)[0]
 
 
+def interleaved(size: int, parts: int) -> np.ndarray:
+    """The entries of blocks that have one entry of each part of a state, ``[size / parts, parts]``.
+
+    Args:
+        size: of the state; its parts follow one another.
+        parts: their number, a divisor of the size.
+    """
+    return np.arange(size).reshape(parts, -1).T
+
+
+def block_diagonal(problem: Recurrence, states: Trajectory, parts: int) -> BlockTransition:
+    """The exact blocks of the Jacobians that couple the same entry of every part of the state, without dense ones.
+
+    Places of one color provably do not influence one another, so that their columns come from common products.
+
+    Args:
+        problem: the recurrence.
+        states: trajectory ``[T D]``.
+        parts: into which the state is cut, one after the other.
+    """
+    refuse_steps_without_derivative(problem)
+    members = interleaved(problem.size, parts)
+    count = len(members)
+    links = np.asarray(np.any(_pattern(problem).reshape(parts, count, parts, count), axis=(0, 2)))
+    colors = diagonal_colors(links)
+    chosen = colors[None, :] == np.arange(colors.max(initial=0) + 1)[:, None]
+    each = np.eye(parts, dtype=bool)
+
+    def add(total: jax.Array, places: jax.Array) -> tuple[jax.Array, None]:
+        seeds = jnp.zeros((parts, problem.size), problem.dtype).at[:, members].set(each[:, None] * places[:, None])
+        columns = problem.pushforward(states, seeds)[:, :, members]
+        return total + places[:, None, None] * jnp.moveaxis(columns, 0, -1), None
+
+    empty = jnp.zeros((problem.length, count, parts, parts), problem.dtype)
+    return BlockTransition(jax.lax.scan(add, empty, jnp.asarray(chosen, problem.dtype))[0], members)
+
+
 def _pattern(problem: Recurrence) -> np.ndarray:
     """Which state entries may influence which, or all when D is too large to analyze."""
     inputs = row_of(problem.inputs)

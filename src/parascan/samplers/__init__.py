@@ -1,5 +1,6 @@
 """Diffusion samplers as recurrences over noise levels, driven by a network that predicts noise."""
 
+from .coarse_corrections import Parareal as Parareal
 from .fine_steps import Sampler as Sampler
 from .fine_steps import ddim as ddim
 from .fine_steps import ddpm as ddpm

@@ -15,6 +15,7 @@ from ..problem.arguments import as_integer, check_counts
 from ..solution import Result
 from ..solvers import AbstractSolver
 from ..solvers.criterion import AbstractCriterion, Merit, StepError
+from .coarse_corrections import Parareal, through_blocks
 from .coarse_start import coarse_trajectory
 from .fine_steps import Inputs, Sampler
 from .moving_window import through_window
@@ -108,8 +109,8 @@ def sample(
         sampler: such as ``ddim(eps, levels)``.
         x: the first state, normal noise of deviation one; an array of any shape.
         noise: fresh noise of all steps ``[T, ...]``, for samplers that take some, as ``sampler.noise`` draws it.
-        solver: ``sampler.picard()``, ``Window(size)``, or any solver of ``ps.rollout``, such as ``ps.deer()`` or
-            ``ps.Newton(ps.StochasticDiagonal(key))``; None for the default of ``ps.rollout``.
+        solver: ``sampler.picard()``, ``Window(size)``, ``Parareal(blocks)``, or any solver of ``ps.rollout``, such as
+            ``ps.deer()`` or ``ps.Newton(ps.StochasticDiagonal(key))``; None for the default of ``ps.rollout``.
         criterion: when iterations stop; ``ps.StepError(1e-3)`` when None, weighted by the noise that is left before
             each step. ``StateError`` takes the Jacobian of every step. A window takes a ``StepError`` alone.
         coarse: evaluations of the network for a first trajectory, at most T; None to begin with ``x`` at every step.
@@ -145,10 +146,9 @@ def sample(
     iterates = solver is not None and getattr(solver, "iterates", True)
     if criterion is None and iterates:
         criterion = StepError(weights=sampler.left)
-    if isinstance(solver, Window):
-        if max_iterations is not None:
-            raise ValueError(f"max_iterations: given {max_iterations} with Window, expected None: it ends by itself.")
-        states, rounds = _windowed(sampler, x, inputs, guess, solver, criterion)
+    if isinstance(solver, Window | Parareal):
+        _refuse_unused(solver, max_iterations, coarse)
+        states, rounds = _by_itself(sampler, x, inputs, guess, solver, criterion)
         finite = jnp.all(jnp.isfinite(states))
         result = Result.where(finite, Result.successful, Result.nonfinite)
         if throw and not isinstance(finite, Tracer) and not bool(finite):
@@ -205,22 +205,35 @@ def _check_criterion(criterion: Any, solver: Any) -> None:
             "criterion: given Merit(), expected StepError() or StateError(): a small merit is a mean over all steps, "
             "and a sampler amplifies the error of single ones, so that it may be met by a sample of another mode."
         )
-    if isinstance(solver, Window) and not (criterion is None or isinstance(criterion, StepError)):
-        raise ValueError(f"criterion: given {type(criterion).__name__} with Window, expected StepError() or None.")
+    if isinstance(solver, Window | Parareal) and not (criterion is None or isinstance(criterion, StepError)):
+        given = f"{type(criterion).__name__} with {type(solver).__name__}"
+        raise ValueError(f"criterion: given {given}, expected StepError() or None.")
 
 
-def _windowed(
-    sampler: Sampler, x: Array, inputs: Inputs, guess: Array | None, window: Window, criterion: Any
+def _refuse_unused(solver: Window | Parareal, max_iterations: Any, coarse: Any) -> None:
+    """Refuse options that a method which ends by itself has no use for."""
+    name = type(solver).__name__
+    if max_iterations is not None:
+        raise ValueError(f"max_iterations: given {max_iterations} with {name}, expected None: it ends by itself.")
+    if isinstance(solver, Parareal) and coarse is not None:
+        raise ValueError(f"coarse: given {coarse} with {name}, expected None: it has a coarse start of its own.")
+
+
+def _by_itself(
+    sampler: Sampler, x: Array, inputs: Inputs, guess: Array | None, solver: Window | Parareal, criterion: Any
 ) -> tuple[Array, Array]:
-    """States and rounds by a window that moves."""
+    """States and evaluations in sequence by a method that is no solver of ``rollout``."""
     weights = jnp.ones_like(sampler.left) if criterion.weights is None else criterion.weights
     allowed = jnp.asarray(criterion.tol * weights, x.dtype)
     if allowed.shape != (sampler.steps,):
         raise ValueError(f"criterion.weights: given shape {list(allowed.shape)}, expected [{sampler.steps}].")
-    return _run_window(sampler, x, inputs, guess, min(window.size, sampler.steps), allowed)
+    if isinstance(solver, Parareal):
+        return _run_blocks(sampler, x, inputs, min(solver.blocks, sampler.steps), allowed)
+    return _run_window(sampler, x, inputs, guess, min(solver.size, sampler.steps), allowed)
 
 
 _run_window = eqx.filter_jit(through_window)
+_run_blocks = eqx.filter_jit(through_blocks)
 
 
 @eqx.filter_jit

@@ -1,10 +1,13 @@
 """Solvers, one file a method, and the loop, criteria, guesses and memory estimates that they share."""
 
+from .anderson import Anderson as Anderson
 from .base import AbstractDirectSolver as AbstractDirectSolver
 from .base import AbstractIterativeSolver as AbstractIterativeSolver
 from .base import AbstractSolver as AbstractSolver
 from .base import AbstractTrajectorySolver as AbstractTrajectorySolver
+from .block_linearization import BlockDiagonal as BlockDiagonal
 from .chunked import Chunked as Chunked
+from .gate import Gate as Gate
 from .gradient import GradientDescent as GradientDescent
 from .hybrid import Hybrid as Hybrid
 from .levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .chunked import Chunked
+from .multiple_shooting import MultipleShooting
 from .with_fallback import WithFallback
 
 NEW_NAMES: Mapping[str, str] = MappingProxyType(
@@ -35,8 +36,10 @@ class Forgetting(metaclass=_Old):
         return Chunked(blocks, mesh, trial)
 
 
-OLD: Mapping[str, Any] = MappingProxyType({"Forgetting": Forgetting, "Guarded": WithFallback})
-"""What the old names stand for whose use warns; ``Blocks`` is none of them: it stays as a nickname."""
+OLD: Mapping[str, Any] = MappingProxyType(
+    {"Forgetting": Forgetting, "Blocks": MultipleShooting, "Guarded": WithFallback}
+)
+"""What the old names stand for."""
 
 
 def __getattr__(name: str) -> Any:

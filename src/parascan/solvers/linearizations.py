@@ -107,6 +107,18 @@ class Diagonal(AbstractLinearization):
         return UpdateWork(diagonal=True)
 
 
+def products(problem: Recurrence, states: Trajectory, vectors: Trajectory) -> Trajectory:
+    """Products of the Jacobians with a vector for each step ``[T D]``.
+
+    Args:
+        problem: the recurrence.
+        states: to linearize at.
+        vectors: one for each step ``[T D]``.
+    """
+    advance = lambda previous: jax.vmap(problem.advance)(previous, problem.inputs)  # noqa: E731
+    return jax.jvp(advance, (problem.previous(states),), (vectors,))[1]
+
+
 class StochasticDiagonal(AbstractLinearization):
     """A random estimate of the Jacobian's diagonal, ``mean of v * (J v)`` over random signs v.
 
@@ -140,12 +152,7 @@ class StochasticDiagonal(AbstractLinearization):
         signs = jax.random.rademacher(jax.random.fold_in(self.key, iteration), shape, problem.dtype)
 
         def add(total: Trajectory, sign: Trajectory) -> tuple[Trajectory, None]:
-            product = jax.jvp(
-                lambda previous: jax.vmap(problem.advance)(previous, problem.inputs),
-                (problem.previous(states),),
-                (sign,),
-            )[1]
-            return total + sign * product, None
+            return total + sign * products(problem, states, sign), None
 
         total, _ = jax.lax.scan(add, jnp.zeros_like(states), signs)
         return DiagonalTransition(total / self.probes)

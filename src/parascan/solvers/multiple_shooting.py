@@ -173,7 +173,3 @@ class MultipleShooting(AbstractTrajectorySolver):
                 settled_prefix=jnp.minimum(stats.settled_prefix * blocked.block, finite),
             ),
         )
-
-
-Blocks = MultipleShooting
-"""A nickname of ``MultipleShooting``."""
