@@ -5,10 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..diagnostics.proof import ProvenContraction, prove_contraction
+from ..diagnostics import ProvenContraction
 from ..problem.arguments import as_arrays
 from ..problem.signature import Signature, resolve
-from ..programs.ranges import UnboundedError
 from ..solution import StepFunction, Tree
 
 
@@ -17,16 +16,16 @@ class FinalCarry(eqx.Module):
 
     Attributes:
         carry: as ``jax.lax.scan`` would return it first.
-        bound: most by which an entry of the carry may differ from the one after all steps, apart from rounding; 0
-            where all steps were taken.
-        steps: how many were taken.
-        contraction: what the bound rests on.
+        bound: most by which an entry of the carry may differ from the one after all steps, where both are computed
+            without rounding.
+        rounding: what rounding may add to the difference, roughly.
+        steps: how many of the last steps decide; where an input before them is not finite, all steps were taken.
     """
 
     carry: Tree
     bound: float = eqx.field(static=True)
+    rounding: float = eqx.field(static=True)
     steps: int = eqx.field(static=True)
-    contraction: ProvenContraction = eqx.field(static=True)
 
 
 def final_carry(
@@ -37,20 +36,19 @@ def final_carry(
     reverse: bool = False,
     *,
     tolerance: float,
-    contraction: ProvenContraction | None = None,
+    contraction: ProvenContraction,
 ) -> FinalCarry:
     """The carry after all steps of a recurrence, to a tolerance, by its last steps alone.
 
     In a system that contracts for every state the last steps decide: what was before them can move the end by a known
     amount at most. How many are needed depends on the rate and the tolerance, not on the length of the sequence. That
-    a system contracts has to be *proven*; an exponent that was measured is none, since no measurement visits every
-    state. The proof is sought by bounds on every operation of the step, or given by ``contraction``. Steps it finds are
-    those of linear filters, leaky averages, and networks with weights small enough; gated networks it does not.
+    a system contracts has to be *proven*, for all states and all inputs that it may get: by how a
+    ``ps.nn.ContractiveCell`` is made, or by you. An exponent that was measured proves nothing, since no measurement
+    visits every state; it is not taken here.
 
-    The inputs before the last steps are read once, to see that they are finite: a proof speaks of numbers alone. Where
-    one is not, all steps are taken.
-
-    Derivatives are those of the steps that were taken, and so miss what earlier steps add; the bound is on values.
+    The inputs before the last steps are read once, to see that they are finite: a proof speaks of numbers. Where one
+    is not, all steps are taken. Derivatives are those of the last steps and miss what earlier ones add; the bound is
+    on values.
 
     Args:
         f: the step, as ``scan`` or ``rollout`` takes it; its outputs are dropped.
@@ -58,34 +56,35 @@ def final_carry(
         xs: inputs, each leaf with leading axis T, or None.
         length: T; needed when ``xs`` is None.
         reverse: whether to run from the last input to the first.
-        tolerance: most by which an entry of the carry may differ, above zero.
-        contraction: what you have proven, such as ``cell.contraction()`` of a ``ps.nn.ContractiveCell``. Nothing else
-            is looked for then.
+        tolerance: most by which an entry of the carry may differ, above what rounding may add.
+        contraction: what has been proven: ``cell.contraction()`` of a contractive cell, or
+            ``ps.diagnostics.ProvenContraction(rate, constant)``. It is not checked.
 
     Returns:
-        A ``FinalCarry``: ``carry``, ``bound``, ``steps``, ``contraction``.
+        A ``FinalCarry``: ``carry``, ``bound``, ``rounding``, ``steps``.
 
     Raises:
         TypeError: an argument of the wrong kind, or a carry with a leaf that is not floating.
-        ValueError: a tolerance that is not above zero, or a system of which no contraction could be proven.
+        ValueError: a tolerance that is not above zero, or not above what rounding may add.
 
     Source: contraction, Lohmiller and Slotine 1998; appendix C of the paper.
 
     Examples:
-        >>> import jax.numpy as jnp, parascan as ps
-        >>> signal = jnp.sin(jnp.arange(1_000_000) / 50)
-        >>> found = ps.final_carry(lambda s, x: 0.9 * s + 0.1 * x, jnp.zeros(()), signal, tolerance=1e-6)
-        >>> found.steps, found.bound <= 1e-6
-        (133, True)
+        >>> import jax, jax.numpy as jnp, parascan as ps
+        >>> cell = ps.nn.ContractiveCell(1, 16, rate=0.9, key=jax.random.key(0))
+        >>> step, start = lambda s, x: cell(x, s), cell.initial_state()
+        >>> signal = jnp.sin(jnp.arange(1_000_000) / 50)[:, None]
+        >>> found = ps.final_carry(step, start, signal, tolerance=1e-4, contraction=cell.contraction())
+        >>> found.steps, found.bound <= 1e-4
+        (109, True)
     """
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.number):
         raise TypeError(f"tolerance: given {type(tolerance).__name__}, expected a number.")
     if not 0 < tolerance < np.inf:
         raise ValueError(f"tolerance: given {tolerance}, expected a finite number above 0.")
-    if contraction is not None and not isinstance(contraction, ProvenContraction):
-        raise TypeError(
-            f"contraction: given {type(contraction).__name__}, expected a ps.diagnostics.ProvenContraction or None."
-        )
+    if not isinstance(contraction, ProvenContraction):
+        expected = "expected a ps.diagnostics.ProvenContraction, such as cell.contraction() of a ps.nn.ContractiveCell"
+        raise TypeError(f"contraction: given {type(contraction).__name__}, {expected}. Without a proof, use ps.scan.")
     signature = resolve(f, as_arrays("init", init), as_arrays("xs", xs), length, scan_form=False)
     for leaf in signature.layout.leaves:
         if not leaf.continuous:
@@ -93,20 +92,15 @@ def final_carry(
                 f"init: given a leaf {leaf.path} of dtype {leaf.dtype}, expected floating leaves alone: nothing says "
                 "that a discrete one forgets. Use ps.scan."
             )
-    T = signature.length
-    if contraction is None:
-        try:
-            proven = prove_contraction(signature)
-        except UnboundedError as why:
-            raise ValueError(
-                f"f: given a step of which no contraction could be proven: {why}. Expected one that contracts for "
-                "every state, or contraction= with what you have proven yourself; ps.scan takes all steps."
-            ) from None
-        contraction = min(proven, key=lambda each: each.steps(tolerance))
+    rounding = max((contraction.rounding(leaf.dtype) for leaf in signature.layout.leaves), default=0.0)
+    if tolerance <= rounding:
+        raise ValueError(
+            f"tolerance: given {tolerance:g}, expected more than the {rounding:.2g} that rounding may add here."
+        )
     # The first step brings the guess among the images of steps, between any two of which the constant holds.
-    steps = min(contraction.steps(tolerance) + 1, T)
-    carry = _run(signature, steps, reverse)
-    return FinalCarry(carry, 0.0 if steps == T else contraction.after(steps - 1), steps, contraction)
+    steps = min(contraction.steps(tolerance) + 1, signature.length)
+    bound = 0.0 if steps == signature.length else contraction.after(steps - 1)
+    return FinalCarry(_run(signature, steps, reverse), bound, rounding, steps)
 
 
 def _run(signature: Signature, steps: int, reverse: bool) -> Tree:

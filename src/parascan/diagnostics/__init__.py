@@ -23,4 +23,4 @@ from .growth.paths import Paths as Paths
 from .growth.pilots import Growth as Growth
 from .growth.pilots import measure_growth as measure_growth
 from .growth.smoothness import lipschitz as lipschitz
-from .proof import ProvenContraction as ProvenContraction
+from .proven_contraction import ProvenContraction as ProvenContraction

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..diagnostics.proof import ProvenContraction
+from ..diagnostics import ProvenContraction
 from ..problem.arguments import check_counts
 from ._cell import AbstractUnitCell, resolve_dtype, times_input, times_state, uniform
 from ._spectral import norm_bound, within

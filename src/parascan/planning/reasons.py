@@ -85,7 +85,10 @@ def _sequential(choice: Candidate, setting: Setting, memory: Memory | None) -> t
     else:
         found.append(f"no other way is expected to be faster; the system is {diagnosis.verdict}, {_exponent(setting)}")
         if memory is not None and not memory.forgets:
-            found.append(f"copies of it that start apart do not come together within {memory.steps} of {length} steps")
+            found.append(
+                f"within {memory.steps} of {length} steps not every entry of copies that start apart has come as close "
+                "as rounding, which chunks need"
+            )
         elif memory is not None:
             found.append(
                 f"it forgets its start within {memory.steps} of {length} steps, but chunks side by side gain too "

@@ -1,7 +1,6 @@
 """Which state entries each entry of a step function's result may read, followed through the traced program."""
 
-from .facts import Fact, UndecidedError
-from .moves import places_after
+from .facts import UndecidedError
 from .walk import Program
 
-__all__ = ["Fact", "Program", "UndecidedError", "places_after"]
+__all__ = ["Program", "UndecidedError"]

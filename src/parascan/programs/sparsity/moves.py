@@ -82,13 +82,6 @@ def _gathered(params: dict[str, Any], ids: Ids, indices: np.ndarray) -> Ids:
         return np.asarray(jax.lax.gather(ids.astype(np.int32), indices, **options))
 
 
-_PARTS: dict[str, Callable[..., list[Ids]]] = {
-    "gather": lambda params, ids, indices: [_gathered(params, ids, indices)],
-    "split": lambda params, ids: np.split(ids, np.cumsum(params["sizes"])[:-1], params["axis"]),
-    "unstack": lambda params, ids: list(np.moveaxis(ids, params["axis"], 0)),
-}
-"""Primitives with rules or results of their own that move entries of their first operand, and how."""
-
 _PLACES: dict[str, tuple[int | None, Callable[..., Ids]]] = {
     "broadcast_in_dim": (None, _broadcast),
     "concatenate": (None, lambda params, *ids: np.concatenate(ids, params["dimension"])),
@@ -106,43 +99,25 @@ _PLACES: dict[str, tuple[int | None, Callable[..., Ids]]] = {
 """Primitives that only move entries: how many of their operands they move (None: all, else indices follow), and how."""
 
 
-def places_after(eqn: JaxprEqn, operands: Sequence[Fact]) -> tuple[Sequence[Fact], list[Ids]] | None:
-    """Where the entries of results come from, for primitives that only move entries, at places that are known.
-
-    Args:
-        eqn: the operation.
-        operands: shapes of its operands, and the values of those that are indices.
-
-    Returns:
-        The operands that are moved, and for each result the numbers of its entries among theirs, laid end to end; -1
-        for a constant from elsewhere. None for other primitives, and where places are not known.
-    """
-    name, params = eqn.primitive.name, eqn.params
-    count, place = _PLACES.get(name, (1, None))
+def _moving(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
+    """Rule of the primitives in `_PLACES`: exact if the indices are known, else opaque."""
+    count, place = _PLACES[eqn.primitive.name]
     moved, indices = (operands, ()) if count is None else (operands[:count], operands[count:])
     known = [fact.value for fact in indices if fact.value is not None]
-    if len(known) < len(indices) or (place is None and name not in _PARTS):
-        return None
-    ids = numbered(moved)
-    return moved, ([place(params, *ids, *known)] if place is not None else _PARTS[name](params, *ids, *known))
-
-
-def _moving(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
-    """Rule of the primitives that only move entries: exact if the indices are known, else opaque."""
-    found = places_after(eqn, operands)
-    if found is None:
+    if len(known) < len(indices):
         return opaque(eqn, operands)
-    moved, places = found
     if all(fact.blank for fact in moved):
-        return [Fact(shape_of(atom)) for atom in eqn.outvars]
-    return [move(moved, ids) for ids in places]
+        return [Fact(shape_of(eqn.outvars[0]))]
+    return [move(moved, place(eqn.params, *numbered(moved), *known))]
 
 
 def _gather(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
     """Rule of `gather`: at unknown indices an entry may come from anywhere, and depends on its own indices."""
     shape, (operand, indices) = shape_of(eqn.outvars[0]), operands
+    if indices.value is not None and operand.blank:
+        return [Fact(shape)]
     if indices.value is not None:
-        return _moving(eqn, operands)
+        return [move(operands[:1], _gathered(eqn.params, numbered(operands[:1])[0], indices.value))]
     sources = [reading((), everything([operand]))]
     if indices.reads is not None:
         window = eqn.params["dimension_numbers"].offset_dims
@@ -151,9 +126,20 @@ def _gather(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
     return [Fact(shape, union(sources, shape))]
 
 
+def _unstack(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
+    """Rule of `unstack`."""
+    return [move(operands, ids) for ids in np.moveaxis(numbered(operands)[0], eqn.params["axis"], 0)]
+
+
 def _unchanged(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
     """Rule of primitives that hand their operands on."""
     return list(operands)
+
+
+def _split(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
+    """Rule of `split`."""
+    bounds = np.cumsum(eqn.params["sizes"])[:-1]
+    return [move(operands, ids) for ids in np.split(numbered(operands)[0], bounds, eqn.params["axis"])]
 
 
 def _select(eqn: JaxprEqn, operands: Sequence[Fact]) -> list[Fact]:
@@ -212,7 +198,7 @@ MOVES: dict[str, Rule] = {
     **dict.fromkeys(HANDED_ON, _unchanged),
     "gather": _gather,
     "select_n": _select,
-    "split": _moving,
-    "unstack": _moving,
+    "split": _split,
+    "unstack": _unstack,
 }
 """Rules of data movement by the name of the primitive."""

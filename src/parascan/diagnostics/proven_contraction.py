@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 
 
 class ProvenContraction(eqx.Module):
@@ -37,6 +38,14 @@ class ProvenContraction(eqx.Module):
             raise ValueError(f"rate: given {rate}, expected a number of at least 0 and below 1.")
         if not 0 <= self.constant < math.inf:
             raise ValueError(f"constant: given {constant}, expected a finite number of at least 0.")
+
+    def rounding(self, dtype: Any) -> float:
+        """What rounding may add to the difference of two runs, roughly: a unit of it in every step, remembered.
+
+        Args:
+            dtype: of the states.
+        """
+        return self.constant * float(jnp.finfo(dtype).eps) / (1 - self.rate)
 
     def after(self, steps: int) -> float:
         """Largest difference of an entry after some steps.
