@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+import parascan as ps
 from parascan.chunked import adjoint_pays, choose_chunks
 from parascan.chunked.chunk_count import choose_patience, followed
 from parascan.programs import built_in
@@ -119,7 +120,7 @@ def test_small_steps_are_few_by_what_they_wait_for():
 def test_what_inputs_alone_decide_is_not_waited_for():
     """A function of the input is computed ahead, while steps wait for one another; one of the state is not."""
     of_input, of_state = (
-        counted(jax.make_jaxpr(lambda s, x, step=step: (step(s, x),) * 2)(0.0, 0.0), 1, carried=1)
+        counted(jax.make_jaxpr(lambda s, x, step=step: (step(s, x),) * 2)(0.0, 0.0), 1, carried=[0])
         for step in (lambda s, x: s + jnp.tanh(x), lambda s, x: jnp.tanh(s) + x)
     )
     assert (of_input.vectorized, of_state.vectorized) == (0, 1)
@@ -200,3 +201,20 @@ def network_of(units, inputs):
     """The program of a tanh network."""
     own, given = jnp.ones((units, units)), jnp.ones((units, inputs))
     return jax.make_jaxpr(lambda s, x: (jnp.tanh(own @ s + given @ x),) * 2)(jnp.ones(units), jnp.ones(inputs))
+
+
+WEIGHTS = jnp.eye(64) / 2
+WITH_A_TIME = {
+    "filter": (lambda s, x, n: jnp.stack([1.2 * s[0] - 0.5 * s[1] + x * jnp.cos(0.01 * n), s[0]]), 2),
+    "pendulum": (lambda s, x, n: s + 0.02 * jnp.stack([s[1], jnp.cos(0.1 * n) - jnp.sin(s[0]) - s[1]]), 2),
+    "network": (lambda s, x, n: jnp.tanh(WEIGHTS @ s + jnp.sin(0.1 * n)), 64),
+}
+
+
+@pytest.mark.parametrize("name", WITH_A_TIME)
+def test_a_counter_in_the_carry_is_no_work_that_a_step_waits_for(name):
+    step, size = WITH_A_TIME[name]
+    xs, times = jnp.ones(100_000), jnp.arange(100_000)
+    given = ps.explain(lambda s, both: step(s, *both), jnp.zeros(size), (xs, times))
+    counted_here = ps.explain(lambda c, x: (step(c[0], x, c[1]), c[1] + 1), (jnp.zeros(size), 0), xs)
+    assert counted_here.way == given.way

@@ -1,7 +1,7 @@
 """How much a step computes, counted from its program, so that the answer is always the same."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -79,13 +79,13 @@ def as_work(work: float | Work) -> Work:
 
 
 @unknown_is(lambda closed, size=None, carried=None: Work())
-def counted(closed: ClosedJaxpr, size: int | None = None, carried: int | None = None) -> Work:
+def counted(closed: ClosedJaxpr, size: int | None = None, carried: Collection[int] | None = None) -> Work:
     """What one step computes.
 
     Args:
         closed: the step.
         size: D, entries of its state; None for many.
-        carried: leaves of its carry, which are its first arguments; None where they are not known.
+        carried: places among its arguments of the leaves that a step waits for; None where they are not known.
     """
     avals = (*closed.in_avals, *closed.out_avals)
     found: defaultdict[str, float] = defaultdict(float)
@@ -144,7 +144,7 @@ def _operations_in(eqn: JaxprEqn, times: float = 1) -> Iterator[tuple[JaxprEqn, 
         yield from equations(program, times * turns)
 
 
-def _reached(jaxpr: Any, carried: int | None) -> list[tuple[JaxprEqn, bool]]:
+def _reached(jaxpr: Any, carried: Collection[int] | None) -> list[tuple[JaxprEqn, bool]]:
     """Each operation of a program, and whether it depends on the carry; all do where its leaves are not known."""
     if carried is None:
         return [(eqn, True) for eqn in jaxpr.eqns]
@@ -154,7 +154,7 @@ def _reached(jaxpr: Any, carried: int | None) -> list[tuple[JaxprEqn, bool]]:
         found.append((eqn, any(operands)))
         return marks_after_one(eqn, operands)
 
-    interpreted(jaxpr, [int(index < carried) for index in range(len(jaxpr.invars))], after_one, lambda atom, value: 0)
+    interpreted(jaxpr, [int(index in carried) for index in range(len(jaxpr.invars))], after_one, lambda atom, value: 0)
     return found
 
 

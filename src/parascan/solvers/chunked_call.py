@@ -198,11 +198,12 @@ def launched_rows(signature: Signature, wanted: "Chunked", request: Request) -> 
 def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, request: Request) -> Layout:
     """The fixed facts of a run in chunks: sizes, work of a step, options."""
     length, size = signature.length, signature.layout.size
-    carried = len(jax.tree.leaves(signature.init))
-    work = counted(closed, size, carried)
+    leaves = signature.layout.leaves
+    # Discrete leaves are known beforehand: no step waits for what follows from them alone.
+    work = counted(closed, size, [place for place, leaf in enumerate(leaves) if leaf.continuous])
     facts = work, request.reverse, request.devices, wanted.chunks, request.batch, wanted.trial_steps
     double = signature.layout.dtype.itemsize == 8
-    copy = copy_share(closed, work, length, carried)
+    copy = copy_share(closed, work, length, len(leaves))
     return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy)
 
 
