@@ -134,7 +134,7 @@ def in_chunks(
         value = (1 + TRIAL_SHARE) * setting.sequential
         seconds, reason = (
             setting.seconds(value, value, value, "given up on the way"),
-            "the system does not forget its start",
+            "the system does not forget its start within the warm-up of these chunks",
         )
         return Candidate(name, Chunked(chunks), workload.platform, seconds, None, held, "rejected", reason)
     if row is not None:

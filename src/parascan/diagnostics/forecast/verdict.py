@@ -145,8 +145,9 @@ def _neutral(low: float, high: float, measured: int) -> tuple[str, ...]:
         f"Over {measured} steps, as many as one direction was followed for, perturbations change by a factor between "
         f"{least} and {most}: one direction neither grows nor dies, as a running sum, a clock, a phase or a conserved "
         "quantity does, or does so too slowly to be seen.",
-        "Such a mode does not forget: chunks and Jacobi cannot skip it and fall back to all T steps, Newton carries "
-        "it exactly where it is linear, and the forecast above says what it takes.",
+        "Within so many steps such a mode does not forget: by default chunks and Jacobi take all T steps, Newton "
+        "carries it exactly where it is linear, and the forecast above says what it takes. A slow decay needs chunks "
+        "with a longer warm-up than the default gives them.",
     )
 
 
