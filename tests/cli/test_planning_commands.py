@@ -16,6 +16,7 @@ def invoke(*arguments):
     return CliRunner().invoke(app, [*map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_registered_system_is_planned_printed_and_read_back(monkeypatch):
     found = invoke("plan", "lorenz", "--length", 2000, "--no-measure", "--json")
     assert found.exit_code == 0, found.output

@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from browser import PROGRAM, Visit
 from output import plain
+from report_in_browser import PROGRAM, Visit
 from typer.testing import CliRunner
 
 from parascan.cli import app

@@ -81,6 +81,7 @@ def test_a_contraction_to_zero_gives_minus_infinity_not_nan(getkey):
     assert float(estimate.per_step) == -np.inf
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_no_second_trace(getkey):
     traces = []
 

@@ -47,6 +47,7 @@ def test_what_an_old_solver_says_of_itself():
         assert old.trial == 7
 
 
+@pytest.mark.slow
 def test_an_argument_under_its_old_name():
     def exponent(**options):
         halve = lambda s, x: 0.5 * s  # noqa: E731

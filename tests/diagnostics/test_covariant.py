@@ -74,6 +74,7 @@ def test_the_step_maps_them_onto_one_another(name):
         np.testing.assert_allclose(pushed, expected, atol=1e-12 * float(jnp.max(jnp.abs(pushed))))
 
 
+@pytest.mark.slow
 def test_exponents_are_those_of_the_spectrum_and_henon_has_near_tangencies():
     henon, length = ps.systems.get("henon"), 20_000
     found = covariant_vectors(henon.step, henon.initial_state, length=length, key=jax.random.key(0))

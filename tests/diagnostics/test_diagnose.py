@@ -97,6 +97,7 @@ def test_neutral_maps_are_not_predictable_and_contracting_ones_are():
     assert diagnosed([[0.5, 0.0], [0.0, 0.4]]).verdict == "predictable"
 
 
+@pytest.mark.slow
 def test_states_that_leave_the_range_of_numbers_leave_it_open():
     found = diagnosed([[0.0, 0.0], [0.0, 0.0]], 10.0)
     assert found.verdict == "undetermined"

@@ -17,6 +17,9 @@ DOCUMENTS = [path for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] if 
 )
 # They diagnose, certify and train for tens of seconds.
 LONG = {
+    "09_own_solver.md",
+    "mcmc.md",
+    "reports.md",
     "diagnosing.md",
     "diffusion.md",
     "certificates.md",

@@ -114,6 +114,7 @@ def test_batches_come_from_vmap_and_states_are_all_outputs():
     assert int(net.rollout(X, guess=net.rollout(X)).stats.iterations) == 0
 
 
+@pytest.mark.slow
 def test_the_forecast_counts_what_the_solver_takes():
     net = ps.nn.depth(block, stacked(), solver=ps.quasi_deer())
     found = net.forecast(X, key=jax.random.key(0))

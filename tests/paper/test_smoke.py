@@ -75,6 +75,7 @@ def test_a_name_that_nothing_has_is_refused():
         pytest.param("fig8", lambda d: d.assign(updates=d.updates * 0 + 40), "largest count", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_claim_fails_on_a_dataset_that_contradicts_it(smoke, name, change, words):
     dataset = smoke(name)
     changed = change(dataset.copy(deep=True)).assign_attrs(dataset.attrs)

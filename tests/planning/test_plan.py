@@ -141,6 +141,7 @@ def test_a_plan_for_another_call_is_refused(quick):
 
 
 @pytest.mark.parametrize("length", some([0, 1, 50], 0, 50))
+@pytest.mark.slow
 def test_short_sequences_stay_sequential(length):
     step, init, xs = contracting(3)
     plan = ps.plan(step, init, xs[:length], measure=length > 1)

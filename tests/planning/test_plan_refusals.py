@@ -50,6 +50,7 @@ def test_fields_that_are_not_those_of_a_plan_are_refused_in_words():
 
 @pytest.mark.parametrize("transform", [jax.jit, jax.grad])
 @pytest.mark.parametrize("method", [ps.plan, partial(ps.diagnose, key=jax.random.key(0))], ids=["plan", "diagnose"])
+@pytest.mark.slow
 def test_what_has_to_see_numbers_refuses_traced_ones_in_words(transform, method):
     step, init, xs = contracting(2, 100)
 

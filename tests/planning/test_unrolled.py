@@ -67,6 +67,7 @@ def test_a_plan_offers_the_fastest_loop(clock):
     assert ps.rollout(lorenz, jnp.ones(3), length=2000, solver=plan).states.shape == (2000, 3)
 
 
+@pytest.mark.slow
 def test_a_plan_keeps_the_bits_where_nothing_is_gained(clock):
     clock.update({4: 9.5e-7, 8: 2e-6})
     plan = ps.plan(lorenz, jnp.ones(3), length=2000)

@@ -83,6 +83,7 @@ def test_rounds_are_those_of_parareal(kind, blocks):
     assert int(found.evaluations) == evaluations
 
 
+@pytest.mark.slow
 def test_only_the_ends_of_blocks_jump_and_by_less_than_the_tolerance():
     sampler = made(ddim, STEPS)
     found = sample(sampler, X, solver=Parareal(6), criterion=ps.StepError(0.01, sampler.left), bound=True)

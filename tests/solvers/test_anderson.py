@@ -117,6 +117,7 @@ def test_a_chaotic_map_ends_exactly_within_as_many_updates_as_steps():
     np.testing.assert_allclose(solution.states, reference, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_plan_counts_its_updates_where_it_is_given():
     xs = jax.random.normal(jax.random.key(2), (2000, 2))
     plan = ps.plan(slow, jnp.zeros(2), xs, solvers=[ps.Anderson(ps.picard())])

@@ -27,6 +27,7 @@ def stepping(scan, **options):
 
 @pytest.mark.parametrize("inner", some(SOLVERS, "blocks"))
 @pytest.mark.parametrize("outer", some(SOLVERS, "newton"))
+@pytest.mark.slow
 def test_a_solver_within_a_solver(outer, inner):
     def loss(scan, step, **options):
         return lambda init: jnp.sum(jnp.cos(scan(step, init, XS, **options)[1]))
