@@ -61,9 +61,13 @@ class Page:
 
     def close(self) -> None:
         """Hang up, and wait until the browser has done so too."""
-        self.socket.close()
-        while self._await(self.socket.read_message) is not None:
-            pass
+
+        async def hang_up() -> None:
+            self.socket.close()
+            while await self.socket.read_message() is not None:
+                pass
+
+        self._await(hang_up)
 
     def _await(self, begin: Callable[[], Any]) -> Any:
         """What comes of something that is begun within the loop."""
@@ -138,10 +142,12 @@ def page(profile: Path) -> Iterator[Page]:
             found.call(f"{domain}.enable")
         yield found
     finally:
-        if found is not None:
-            found.close()
-        process.terminate()
-        process.wait(SECONDS)
-        if process.stderr is not None:
-            process.stderr.close()
-        loop.close()
+        try:
+            if found is not None:
+                found.close()
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+            if process.stderr is not None:
+                process.stderr.close()
+            loop.close()
