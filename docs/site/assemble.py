@@ -108,11 +108,9 @@ def reference(folder: Path) -> list[dict]:
         # Two names that differ in the case of letters would be one file on some systems.
         if any(path.lower() == known.lower() for entry in names for known in entry.values()):
             raise SystemExit(f"{each.name}: another page has this name in other letters.")
-        other = public_objects.other_name(each)
-        same = f"Another name of [ps.{other}]({other}.md)."
-        write(folder, path, f"# ps.{each.name}\n\n{same}\n" if other else described(each, f"ps.{each.name}", level=1))
+        write(folder, path, described(each, f"ps.{each.name}", level=1))
         names.append({f"ps.{each.name}": path})
-        listed.append(f"- [ps.{each.name}]({each.name}.md): {same if other else public_objects.summary(each)}\n")
+        listed.append(f"- [ps.{each.name}]({each.name}.md): {public_objects.summary(each)}\n")
     for module, title in public_objects.NAMESPACES.items():
         path = f"{REFERENCE}/{module}.md"
         blocks = [described(each, each.name, level=2) for each in public_objects.members(module)]

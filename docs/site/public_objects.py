@@ -110,15 +110,6 @@ def resolve(module: str, name: str) -> Found:
         module, name = imported(module)[name]
 
 
-def other_name(found: Found) -> str:
-    """The name in the same module that a value is another name of, as in ``new = old``; else empty."""
-    module, _, name = found.path.rpartition(".")
-    for node in tree_of(module).body:
-        if isinstance(node, ast.Assign) and [getattr(each, "id", "") for each in node.targets] == [name]:
-            return node.value.id if isinstance(node.value, ast.Name) else ""
-    return ""
-
-
 def summary(found: Found) -> str:
     """The first sentence of what documents a name; empty where it is a value."""
     module, _, name = found.path.rpartition(".")

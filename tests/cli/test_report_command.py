@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 from output import plain
-from report_in_browser import PROGRAM, Visit
 from typer.testing import CliRunner
 
+from browser import PROGRAM, WIDTH
+from browser import page as opened_page
 from parascan.cli import app
 from parascan.pictures.report_page import report_page
 
@@ -151,13 +152,20 @@ def test_json_holds_the_same(made):
     assert result["diagnosis"]["exponent"]["value"] == pytest.approx(np.log(0.5 / np.cosh(state) ** 2), rel=0.05)
 
 
+def visit(page, width, folder):
+    """Errors of a page in a window of some width, what it asks a network for, and by how much it is wider."""
+    with opened_page(folder / "profile") as found:
+        found.open(page.as_uri(), width)
+        return found.problems, found.requests, found.run(WIDTH) - width
+
+
 @NEEDS_BROWSER
 @pytest.mark.parametrize("width", [400, 1400])
 def test_a_browser_opens_it_without_error_or_network(made, width, tmp_path):
-    visit = Visit(made[0], width, tmp_path)
-    assert visit.errors == []
-    assert visit.requests == []
-    assert visit.overflow <= 0
+    errors, requests, overflow = visit(made[0], width, tmp_path)
+    assert errors == []
+    assert requests == []
+    assert overflow <= 0
 
 
 @NEEDS_BROWSER
@@ -167,10 +175,10 @@ def test_a_page_with_faults_is_seen(tmp_path):
         "<!DOCTYPE html><link rel=icon href=data:,><img src=http://localhost:9/x.png><div style=width:900px>x</div>"
         "<script>console.error('planted')</script>"
     )
-    visit = Visit(page, 400, tmp_path)
-    assert any("planted" in each for each in visit.errors)
-    assert any("localhost" in each for each in visit.requests)
-    assert visit.overflow > 0
+    errors, requests, overflow = visit(page, 400, tmp_path)
+    assert any("planted" in each for each in errors)
+    assert any("localhost" in each for each in requests)
+    assert overflow > 0
 
 
 def test_names_and_reasons_are_escaped(made):

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from browser import PROGRAM, page, served
 
 import parascan as ps
+from browser import PROGRAM, WIDTH, page, served
 
 SITE = Path(__file__).resolve().parents[2] / "build" / "site" / "html"
 NAMES = [each for each in sorted(vars(ps)) if not each.startswith("_") and callable(getattr(ps, each))]
@@ -63,7 +63,6 @@ def opened(tmp_path_factory):
         yield found, address
 
 
-WIDE = "document.scrollingElement.scrollWidth"
 SMALL_TEXT = """[...document.querySelectorAll('article p')]
     .filter(each => each.innerText && parseFloat(getComputedStyle(each).fontSize) < 12).length"""
 BROKEN_PICTURES = """Promise.all([...document.images].map(each => { each.loading = 'eager'; return each.decode()
@@ -77,7 +76,7 @@ def test_a_page_is_readable_without_errors(opened, path, width):
     found, address = opened
     found.open(f"{address}/{path}", width)
     assert found.run(BROKEN_PICTURES) == []
-    assert found.run(WIDE) <= width, "something is wider than the window"
+    assert found.run(WIDTH) <= width, "something is wider than the window"
     assert found.run("document.querySelectorAll('article p').length") > 2
     assert found.run(SMALL_TEXT) == 0
     assert found.problems == []
@@ -90,7 +89,7 @@ def test_no_page_is_wider_than_a_telephone(opened):
     for file in sorted(SITE.rglob("*.html")):
         path = file.relative_to(SITE).as_posix()
         found.open(f"{address}/{path}", 400)
-        if found.run(WIDE) > 400 or found.problems:
+        if found.run(WIDTH) > 400 or found.problems:
             wide[path] = found.problems or "too wide"
     assert wide == {}
 

@@ -39,6 +39,12 @@ SeedOption: TypeAlias = Annotated[int, typer.Option(help="Seed of noise, random 
 DtypeOption: TypeAlias = Annotated[Precision, typer.Option(help="Floating type of states and parameters.")]
 """Option: the dtype of the states."""
 
+MeasureOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--measure/--no-measure", help="Time the step; otherwise its cost follows from its operations."),
+]
+"""Option: whether a plan times the step."""
+
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON for other programs, and nothing else to standard output.")
 ]

@@ -8,7 +8,16 @@ import typer
 import parascan as ps
 
 from . import report
-from ._arguments import DtypeOption, JsonOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ._arguments import (
+    DtypeOption,
+    JsonOption,
+    MeasureOption,
+    Precision,
+    SeedOption,
+    SettingsOption,
+    SubjectArgument,
+    SubjectLength,
+)
 from ._errors import interruptible, wrong_usage
 from ._json import echo_json
 from ._subject import subject_of
@@ -18,10 +27,7 @@ def plan(
     subject: SubjectArgument,
     length: SubjectLength = None,
     batch: Annotated[int, typer.Option(min=1, help="Sequences that jax.vmap will run at once.")] = 1,
-    measure: Annotated[
-        bool,
-        typer.Option("--measure/--no-measure", help="Time the step; otherwise its cost follows from its operations."),
-    ] = True,
+    measure: MeasureOption = True,
     seed: SeedOption = 0,
     dtype: DtypeOption = Precision.float64,
     settings: SettingsOption = None,

@@ -18,7 +18,16 @@ from ..paper.harness.provenance import hardware, versions
 from ..paper.harness.written_files import write_text
 from ..pictures.report_page import Findings, report_page
 from . import report as printed
-from ._arguments import DtypeOption, JsonOption, Precision, SeedOption, SettingsOption, SubjectArgument, SubjectLength
+from ._arguments import (
+    DtypeOption,
+    JsonOption,
+    MeasureOption,
+    Precision,
+    SeedOption,
+    SettingsOption,
+    SubjectArgument,
+    SubjectLength,
+)
 from ._errors import interruptible, wrong_usage
 from ._files import check_file
 from ._json import echo_json
@@ -41,10 +50,7 @@ def report(
         tuple[str, str] | None,
         typer.Option(metavar="NAME LOW:HIGH:POINTS", help="Sweep a parameter as well: exponent and updates over it."),
     ] = None,
-    measure: Annotated[
-        bool,
-        typer.Option("--measure/--no-measure", help="Time the step for the plan; otherwise by its operations."),
-    ] = True,
+    measure: MeasureOption = True,
     seed: SeedOption = 0,
     dtype: DtypeOption = Precision.float64,
     settings: SettingsOption = None,

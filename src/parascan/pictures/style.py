@@ -49,6 +49,22 @@ def require() -> None:
         raise ImportError(missing("matplotlib", "pictures need", "plot"))
 
 
+def empty(width: float, height: float) -> Figure:
+    """An empty figure whose parts make room for each other.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    require()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def canvas(width: float, height: float, ratios: tuple[float, ...]) -> tuple[Figure, list[Axes]]:
     """An empty figure with one panel below the other.
 
@@ -63,10 +79,7 @@ def canvas(width: float, height: float, ratios: tuple[float, ...]) -> tuple[Figu
     Raises:
         ImportError: matplotlib is not installed.
     """
-    require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = empty(width, height)
     grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)
     axes = list(grid[:, 0])
     for panel in axes:
@@ -85,10 +98,7 @@ def titled(width: float, height: float, title: str) -> Figure:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = empty(width, height)
     figure.suptitle(title, fontsize=LABEL_SIZE, x=0.01, ha="left", color=INK)
     return figure
 
@@ -102,10 +112,7 @@ def single(height: float) -> tuple[Figure, Axes]:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.4, height), layout="constrained")
+    figure = empty(4.4, height)
     panel = figure.subplots()
     frame(panel)
     return figure, panel

@@ -166,10 +166,7 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
 
 def figure(dataset: "xarray.Dataset") -> Figure:
     """A row a network: the first coordinate of sequential evaluation and of iterates, and the merit around it."""
-    style.require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, 5.0), layout="constrained")
+    figure = style.empty(8.4, 5.0)
     panels = figure.subplots(2, 2, width_ratios=(1.4, 1.0))
     logarithm = np.log10(np.maximum(dataset.landscape, 1e-12))
     for row, (kind, color) in enumerate(zip(KINDS, (style.PREDICTABLE, style.CHAOTIC), strict=True)):

@@ -127,10 +127,7 @@ def claims(dataset: "xarray.Dataset") -> tuple[Claim, ...]:
 
 def figure(dataset: "xarray.Dataset") -> Figure:
     """The deviation by step with the certificate's bound, and the first coordinate of both trajectories."""
-    style.require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, 3.0), layout="constrained")
+    figure = style.empty(8.4, 3.0)
     left, right = figure.subplots(1, 2)
     step = dataset.step.values
     bound = np.where(np.isfinite(dataset.bound), dataset.bound, np.nan)

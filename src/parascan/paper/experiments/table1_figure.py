@@ -88,9 +88,6 @@ def _frame_exponents(panel: Axes, labels: Sequence[str]) -> None:
 
 def typeset(rows: Sequence[Row]) -> Figure:
     """The table as the paper prints it, every published number in gray beside ours."""
-    style.require()
-    from matplotlib.figure import Figure
-
     systems = list(dict.fromkeys(row.system for row in rows))
     found = {(row.system, row.kind): row for row in rows}
     headings = (
@@ -100,7 +97,7 @@ def typeset(rows: Sequence[Row]) -> Figure:
         "steps\nof the flow",
         "steps of\nits observer",
     )
-    figure = Figure(figsize=(8.0, 0.32 * (len(systems) + 3)), layout="constrained")
+    figure = style.empty(8.0, 0.32 * (len(systems) + 3))
     panel = figure.subplots()
     panel.set_axis_off()
     panel.set_xlim(0, 5.6)

@@ -22,11 +22,9 @@ def draw(dataset: "xarray.Dataset", theory: Float[np.ndarray, "G K"]) -> Figure:
         dataset: of figure 2.
         theory: -log mu~ of every gain and length.
     """
-    style.require()
+    figure = style.empty(10.5, 3.3)
     from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 3.3), layout="constrained")
     left, center, right = figure.subplots(1, 3)
     exponents = dataset.exponent.mean("seed").values
     # Near zero the exponents of neighboring gains may change places; the axis needs them in order.

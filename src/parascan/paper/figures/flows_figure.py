@@ -6,7 +6,7 @@ import numpy as np
 
 from ...diagnostics.forecast.updates import holds
 from ...pictures import style
-from ...pictures.style import Axes, Figure, require
+from ...pictures.style import Axes, Figure
 from .forecasts_figure import corridor
 
 if TYPE_CHECKING:
@@ -19,10 +19,7 @@ NAMES = {"flow": "flow", "observer": "best observer"}
 
 def draw(dataset: "xarray.Dataset") -> Figure:
     """Exponents over updates, flow by flow, and forecasts beside them."""
-    require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.0, 5.0), layout="constrained")
+    figure = style.empty(11.0, 5.0)
     panels = figure.subplot_mosaic([["exponents", "forecasts"], ["updates", "forecasts"]], width_ratios=(1.5, 1.0))
     kept = dataset.where(np.isfinite(dataset.dt), drop=True)
     kept = kept.isel(flow=np.argsort(kept.exponent.sel(kind="flow").values))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...pictures.style import INK, MUTED, Axes, Figure, frame, letters, require
+from ...pictures.style import INK, MUTED, Axes, Figure, empty, frame, letters
 
 SHADES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F3C8D", "#8A8A8A", "#B8A000")
 """Colors that stay apart for every kind of color blindness, in the order of use; markers tell the last ones apart."""
@@ -24,10 +24,7 @@ def row(width: float, height: float, ratios: Sequence[float]) -> tuple[Figure, l
     Raises:
         ImportError: matplotlib is not installed.
     """
-    require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = empty(width, height)
     panels = list(figure.subplots(1, len(ratios), squeeze=False, width_ratios=list(ratios))[0])
     for panel in panels:
         frame(panel)

@@ -21,16 +21,21 @@ SECONDS = 60
 """A page that takes longer has hung."""
 
 
+WIDTH = "document.scrollingElement.scrollWidth"
+"""Script: pixels that a page takes from left to right."""
+
+
 class Page:
     """A page in a browser of its own.
 
     Attributes:
         problems: errors of the page's scripts, and files that it asked for in vain, since it was opened.
+        requests: addresses that it asked a network for since then.
     """
 
     def __init__(self, socket: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.socket, self.loop = socket, loop
-        self.number, self.events, self.problems = 0, [], []
+        self.number, self.events, self.problems, self.requests = 0, [], [], []
 
     def call(self, method: str, **parameters: Any) -> dict:
         """What the browser answers to a command; what it reports meanwhile is kept."""
@@ -47,7 +52,7 @@ class Page:
     def open(self, address: str, width: int, height: int = 1000) -> None:
         """Show an address in a window of that size, and wait until it is loaded."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.events, self.problems = [], []
+        self.events, self.problems, self.requests = [], [], []
         self.call("Page.navigate", url=address)
         while "Page.loadEventFired" not in self.events:
             self._read()
@@ -85,7 +90,9 @@ class Page:
         found = json.loads(message)
         name, given = found.get("method", ""), found.get("params", {})
         self.events.append(name)
-        if name == "Runtime.exceptionThrown":
+        if name == "Network.requestWillBeSent" and re.match(r"https?:|wss?:|ftp:", given["request"]["url"]):
+            self.requests.append(given["request"]["url"])
+        elif name == "Runtime.exceptionThrown":
             self.problems.append(given["exceptionDetails"]["exception"].get("description", "an exception"))
         elif name == "Runtime.consoleAPICalled" and given["type"] == "error":
             self.problems.append(str(given["args"]))
@@ -138,7 +145,7 @@ def page(profile: Path) -> Iterator[Page]:
             return await websocket_connect(target["webSocketDebuggerUrl"], max_message_size=2**28)
 
         found = Page(loop.run_until_complete(connect()), loop)
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             found.call(f"{domain}.enable")
         yield found
     finally:
