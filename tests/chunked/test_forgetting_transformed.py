@@ -193,6 +193,7 @@ class TestDevices:
         for given in (xs, jax.device_put(xs, jax.devices()[1])):
             close(ps.scan(step, s0, given, mesh=explicit), jax.lax.scan(step, s0, xs), "float32")
 
+    @pytest.mark.slow
     def test_every_core_has_a_thread_of_its_own(self):
         """In a process of its own: devices and threads are fixed when JAX first computes."""
         program = (

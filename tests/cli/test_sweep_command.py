@@ -65,6 +65,7 @@ def test_a_function_is_swept_printed_and_drawn(invoke, folder):
     assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_two_parameters_are_a_map_and_json_is_the_record(invoke, folder):
     arguments = ("gain", 0.25, 1.0, "--points", 3, "--log", "--second", "shift", 0, 1, "--second-points", 2)
     found = invoke("sweep", "swept_module:make", *arguments, "--length", 60, "--json", "--plot", "m.svg")
@@ -76,6 +77,7 @@ def test_two_parameters_are_a_map_and_json_is_the_record(invoke, folder):
     assert (folder / "m.svg").read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.slow
 def test_a_registered_system_is_swept_over_a_setting(invoke):
     found = invoke("sweep", "logistic", "r", 2.5, 4.0, "--points", 2, "--length", 120, "--max-iterations", 5, "--json")
     assert found.exit_code == 0, found.output
@@ -158,6 +160,7 @@ def test_exponents_as_json_of_a_function_in_closed_form(invoke):
     assert "per_time" not in record
 
 
+@pytest.mark.slow
 def test_exponents_per_unit_of_time_where_a_step_stands_for_some(invoke):
     found = result_of(invoke("exponents", "lorenz", "--length", 300, "--k", 1, "--json"), "exponents")
     np.testing.assert_allclose(found["per_time"]["value"], found["per_step"]["value"] / found["dt"])

@@ -27,6 +27,7 @@ def test_any_block_length_gives_the_sequential_trajectory(block):
     assert int(solution.stats.finite_prefix) == 23
 
 
+@pytest.mark.slow
 def test_blocks_of_one_step_are_the_outer_method():
     step, init, xs = rnn(40)
     plain = ps.rollout(step, init, xs, solver=ps.quasi_deer(), history=True)
@@ -45,6 +46,7 @@ def test_one_block_of_all_steps_needs_one_update_and_is_sequential_to_the_last_b
     assert int(solution.stats.exact_prefix) == 30
 
 
+@pytest.mark.slow
 def test_block_jacobi_takes_the_memory_horizon_over_the_block_length():
     def step(s, x):
         return 0.5 * s + x
@@ -69,6 +71,7 @@ def test_burn_in_as_long_as_the_memory_leaves_nothing_to_iterate():
 
 
 @pytest.mark.parametrize("length", some([400, 403], 403))
+@pytest.mark.slow
 def test_where_the_burn_in_has_done_no_update_follows(length):
     """The states of the first test are then the answer, also in a batch and where the last block is shorter."""
     step, init, xs = rnn(length)
@@ -98,6 +101,7 @@ def test_gradients_go_through_a_burn_in(adjoint):
     np.testing.assert_allclose(given, gradient(xs, ps.Sequential()), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_merit_is_a_mean_over_steps_and_not_over_blocks():
     """Of ten jumps and 400 steps: a tolerance between the two means is met by the first iterate already."""
     step, init, xs = rnn(400)
@@ -159,6 +163,7 @@ def test_what_no_blocks_fit_is_refused(arguments, error, text):
         ps.MultipleShooting.fitting(*arguments)
 
 
+@pytest.mark.slow
 def test_blocks_lower_the_iterations_of_newton_on_a_chaotic_flow():
     lorenz = ps.systems.get("lorenz")
 

@@ -104,6 +104,7 @@ def test_iterations_with_their_budget_criterion_and_memory():
     assert ps.explain(step, INIT, LONG[:0], solver=ps.deer()).way == "one step after the other"
 
 
+@pytest.mark.slow
 def test_a_plan_is_explained_as_the_solver_that_it_chose():
     plan = ps.plan(lambda s, _: 0.5 * s + 1, jnp.zeros(3), length=10)
     found = ps.explain(lambda s, _: 0.5 * s + 1, jnp.zeros(3), length=10, solver=plan)

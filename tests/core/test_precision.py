@@ -84,6 +84,7 @@ def test_double_precision_states_computed_in_single_precision():
     assert float(solution.stats.error_estimate) <= 1e-5
 
 
+@pytest.mark.slow
 def test_under_vmap_and_jit():
     starts = jnp.linspace(-1, 1, 3)[:, None] * jnp.ones(D)
     run = jax.jit(jax.vmap(lambda init: ps.rollout(narrow, init, XS, solver=ps.elk(), throw=False)))

@@ -10,6 +10,7 @@ PATIENCE = 120
 """Seconds within which a process ends after another one was killed."""
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_answers_of_one():
     """Chunks, Newton, a gradient, a linear recurrence, a system that does not forget, and a failed solve."""
     assert finished("two_processes.py") == [["done 0"], ["done 1"]]

@@ -17,8 +17,7 @@ WEIGHTS, STEP_OF = network()
 XS = series(T, D)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("kind", ["automatic", "explicit"])
+@pytest.mark.parametrize(("kind", "compiled"), one_of_each(list(product(["automatic", "explicit"], [False, True]))))
 def test_inputs_spread_along_time_bring_their_mesh(kind, compiled):
     """The axis may have any name; the outputs are spread as the inputs are."""
     mesh = mesh_of(kind, t=4)
@@ -52,8 +51,10 @@ def test_derivatives_and_weights_on_a_mesh(kind, entered):
     assert spec_of(given[2]) == ("t",)
 
 
-@pytest.mark.parametrize("solver", [ps.Chunked(8), ps.Sequential(), ps.deer()])
-@pytest.mark.parametrize("kind", ["automatic", "explicit"])
+@pytest.mark.parametrize(
+    ("kind", "solver"),
+    one_of_each(list(product(["automatic", "explicit"], [ps.Chunked(8), ps.Sequential(), ps.deer()]))),
+)
 def test_a_second_axis_for_the_batch(kind, solver):
     mesh = mesh_of(kind, batch=2, time=2)
     step, batch = STEP_OF(WEIGHTS), series(4, 2048, D)
@@ -68,6 +69,7 @@ def test_a_second_axis_for_the_batch(kind, solver):
     ("solver", "entered"),
     [(None, True), (ps.deer(), False), *exhaustive(product([ps.Chunked(8), ps.Sequential()], [False, True]))],
 )
+@pytest.mark.slow
 def test_gradients_with_explicit_axes_for_batch_and_time(solver, entered):
     """Of weights that all elements share, of starts and inputs that they do not, and of a counter that has none."""
     mesh, batch, starts = mesh_of("explicit", batch=2, time=2), series(4, 1024, D), series(4, D, seed=2)
@@ -101,8 +103,9 @@ def test_devices_that_do_not_divide_the_steps(solver):
     )
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("solver", [None, ps.Chunked(8), ps.Sequential()])
+@pytest.mark.parametrize(
+    ("solver", "reverse"), one_of_each(list(product([None, ps.Chunked(8), ps.Sequential()], [False, True])))
+)
 def test_a_system_that_does_not_forget_is_right_and_stays_where_it_is(solver, reverse):
     """A sum and a counter of steps, of which no device gets more than some states of the others."""
     mesh = mesh_of("automatic", time=4)
@@ -141,8 +144,10 @@ def test_the_axis_of_time_has_to_be_known():
         ps.scan(step, jnp.ones(D), XS, mesh=4)
 
 
-@pytest.mark.parametrize("spec", [("time",), (None, "time"), ()])
-@pytest.mark.parametrize("solver", [None, ps.Sequential(), ps.deer(), ps.jacobi()])
+@pytest.mark.parametrize(
+    ("solver", "spec"),
+    one_of_each(list(product([None, ps.Sequential(), ps.deer(), ps.jacobi()], [("time",), (None, "time"), ()]))),
+)
 def test_a_mesh_of_one_device(solver, spec):
     """An axis of one device cuts nothing, and arrays whose types name it are inputs like any others."""
     step, mesh = STEP_OF(WEIGHTS), mesh_of("explicit", time=1)

@@ -9,6 +9,7 @@ import pytest
 from over_devices import mesh_of, network, placed, series
 
 import parascan as ps
+from combinations import pairwise, product
 
 D = 4
 WEIGHTS, STEP_OF = network(D)
@@ -31,10 +32,9 @@ def test_pieces_are_the_trajectory(options, kind):
     np.testing.assert_allclose(found[-1].carry, REFERENCE[-1], atol=4e-6)
 
 
-@pytest.mark.parametrize("chunks", [False, True], ids=["array", "iterator"])
-@pytest.mark.parametrize("entered", [False, True], ids=["", "set_mesh"])
-@pytest.mark.parametrize("given", [False, True], ids=["", "mesh"])
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize(
+    ("count", "given", "entered", "chunks"), pairwise(product([1, 4], [False, True], [False, True], [False, True]))
+)
 def test_inputs_on_explicit_axes(count, given, entered, chunks):
     """Windows are sliced and joined where types would ask for the place of every result."""
     mesh = mesh_of("explicit", time=count)

@@ -17,6 +17,7 @@ INIT, XS = jnp.array([0.3, -0.2]), jax.random.normal(jax.random.key(0), (24, 2))
     [(ps.jacobi(), ps.Merit(1e-8)), (ps.deer(), ps.StateError(1e-4))],
     ids=["jacobi", "newton by error"],
 )
+@pytest.mark.slow
 def test_counts_are_those_of_rollouts(solver, criterion):
     guess = jax.random.normal(jax.random.key(1), (24, 2))
     counts = updates_by_length(STEP, INIT, XS, ends=ENDS, solver=solver, criterion=criterion, guess=guess)

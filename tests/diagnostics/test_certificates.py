@@ -43,6 +43,7 @@ def test_bounds_of_a_thousand_random_systems_hold_and_are_tight():
     assert np.median(ratios) <= 30
 
 
+@pytest.mark.slow
 def test_rounding_that_keeps_its_sign_is_summed_as_such():
     assert np.median(checked([("clock", "sequential", "float32")], 8, 6)) <= 3
     assert np.median(checked([("mean", "sequential", "float32")], 4, 6)) <= 30
@@ -143,6 +144,7 @@ def test_kinks_and_jumps_are_no_reason_to_refuse():
     assert bool(certificate.certified), str(certificate)
 
 
+@pytest.mark.slow
 def test_a_jump_within_reach_of_the_error_ends_the_bound():
     # The third state lies on the jump to within rounding: it may as well be on the other side.
     def circle(s, x):

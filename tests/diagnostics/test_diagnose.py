@@ -131,6 +131,7 @@ def test_a_known_transient_is_left_out():
 
 
 @pytest.mark.parametrize("kept", some([0.0, 0.3], 0.3))
+@pytest.mark.slow
 def test_a_derivative_that_is_not_that_of_the_value_leaves_it_open(kept):
     def step(state, x):
         inside = kept * state + (1 - kept) * jax.lax.stop_gradient(state)
@@ -144,6 +145,7 @@ def test_a_derivative_that_is_not_that_of_the_value_leaves_it_open(kept):
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_one_step_of_one_entry_in_either_form_and_any_tree():
     one = ps.diagnose(lambda s, x: jnp.sin(s), jnp.ones(1), length=1, key=KEY)
     assert one.verdict in ("marginal", "undetermined")

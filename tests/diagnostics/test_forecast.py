@@ -47,6 +47,7 @@ def interval(estimate):
 
 
 @pytest.mark.parametrize("name", some(["newton", "quasi_newton"], "newton"))
+@pytest.mark.slow
 def test_prefixes_count_what_rollouts_of_their_length_count(name):
     solver = {"newton": ps.deer(), "quasi_newton": ps.quasi_deer()}[name]
     criteria = (ps.StateError(), ps.Merit(1e-8))

@@ -63,6 +63,7 @@ def test_constants_are_those_of_all_windows(small, getkey):
             np.testing.assert_allclose(found.overshoot.value, expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_upper_bound_of_a_is_one_where_not_all_windows_are_looked_at(getkey, monkeypatch):
     # Products of normal matrices, whose largest window outgrows those of a few steps by orders of magnitude.
     with jax.enable_x64(True):
@@ -105,6 +106,7 @@ def test_of_parts_of_a_trajectory_a_is_known_from_below_only(small, getkey):
         assert "lower bound of a" in found.a.method
 
 
+@pytest.mark.slow
 def test_a_turned_direction_sees_windows_that_are_longer_than_those_looked_at(getkey, monkeypatch):
     # Fifty steps of growth, then fifty of decay: windows of five steps see a tenth of it.
     monkeypatch.setattr(growth, "ENTRIES_OF_WINDOWS", 500)
@@ -121,6 +123,7 @@ def test_a_turned_direction_sees_windows_that_are_longer_than_those_looked_at(ge
         np.testing.assert_allclose(long.b.low, np.exp(-5.0), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_windows_by_power_iteration_are_those_of_stored_products(getkey, monkeypatch):
     with jax.enable_x64(True):
         paths = network(12, 60)
@@ -199,6 +202,7 @@ def test_a_kink_is_seen_by_chords(getkey):
         np.testing.assert_allclose(found.value, 2 / 0.1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_metric_in_which_steps_contract():
     with jax.enable_x64(True):
         # Large norm, small eigenvalues: no contraction but in another metric.
@@ -227,6 +231,7 @@ def test_means_and_intervals_by_hand():
     assert mean(jnp.asarray(series)) == series[0]
 
 
+@pytest.mark.slow
 def test_maxima_of_unseen_values_are_bounded_as_often_as_said(getkey):
     with jax.enable_x64(True):
         values = jax.random.exponential(getkey(), (300, 2000))

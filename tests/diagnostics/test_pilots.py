@@ -76,6 +76,7 @@ def test_one_step_and_none(getkey):
         measure_growth(one, getkey(), budget=0)
 
 
+@pytest.mark.slow
 def test_states_that_are_not_finite_leave_nothing_known(getkey):
     blowing = Recurrence(lambda s, x: s**2 + x, jnp.full(2, 3.0), jnp.ones((5000, 2)), 5000)
     found = measure_growth(blowing, getkey())

@@ -26,6 +26,7 @@ def test_a_token_sees_those_before_it_alone():
     assert (changed[5:] > 1e-6).all()
 
 
+@pytest.mark.slow
 def test_a_stack_gives_what_the_plain_loop_gives():
     x, blocks = input_of(Transformer), stacked(Transformer, 4, 0.5, jax.random.key(1))
     np.testing.assert_allclose(ps.nn.depth(apply, blocks, solver=ps.picard())(x), plain(blocks, x), atol=1e-4)

@@ -104,6 +104,7 @@ def test_second_order_and_forward_mode(passes, getkey):
     assert passes
 
 
+@pytest.mark.slow
 def test_a_batch_that_comes_about_later(getkey):
     """A gradient compiled for one sequence and mapped afterwards gives every sequence its own sums."""
     step, (weights, init, xs) = arguments(gru, 16384, getkey)
@@ -153,6 +154,7 @@ def test_a_length_that_no_number_of_chunks_divides_is_cut(units, passes, getkey)
 @pytest.mark.parametrize(
     "options", [{"solver": ps.deer()}, {"solver": ps.Sequential(), "adjoint": ps.Implicit()}], ids=["newton", "loop"]
 )
+@pytest.mark.slow
 def test_answers_of_other_solvers_are_pulled_back_in_chunks_too(options, passes, getkey):
     """Their way back stores no linearizations, and could not be traced where chunks were tried."""
     weights = jax.random.normal(getkey(), (23, 23), jnp.float32) / 23

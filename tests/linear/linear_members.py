@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from combinations import exhaustive, pairwise
+from combinations import exhaustive, one_of_each
 from parascan.linear import (
     BlockTransition,
     DenseTransition,
@@ -119,7 +119,7 @@ CORE = [pair for pair in PAIRS if pair[0] == "dense" or pair[1] == "sequential"]
 
 CORE_PAIRS = [*CORE, *exhaustive(pair for pair in PAIRS if pair not in CORE)]
 WAYS = [
-    *pairwise([(*pair, transpose) for pair in CORE for transpose in (False, True)]),
+    *one_of_each([(*pair, transpose) for pair in CORE for transpose in (False, True)]),
     *exhaustive((*pair, transpose) for pair in PAIRS if pair not in CORE for transpose in (False, True)),
 ]
 """Pairs in both directions; by default those of the core, in one direction each."""

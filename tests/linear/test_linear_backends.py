@@ -95,6 +95,7 @@ def test_backends_themselves_handle_zero(backend, transpose):
 
 
 @pytest.mark.parametrize("backend", some(members.BACKENDS, "sequential", "associative"))
+@pytest.mark.slow
 def test_plain_arrays_stand_for_transitions(backend):
     stored, b, s0 = members.draw("dense", 9, 3, np.float32)
     for array, matrices in (

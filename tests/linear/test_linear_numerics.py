@@ -67,6 +67,7 @@ def test_overflowing_products_do_not_reach_the_sequential_backend():
 
 
 @pytest.mark.parametrize(("backend", "transpose"), crossed(BACKENDS, [False, True], ["sequential", "contracting"], []))
+@pytest.mark.slow
 def test_float32_stays_accurate_over_a_hundred_thousand_steps(backend, transpose):
     # Rounding of 1/2 ulp a step, remembered for 1 / (1 - rate) steps: 100 of them at most.
     T, D, rate = 100_000, 4, 0.99
@@ -98,6 +99,7 @@ def test_every_matrix_product_asks_for_full_precision(backend, name, D):
 @pytest.mark.parametrize(
     ("shape", "transpose"), [((3,), True), *exhaustive([((3,), False), ((3, 3), False), ((3, 3), True)])]
 )
+@pytest.mark.slow
 def test_chunked_program_does_not_grow_with_length(shape, transpose):
     def size(T):
         def solve(A, b):

@@ -28,6 +28,7 @@ LONG = {
     "choosing.md",
     "planning.md",
     "sweeping.md",
+    "tour.md",
     "01_is_my_scan_a_candidate.md",
     "02_recurrent_classifier.md",
     "04_kalman_filter.md",

@@ -135,6 +135,7 @@ def test_the_initial_state_has_a_derivative(getkey):
     agree(gradient(state, made), gradient(state, made.using(ps.Sequential())), 1e-9)
 
 
+@pytest.mark.slow
 def test_a_warm_start_saves_iterations_and_changes_nothing(getkey):
     xs = jax.random.normal(getkey(), (4, LENGTH, INPUTS))
     made = jax.tree.map(

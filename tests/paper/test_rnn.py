@@ -23,6 +23,7 @@ def rolled_out(seed, gain, length, most):
     return int(solution.stats.iterations)
 
 
+@pytest.mark.slow
 def test_counts_on_every_prefix_are_those_of_rollouts(tmp_path):
     with jax.enable_x64(True):
         found = steps(Steps(3, GAINS, ENDS, most=90), tmp_path)["updates"]

@@ -57,6 +57,7 @@ def test_a_network_that_forgets_runs_in_blocks(quick):
     assert jnp.allclose(solution.states, plain.states, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_chaotic_system_stays_sequential_and_says_until_when_it_can_be_predicted():
     plan = ps.plan(*logistic(), measure=False)
     assert isinstance(plan.solver, ps.Sequential)
@@ -116,6 +117,7 @@ def test_solvers_without_a_form_are_refused():
         decode_solver({"kind": "Unknown"})
 
 
+@pytest.mark.slow
 def test_a_plan_works_inside_jit_vmap_and_grad(quick):
     step, init, xs = contracting()
     inside = jax.jit(lambda init, xs: ps.scan(lambda s, x: (step(s, x),) * 2, init, xs, solver=quick)[1])
@@ -176,6 +178,7 @@ def test_a_step_that_must_not_run_in_blocks_is_not_planned_so(small):
     assert plan.rejected == {}
 
 
+@pytest.mark.slow
 def test_measured_plans_time_the_step(small):
     plan = ps.plan(*contracting(4, 8192), diagnosis=small)
     assert (plan.rates, plan.machine) == ("measured", known_machine("cpu", "float32").origin)

@@ -75,6 +75,7 @@ def test_a_plan_keeps_the_bits_where_nothing_is_gained(clock):
     assert {each.standing for each in plan.candidates if "in a turn" in each.name} == {"rejected"}
 
 
+@pytest.mark.slow
 def test_without_a_clock_nothing_is_unrolled():
     plan = ps.plan(lorenz, jnp.ones(3), length=2000, measure=False)
     assert plan.solver == ps.Sequential()

@@ -50,6 +50,7 @@ def test_it_is_explained():
     assert (found.method, found.budget) == ("ShortenedNewton", 30)
 
 
+@pytest.mark.slow
 def test_the_command_line_runs_it(monkeypatch):
     monkeypatch.chdir(Path(__file__).parent)
     found = CliRunner().invoke(app, ["run", "lorenz_observer", "--length", "300", "--solver", "outside:made"])

@@ -70,6 +70,7 @@ def test_outputs_that_need_the_step_are_computed_from_it(weights):
 
 
 @pytest.mark.parametrize("solver", [ps.Chunked(chunks=32), ps.deer()], ids=["chunks", "newton"])
+@pytest.mark.slow
 def test_gradients_through_outputs_of_every_kind(weights, solver):
     init, xs = example(4099)
 

@@ -133,6 +133,7 @@ def test_integers_stay_integers_and_may_be_sizes():
     np.testing.assert_allclose(found.exponent.value, np.log([0.5, 0.5]))
 
 
+@pytest.mark.slow
 def test_states_keep_their_dtype():
     def make(gain):
         return (lambda s, x: gain * jnp.tanh(s) + 1), jnp.ones(2, jnp.float32), None
@@ -183,6 +184,7 @@ def test_fewer_inputs_than_steps_are_a_reason():
     assert found.reason[0] == "ValueError: length: given 301, expected at most 300, as many steps as there are inputs."
 
 
+@pytest.mark.slow
 def test_a_rollout_that_ends_early_is_not_solved():
     def make(r):
         system = ps.systems.logistic(r=r)
@@ -196,6 +198,7 @@ def test_a_rollout_that_ends_early_is_not_solved():
     assert "not solved" in str(found).splitlines()[3]
 
 
+@pytest.mark.slow
 def test_a_method_without_a_forecast_has_no_expected_updates():
     found = ps.sweep_parameters(linear, {"gain": [0.5]}, key=KEY, solver=ps.scale_elk(0.1))
     assert np.isnan(found.expected.value).all()
@@ -210,6 +213,7 @@ def test_a_diagnosis_shares_its_programs_too(real_diagnosis, compiled):
     assert seen[2] == seen[1] > 0
 
 
+@pytest.mark.slow
 def test_a_step_that_decides_by_a_parameter_is_evaluated_as_it_is():
     def make(gain):
         return (lambda s, x: (0.5 if gain > 0.5 else 0.25) * s + x), jnp.zeros(2), INPUTS
@@ -220,6 +224,7 @@ def test_a_step_that_decides_by_a_parameter_is_evaluated_as_it_is():
     assert found.solved.all()
 
 
+@pytest.mark.slow
 def test_points_may_be_measured_by_others():
     with ThreadPoolExecutor(2) as pool:
         found = ps.sweep_parameters(linear, {"gain": [0.25, 0.5, 0.75]}, key=KEY, executor=pool)

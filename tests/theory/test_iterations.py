@@ -63,6 +63,7 @@ def test_full_damping_is_jacobi(getkey):
         np.testing.assert_array_equal(damped.states, jacobi.states)
 
 
+@pytest.mark.slow
 def test_newton_converges_quadratically(getkey):
     with jax.enable_x64(True):
         matrix = 0.5 * jax.random.normal(getkey(), (4, 4)) / 2
@@ -78,6 +79,7 @@ def test_newton_converges_quadratically(getkey):
         assert max(fast) < 10
 
 
+@pytest.mark.slow
 def test_contraction_bounds_the_rate_of_jacobi(getkey):
     with jax.enable_x64(True):
         rate = 0.6
@@ -98,6 +100,7 @@ def test_contraction_bounds_the_rate_of_jacobi(getkey):
             assert float(jnp.abs(states - truth).max()) <= rate**budget * first * (1 + 1e-9)
 
 
+@pytest.mark.slow
 def test_an_unpredictable_system_needs_far_more_iterations_than_its_observer(getkey):
     with jax.enable_x64(True):
         counts = {}
