@@ -151,7 +151,7 @@ class Stats(eqx.Module):
         exact_prefix: number of leading steps whose residual is exactly zero.
         finite_prefix: number of leading steps whose one-step prediction is finite; T on success.
         repairs: states put back to the guess because they, or their one-step predictions, were not finite, summed over
-            iterations.
+            iterations; of the default, chunks that had not forgotten their starts and were run again step by step.
         settled_prefix: number of leading steps whose residual is zero within rounding: where an unfinished trajectory
             goes wrong.
         improved_at: the iteration that gave the best iterate so far by the criterion's measure: when a trajectory
@@ -262,6 +262,8 @@ class Solution(eqx.Module):
             )
         if bool(jnp.any(stats.chunks > 0)):
             lines.append(f"{_range(stats.chunks)} chunks side by side, warm-up of {_range(stats.warm_up)} steps")
+            if bool(jnp.any(stats.repairs > 0)):
+                lines.append(f"{_range(stats.repairs)} of them did not forget their starts, and ran again step by step")
         fell_back = np.asarray(stats.fell_back)
         if fell_back.any():
             if lines:

@@ -75,10 +75,16 @@ def ran_in_chunks(step, init, xs, chunks=8):
     def marked_if(step, init, xs, grid, ys, totals, wanted):
         return init, jax.tree.map(lambda leaf: jnp.where(wanted, MARK, leaf), ys), totals
 
+    def marked_again(step, init, xs, ys, grid, found):
+        wanted = jnp.any(found.refused)
+        ys = jax.tree.map(lambda leaf: jnp.where(wanted, MARK, leaf), ys)
+        return init, ys, wanted, jnp.where(wanted, grid.chunks, 0).astype(jnp.int32)
+
     scan_steps = engine.scan_steps
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "scan_steps", marked)
         patch.setattr(engine, "run_steps", marked_if)
+        patch.setattr(engine, "repaired", marked_again)
         # Another function, so that its program is compiled anew.
         ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=ps.Chunked(chunks=chunks))[1]
     return not any(bool(jnp.any(leaf == MARK)) for leaf in jax.tree.leaves(ys))

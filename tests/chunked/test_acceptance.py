@@ -10,7 +10,7 @@ from remembering import gain_control, latch_with_bursts, relay, seasons
 import parascan as ps
 from combinations import exhaustive, some
 from parascan.chunked import passes
-from parascan.chunked.acceptance import COMPARED, SPREAD_UNITS, UNITS, excess
+from parascan.chunked.acceptance import COMPARED, SPREAD_UNITS, UNITS, allowances, excess
 from parascan.programs.unrounded import exact_entries
 
 NARROW = [jnp.bfloat16, jnp.float16]
@@ -70,7 +70,7 @@ class TestMemories:
     def test_a_small_memory_on_a_large_offset(self, dtype, offset, apart, by):
         problem = relay(dtype, 32768 if dtype == F32 else 8192, offset, apart, by, network=16)
         solution = same_levels(problem, solver=ps.Chunked(chunks=32))
-        assert solution.stats.fell_back
+        assert solution.stats.fell_back | (solution.stats.repairs > 0)
 
     @pytest.mark.parametrize("by", ["where", "cond"])
     def test_a_memory_in_the_last_bit(self, by):
@@ -102,17 +102,24 @@ def test_how_it_ran_is_told(solver):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_what_is_compared_are_steps_of_the_true_run(reverse, monkeypatch):
     """The states before and after, and the inputs, belong together, and so do those of the run from elsewhere."""
-    apart = []
+    apart, images = [], []
 
-    def spied(step, before, runs, xs):
-        images = jax.vmap(jax.vmap(lambda s, x: step(s, x)[0]))(before, xs)
+    def spied_allowances(step, before, true, xs, tolerance):
+        images.append(jax.vmap(jax.vmap(lambda s, x: step(s, x)[0]))(before, xs))
+        return allowances(step, before, true, xs, tolerance)
+
+    def spied_excess(*runs_and_allowed):
+        *runs, _ = runs_and_allowed
         largest = [
-            jnp.max(jnp.abs(a - b)) for run in runs for a, b in zip(*map(jax.tree.leaves, (images, run)), strict=True)
+            jnp.max(jnp.abs(a - b))
+            for run in runs
+            for a, b in zip(*map(jax.tree.leaves, (images[-1], run)), strict=True)
         ]
         jax.debug.callback(lambda largest: apart.append(float(largest)), jnp.max(jnp.stack(largest)))
-        return excess(step, before, runs, xs)
+        return excess(*runs_and_allowed)
 
-    monkeypatch.setattr(passes, "excess", spied)
+    monkeypatch.setattr(passes, "allowances", spied_allowances)
+    monkeypatch.setattr(passes, "excess", spied_excess)
     step = rnn(F32, 32)
     ps.scan(lambda s, x: step(s, x), jnp.ones(32), inputs(F32, 4096, 32), solver=ps.Chunked(chunks=16), reverse=reverse)
     jax.effects_barrier()
@@ -128,7 +135,12 @@ class TestExcess:
         true = jnp.asarray(true, F32)[:, None]
         x = jnp.zeros(COMPARED) if x is None else x
         other = true[1:] + jnp.asarray(moved, F32)[:, None]
-        return float(jax.jit(excess)(jax.tree_util.Partial(step), true[:-1], (true[1:], other), x[:, None]))
+
+        @jax.jit
+        def judged(step, true, other, x):
+            return excess(true[1:], other, allowances(step, true[:-1], true[1:], x))
+
+        return judged(jax.tree_util.Partial(step), true, other, x[:, None]).item()
 
     def rounded(self, s, x):
         return 0.5 * s, s

@@ -8,7 +8,7 @@ from targets import KERNELS, TARGETS, gibbs, normal
 
 import parascan as ps
 from combinations import one_of_each, product
-from parascan.mcmc.sample import noise_of
+from parascan.mcmc.sample import CHUNKS, _few_long_chunks, noise_of
 
 DRAWS = 5000
 SOLVERS = {"default": None, "chunks": ps.Chunked(chunks=8), "newton": ps.WithFallback(ps.deer(), ps.Sequential(), 60)}
@@ -139,3 +139,31 @@ def test_kernels_are_made_and_run_under_transformations():
     sizes = jnp.asarray([0.1, 0.2])
     np.testing.assert_allclose(jax.vmap(last)(sizes)[1], jax.jit(last)(0.2), rtol=1e-4)
     assert bool(jnp.all(jnp.isfinite(jax.jacrev(last)(0.1))))
+
+
+def likelihood(weights):
+    """Log density of a logistic regression on 500 rows, whose sum rounds by more than one step's derivative tells."""
+    rows = np.random.default_rng(0).normal(size=(500, 8))
+    signs = np.where(rows @ np.linspace(-1, 1, 8) + np.random.default_rng(1).normal(size=500) > 0, 1.0, -1.0)
+    margins = jnp.asarray(signs, weights.dtype) * (jnp.asarray(rows, weights.dtype) @ weights)
+    return -jnp.sum(jax.nn.softplus(-margins)) - 0.5 * jnp.sum(weights**2)
+
+
+@pytest.mark.parametrize(
+    "kernel", [ps.mcmc.hmc(likelihood, 0.04, 6), pytest.param(ps.mcmc.mala(likelihood, 0.02), marks=pytest.mark.slow)]
+)
+def test_a_likelihood_of_many_rows_runs_in_chunks_unasked(kernel):
+    start, draws, key = jnp.zeros(8), 24_000, jax.random.key(5)
+    noise = noise_of(kernel, jax.random.fold_in(key, 0), start, jnp.int32(0), draws)
+    step = lambda position, noise: (kernel(position, noise)[0],) * 2  # noqa: E731
+    solver = _few_long_chunks(step, start, noise, draws, 1)
+    stats = ps.rollout(step, start, noise, solver=solver).stats
+    assert (int(stats.chunks), bool(stats.fell_back)) == (CHUNKS, False)
+    found = ps.mcmc.sample(kernel, start, draws, key=key)
+    same_chain(found, kernel, start, key, 1e-4)
+
+
+def test_a_chain_in_few_digits_runs():
+    kernel = ps.mcmc.hmc(likelihood, 0.02, 6)
+    found = ps.mcmc.sample(kernel, jnp.zeros(8, jnp.bfloat16), 5000, key=jax.random.key(5))
+    assert found.positions.dtype == jnp.bfloat16

@@ -15,6 +15,8 @@ the step itself carries its rounding over. So a small memory beside something la
 compared on its own scale. The second part is needed because an entry that passes through zero is as inexact as the
 terms that it is a sum of. It is a derivative, not a difference, so a threshold that an entry sits on does not make it
 large. An entry whose program never rounds (it is held, selected, moved or counted) must agree to the bit.
+
+A user may accept more: a part of the largest magnitude of the entry on these steps of its own chunk.
 """
 
 from collections.abc import Callable
@@ -59,37 +61,58 @@ Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 """``(carry, x) -> (carry, y)``, a tree whose leaves are the arrays that it uses."""
 
 
-def excess(step: Step, before: Tree, runs: tuple[Tree, Tree], xs: Tree) -> Float[Array, ""]:
-    """Largest distance of two runs in units of what is accepted: at most one for an accepted junction, never NaN.
+def allowances(step: Step, before: Tree, true: Tree, xs: Tree, tolerance: float = 0.0) -> Tree:
+    """Largest distance of two runs that is accepted, in each entry of each chunk, leaves ``[R, P, ...]``.
+
+    Zero for an entry that is never rounded.
 
     Args:
         step: of one sequence.
         before: states before each of the compared steps on the true run, leaves ``[R, P, ...]``.
-        runs: the states after them on the true run and on the run from an arbitrary state, leaves ``[R, P, ...]``.
+        true: the states after them, leaves ``[R, P, ...]``.
         xs: inputs of these steps, leaves ``[R, P, ...]``.
+        tolerance: distance that the user accepts, as a part of the largest magnitude of an entry in these steps of its
+            chunk.
     """
     carry, x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype), (before, xs))
     step = close_over(step, carry, x)
-    exact = exact_entries(step, carry, x)
-    spread = _spread(step, exact, before, xs)
-    true, other = map(jax.tree.leaves, runs)
-    parts = [_excess(*each) for each in zip(true, other, jax.tree.leaves(spread), exact, strict=True)]
-    return reduce(jnp.maximum, parts, jnp.zeros((), jnp.float32))
+    exact = jax.tree.unflatten(jax.tree.structure(true), exact_entries(step, carry, x))
+    spread = _spread(step, jax.tree.leaves(exact), before, xs)
+    return jax.tree.map(partial(_allowance, tolerance), true, spread, exact)
 
 
-def _excess(true: Array, other: Array, spread: Array, exact: Mask) -> Float[Array, ""]:
-    """Largest distance of two runs in one leaf ``[R, P, ...]``, in units of what is accepted."""
+def _allowance(tolerance: float, true: Array, spread: Array, exact: Mask) -> Array:
+    """As ``allowances``, for one leaf."""
     info = jnp.finfo(true.dtype)
     narrow = info.bits < 32
-    # Infinite entries that are the same on both runs have no distance.
-    apart = jnp.where(true == other, 0, jnp.abs(true - other))
     own = (UNITS_OF_NARROW if narrow else UNITS) * float(info.eps) * jnp.abs(true)
     # An infinite effect of rounding excuses nothing.
     spread = jnp.where(jnp.isfinite(spread), spread, 0)
     others = (SPREAD_UNITS_OF_NARROW if narrow else SPREAD_UNITS) * _largest(spread)
     allowed = jnp.maximum(own, others)
-    ratio = jnp.where(apart == 0, 0, jnp.where(exact, jnp.inf, apart / allowed))
-    return jnp.max(jnp.where(jnp.isnan(ratio), jnp.inf, ratio), initial=0.0).astype(jnp.float32)
+    if tolerance:
+        recent = jnp.max(jnp.where(jnp.isfinite(true), jnp.abs(true), 0), axis=0)
+        allowed = jnp.maximum(allowed, tolerance * recent)
+    return jnp.where(exact, 0, allowed)
+
+
+def excess(true: Tree, other: Tree, allowed: Tree) -> Float[Array, " P"]:
+    """Largest distance of two runs of each chunk in units of what is accepted: at most one if it is, never NaN.
+
+    Args:
+        true: states after the compared steps on the true run, leaves ``[R, P, ...]``.
+        other: those on the run from an arbitrary state, leaves ``[R, P, ...]``.
+        allowed: as ``allowances`` gives them.
+    """
+
+    def one(true: Array, other: Array, allowed: Array) -> Array:
+        # Infinite entries that are the same on both runs have no distance.
+        apart = jnp.where(true == other, 0, jnp.abs(true - other))
+        ratio = jnp.where(apart == 0, 0, apart / allowed)
+        axes = tuple(axis for axis in range(ratio.ndim) if axis != 1)
+        return jnp.max(jnp.where(jnp.isnan(ratio), jnp.inf, ratio), axis=axes, initial=0.0).astype(jnp.float32)
+
+    return reduce(jnp.maximum, jax.tree.leaves(jax.tree.map(one, true, other, allowed)))
 
 
 def _largest(values: Array) -> Array:

@@ -222,18 +222,22 @@ def chunks_at_once(size: int, machine: Machine | None = None) -> int:
 
 
 class Patience(NamedTuple):
-    """How long a system may take to forget its start.
+    """How long a system may take to forget its start, and what counts as forgotten.
 
     Attributes:
         trial: rows after which it is given up unless it is on its way.
         most: rows after which it is given up in any case.
         gap: rows between two looks at pairs of copies that run ahead of all chunks, alone; None where copies run beside
             all chunks.
+        visited: whether a copy starts from a state that another chunk has reached, and not from its own, moved far off.
+        tolerance: distance that the user accepts where two chunks meet, as for ``acceptance.excess``.
     """
 
     trial: int
     most: int
     gap: int | None = None
+    visited: bool = False
+    tolerance: float = 0.0
 
 
 def followed(chunks: int, batch: int) -> int:

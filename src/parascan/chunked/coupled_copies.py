@@ -33,13 +33,15 @@ class CoupledCopies:
     Args:
         chunks: number of chunks that run already.
         exact: for each entry of a state whether it is never rounded, so that copies of it must agree to the bit.
+        tolerance: distance that the user accepts, as a part of the magnitude of an entry.
     """
 
-    def __init__(self, chunks: int, exact: list[Mask]) -> None:
+    def __init__(self, chunks: int, exact: list[Mask], tolerance: float = 0.0) -> None:
         count = min(COPIES, chunks)
         self._count, self._stride = count, chunks // count
         self._chunks = chunks
         self._exact = exact
+        self._tolerance = tolerance
 
     def join(self, inputs: Tree) -> Tree:
         """Inputs ``[..., chunks + copies]``: a copy has those of its chunk."""
@@ -65,6 +67,15 @@ class CoupledCopies:
         own = jax.tree.leaves(self._own(states))
         return jax.tree.unflatten(structure, list(map(one, leaves, own, before)))
 
+    def exchanged(self, states: Tree) -> Tree:
+        """States ``[..., chunks + copies]``, where each copy is in the state of another chunk that has one."""
+        return jax.tree.map(
+            lambda leaf: jnp.concatenate(
+                [leaf[..., : self._chunks], jnp.roll(self._chosen(leaf), 1, axis=-1)], axis=-1
+            ),
+            states,
+        )
+
     def part(self, states: Tree) -> Tree:
         """The states of the chunks alone."""
         return jax.tree.map(lambda leaf: leaf[..., : self._chunks], states)
@@ -88,6 +99,7 @@ class CoupledCopies:
             size = jnp.maximum(jnp.abs(own), recent)
             largest = jnp.max(size, axis=tuple(range(size.ndim - 1)), keepdims=True)
             unit = AGREEMENT * float(jnp.finfo(own.dtype).eps) * jnp.maximum(size, PART_OF_LEAF * largest)
+            unit = jnp.maximum(unit, self._tolerance * size)
             # What is not held alike is as far apart as it ever was.
             units = jnp.where(exact[..., None], 1 / (AGREEMENT * float(jnp.finfo(own.dtype).eps)), distance / unit)
             return jnp.max(jnp.where(distance == 0, 0, units)).astype(jnp.float32)
@@ -134,7 +146,12 @@ def _pattern(shape: tuple[int, ...], first: int) -> tuple[Float[Array, "..."], B
     return 1 - (bits & 1) / 2, (bits & 2) == 2
 
 
-def goal(tree: Tree) -> Float[Array, ""]:
-    """Logarithm of the part of their first distance at which two copies have met, in the coarsest dtype of a state."""
+def goal(tree: Tree, tolerance: float = 0.0) -> Float[Array, ""]:
+    """Logarithm of the part of their first distance at which two copies have met, in the coarsest dtype of a state.
+
+    Args:
+        tree: a state.
+        tolerance: as for ``CoupledCopies``.
+    """
     coarsest = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(tree))
-    return jnp.asarray(math.log(AGREEMENT * coarsest), jnp.float32)
+    return jnp.asarray(math.log(max(AGREEMENT * coarsest, tolerance)), jnp.float32)

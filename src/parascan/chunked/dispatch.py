@@ -52,6 +52,8 @@ class Layout(eqx.Module):
         copy: part of the sequential time that copying inputs and outputs takes; by the work when None.
         prepared: whether steps one after the other find computed what needs no carry, for all of them at once.
         known: record of the machine; what is known of this one without measuring when None.
+        tolerance: distance that the user accepts where two chunks meet, as for ``acceptance.excess``.
+        visited: whether copies start from states that other chunks have reached.
     """
 
     length: int = eqx.field(static=True)
@@ -68,6 +70,8 @@ class Layout(eqx.Module):
     copy: float | None = eqx.field(static=True, default=None)
     prepared: bool = eqx.field(static=True, default=False)
     known: Machine | None = eqx.field(static=True, default=None)
+    tolerance: float = eqx.field(static=True, default=0.0)
+    visited: bool = eqx.field(static=True, default=False)
 
     @property
     def machine(self) -> Machine:
@@ -221,12 +225,13 @@ def patience_of(layout: Layout, grid: Grid) -> Patience:
     """How long the system may take to forget its start."""
     sizes = grid.block, grid.chunks, layout.work, grid.batch
     chosen = choose_patience(*sizes, layout.platform, layout.kind, layout.machine)
+    trial = chosen.trial if layout.trial is None else layout.trial
     if grid.turn > 1:
         # A row that is taken twice costs no more launches than one in a longer chunk.
-        return Patience(chosen.trial if layout.trial is None else layout.trial, grid.block - COMPARED)
+        return Patience(trial, grid.block - COMPARED, None, layout.visited, layout.tolerance)
     # Who names the number of chunks, or has measured, knows that they are a gain.
     most = chosen.most if layout.chunks is None and layout.trial is None else grid.block // LONGEST_PART
-    return Patience(chosen.trial if layout.trial is None else layout.trial, most, chosen.gap)
+    return Patience(trial, most, chosen.gap, layout.visited, layout.tolerance)
 
 
 def _rows(xs: Tree, first: int, end: int) -> Tree:

@@ -27,11 +27,9 @@ from .grid import Grid
 from .in_kernels import PassesInKernels, advanced, in_kernels, scan_in_kernel
 from .passes import Passes
 from .passes_in_turns import PassesInTurns
-from .plain_loop import AbstractTally, State, Steps, no_totals, take_steps, tallying
+from .plain_loop import AbstractTally, State, Steps, in_batch, no_totals, take_steps, tallying
+from .repair import ONE_BY_ONE, repaired
 from .warm_up import Step, forget, forget_ahead
-
-ONE_BY_ONE = "one_by_one"
-"""Name of the loop over single steps, after chunks that were given up, in compiled programs and profiles."""
 
 
 class Way(NamedTuple):
@@ -41,11 +39,13 @@ class Way(NamedTuple):
         chunks: chunks that it was put together from, over all devices; 0 where steps were taken one after the other.
         warm_up: rows of every chunk until its start was forgotten, or until that was given up.
         fell_back: whether chunks were tried and given up.
+        redone: chunks that had not forgotten their starts, and were run again one step after the other.
     """
 
     chunks: Int[Array, ""]
     warm_up: Int[Array, ""]
     fell_back: Bool[Array, ""]
+    redone: Int[Array, ""]
 
 
 def no_blocks(*, fell_back: bool = False) -> Way:
@@ -54,7 +54,7 @@ def no_blocks(*, fell_back: bool = False) -> Way:
     Args:
         fell_back: whether chunks were asked for.
     """
-    return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(fell_back))
+    return Way(jnp.int32(0), jnp.int32(0), jnp.asarray(fell_back), jnp.int32(0))
 
 
 def _over_chunks(step: Step, carry: Tree, x: Tree) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]]:
@@ -109,11 +109,18 @@ def run_blocks(
         forgotten = forget(closed, (carry, x), init, take, grid, patience)
 
     def side_by_side() -> tuple[State, Way]:
-        given = closed, forward, init, zero, grid, forgotten
+        given = closed, forward, init, zero, grid, forgotten, patience.tolerance
         kind = PassesInTurns if grid.turn > 1 else Passes
         passes = kind(*given) if fused is None else PassesInKernels(*given, fused)
         last = passes.run(grid.cut(xs), grid.room(closed.shapes[1]))
-        agreed = last.excess <= 1
+        if grid.axis is None and grid.turn == 1 and not isinstance(step, AbstractTally):
+            given = init, grid.own(xs), grid.joined(last.ys)
+            carry, ys, anew, redone = repaired(step, *given, grid, passes.refused(last))
+            done = _select(anew, carry, grid.final(last.ends)), ys, last.totals
+            kept = redone < grid.chunks
+            way = Way(_counted(grid.chunks, kept), forgotten.horizon, ~kept, jnp.where(kept, redone, 0))
+            return done if finish is None else finish(done, steps), way
+        agreed = jnp.all(last.excess <= 1)
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
         before = grid.joined(last.ys), totals, ~agreed
         if fused is None:
@@ -121,11 +128,11 @@ def run_blocks(
         else:
             own = grid.own(xs)
             done = scan_in_kernel(fused, closed, carry, own, grid.length, reverse=grid.reverse, before=before)
-        way = Way(jnp.where(agreed, grid.chunks * grid.devices, 0).astype(jnp.int32), forgotten.horizon, ~agreed)
+        way = Way(_counted(grid.chunks * grid.devices, agreed), forgotten.horizon, ~agreed, jnp.int32(0))
         return done if finish is None else finish(done, steps), way
 
     def one_by_one() -> tuple[State, Way]:
-        way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True))
+        way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True), jnp.int32(0))
         if grid.axis is None:
             whole = partial(scan_steps, step, prepared=grid.prepared) if fused is None else steps
             return whole(init, xs, grid.length + grid.rest, reverse=grid.reverse), way
@@ -154,6 +161,11 @@ def scan_steps(
     return spread.over(run, (shared, shared, rows), (shared, rows, shared))(step, init, xs)
 
 
+def _counted(chunks: int, kept: Bool[Array, ""]) -> Int[Array, ""]:
+    """A number of chunks, or 0 where none was kept."""
+    return jnp.where(kept, chunks, 0).astype(jnp.int32)
+
+
 def _select(first: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
     """The one tree where a flag is true, else the other."""
     return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)
@@ -172,13 +184,8 @@ def run_steps(
         init, xs, ys = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (init, xs, ys))
         carry, ys, totals = _turns(partial(tallying(step), step), (init, ys, totals), xs, grid, wanted, time=0)
         return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
-    shared = jax.tree.map(lambda leaf: None if len(leaf) < grid.batch else 0, xs)
-
-    def batched(carry: Tree, x: Tree) -> tuple[Tree, Tree, Tree]:
-        x = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < grid.batch else leaf, x)
-        return *jax.vmap(step, in_axes=(0, shared))(carry, x), ()
-
-    return _turns(batched, (init, ys, totals), xs, grid, wanted, time=1)
+    batched = in_batch(step, xs, grid.batch)
+    return _turns(lambda carry, x: (*batched(carry, x), ()), (init, ys, totals), xs, grid, wanted, time=1)
 
 
 def _turns(

@@ -145,6 +145,15 @@ class Grid(NamedTuple):
         """Outputs ``[N P, B, ...]`` of the chunks joined to sequences, ``[N, P B, ...]``."""
         return jax.tree.map(lambda leaf: leaf.reshape(self.batch, self.chunks * self.block, *leaf.shape[2:]), ys)
 
+    def in_order(self, chunks: Tree) -> Tree:
+        """Values of all chunks ``[..., N P]`` as those of each in the order of time, ``[P, ..., N]``."""
+
+        def one(leaf: Array) -> Array:
+            leaf = leaf.reshape(*leaf.shape[:-1], self.batch, self.chunks)
+            return jnp.moveaxis(leaf[..., ::-1] if self.reverse else leaf, -1, 0)
+
+        return jax.tree.map(one, chunks)
+
     def spread(self, init: Tree) -> Tree:
         """Every chunk's state when all start from the initial one, ``[N, ...]``."""
         return jax.tree.map(lambda leaf: jnp.repeat(jnp.moveaxis(leaf, 0, -1), self.chunks, axis=-1), init)

@@ -46,8 +46,8 @@ class PassesInKernels(PassesInTurns):
             row = junction
         states, _, ys = self._launched(blocks, states, (row, block), ys, keep=0)
         other = jax.tree.map(lambda *each: jnp.stack(each), *others)
-        starts, infinite = self.grid.starts(states, self.init), jnp.asarray(jnp.inf, jnp.float32)
-        first = Attempt(starts, other, ys, states, self.zero, self.zero, infinite, jnp.int32(0))
+        starts = self.grid.starts(states, self.init)
+        first = Attempt(starts, other, ys, states, self.zero, self.zero, self.unjudged, jnp.int32(0))
         with jax.named_scope(RUNS):
             return jax.lax.while_loop(partial(going, NEARLY), partial(self._to_junction, blocks), first)
 
@@ -60,7 +60,7 @@ class PassesInKernels(PassesInTurns):
         inputs = self.grid.take_turn(blocks, junctions[number] - COMPARED)
         rows = jax.tree.map(lambda *each: jnp.stack(each), *inputs)
         ahead, after = (jax.tree.map(lambda leaf, cut=cut: leaf[cut], true) for cut in (slice(-1), slice(1, None)))
-        found = self.judged(ahead, (after, other), rows)
+        found, _ = self.judged(ahead, (after, other), rows)
         return before._replace(states=states, ys=ys, excess=found, junctions=number + 1)
 
     def _launched(

@@ -12,8 +12,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..programs.lazy import add_into
 from ..solution import Tree
-from .acceptance import COMPARED, NEARLY, excess
+from .acceptance import COMPARED, NEARLY, allowances, excess
 from .grid import Grid
+from .repair import Refused
 from .warm_up import Forgotten, Step
 
 JUNCTIONS = 2
@@ -72,8 +73,9 @@ class Attempt(NamedTuple):
         ends: states after the last row ``[..., N P]``.
         totals: totals over all rows but those of ``replaced``.
         replaced: totals over the rows between the junctions, on the run from arbitrary starts.
-        excess: distance at the junction in units of what is accepted.
+        excess: distance at the junction in units of what is accepted, of each chunk; the largest of all on a mesh.
         junctions: how many have been looked at.
+        allowed: distances that are accepted at the last one ``[COMPARED, N P, ...]``; none where no chunk is run again.
     """
 
     states: Tree
@@ -82,8 +84,9 @@ class Attempt(NamedTuple):
     ends: Tree
     totals: Tree
     replaced: Tree
-    excess: Float[Array, ""]
+    excess: Float[Array, " NP"]
     junctions: Int[Array, ""]
+    allowed: Tree = ()
 
 
 def going(nearly: float, attempt: Attempt) -> Bool[Array, ""]:
@@ -95,7 +98,8 @@ def going(nearly: float, attempt: Attempt) -> Bool[Array, ""]:
     """
     # What is far off remembers its start, and a few rows more would not help either.
     begun = attempt.junctions > 0
-    near = (attempt.junctions < JUNCTIONS) & (attempt.excess > 1) & (attempt.excess <= nearly)
+    largest = jnp.max(attempt.excess)
+    near = (attempt.junctions < JUNCTIONS) & (largest > 1) & (largest <= nearly)
     return ~begun | near
 
 
@@ -112,6 +116,7 @@ class Passes:
         zero: totals over no step.
         grid: how the sequences are cut.
         forgotten: what the coupled copies showed.
+        tolerance: distance that the user accepts at a junction, as for ``excess``.
     """
 
     step: Step
@@ -120,6 +125,7 @@ class Passes:
     zero: Tree
     grid: Grid
     forgotten: Forgotten
+    tolerance: float
 
     def run(self, blocks: Tree, room: Tree) -> Attempt:
         """The runs up to the last junction that was looked at; accepted if its excess is no more than one.
@@ -128,9 +134,11 @@ class Passes:
             blocks: inputs in chunks, as ``Grid.cut`` gives them.
             room: for the outputs ``[N P, B, ...]``.
         """
-        states, infinite = self.forgotten.states, jnp.asarray(jnp.inf, jnp.float32)
+        states = self.forgotten.states
         kept = jax.tree.map(lambda leaf: jnp.zeros((ROOM, *leaf.shape), leaf.dtype), states)
-        first = Attempt(states, kept, room, states, self.zero, self.zero, infinite, jnp.int32(0))
+        first = Attempt(states, kept, room, states, self.zero, self.zero, self.unjudged, jnp.int32(0))
+        by_rows = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[:COMPARED], -1, 1), kept)
+        first = first._replace(allowed=jax.tree.map(jnp.abs, by_rows))
 
         with jax.named_scope(RUNS):
             last = jax.lax.while_loop(partial(going, NEARLY), partial(self._attempt, blocks, self._bounds()), first)
@@ -158,14 +166,39 @@ class Passes:
         from_before, after = rows_of(true, 0, COMPARED), rows_of(true, 1, COMPARED)
         rows = self.junctions[number] - COMPARED + jnp.arange(COMPARED)
         inputs = jax.vmap(partial(self.grid.take, blocks))(rows)
-        found = self.judged(from_before, (after, other), inputs)
-        found = found if self.grid.axis is None else jax.lax.pmax(found, self.grid.axis)
-        return Attempt(states, kept, ys, ends, totals, replaced, found, number + 1)
+        found, allowed = self.judged(from_before, (after, other), inputs)
+        if self.grid.axis is not None:
+            found = jnp.full_like(found, jax.lax.pmax(jnp.max(found), self.grid.axis))
+        return Attempt(states, kept, ys, ends, totals, replaced, found, number + 1, allowed)
 
-    def judged(self, before: Tree, runs: tuple[Tree, Tree], inputs: Tree) -> Float[Array, ""]:
-        """Distance of the two runs in units of what is accepted, from rows ``[COMPARED, ..., N P]``."""
+    def refused(self, attempt: Attempt) -> Refused:
+        """Which chunks are refused at the last junction, and what another judgment of one of them takes.
+
+        Args:
+            attempt: the runs up to that junction.
+        """
+        number = attempt.junctions - 1
+        rows = jax.tree.map(
+            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, OTHER_ROOM + COMPARED * number, COMPARED), attempt.kept
+        )
+        starts = self.grid.starts(attempt.ends, self.init)
+        allowed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, -1), attempt.allowed)
+        excess, starts, other, allowed = self.grid.in_order((attempt.excess, starts, rows, allowed))
+        starts = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), starts)
+        other, allowed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 2), (other, allowed))
+        return Refused(jnp.any(excess > 1, axis=-1), starts, other, allowed, self.junctions[number])
+
+    @property
+    def unjudged(self) -> Float[Array, " NP"]:
+        """The excess of chunks before they are judged."""
+        return jnp.full(self.grid.batch * self.grid.chunks, jnp.inf, jnp.float32)
+
+    def judged(self, before: Tree, runs: tuple[Tree, Tree], inputs: Tree) -> tuple[Float[Array, " NP"], Tree]:
+        """Distance of the two runs in units of what is accepted, and that, from rows ``[COMPARED, ..., N P]``."""
         # Chunks come second: these few steps are taken all at once, by the step as it is.
-        return excess(self.step, *jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), (before, runs, inputs)))
+        before, (true, other), xs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 1), (before, runs, inputs))
+        allowed = allowances(self.step, before, true, xs, self.tolerance)
+        return excess(true, other, allowed), allowed
 
     @property
     def junctions(self) -> Int[Array, "2"]:

@@ -36,10 +36,10 @@ class PassesInTurns(Passes):
             blocks: inputs in chunks, as ``Grid.cut`` gives them.
             room: for the outputs ``[N P, B, ...]``.
         """
-        states, infinite = self.forgotten.states, jnp.asarray(jnp.inf, jnp.float32)
+        states = self.forgotten.states
         kept = jax.tree.map(lambda leaf: jnp.zeros((ROOM, COMPARED + 1, *leaf.shape), leaf.dtype), states)
         # The run from arbitrary starts comes first and has no junction to judge: it ends with none looked at.
-        first = Attempt(states, kept, room, states, self.zero, self.zero, infinite, jnp.int32(-1))
+        first = Attempt(states, kept, room, states, self.zero, self.zero, self.unjudged, jnp.int32(-1))
         with jax.named_scope(RUNS):
             return jax.lax.while_loop(partial(going, NEARLY), partial(self._run, blocks), first)
 
@@ -74,7 +74,7 @@ class PassesInTurns(Passes):
         from_before, after = (
             jax.tree.map(lambda leaf, cut=cut: leaf[cut], true) for cut in (slice(-1), slice(1, None))
         )
-        found = jnp.where(arbitrary, jnp.inf, self.judged(from_before, (after, other), rows))
+        found = jnp.where(arbitrary, jnp.inf, self.judged(from_before, (after, other), rows)[0])
         return before._replace(states=states, kept=kept, ys=ys, ends=ends, excess=found, junctions=number)
 
     def _turn(

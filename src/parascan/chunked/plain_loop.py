@@ -55,6 +55,23 @@ def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]
     return lambda step, carry, x: (*step(carry, x), ())
 
 
+def in_batch(step: Step, xs: Tree, batch: int) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
+    """A step of a batch of sequences, of carries ``[N, ...]`` and inputs ``[N or 1, ...]``.
+
+    Args:
+        step: of one sequence.
+        xs: inputs of all steps, leaves ``[N or 1, T, ...]``.
+        batch: N.
+    """
+    shared = jax.tree.map(lambda leaf: None if len(leaf) < batch else 0, xs)
+
+    def batched(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+        x = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < batch else leaf, x)
+        return jax.vmap(step, in_axes=(0, shared))(carry, x)
+
+    return batched
+
+
 def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:
     """Totals over no step, for the shapes of a step's arguments."""
     if not isinstance(step, AbstractTally):

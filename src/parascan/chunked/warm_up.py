@@ -31,6 +31,9 @@ UNDER_WAY = 0.25
 """Part of the way that copies must have come in half of the rows, on the scale of their recent states: where the states
 themselves decay, the copies come closer without forgetting their start."""
 
+PART_TO_VISIT = 4
+"""One in so many rows of the trial is for chunks to come to where copies of others set out from, where they do so."""
+
 WARM_UP = "warm_up"
 """Name of the loop over the warm-up in compiled programs and profiles."""
 
@@ -84,9 +87,8 @@ def forget(
     """
     most = max(patience.most - COMPARED, 1) // grid.turn * grid.turn
     closed = close_over(step, *example)
-    copies = CoupledCopies(grid.batch * grid.chunks, exact_entries(closed, *example))
-    start, far = copies.start(grid.spread(init)), goal(init)
-    begun = copies.parted(start)
+    copies = CoupledCopies(grid.batch * grid.chunks, exact_entries(closed, *example), patience.tolerance)
+    start, far = copies.start(grid.spread(init)), goal(init, patience.tolerance)
     advance = partially_evaluated(
         lambda step, carry, x: closed_over_chunks(step, carry, x)[0],
         closed,
@@ -120,14 +122,20 @@ def forget(
         states = run(row, end, states)
         # Copies start far outside of where the states of a system at rest will be, and until they have come there their
         # distance is as large as they are: the pace is measured in units of where they set out.
-        shares = [now / first for now, first in zip(copies.parted(states), begun, strict=True)]
+        shares = [jnp.where(now == 0, 0, now / first) for now, first in zip(copies.parted(states), begun, strict=True)]
         fallen = jnp.log(reduce(jnp.maximum, shares).astype(far.dtype))
         apart = copies.apart(states, recent)
-        return end, apart, fallen, jnp.where(row == 0, apart, begin), states, copies.magnitudes(states)
+        return end, apart, fallen, jnp.where(row == set_out, apart, begin), states, copies.magnitudes(states)
 
     infinite = jnp.asarray(jnp.inf, jnp.float32)
-    before = (jnp.int32(0), infinite, jnp.zeros_like(far), infinite, start, copies.magnitudes(start))
+    set_out = min(patience.trial, most) // PART_TO_VISIT // grid.turn * grid.turn if patience.visited else 0
     with jax.named_scope(WARM_UP):
+        if patience.visited:
+            once = grid.turn if grid.turn > 1 else max(set_out, 1)
+            visits = jax.lax.fori_loop(0, set_out // once, lambda i, at: run(i * once, (i + 1) * once, at), start)
+            start = copies.exchanged(visits)
+        begun = copies.parted(start)
+        before = (jnp.int32(set_out), infinite, jnp.zeros_like(far), infinite, start, copies.magnitudes(start))
         row, apart, _, _, states, _ = jax.lax.while_loop(going, follow, before)
     met = everywhere(apart <= 1, grid)
     further = row // MARGIN if grid.turn == 1 else -(row // -(MARGIN * grid.turn)) * grid.turn

@@ -267,5 +267,5 @@ def _direct_stats(signature: Signature, prefix: Int[Array, ""], way: Way) -> Sta
     dtype = signature.layout.dtype if signature.layout.size else jnp.result_type(float)
     none, zero = jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
     length = jnp.asarray(signature.length, jnp.int32)
-    reached = none, zero, zero, zero, length, prefix, none, prefix, none
+    reached = none, zero, zero, zero, length, prefix, way.redone, prefix, none
     return Stats(*reached, way.fell_back, way.chunks, way.warm_up)

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import equinox as eqx
+import numpy as np
 from jax.sharding import Mesh
 
 from ..chunked import Way
@@ -42,9 +43,17 @@ class Chunked(AbstractDirectSolver):
             None for as many as take 2 % of the sequential time. Give more for a system that is known to forget, but
             does so late.
 
+        tolerance: largest jump between two chunks that is accepted beside what rounding explains, as a part of the
+            largest magnitude of the entry on the last eight steps before the jump; 0 for the rule of rounding alone.
+            For steps that round much inside, such as those that add up a likelihood.
+        visited: whether the copies that measure the warm-up start from states that other chunks have come to, and not
+            from states far away; for steps that hardly move from there, such as Metropolis-adjusted chains. The answer
+            is accepted by the same rule.
+
     Raises:
         TypeError: an argument of the wrong kind.
-        ValueError: ``chunks`` or ``trial_steps`` is less than one, or the mesh has several axes and none called "time".
+        ValueError: ``chunks`` or ``trial_steps`` is less than one, ``tolerance`` is negative or not below one, or the
+            mesh has several axes and none called "time".
 
     Source: windows with burn-in are waveform relaxation with overlap, Lelarasmee et al. 1982; the coupling of copies
     that measures the burn-in, Propp and Wilson 1996.
@@ -60,6 +69,8 @@ class Chunked(AbstractDirectSolver):
     chunks: int | None = eqx.field(static=True, default=None, converter=as_integer)
     mesh: Mesh | None = eqx.field(static=True, default=None, converter=automatic)
     trial_steps: int | None = eqx.field(static=True, default=None, converter=as_integer)
+    tolerance: float = eqx.field(static=True, default=0.0)
+    visited: bool = eqx.field(static=True, default=False)
     blocks = old_attribute("blocks", "chunks")
     trial = old_attribute("trial", "trial_steps")
     references: ClassVar[tuple[str, ...]] = ("lelarasmee1982waveform", "propp1996coupling")
@@ -67,6 +78,12 @@ class Chunked(AbstractDirectSolver):
 
     def __check_init__(self) -> None:
         check_counts(optional=True, chunks=self.chunks, trial_steps=self.trial_steps)
+        if isinstance(self.tolerance, bool) or not isinstance(self.tolerance, int | float | np.number):
+            raise TypeError(f"tolerance: given {self.tolerance!r}, expected a number.")
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"tolerance: given {self.tolerance}, expected a number from 0 to below 1.")
+        if not isinstance(self.visited, bool):
+            raise TypeError(f"visited: given {self.visited!r}, expected True or False.")
         if self.mesh is not None:
             axis_of(self.mesh)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 KERNELS = "each stretch of rows is one kernel"
 """What is said of rows that are run by the library's own kernel."""
 
-STILL = Way(None, None, None)  # pyright: ignore[reportArgumentType]  # tangents of what has none
+STILL = Way(None, None, None, None)  # pyright: ignore[reportArgumentType]  # tangents of what has none
 """The tangent of a ``Way``: none, for each of its parts."""
 
 
@@ -204,7 +204,8 @@ def _layout(signature: Signature, wanted: "Chunked", closed: ClosedJaxpr, reques
     facts = work, request.reverse, request.devices, wanted.chunks, request.batch, wanted.trial_steps
     double = signature.layout.dtype.itemsize == 8
     copy = copy_share(closed, work, length, len(leaves))
-    return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy)
+    told = {"tolerance": float(wanted.tolerance), "visited": wanted.visited}
+    return Layout(length, size, *facts, kind_of(work, size), largest_batch(work, size, length), double, copy, **told)
 
 
 class _ChunkStep(Function):
