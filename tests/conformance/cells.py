@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-SIZE, INPUTS, LENGTH = 3, 2, 24
+SIZE, INPUTS, LENGTH = 4, 2, 24
 
 
 class Cell(NamedTuple):
@@ -132,13 +132,13 @@ def cfc(key):
     weights = {"x": normal(first, 3, SIZE, INPUTS), "h": normal(second, 3, SIZE, SIZE, scale=0.6)}
 
     def step(weights, state, x):
-        values, elapsed = x
+        values, elapsed = x[:INPUTS], x[INPUTS]
         speed, early, late = jnp.tanh(weights["x"] @ values + weights["h"] @ state)
         gate = jax.nn.sigmoid(-(1 + speed) * elapsed)
         return gate * early + (1 - gate) * late
 
     times = jax.random.uniform(jax.random.fold_in(data, 1), (LENGTH,), jnp.float64, 0.1, 2.0)
-    return Cell(step, weights, jnp.zeros(SIZE), (inputs(data), times))
+    return Cell(step, weights, jnp.zeros(SIZE), jnp.column_stack([inputs(data), times]))
 
 
 CELLS = {

@@ -158,8 +158,9 @@ def from_diffrax(terms: Tree, solver: Any, dt: float, *, t0: float = 0.0, args: 
     ``ps.deer()`` with it is Newton's method along time.
 
     - Explicit Runge-Kutta methods (Euler, Heun, Tsit5, Dopri8 and others) are written out from their tableau.
-    - What a method only keeps in order not to compute it again (the last stage of Tsit5) is computed again, so that the
-      carry is the state: one evaluation of the vector field a step more than Diffrax needs.
+    - What a method only keeps in order not to compute it again (the last stage of Tsit5, first of the next step) is
+      computed again, so that the carry is the state. An explicit method needs no last stage then, and takes as many
+      evaluations of the vector field; an implicit one takes one more.
     - What a method does need (``ReversibleHeun``, ``LeapfrogMidpoint``) is part of the carry, a ``Remembered``.
     - Noise is given: ``inputs`` evaluates the Brownian paths of the terms. Increments of your own go into
       ``Interval.noise``. A solver that asks for noise over other intervals is refused.
