@@ -184,6 +184,13 @@ def from_diffrax(terms: Tree, solver: Any, dt: float, *, t0: float = 0.0, args: 
         ValueError: ``dt`` is not positive.
 
     Source: Kidger 2021 (Diffrax); Iacob, Razavi and Sarkka 2025 for Newton's method along the time of an equation.
+
+    Examples:
+        >>> import diffrax, jax.numpy as jnp, parascan as ps
+        >>> decay = diffrax.ODETerm(lambda t, y, args: -y)
+        >>> step = ps.systems.from_diffrax(decay, diffrax.Euler(), 0.5)
+        >>> ps.rollout(step, step.init(jnp.ones(1)), step.inputs(3)).states[:, 0]
+        Array([0.5  , 0.25 , 0.125], dtype=float32)
     """
     diffrax = _diffrax()
     is_term = lambda leaf: isinstance(leaf, diffrax.AbstractTerm)  # noqa: E731
