@@ -48,6 +48,7 @@ LONG_EXAMPLES = {
 NEEDS_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: make torch"
 )
+NEEDS_DIFFRAX = pytest.mark.skipif(importlib.util.find_spec("diffrax") is None, reason="Diffrax is not installed")
 
 NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.M)
 """A page's note of a package without which it cannot run."""
@@ -106,7 +107,14 @@ def test_blocks_of_a_document_run_in_order(path):
 
 @pytest.mark.parametrize(
     "label",
-    [pytest.param(label, marks=marks(label in LONG_EXAMPLES, label.startswith("parascan.torch"))) for label in SOURCES],
+    [
+        pytest.param(
+            label,
+            marks=marks(label in LONG_EXAMPLES, label.startswith("parascan.torch"))
+            + [NEEDS_DIFFRAX] * label.startswith("parascan.systems.diffrax_steps"),
+        )
+        for label in SOURCES
+    ],
 )
 def test_docstring_example_runs(label):
     example = SOURCES[label]

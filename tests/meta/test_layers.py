@@ -49,6 +49,7 @@ ROOT_MODULE = ""
 OPTIONAL = {
     "matplotlib": {"paper", "pictures"},
     "dysts": {"systems"},
+    "diffrax": {"systems"},
     "typer": {"cli"},
     "rich": SURFACE,
     "optax": {"solvers", "paper"},
@@ -60,6 +61,7 @@ OPTIONAL = {
 LAZY = {
     "matplotlib": {"paper", "pictures"},
     "dysts": {"systems"},
+    "diffrax": {"systems"},
     "optax": {"solvers", "paper"},
     "xarray": {"paper"},
     "distributed": {"paper"},

@@ -4,6 +4,7 @@ from . import nine_flows as table1
 from ._base import Fact, Facts, System
 from ._registry import Entry, entry, get, names
 from .chaotic_flows import flow, flow_names
+from .diffrax_steps import from_diffrax
 from .langevin import two_well_langevin
 from .maps import henon, logistic
 from .observers import observer, published_observer
@@ -17,6 +18,7 @@ __all__ = [
     "entry",
     "flow",
     "flow_names",
+    "from_diffrax",
     "get",
     "henon",
     "logistic",
