@@ -66,7 +66,7 @@ def test_a_run_ends_when_every_prefix_has_met_its_criterion():
     problem = problem_of(system, system.inputs(60))
     guess = jnp.broadcast_to(system.initial_state, (60, 4))
     watch = prefixes._Counting(ps.deer(), (ps.StateError(),), Prefixes((17, 60)))
-    request = Request(ps.deer(), prefixes._Unlimited(), start=guess, repair=guess, budget=60, watch=watch)
+    request = Request(ps.deer(), prefixes.Unlimited(), start=guess, repair=guess, budget=60, watch=watch)
     last = Implicit().find(problem, request, iterate)
     assert int(last.stats.iterations) == int(last.seen.counts.max()) < 60
 
