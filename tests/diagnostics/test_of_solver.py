@@ -11,7 +11,7 @@ import parascan as ps
 from parascan.diagnostics.forecast import of_solver
 from parascan.diagnostics.forecast.updates import holds
 
-KEY = jax.random.key(0)
+KEY, DEFAULT = jax.random.key(0), ps.StateError()
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def lorenz(length):
     return system.step, system.initial_state, None, length
 
 
-def asked(call, solver, criterion=ps.StateError()):
+def asked(call, solver, criterion=DEFAULT):
     """What is expected as a diagnosis does, and what is taken."""
     step, init, xs, length = call
     steps = len(xs) if length is None else length
@@ -89,7 +89,7 @@ def test_a_method_without_transitions_goes_on_as_in_its_trial(solver):
     looked[1, :10] = looked[2, :20] = looked[3, :30] = looked[4, :36] = 0
     center, words = of_solver.solver_center(of_solver.SolverLook(looked, None, 1.0, 1.0), 1e-9, 52)
     assert (center.updates, center.situation) == (6.0, of_solver.PROGRESS)  # 16 steps left, 8 in each update
-    assert "solve 36 steps" in words
+    assert "the last ones 8 steps each" in words
 
 
 def test_a_looser_rule_takes_fewer_updates():
