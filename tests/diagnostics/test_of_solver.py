@@ -87,7 +87,7 @@ def test_a_method_without_transitions_goes_on_as_in_its_trial(solver):
     assert float(expected.low) <= taken <= float(expected.high)
     looked = np.ones((5, 40))
     looked[1, :10] = looked[2, :20] = looked[3, :30] = looked[4, :36] = 0
-    center, words = of_solver.solver_center(of_solver.SolverLook(looked, None, 1.0, 1.0), 1e-9, 52)
+    center, words = of_solver.solver_center(of_solver.SolverLook(looked, None, 1.0, 1.0, 1e-16), 1e-9, 52)
     assert (center.updates, center.situation) == (6.0, of_solver.PROGRESS)  # 16 steps left, 8 in each update
     assert "the last ones 8 steps each" in words
 

@@ -46,6 +46,9 @@ FIRST_JUDGED = 4
 EXCESS = 2.0
 """Natural logarithm of the factor by which an error has to exceed theory's before theory is given up."""
 
+ROUNDED = 16.0
+"""Units of rounding of the largest error of a step that an update may leave."""
+
 MEASURED, CONTINUED = "measured", "continued"
 """Situations of margins: counted on all steps, and on the first of them."""
 
@@ -64,12 +67,14 @@ class SolverLook(NamedTuple):
         curve: of ``error_curve`` ``[n R]``; None for a method without transitions of its own.
         scale: largest magnitude of a state.
         spread: root mean square distance of the states from their mean.
+        eps: unit of rounding of the states.
     """
 
     errors: Float[np.ndarray, "K+1 n"]
     curve: Float[np.ndarray, "n R"] | None
     scale: float
     spread: float
+    eps: float
 
 
 class Asked(NamedTuple):
@@ -158,7 +163,9 @@ def look_at(step: StepFunction, init: Tree, xs: Tree, length: int, solver: Abstr
     head = jax.tree.map(lambda leaf: leaf[:count], xs)
     errors, curve, scale, spread = _programs(step, init, head, solver, _Options(count, min(UPDATES, count)))
     by_theory = None if curve is None else np.asarray(curve, float)
-    return SolverLook(np.asarray(errors, float), by_theory, float(scale), float(spread))
+    return SolverLook(
+        np.asarray(errors, float), by_theory, float(scale), float(spread), float(jnp.finfo(errors.dtype).eps)
+    )
 
 
 def _measure(
@@ -220,7 +227,7 @@ def solver_center(look: SolverLook, allowed: float, length: int) -> tuple[Center
         ), f"rate theorem; {tried} updates went as it says"
     center, speed = _advancing(_front(look, allowed, count, first), count, length, reach, FRONT)
     center = center._replace(updates=max(center.updates, expected))
-    return center, f"from step {first} on iterates are far from the solution; {speed:.3g} steps are gained in an update"
+    return center, f"from step {first} on iterates are far from the solution; an update gains {speed:.3g} steps"
 
 
 def _counted(counts: np.ndarray, length: int) -> tuple[Center, str]:
@@ -260,9 +267,13 @@ def _departure(look: SolverLook, allowed: float, count: int) -> int | None:
 
 
 def _exceeds(look: SolverLook, updates: int, allowed: float, count: int) -> np.ndarray:
-    """Whether each step's error is larger than theory's."""
+    """Whether each step's error is larger than theory's, and than rounding of the largest error before."""
     assert look.curve is not None
-    theory = np.maximum(log_error_after(look.curve[:count], updates), math.log(max(allowed, 1e-300)))
+    # At the smallest radius, next to one, the curve is that of the largest error of all updates.
+    rounded = look.curve[:count, 0] + math.log(ROUNDED * look.eps)
+    theory = np.maximum(
+        log_error_after(look.curve[:count], updates), np.maximum(rounded, math.log(max(allowed, 1e-300)))
+    )
     return np.log(np.maximum(look.errors[updates, :count], 1e-300)) > theory + EXCESS
 
 
