@@ -211,7 +211,7 @@ def test_blocks_take_no_more_iterations_than_there_are_blocks():
 def test_the_stored_calibration_is_whole():
     stored = calibration()
     assert len(stored.power) == 5
-    assert set(stored.margins) == {"newton", "quasi_newton", "picard", "jacobi"}
+    assert set(stored.margins) == {"newton", "quasi_newton", "picard", "jacobi", "solver"}
     for each in (*stored.offsets.values(), *(each for known in stored.margins.values() for each in known.values())):
         assert each.low <= each.median <= each.high
     assert all(ANY in known for known in stored.margins.values())
