@@ -80,7 +80,9 @@ def test_jacobi_takes_the_memory_horizon():
     system = Recurrence(lambda s, _: rate * s, jnp.ones(1), None, length)
     curve = np.asarray(looked_at(system, METHODS["jacobi"])[2])
     horizon = math.log(1e-10) / math.log(rate)  # the error of the guess tends to one
-    assert updates_by_theory(curve, math.log(1e-10))[-1] == pytest.approx(horizon, abs=0.15 * horizon)
+    # It is where the curve has a kink, between two radii that are apart by this factor.
+    between = LOG_RADII[1] / LOG_RADII[0]
+    assert horizon - 1 <= updates_by_theory(curve, math.log(1e-10))[-1] <= between * horizon
     assert updates_by_theory(curve, math.log(1e-10))[30] == 31
 
 
