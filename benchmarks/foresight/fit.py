@@ -172,7 +172,7 @@ def main() -> None:
 
 def write_margins() -> None:
     """Write the margins into the package."""
-    path = Path(ps.__file__).parent / "diagnostics" / calibration.FILE
+    path = Path(ps.__file__).parent / "diagnostics" / "forecast" / calibration.FILE
     stored = json.loads(path.read_text())
     for method in METHODS:
         # Quasi-Newton's formula holds Newton's forecast, so that Newton's margins come first.

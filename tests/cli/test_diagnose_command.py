@@ -68,6 +68,16 @@ def test_json_is_the_record_of_a_registered_system(invoke):
     assert record["iterations"]["newton"]["value"] > 50
 
 
+def test_a_method_is_asked_about_by_its_name(invoke):
+    options = ("diagnosed_module:driven", "--length", 60, "--budget", 30, "--json", "--solver")
+    found = invoke(*options, "picard")
+    assert found.exit_code == 0, found.output
+    assert result_of(found, "diagnose")["iterations"]["solver"]["value"] > 1
+    refused = invoke(*options, "chunked")
+    assert refused.exit_code == 2
+    assert "given Chunked, expected a causal iterative solver" in " ".join(refused.output.split())
+
+
 @pytest.mark.slow
 def test_steps_of_a_known_transient_are_left_out(invoke):
     costs = [

@@ -204,6 +204,8 @@ def seen(*, apart=0.0, jump=0.0, measured=500, complete=False, whole=0, finite=T
         ((-0.005, -0.006, -0.004), (10, 5, 20), {}, "marginal"),
         ((0.1, 0.08, 0.12), (500, 400, 1000), {}, "unpredictable"),
         ((0.1, 0.08, 0.12), (500, 400, 1000), {"apart": 1.0}, "unpredictable"),
+        ((0.1, 0.08, 0.12), (500, 400, 1000), {"apart": 1.0, "jump": 30.0}, "unpredictable"),
+        ((0.1, 0.08, 0.12), (500, 400, 1000), {"jump": 30.0}, "marginal"),
         ((0.1, 0.01, 0.12), (500, 400, 1000), {}, "undetermined"),
         ((0.005, 0.004, 0.006), (50, 40, 100), {}, "marginal"),
         ((-0.01, -0.04, 0.03), (10, 5, 20), {}, "undetermined"),
@@ -230,6 +232,11 @@ def test_the_evidence_names_jumps_neutral_modes_and_leaves_that_no_derivative_kn
     assert any("One leaf of the carry is not floating" in line for line in jumping)
     smooth = rule(estimate(-0.1, -0.1, -0.1), seen(apart=0.4, jump=1.0), newton, 1000).evidence
     assert not any("jumps" in line for line in smooth)
+    met = rule(estimate(0.1, 0.08, 0.12), seen(jump=30.0), newton, 1000).evidence
+    assert any("come together nevertheless" in line for line in met)
+    chain = rule(estimate(0.0, -0.001, 0.001), seen(apart=0.4, jump=30.0), newton, 1000).evidence
+    assert any("40% of the copies" in line and "does not see decisions" in line for line in chain)
+    assert not any("neither grows nor dies" in line for line in chain)
     neutral = rule(estimate(0.0, -0.001, 0.001), seen(), newton, 1000).evidence
     assert any("one direction neither grows nor dies, as a running sum" in line for line in neutral)
     assert not any("budget" in line for line in neutral)

@@ -67,7 +67,7 @@ def test_a_run_ends_when_every_prefix_has_met_its_criterion():
     problem = problem_of(system, system.inputs(60))
     guess = jnp.broadcast_to(system.initial_state, (60, 4))
     watch = prefixes._Counting(ps.deer(), (ps.StateError(),), Prefixes((17, 60)))
-    request = Request(ps.deer(), prefixes._Unlimited(), start=guess, repair=guess, budget=60, watch=watch)
+    request = Request(ps.deer(), prefixes.Unlimited(), start=guess, repair=guess, budget=60, watch=watch)
     last = Implicit().find(problem, request, iterate)
     assert int(last.stats.iterations) == int(last.seen.counts.max()) < 60
 
@@ -212,7 +212,7 @@ def test_blocks_take_no_more_iterations_than_there_are_blocks():
 def test_the_stored_calibration_is_whole():
     stored = calibration()
     assert len(stored.power) == 5
-    assert set(stored.margins) == {"newton", "quasi_newton", "picard", "jacobi"}
+    assert set(stored.margins) == {"newton", "quasi_newton", "picard", "jacobi", "solver"}
     for each in (*stored.offsets.values(), *(each for known in stored.margins.values() for each in known.values())):
         assert each.low <= each.median <= each.high
     assert all(ANY in known for known in stored.margins.values())

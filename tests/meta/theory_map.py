@@ -29,7 +29,7 @@ Each numbered statement of [Gonzalez et al. 2025](tour.md#sources): what it says
 tests that fail if the code breaks it. Symbols: $T$ is the length, $s_t$ a state, $J_t$ the Jacobian of step $t$, $J$
 that of the residual over the whole trajectory, $\\lambda$ the largest Lyapunov exponent per step, $\\mu$ the constant
 of proposition 1, $\\rho$ the largest norm of a $J_t$, $L$ the Lipschitz constant of the $J_t$, and $e^{(i)}$ the
-error after $i$ iterations.
+error after $i$ iterations. The two last statements are not of that publication.
 
 The measured claims of each figure and table are in [paper.md](paper.md). This page is written by `make theory` from
 `docs/site/theory_facts.toml` and the `Source:` lines of docstrings; a test fails where such a line names a statement

@@ -9,10 +9,13 @@ from ..solvers import AbstractSolver
 from ..solvers.nicknames import SOLVERS
 from ._subject import SEPARATOR, function_of
 
+METAVAR = "NAME|MODULE:FUNCTION"
+"""How help names the value of an option for a solver."""
+
 SolverOption: TypeAlias = Annotated[
     str,
     typer.Option(
-        metavar="NAME|MODULE:FUNCTION",
+        metavar=METAVAR,
         help=f"How to evaluate: {', '.join(SOLVERS)}, or a function without arguments that returns a solver.",
     ),
 ]

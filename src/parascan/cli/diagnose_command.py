@@ -17,6 +17,7 @@ from ._errors import interruptible, wrong_usage
 from ._files import check_file
 from ._json import echo_json
 from ._pictures import save_picture
+from ._solver import METAVAR, solver_of
 from ._subject import Subject, subject_of
 from .run_command import CriterionName, criterion_of
 
@@ -37,6 +38,9 @@ def diagnose(
         int | None, typer.Option(min=1, help="Most steps that pilots take; 5 % of T or 2000 when left out.")
     ] = None,
     settle: Annotated[int, typer.Option(min=0, help="Leading steps known to be a transient, left out.")] = 0,
+    solver: Annotated[
+        str | None, typer.Option(metavar=METAVAR, help="A method whose updates are to be expected, such as picard.")
+    ] = None,
     seed: SeedOption = 0,
     dtype: DtypeOption = Precision.float64,
     settings: SettingsOption = None,
@@ -55,6 +59,7 @@ def diagnose(
 
     - `parascan diagnose lorenz_observer --length 20000`
     - `parascan diagnose my_module:my_function --json`
+    - `parascan diagnose two_well_langevin --length 2000 --solver picard`
     - `parascan diagnose lorenz --set rho=20 --plot lorenz.png`
     """
     check_file("--plot", picture, style.SUFFIXES)
@@ -71,6 +76,7 @@ def diagnose(
                     dt=found.dt or 1.0,
                     budget=budget,
                     settle=settle,
+                    solver=None if solver is None else solver_of(solver),
                 )
         check()
         _deliver(diagnosis, found, as_json, picture, jax.random.key(seed))

@@ -7,6 +7,8 @@ from .diagnose import diagnose as diagnose
 from .diagnosis import Diagnosis as Diagnosis
 from .estimate import Estimate as Estimate
 from .forecast.by_length import updates_by_length as updates_by_length
+from .forecast.update_rate import UpdateRate as UpdateRate
+from .forecast.update_rate import update_rate as update_rate
 from .growth.covariant import CovariantVectors as CovariantVectors
 from .growth.covariant import covariant_vectors as covariant_vectors
 from .growth.curves import WindowGrowth as WindowGrowth

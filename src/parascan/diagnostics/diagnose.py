@@ -15,12 +15,14 @@ from ..problem.signature import resolve
 from ..programs.compile_cache import ProgramCache
 from ..programs.platform import on_its_platform
 from ..solution import StepFunction, Tree
+from ..solvers import AbstractIterativeSolver
 from ..solvers.criterion import Merit, StateError
 from .certificate.slopes import FIRST_STEPS, first_slopes_are_wrong
 from .diagnosis import Diagnosis, scaled
 from .estimate import Estimate, estimate_of, unknown_where
 from .forecast.behavior import behavior_of
 from .forecast.newton_pilot import NewtonPilot, newton_pilot
+from .forecast.of_solver import Asked, check_foretellable, look_at
 from .forecast.updates import expected_iterations
 from .forecast.verdict import Seen, rule
 from .growth.horizons import memory_horizon, prediction_horizon
@@ -47,6 +49,7 @@ def diagnose(
     dt: float = 1.0,
     budget: int | None = None,
     settle: int = 0,
+    solver: AbstractIterativeSolver | None = None,
 ) -> Diagnosis:
     """Whether a rollout is predictable, how many iterations each method will take, and why, before any full rollout.
 
@@ -72,13 +75,15 @@ def diagnose(
         budget: most steps taken one after the other; 5 % of T or 2000, whichever is more, when None.
         settle: leading steps that are known to be a transient: the exponent is that of the steps after them, which
             are taken beside the budget. Iterations and horizons are for all T steps.
+        solver: a method whose updates are to be expected, such as ``ps.picard()``, or None. It is tried out on at most
+            2048 first steps with 48 updates, beside the budget, and ``iterations["solver"]`` has what follows.
 
     Returns:
         A ``Diagnosis``; ``print`` it, or see ``verdict``, ``evidence``, ``iterations``.
 
     Raises:
-        TypeError: the step returns neither form, the criterion is neither ``StateError`` nor ``Merit``, or a value is
-            traced.
+        TypeError: the step returns neither form, the criterion is neither ``StateError`` nor ``Merit``, the solver is
+            not a causal iterative one, or a value is traced.
         ValueError: no step, NaN in ``init``, lengths that disagree, or a number out of its range.
 
     Source: definition 1, theorem 2, appendix J.1 and equation 7 of the paper.
@@ -93,6 +98,8 @@ def diagnose(
     refuse_traced("init, xs, key", (init, xs, key), OUTSIDE)
     refuse_nan(init)
     criterion = StateError() if criterion is None else criterion
+    if solver is not None:
+        check_foretellable(solver)
     steps = resolve_length(xs, length)
     _check(steps, criterion, block, dt, budget, settle)
     if reverse:
@@ -101,7 +108,8 @@ def diagnose(
     seen = _programs(step, init, xs, key, steps, budget, int(settle))
     refuse_traced("step", seen, OUTSIDE)
     pilot = newton_pilot(step, init, xs, steps, criterion, EVALUATIONS_PER_STEP * budget)
-    return _assemble(seen, pilot, criterion, steps, block, dt)
+    looked = None if solver is None or solver.exact else look_at(step, init, xs, steps, solver)
+    return _assemble(seen, pilot, Asked(solver, looked), criterion, steps, block, dt)
 
 
 class _Seen(NamedTuple):
@@ -179,7 +187,13 @@ def _check(length: int, criterion: Any, block: int, dt: float, budget: int | Non
 
 
 def _assemble(
-    seen: Any, pilot: NewtonPilot, criterion: StateError | Merit, length: int, block: int, dt: float
+    seen: Any,
+    pilot: NewtonPilot,
+    asked: Asked,
+    criterion: StateError | Merit,
+    length: int,
+    block: int,
+    dt: float,
 ) -> Diagnosis:
     """The diagnosis, from all that was measured."""
     growth: Growth = seen.growth
@@ -188,6 +202,7 @@ def _assemble(
     finite = bool(jnp.isfinite(seen.scale) & ~jnp.isnan(exponent.value))
     behavior = behavior_of(seen, criterion, length, eps)
     iterations = expected_iterations(behavior, pilot, block)
+    of_solver, sentences = asked.forecast(iterations["newton"], criterion, eps, length)
     rounding = eps * max(float(seen.scale), eps)
     initial = estimate_of(rounding, rounding, rounding, "one unit of rounding", "state", 1.0)
     spread = float(growth.spread)
@@ -205,7 +220,7 @@ def _assemble(
     settle = length - growth.length
     return Diagnosis(
         verdict=verdict,
-        evidence=evidence + _warnings(exponent, predicted, dtype, length),
+        evidence=evidence + sentences + _warnings(exponent, predicted, dtype, length),
         exponent=exponent,
         exponent_per_time=scaled(exponent, 1 / dt, "1/time"),
         a=growth.a,
@@ -215,7 +230,7 @@ def _assemble(
         log_mu=behavior.log_mu,
         memory_horizon=memory_horizon(exponent, growth.a, math.exp(-min(max(behavior.log_drop, 0), 700))),
         prediction_horizon=predicted,
-        iterations=iterations,
+        iterations=iterations | of_solver,
         coupling=growth.coupling,
         per_pilot=np.asarray(growth.per_pilot),
         pilot_places=settle + np.asarray(growth.places),
@@ -225,7 +240,11 @@ def _assemble(
         size=int(seen.size),
         dtype=str(dtype),
         criterion=behavior.rule,
-        cost={"steps": growth.steps + settle, "products": growth.products, "evaluations": pilot.steps},
+        cost={
+            "steps": growth.steps + settle + asked.steps,
+            "products": growth.products + asked.products,
+            "evaluations": pilot.steps + asked.evaluations,
+        },
     )
 
 

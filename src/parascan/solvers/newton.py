@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ..linear import AbstractTransition
 from ..problem.flat_recurrence import Recurrence
 from ..solution import Trajectory
 from .base import AbstractIterativeSolver, UpdateWork
@@ -71,12 +72,22 @@ class Newton(AbstractIterativeSolver):
 
     def step(self, problem: Recurrence, iterate: Iterate, state: Int[Array, ""]) -> tuple[Trajectory, Int[Array, ""]]:
         """The solution of the linearized recurrence."""
-        transition = self.linearization.transition(problem, iterate.states, state).guarded()
+        return newton_update(self.transition(problem, iterate.states, state), iterate, problem.devices), state + 1
+
+    def transition(self, problem: Recurrence, states: Trajectory, iteration: Int[Array, ""]) -> AbstractTransition:
+        """What stands in for the Jacobians in an update: ``A_t`` after clipping and damping, zero where not finite.
+
+        Args:
+            problem: the recurrence.
+            states: trajectory ``[T D]`` to linearize at.
+            iteration: the number of updates made so far.
+        """
+        transition = self.linearization.transition(problem, states, iteration).guarded()
         if self.clip is not None:
             transition = transition.clip(self.clip)
         if not (isinstance(self.damping, int | float) and self.damping == 0):
             transition = transition.scale(1 - jnp.asarray(self.damping, problem.dtype))
-        return newton_update(transition, iterate, problem.devices), state + 1
+        return transition
 
     def update_bytes(self, recurrence: Recurrence) -> int:
         """Bytes of one update, with what is stored of the Jacobians."""

@@ -57,7 +57,9 @@ def extreme_singular_values(
     steps = lanczos_steps(count, accuracy, level)
     system = Bidiagonal(transition)
     starts = jax.random.normal(key, (2, transition.length, transition.size), transition.dtype)
-    largest = _lanczos(lambda v: (system.transposed_mv(system.mv(v)), jnp.zeros((), jnp.int32)), starts[0], steps)
+    largest = largest_eigenvalue(
+        lambda v: (system.transposed_mv(system.mv(v)), jnp.zeros((), jnp.int32)), starts[0], steps
+    )
     smallest = _inverse_lanczos(system, starts[1], steps)
     # Lanczos iterations are exact once they span the whole space.
     margin = 0.0 if steps >= count else -math.log1p(-accuracy)
@@ -121,7 +123,9 @@ def _inverse_lanczos(system: Bidiagonal, start: Trajectory, steps: int) -> Float
 
     image = jnp.max(jnp.abs(plain(start)[0]))
     moderate = image < float(jnp.finfo(start.dtype).max) ** 0.25
-    return jax.lax.cond(moderate, lambda: _lanczos(plain, start, steps), lambda: _lanczos(scaled, start, steps))
+    return jax.lax.cond(
+        moderate, lambda: largest_eigenvalue(plain, start, steps), lambda: largest_eigenvalue(scaled, start, steps)
+    )
 
 
 def scaled_solve(
@@ -157,8 +161,14 @@ def scaled_solve(
     return jnp.ldexp(states, (exponents - most)[:, None]), most
 
 
-def _lanczos(apply: Operator, start: Trajectory, steps: int) -> Float[Array, ""]:
-    """Logarithm of the largest Ritz value; without reorthogonalization, which only repeats values already found."""
+def largest_eigenvalue(apply: Operator, start: Trajectory, steps: int) -> Float[Array, ""]:
+    """Logarithm of the largest Ritz value; without reorthogonalization, which only repeats values already found.
+
+    Args:
+        apply: the symmetric, positive map.
+        start: a random vector.
+        steps: iterations, such as ``lanczos_steps`` gives.
+    """
     tiny = float(jnp.finfo(start.dtype).eps)
     unit = start / jnp.linalg.norm(start)
     reference = apply(unit)[1]

@@ -105,7 +105,7 @@ class _Counting(AbstractWatch):
         return _Seen(counts, best, stagnation), jnp.all(counts != UNMET)
 
 
-class _Unlimited(AbstractCriterion):
+class Unlimited(AbstractCriterion):
     """A rule that no iterate meets, but that has every update made before it is asked."""
 
     corrected: ClassVar[bool] = True
@@ -146,7 +146,7 @@ def prefix_counts(
         most: updates after which to give up.
     """
     watch = _Counting(solver, tuple(criteria), prefixes)
-    request = Request(solver, _Unlimited(), start=guess, repair=guess, budget=most, watch=watch)
+    request = Request(solver, Unlimited(), start=guess, repair=guess, budget=most, watch=watch)
     return Implicit().find(problem, request, iterate).seen.counts
 
 

@@ -120,7 +120,7 @@ def newton_iterations(
     center = newton_center(pilot, exponent, length, interval)
     known, power = pilot.at(pilot.length), power_of_length(pilot, exponent)
     method = f"pilot of {pilot.length} steps takes {known}, continued as T^{power:.2f}; {center.situation}"
-    return _within_margins("newton", center, length, method, rule)
+    return within_margins("newton", center, length, method, rule)
 
 
 def jacobi_iterations(behavior: Behavior) -> Estimate:
@@ -132,7 +132,7 @@ def jacobi_iterations(behavior: Behavior) -> Estimate:
     if behavior.at_once:
         return _counts(1, 1, 1, 1, _named("no step depends on the one before", behavior.rule), measured=True)
     method = "memory horizon log(a e0 / tol) / |exponent|"
-    return _within_margins("jacobi", jacobi_center(behavior), behavior.length, method, behavior.rule)
+    return within_margins("jacobi", jacobi_center(behavior), behavior.length, method, behavior.rule)
 
 
 def jacobi_center(behavior: Behavior) -> Center:
@@ -152,7 +152,7 @@ def quasi_newton_iterations(behavior: Behavior, newton: Estimate) -> Estimate:
         newton: Newton's updates.
     """
     center = quasi_newton_center(behavior, float(newton.value))
-    return _within_margins("quasi_newton", center, behavior.length, "between Newton and Jacobi", behavior.rule)
+    return within_margins("quasi_newton", center, behavior.length, "between Newton and Jacobi", behavior.rule)
 
 
 def quasi_newton_center(behavior: Behavior, newton: float) -> Center:
@@ -173,7 +173,7 @@ def picard_iterations(behavior: Behavior) -> Estimate:
         behavior: of the system.
     """
     method = "(kappa T)^n / n!, kappa = |J - I|"
-    return _within_margins("picard", picard_center(behavior), behavior.length, method, behavior.rule)
+    return within_margins("picard", picard_center(behavior), behavior.length, method, behavior.rule)
 
 
 def picard_center(behavior: Behavior) -> Center:
@@ -232,7 +232,7 @@ def jacobi_on_blocks(behavior: Behavior, block: int) -> Estimate:
     center = jacobi_center(behavior)
     center = center._replace(updates=center.updates / block + 1)
     most = -(-behavior.length // block)
-    return _within_margins("jacobi", center, most, f"memory horizon / {block} + 1", behavior.rule)
+    return within_margins("jacobi", center, most, f"memory horizon / {block} + 1", behavior.rule)
 
 
 def jacobi_formula(behavior: Behavior) -> float:
@@ -274,7 +274,7 @@ def _by_formula(formula: float, behavior: Behavior, situation: str) -> Center:
     return Center(max(formula, 1.0), 1.0, situation)
 
 
-def _within_margins(name: str, center: Center, most: int, method: str, rule: str) -> Estimate:
+def within_margins(name: str, center: Center, most: int, method: str, rule: str) -> Estimate:
     """A count with the interval that held on other systems in the same situation."""
     margins = margin(name, center.situation)
     value, low, high = (

@@ -65,7 +65,8 @@ def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Rulin
 
     *Predictable*: the exponent is negative beyond doubt, perturbations die out well within the length, copies a finite
     distance apart come together, and Newton needs at most a quarter of T even at the upper end of its forecast.
-    *Unpredictable*: the exponent is positive beyond doubt, and perturbations grow within the length. *Undetermined*:
+    *Unpredictable*: the exponent is positive beyond doubt, perturbations grow within the length, and no jumps of the
+    step bring copies together nevertheless. *Undetermined*:
     the sign of the exponent is not known and matters at this length. *Marginal*: everything else.
 
     Args:
@@ -91,15 +92,15 @@ def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Rulin
         low = high = value
     if math.isfinite(value):
         low, high = (value + DOUBT * (end - value) for end in (low, high))
-    jumping = _jumps(value, high, seen)
+    jumping, hidden = _jumps(value, high, seen), _hidden(value, high, seen)
     share = float(newton.high) / length
-    evidence = [*evidence, *jumping, *_whole(seen.whole), _iterations(newton, length)]
-    if low > 0 and value * length >= DECISIVE:
+    evidence = [*evidence, *jumping, *hidden, *_whole(seen.whole), _iterations(newton, length)]
+    if low > 0 and value * length >= DECISIVE and not (hidden and _together(seen.coupling)):
         return Ruling("unpredictable", tuple(evidence))
     if high < 0 and -value * length >= DECISIVE and share <= LARGEST_SHARE and not jumping:
         return Ruling("predictable", tuple(evidence))
     if low <= 0 <= high and max(-low, high) * seen.measured <= NEUTRAL:
-        return Ruling("marginal", (*evidence, *_neutral(low, high, seen.measured)))
+        return Ruling("marginal", (*evidence, *(() if hidden else _neutral(low, high, seen.measured))))
     if low <= 0 <= high and max(-low, high) * length > DECISIVE:
         advice = "A larger budget looks at more steps and may decide; settle= leaves out those of a known transient."
         return Ruling("undetermined", (*evidence, advice))
@@ -112,22 +113,52 @@ def rule(exponent: Estimate, seen: Seen, newton: Estimate, length: int) -> Rulin
 
 def _jumps(value: float, high: float, seen: Seen) -> list[str]:
     """Sentences where copies a finite distance apart behave otherwise than the exponent suggests."""
-    coupling, found = seen.coupling, []
+    coupling = seen.coupling
     rate, apart = float(coupling.rate.value), float(coupling.apart)
     expected = -value * coupling.rows
     if not (high < 0 and expected >= DECISIVE / 2 and apart >= APART):
         return []
-    if float(coupling.jump) > FAMILIAR * max(seen.norm, 1.0):
-        found.append(
-            f"The step jumps: it took copies that were close apart by a factor of {float(coupling.jump):.2g}, and its "
-            f"Jacobians have norms of {seen.norm:.2g} at most."
-        )
-    found.append(
+    return [
+        *([_jumped(seen)] if _is_jumping(seen) else []),
         f"{apart:.0%} of the copies that start a finite distance apart have not come together in {coupling.rows} steps "
         f"({rate:.2g} per step; the exponent is {value:.2g}): Newton and chunks start such a distance away and "
-        "feel that."
+        "feel that.",
+    ]
+
+
+def _hidden(value: float, high: float, seen: Seen) -> list[str]:
+    """Sentences where a step jumps and the exponent does not say that perturbations shrink: copies tell more then."""
+    if high < 0 or not _is_jumping(seen):
+        return []
+    coupling = seen.coupling
+    rate = f"{float(coupling.rate.value):.2g} per step; the exponent is {value:.2g}"
+    if _together(coupling):
+        met = f"Copies that start a finite distance apart come together nevertheless ({rate})"
+        return [_jumped(seen), f"{met}: infinitely small perturbations do not see the jumps that bring them together."]
+    met = f"{float(coupling.apart):.0%} of the copies that start a finite distance apart have not come together"
+    return [
+        _jumped(seen),
+        f"{met} in {coupling.rows} steps ({rate}): the exponent does not see decisions, and they do.",
+    ]
+
+
+def _together(coupling: Coupling) -> bool:
+    """Whether copies that start a finite distance apart have come together beyond doubt."""
+    high = float(coupling.rate.high)
+    return float(coupling.apart) < APART and high < 0 and -high * coupling.rows >= DECISIVE / 2
+
+
+def _is_jumping(seen: Seen) -> bool:
+    """Whether a step moved close copies further apart than its Jacobians allow."""
+    return float(seen.coupling.jump) > FAMILIAR * max(seen.norm, 1.0)
+
+
+def _jumped(seen: Seen) -> str:
+    """A sentence on a step that jumps."""
+    return (
+        f"The step jumps: it took copies that were close apart by a factor of {float(seen.coupling.jump):.2g}, and its "
+        f"Jacobians have norms of {seen.norm:.2g} at most."
     )
-    return found
 
 
 def _whole(leaves: int) -> list[str]:
