@@ -143,7 +143,8 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 
 
 EXPERIMENT = Experiment(
-    name="fig6-published",
+    name="fig6",
+    arithmetic="published",
     title="Steps of Newton, quasi-Newton and gradient descent in the published arithmetic",
     sizes=SIZES,
     points=points,

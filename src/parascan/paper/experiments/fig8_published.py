@@ -54,7 +54,8 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 
 
 EXPERIMENT = Experiment(
-    name="fig8-published",
+    name="fig8",
+    arithmetic="published",
     title="Steps on chaotic flows and on their observers in the published arithmetic",
     sizes=table1_published.SIZES,
     points=table1_published.points,
