@@ -1,5 +1,7 @@
 """Experiments in the published arithmetic: networks, claims, names, and their place on the page."""
 
+import io
+import re
 from dataclasses import replace
 
 import jax
@@ -18,6 +20,7 @@ from parascan.paper.harness.claims import Verdict
 from parascan.paper.harness.kept_sections import kept
 from parascan.paper.harness.page import write_page
 from parascan.paper.harness.run import write_dataset
+from parascan.pictures import style
 
 
 @pytest.fixture
@@ -122,6 +125,45 @@ def test_a_start_is_moved_by_one_unit_of_rounding():
     moved = table1_published.nudged(np.array([1.0, 2.0]), 1, -1)
     np.testing.assert_array_equal(moved, [1.0, np.nextafter(2.0, 0.0)])
     assert len(set(table1_published.NUDGES)) == 6
+
+
+@pytest.mark.parametrize("name", registry.PUBLISHED)
+@pytest.mark.slow
+def test_claims_hold_at_smoke_size_and_picture_and_table_are_drawn(smoke, name):
+    experiment, found = registry.get(name, "published"), smoke(name, "published")
+    claims = experiment.claims(found)
+    assert claims
+    assert {claim.verdict for claim in claims} == {Verdict.met}
+    file = io.BytesIO()
+    style.save(experiment.figure(found), file, ".svg")
+    assert file.getvalue().startswith(b"<?xml")
+    if experiment.table is not None:
+        headings, *lines = experiment.table(found)
+        assert lines
+        assert {len(line) for line in lines} == {len(headings)}
+
+
+# Each change turns what the counts show into its opposite.
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("fig2", lambda d: d.assign(steps=d.steps * 0 + 90), "steps below exponent"),
+        ("fig2", lambda d: d.assign(steps=d.steps * 0 + 4), "steps above exponent"),
+        ("fig6", lambda d: d.assign(steps=d.steps.max() - d.steps), "monotone|steps do not fall"),
+        ("fig6", lambda d: d.assign(steps=d.steps * 0 + 40), "steps of Newton below"),
+        ("fig6", lambda d: d.isel(solver=[2, 1, 0]).assign_coords(solver=d.solver), "Newton takes the fewest"),
+        ("fig8", lambda d: d.assign(count=d["count"] * 0 + 40), "largest count"),
+        ("table1", lambda d: d.assign(count=d["count"] * 0 + 3), "more steps than its observer"),
+        ("table1", lambda d: d.assign(shortest=d.shortest * 0 + 3), "before any state is NaN"),
+    ],
+)
+@pytest.mark.slow
+def test_a_claim_fails_on_counts_that_contradict_it(smoke, name, change, words):
+    found = smoke(name, "published")
+    changed = change(found.copy(deep=True)).assign_attrs(found.attrs)
+    claims = registry.get(name, "published").claims(changed)
+    (claim,) = [claim for claim in claims if re.search(words, claim.quantity)]
+    assert claim.verdict is Verdict.missed
 
 
 def test_an_experiment_without_that_arithmetic_refuses_it():

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import xarray
 
 RESETS = (
-    "An overflow here puts the states that overflowed back to the guess. The published loop puts none back: each update "
-    "then makes one more step right, and the median is met in that arithmetic (`--arithmetic published`), below."
+    "An overflow here puts the states that overflowed back to the guess. The published loop puts none back: each "
+    "update then makes one more step right, and the median is met in that arithmetic (`--arithmetic published`), below."
 )
 """Why flows take fewer steps than published; measured by ``fig8_published``."""
 

@@ -309,6 +309,6 @@ EXPERIMENT = Experiment(
     note="The published loop puts no state back. Once products of a flow's Jacobians overflow, every later state is "
     "NaN, and each update makes one more step finite: the count is T, less the steps that were left, plus the updates "
     "up to there. A flow of large exponent never meets the criterion, because rounding in products over thousands of "
-    "steps is larger than its states; the loop then stops at T. Bars, and the column of one unit of rounding, are up to "
-    "five runs a row whose start has one coordinate moved by one unit of rounding.",
+    "steps is larger than its states; the loop then stops at T. Bars, and the column of one unit of rounding, are up "
+    "to five runs a row whose start has one coordinate moved by one unit of rounding.",
 )
