@@ -49,6 +49,16 @@ class Size(StrEnum):
     full = "full"
 
 
+ArithmeticOption = Annotated[
+    Arithmetics,
+    typer.Option(
+        help="published: as the paper's own code computes and counts, for table1, fig2, fig6 and fig8; stored beside "
+        "the library's."
+    ),
+]
+"""In which arithmetic an experiment is run."""
+
+
 def reproduce(
     names: Annotated[
         list[str],
@@ -66,13 +76,7 @@ def reproduce(
             "in a minute, its chaotic flows over 8000 steps."
         ),
     ] = Size.desk,
-    arithmetic: Annotated[
-        Arithmetics,
-        typer.Option(
-            help="published: as the paper's own code computes and counts, for table1, fig2, fig6 and fig8; stored "
-            "beside the library's."
-        ),
-    ] = Arithmetics.library,
+    arithmetic: ArithmeticOption = Arithmetics.library,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for datasets, claims and pictures.")] = RESULTS,
     workers: Annotated[int, typer.Option(min=1, help="Processes of this machine, a thread each.")] = os.cpu_count()
     or 1,
@@ -102,7 +106,7 @@ def reproduce(
         return
     console = report.console(aside=as_json)
     chosen = _chosen(names, size, arithmetic)
-    options = [f"--size {size}", *([f"--arithmetic {arithmetic}"] if arithmetic == Arithmetics.published else [])]
+    options = [f"--size {size}", *([] if arithmetic == Arithmetics.library else [f"--arithmetic {arithmetic}"])]
     options += [f"--out {out}", *([f"--scheduler {scheduler}"] if scheduler else [])]
     again = f"parascan reproduce {' '.join(names)} {' '.join(options)}"
     started, missed, failed = time.perf_counter(), list[str](), list[str]()
@@ -124,8 +128,7 @@ def reproduce(
         outcome = "every claim is met or explained" if not missed + failed else ""
         outcome += f"claims missed in: {', '.join(missed)}. " if missed else ""
         outcome += f"failed: {', '.join(failed)}" if failed else ""
-        seconds = time.perf_counter() - started
-        console.print(f"{len(chosen)} experiments in {seconds:.0f} seconds; {outcome}")
+        console.print(f"{len(chosen)} experiments in {time.perf_counter() - started:.0f} seconds; {outcome}")
     if as_json:
         echo_json("reproduce", {"size": str(size), "out": str(out), "experiments": experiments})
     if missed or failed:
