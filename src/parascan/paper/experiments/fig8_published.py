@@ -56,7 +56,7 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 EXPERIMENT = Experiment(
     name="fig8",
     arithmetic="published",
-    title="Steps on chaotic flows and on their observers in the published arithmetic",
+    title="Steps on chaotic flows and on their observers",
     sizes=table1_published.SIZES,
     points=table1_published.points,
     measure=table1_published.measure,
