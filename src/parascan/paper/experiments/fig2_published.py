@@ -62,15 +62,20 @@ def points(config: Config) -> tuple[Exponents | Trace, ...]:
 
 
 def gather(config: Config, values: Sequence[Mapping[str, Any]]) -> "xarray.Dataset":
-    """Counts by seed, gain and length, at most T as the figure shows them, and exponents."""
+    """Counts by seed, gain and length, at most T as the figure shows them, least merits of a run, and exponents."""
     import xarray
 
     seeds, ends = len(config.seeds), np.asarray(config.ends)
     exponent = np.array([each["exponent"] for each in values[:seeds]])
     counts = [counted(each["merits"], ends, config.tolerance) for each in values[seeds:]]
     steps = np.array(counts).reshape(seeds, len(config.gains), len(ends))
+    least = np.array([np.nanmin(each["merits"], axis=0) for each in values[seeds:]]).reshape(steps.shape)
     return xarray.Dataset(
-        {"steps": (("seed", "gain", "length"), steps), "exponent": (("seed", "gain"), exponent)},
+        {
+            "steps": (("seed", "gain", "length"), steps),
+            "least": (("seed", "gain", "length"), least),
+            "exponent": (("seed", "gain"), exponent),
+        },
         coords={"seed": list(config.seeds), "gain": list(config.gains), "length": list(config.ends)},
     )
 
@@ -103,14 +108,18 @@ def _range(counts: np.ndarray) -> str:
 
 
 def table(dataset: "xarray.Dataset") -> tuple[tuple[str, ...], ...]:
-    """A line for each gain, means over seeds at some lengths."""
+    """A line for each gain: means over seeds at some lengths, and the least merit that the largest came down to."""
     lengths = [int(each) for each in dataset.length.values[:: max(1, dataset.sizes["length"] // 4)]]
     lengths += [int(dataset.length[-1])] if lengths[-1] != dataset.length[-1] else []
-    lines: list[tuple[str, ...]] = [("g", "exponent per step", *(f"steps, T = {each}" for each in lengths))]
+    lines: list[tuple[str, ...]] = [
+        ("g", "exponent per step", *(f"steps, T = {each}" for each in lengths), "least merit/T")
+    ]
     for gain in dataset.gain.values:
         cells = dataset.sel(gain=gain).mean("seed")
         counts = (f"{cells.steps.sel(length=each).item():.0f}" for each in lengths)
-        lines.append((f"{gain:.2f}", f"{cells.exponent.item():.3f}", *counts))
+        lines.append(
+            (f"{gain:.2f}", f"{cells.exponent.item():.3f}", *counts, f"{cells.least.isel(length=-1).item():.0e}")
+        )
     return tuple(lines)
 
 
@@ -131,7 +140,7 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 EXPERIMENT = Experiment(
     name="fig2",
     arithmetic="published",
-    title="Newton's steps in the published arithmetic, over the exponent",
+    title="Newton's steps over the exponent",
     sizes=SIZES,
     points=points,
     measure=network_published.measure,

@@ -145,7 +145,7 @@ def figure(dataset: "xarray.Dataset") -> Figure:
 EXPERIMENT = Experiment(
     name="fig6",
     arithmetic="published",
-    title="Steps of Newton, quasi-Newton and gradient descent in the published arithmetic",
+    title="Steps of Newton, quasi-Newton and gradient descent",
     sizes=SIZES,
     points=points,
     measure=network_published.measure,
