@@ -51,7 +51,7 @@ SIZES = MappingProxyType(
         "full": Published(Config(flow_length=PUBLISHED.LENGTH)),
     }
 )
-"""Configurations by name, of the sizes of table 1; the flow of Thomas takes the longest, and desk runs three starts of it."""
+"""Configurations by name, of the sizes of table 1; desk runs three starts of Thomas's flow, which takes the longest."""
 
 
 @dataclass(frozen=True)
