@@ -11,7 +11,7 @@ import pytest
 from output import plain
 
 from parascan.cli import report
-from parascan.paper.experiments import registry, table1
+from parascan.paper.experiments import registry, table1, table1_published
 from parascan.paper.harness.workforce import workforce
 
 reproduce_command = sys.modules["parascan.cli.reproduce_command"]
@@ -132,3 +132,22 @@ def test_an_experiment_that_fails_is_named_and_the_others_run(invoke, tiny, tmp_
     assert "failed: failing" in plain(found)
     assert (tmp_path / "fig8.nc").exists()
     assert not (tmp_path / "failing.nc").exists()
+
+
+def test_the_published_arithmetic_is_refused_where_there_is_none(invoke, tmp_path):
+    found = invoke("reproduce", "fig3", "--arithmetic", "published", "--out", tmp_path)
+    assert found.exit_code == 2
+    assert "given published for fig3, expected library" in plain(found)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_of_the_published_arithmetic_lie_beside_the_others(invoke, monkeypatch, tmp_path):
+    config = table1_published.Published(table1.Config(systems=("lorenz",), flow_length=150, observer_length=100), 1)
+    small = replace(registry.get("table1", "published"), sizes={"smoke": config})
+    monkeypatch.setattr(registry, "PUBLISHED", {"table1": small})
+    monkeypatch.setattr(reproduce_command, "workforce", lambda workers, scheduler=None: workforce(0))
+    found = invoke("reproduce", "all", "--size", "smoke", "--arithmetic", "published", "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    assert {path.name for path in tmp_path.iterdir()} >= {"points", "table1-published.json", "table1-published.nc"}
+    assert not (tmp_path / "table1.nc").exists()
+    assert [path.name for path in (tmp_path / "points").iterdir()] == ["table1_published.measure"]

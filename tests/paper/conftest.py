@@ -12,10 +12,10 @@ def smoke(tmp_path_factory):
     """A function that returns the dataset of an experiment at smoke size, run once; points are shared."""
     folder, known = tmp_path_factory.mktemp("points"), {}
 
-    def dataset(name):
-        if name not in known:
+    def dataset(name, arithmetic="library"):
+        if (name, arithmetic) not in known:
             with workforce(0) as hands:
-                known[name] = run(registry.get(name), "smoke", folder, hands)
-        return known[name]
+                known[name, arithmetic] = run(registry.get(name, arithmetic), "smoke", folder, hands)
+        return known[name, arithmetic]
 
     return dataset

@@ -33,6 +33,13 @@ ALL, PAGE = "all", "page"
 RESULTS = Path("results")
 
 
+class Arithmetics(StrEnum):
+    """Arithmetics in which an experiment can be run."""
+
+    library = "library"
+    published = "published"
+
+
 class Size(StrEnum):
     """Sizes at which an experiment can be run, up to the paper's."""
 
@@ -40,6 +47,16 @@ class Size(StrEnum):
     demo = "demo"
     desk = "desk"
     full = "full"
+
+
+ArithmeticOption = Annotated[
+    Arithmetics,
+    typer.Option(
+        help="published: as the paper's own code computes and counts, for table1, fig2, fig6 and fig8; stored beside "
+        "the library's."
+    ),
+]
+"""In which arithmetic an experiment is run."""
 
 
 def reproduce(
@@ -59,6 +76,7 @@ def reproduce(
             "in a minute, its chaotic flows over 8000 steps."
         ),
     ] = Size.desk,
+    arithmetic: ArithmeticOption = Arithmetics.library,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for datasets, claims and pictures.")] = RESULTS,
     workers: Annotated[int, typer.Option(min=1, help="Processes of this machine, a thread each.")] = os.cpu_count()
     or 1,
@@ -74,19 +92,22 @@ def reproduce(
     Every point is stored as soon as it is measured and never measured again: after Ctrl-C or a kill the same command
     goes on where it was, and ends with the same datasets. Each experiment leaves `NAME.nc` (the dataset with its
     configuration, versions and hardware), `NAME.json` (the claims with their verdicts), `NAME.png` and `NAME.svg`.
-    Exits with 1 when a claim is missed and nothing explains it.
+    Files of the published arithmetic are called `NAME-published`. Exits with 1 when a claim is missed and nothing
+    explains it.
 
     For example:
 
     - `parascan reproduce table1 --size demo`
     - `parascan reproduce all --size smoke --out results`
+    - `parascan reproduce table1 --arithmetic published`
     """
     if names == [PAGE]:
         _page(source, to, as_json)
         return
     console = report.console(aside=as_json)
-    chosen = _chosen(names, size)
-    options = [f"--size {size}", f"--out {out}", *([f"--scheduler {scheduler}"] if scheduler else [])]
+    chosen = _chosen(names, size, arithmetic)
+    options = [f"--size {size}", *([] if arithmetic == Arithmetics.library else [f"--arithmetic {arithmetic}"])]
+    options += [f"--out {out}", *([f"--scheduler {scheduler}"] if scheduler else [])]
     again = f"parascan reproduce {' '.join(names)} {' '.join(options)}"
     started, missed, failed = time.perf_counter(), list[str](), list[str]()
     experiments: dict[str, Any] = {}
@@ -107,8 +128,7 @@ def reproduce(
         outcome = "every claim is met or explained" if not missed + failed else ""
         outcome += f"claims missed in: {', '.join(missed)}. " if missed else ""
         outcome += f"failed: {', '.join(failed)}" if failed else ""
-        seconds = time.perf_counter() - started
-        console.print(f"{len(chosen)} experiments in {seconds:.0f} seconds; {outcome}")
+        console.print(f"{len(chosen)} experiments in {time.perf_counter() - started:.0f} seconds; {outcome}")
     if as_json:
         echo_json("reproduce", {"size": str(size), "out": str(out), "experiments": experiments})
     if missed or failed:
@@ -118,7 +138,7 @@ def reproduce(
 def _page(source: Path, to: Path, as_json: bool) -> None:
     """Write the documentation's page from what is stored."""
     with wrong_usage():
-        written = write_page(source, to, list(registry.EXPERIMENTS.values()))
+        written = write_page(source, to, registry.ordered())
     if as_json:
         echo_json("reproduce", {"page": str(written)})
     else:
@@ -134,14 +154,15 @@ def listed(verdicts: Sequence[Claim]) -> list[dict[str, Any]]:
     return [{**asdict(claim), "verdict": claim.verdict} for claim in verdicts]
 
 
-def _chosen(names: Sequence[str], size: str) -> list[Experiment]:
-    """The experiments of some names; all that have the size for ``all``."""
+def _chosen(names: Sequence[str], size: str, arithmetic: Arithmetics) -> list[Experiment]:
+    """The experiments of some names; all that have the size and the arithmetic for ``all``."""
     if importlib.util.find_spec("xarray") is None:
         raise typer.BadParameter(missing("xarray", "datasets need", "paper"))
     if names == [ALL]:
-        return [experiment for experiment in registry.EXPERIMENTS.values() if size in experiment.sizes]
+        known = registry.EXPERIMENTS if arithmetic == Arithmetics.library else registry.PUBLISHED
+        return [experiment for experiment in known.values() if size in experiment.sizes]
     with wrong_usage():
-        chosen = [registry.get(name) for name in dict.fromkeys(names)]
+        chosen = [registry.get(name, arithmetic.value) for name in dict.fromkeys(names)]
     for experiment in chosen:
         if size not in experiment.sizes:
             expected = ", ".join(experiment.sizes)
@@ -176,8 +197,8 @@ def _reproduce(
 
         dataset = run(experiment, size, out / "points", hands, progress)
     verdicts = experiment.claims(dataset)
-    write_dataset(dataset, out / f"{experiment.name}.nc")
-    write_json(out / f"{experiment.name}.json", {"claims": listed(verdicts), **dataset.attrs})
+    write_dataset(dataset, out / f"{experiment.stem}.nc")
+    write_json(out / f"{experiment.stem}.json", {"claims": listed(verdicts), **dataset.attrs})
     _draw(experiment, dataset, out, console)
     if experiment.table is not None:
         console.print(report.cells(experiment.table(dataset)))
@@ -193,7 +214,7 @@ def _draw(experiment: Experiment, dataset: Any, out: Path, console: Console) -> 
     except ImportError as error:
         console.print(f"no picture: {error}", markup=False)
         return
-    paths = [out / f"{experiment.name}{suffix}" for suffix in (".png", ".svg")]
+    paths = [out / f"{experiment.stem}{suffix}" for suffix in (".png", ".svg")]
     for path in paths:
         write_atomically(path, lambda file, path=path: style.save(figure, file, path.suffix))
-    console.print(f"dataset: {out / experiment.name}.nc; picture: {', '.join(map(str, paths))}", soft_wrap=True)
+    console.print(f"dataset: {out / experiment.stem}.nc; picture: {', '.join(map(str, paths))}", soft_wrap=True)

@@ -235,7 +235,7 @@ EXPERIMENT = Experiment(
     table=table,
     note="Exponents are per unit of time. Steps are updates of Newton's method from standard normals until "
     "merit/T <= 1e-10; the paper's loop tests each iterate one update late, so its count is ours + 1. Its counts of "
-    "flows depend on how iterates that overflow are put back and on the roundings of a chaotic orbit; they are shown, "
-    "not claimed. An observer's distance from the sequential trajectory is a root mean square, a flow's the largest "
+    "flows depend on whether iterates that overflow are put back; they are shown here and claimed in the published "
+    "arithmetic. An observer's distance from the sequential trajectory is a root mean square, a flow's the largest "
     "entry up to the prediction horizon (equation 7).",
 )

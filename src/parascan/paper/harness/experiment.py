@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ...pictures.style import Figure
 from .claims import Claim
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Point: TypeAlias = Any
 """One measurement and everything that decides its numbers: a frozen dataclass of plain numbers and words."""
+
+Arithmetic: TypeAlias = Literal["library", "published"]
+"""This library's own, or that of the code that the paper published, to the order of its sums and its way to count."""
 
 Values: TypeAlias = Mapping[str, Any]
 """What one point measures: numbers and NumPy arrays by name."""
@@ -35,6 +38,7 @@ class Experiment:
         alone: whether a point measures time, so that nothing else may run beside it.
         note: how the numbers are to be read, in a few sentences.
         table: the dataset as lines of cells, the first of them headings; None where the picture says it all.
+        arithmetic: that of its numbers; experiments of one name differ in it.
     """
 
     name: str
@@ -48,3 +52,9 @@ class Experiment:
     alone: bool = False
     note: str = ""
     table: Callable[["xarray.Dataset"], Sequence[Sequence[str]]] | None = None
+    arithmetic: Arithmetic = "library"
+
+    @property
+    def stem(self) -> str:
+        """Name of its files, of its own for each arithmetic."""
+        return self.name if self.arithmetic == "library" else f"{self.name}-{self.arithmetic}"

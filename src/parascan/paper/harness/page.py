@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...pictures import style
 from .claims import Claim, Verdict
 from .experiment import Experiment
+from .kept_sections import anchor, kept
 from .run import read_dataset
 from .written_files import write_atomically, write_text
 
@@ -30,8 +31,8 @@ def write_page(results: Path, docs: Path, experiments: Sequence[Experiment]) -> 
 
     Args:
         results: folder of a run.
-        docs: folder of the documentation.
-        experiments: in the order of the page; those without a dataset are left out.
+        docs: folder of the documentation. What its page says of experiments without a dataset is kept.
+        experiments: in the order of the page; those with neither are left out.
 
     Returns:
         The page.
@@ -41,17 +42,22 @@ def write_page(results: Path, docs: Path, experiments: Sequence[Experiment]) -> 
         ImportError: xarray or matplotlib is not installed.
     """
     style.require()
-    stored = [each for each in experiments if (results / f"{each.name}.nc").exists()]
-    if not stored:
+    if not any((results / f"{each.stem}.nc").exists() for each in experiments):
         raise ValueError(f"--from: given {results}, expected a folder with datasets of `parascan reproduce all`.")
-    sections, rows, machines = [], [], dict[str, None]()
-    for experiment in stored:
-        dataset = read_dataset(results / f"{experiment.name}.nc")
-        claims = experiment.claims(dataset)
-        picture = _picture(experiment, dataset, docs / PICTURES)
-        sections.append(_section(experiment, dataset, claims, f"{PICTURES}/{picture.name}"))
-        rows.append(_line(experiment, dataset.size_name, claims))
-        machines |= dict.fromkeys(_machine(dataset))
+    before = kept(docs / NAME)
+    sections, rows, machines = [], [], dict.fromkeys(before.machines)
+    for experiment in experiments:
+        path = results / f"{experiment.stem}.nc"
+        if path.exists():
+            dataset = read_dataset(path)
+            claims = experiment.claims(dataset)
+            picture = _picture(experiment, dataset, docs / PICTURES)
+            sections.append(_section(experiment, dataset, claims, f"{PICTURES}/{picture.name}"))
+            rows.append(_line(experiment, dataset.size_name, claims))
+            machines |= dict.fromkeys(_machine(dataset))
+        elif _label(experiment) in before.rows:
+            sections.append(before.sections[_label(experiment)])
+            rows.append(before.rows[_label(experiment)])
     text = "\n".join([_head(rows, list(machines)), *sections, DIFFERENCES.read_text(encoding="utf-8")])
     write_text(docs / NAME, text)
     return docs / NAME
@@ -63,7 +69,9 @@ def _head(rows: Sequence[str], machines: Sequence[str]) -> str:
         "Every figure and table below was measured, checked and drawn by `make paper`, which runs `parascan reproduce "
         "all`; this page was then written from the stored datasets by `make paper-page`: change it there, not here. "
         f"Computed on {'; '.join(machines)}. A step count is the number of updates up to the iterate that passes, plus "
-        "one where it stands beside a published one, because the published loop tests each iterate one update late."
+        "one where it stands beside a published one, because the published loop tests each iterate one update late. "
+        "Table 1 and figures 2, 6 and 8 are here twice: as this library computes, and in the arithmetic of the code "
+        "that the paper published (`--arithmetic published`)."
     )
     headings = "| | shows | size | claims met | explained | missed |\n|---|---|---|---|---|---|"
     parts = ("# The paper, reproduced\n", textwrap.fill(introduction, 120), "", headings, *rows, "")
@@ -73,14 +81,13 @@ def _head(rows: Sequence[str], machines: Sequence[str]) -> str:
 def _line(experiment: Experiment, size: str, claims: Sequence[Claim]) -> str:
     """How an experiment went, as a row of the table at the top."""
     counts = [sum(claim.verdict is verdict for claim in claims) for verdict in Verdict]
-    link = f"[{experiment.name}](#{_anchor(experiment)})"
+    link = f"[{_label(experiment)}](#{anchor(_heading(experiment))})"
     return f"| {link} | {experiment.title} | {size} | {' | '.join(map(str, counts))} |"
 
 
-def _anchor(experiment: Experiment) -> str:
-    """Where a section is."""
-    kept = (each for each in _heading(experiment).lower() if each.isalnum() or each in " -_")
-    return "".join(kept).replace(" ", "-")
+def _label(experiment: Experiment) -> str:
+    """Name and arithmetic of an experiment."""
+    return experiment.name if experiment.arithmetic == "library" else f"{experiment.name}, published arithmetic"
 
 
 def _heading(experiment: Experiment) -> str:
@@ -88,7 +95,8 @@ def _heading(experiment: Experiment) -> str:
     name = experiment.name
     for word, long in (("fig", "Figure "), ("table", "Table ")):
         if name.startswith(word) and name[len(word) :].isdigit():
-            return f"{long}{name[len(word) :]}: {experiment.title}"
+            arithmetic = "" if experiment.arithmetic == "library" else " in the published arithmetic"
+            return f"{long}{name[len(word) :]}{arithmetic}: {experiment.title}"
     return experiment.title
 
 
@@ -99,8 +107,9 @@ def _section(experiment: Experiment, dataset: "xarray.Dataset", claims: Sequence
     configuration = ", ".join(f"{name} {_brief(value)}" for name, value in json.loads(dataset.configuration).items())
     numbers = "" if experiment.table is None else _table(experiment.table(dataset))
     title = experiment.title
+    option = "" if experiment.arithmetic == "library" else f" --arithmetic {experiment.arithmetic}"
     parts = (f"## {_heading(experiment)}", f"![{title}]({picture})", numbers, table, details, experiment.note)
-    settings = f"`parascan reproduce {experiment.name} --size {dataset.size_name}`: {configuration}."
+    settings = f"`parascan reproduce {experiment.name}{option} --size {dataset.size_name}`: {configuration}."
     return "\n\n".join(part for part in (*parts, settings) if part) + "\n"
 
 
@@ -147,7 +156,7 @@ def _machine(dataset: "xarray.Dataset") -> list[str]:
 def _picture(experiment: Experiment, dataset: "xarray.Dataset", folder: Path) -> Path:
     """The picture of a dataset in the smaller of its two formats: vectors, or pixels where there are many fields."""
     figure = experiment.figure(dataset)
-    paths = [folder / f"{experiment.name}{suffix}" for suffix in (".svg", ".png")]
+    paths = [folder / f"{experiment.stem}{suffix}" for suffix in (".svg", ".png")]
     for path in paths:
         write_atomically(path, lambda file, path=path: style.save(figure, file, path.suffix))
     small, large = sorted(paths, key=lambda path: path.stat().st_size)
