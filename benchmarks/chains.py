@@ -64,8 +64,9 @@ def posteriors() -> Iterator[Case]:
         print("(the regression is left out: `make mcmc-demo` installs its data)", flush=True)
         return
     start, scale = density.mode_and_scale()
-    yield Case("MALA, regression of 31 weights", ps.mcmc.mala(density, 0.05, scale), start, 0.2)
-    yield Case("HMC, regression of 31 weights", ps.mcmc.hmc(density, 0.15, LEAPS, scale), start, 0.2)
+    for share in (0.2, 1.0):
+        yield Case("MALA, regression of 31 weights", ps.mcmc.mala(density, 0.05, scale), start, share)
+        yield Case("HMC, regression of 31 weights", ps.mcmc.hmc(density, 0.15, LEAPS, scale), start, share)
 
 
 def row(case: Case, draws: int) -> str:

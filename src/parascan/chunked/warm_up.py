@@ -128,7 +128,7 @@ def forget(
         return end, apart, fallen, jnp.where(row == set_out, apart, begin), states, copies.magnitudes(states)
 
     infinite = jnp.asarray(jnp.inf, jnp.float32)
-    set_out = min(patience.trial, most) // PART_TO_VISIT // grid.turn * grid.turn if patience.visited else 0
+    set_out = _set_out(patience, grid)
     with jax.named_scope(WARM_UP):
         if patience.visited:
             once = grid.turn if grid.turn > 1 else max(set_out, 1)
@@ -141,6 +141,11 @@ def forget(
     further = row // MARGIN if grid.turn == 1 else -(row // -(MARGIN * grid.turn)) * grid.turn
     horizon = jnp.where(met, jnp.minimum(row + further, most) + COMPARED, row)
     return Forgotten(met, row, horizon, copies.part(states))
+
+
+def _set_out(patience: Patience, grid: Grid) -> int:
+    """The row at which copies set out, before which the chunks come to where they start from."""
+    return min(patience.trial, patience.most) // PART_TO_VISIT // grid.turn * grid.turn if patience.visited else 0
 
 
 def _unlooked(row: Int[Array, ""], patience: Patience) -> int | Int[Array, ""]:
@@ -171,7 +176,9 @@ def forget_ahead(
     else:
         take = partial(few.take, grid.windows(xs, count, rows))
     found = forget(step, example, init, take, few, patience)
-    return found._replace(row=jnp.zeros_like(found.row), states=grid.spread(init))
+    # The rows in which chunks came to where copies set out from are not part of the way from there until they meet.
+    horizon = jnp.where(found.met, found.horizon - _set_out(patience, grid), found.horizon)
+    return found._replace(row=jnp.zeros_like(found.row), horizon=horizon, states=grid.spread(init))
 
 
 def everywhere(flag: Bool[Array, ""], grid: Grid) -> Bool[Array, ""]:
