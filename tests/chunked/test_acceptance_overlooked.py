@@ -131,3 +131,23 @@ def test_entries_that_nothing_rounds(name):
     step, expected = EXACT[name]
     carry, x = jax.ShapeDtypeStruct((3,), "float32"), jax.ShapeDtypeStruct((), "float32")
     assert exact_entries(lambda s, x: (step(s, x), 0), carry, x)[0].astype(int).tolist() == expected
+
+
+def test_two_levels_whose_difference_the_processor_takes_for_zero():
+    """Levels next to the least normal number; the copies follow chunks in which the level is set anew."""
+    chunks, length = 32, 4096
+    block = length // chunks
+    xs = jnp.asarray(np.random.default_rng(0).normal(size=(length, 3)), jnp.float32)
+    xs = xs.at[:: 4 * block, 0].set(100.0).at[10 * block + 64, 0].set(-100.0)
+
+    def step(carry, x):
+        s, level = carry
+        level = jnp.where(x[0] > 90, 1.2e-38, jnp.where(x[0] < -90, 2e-38, level))
+        s = 0.5 * s + x[1] * jnp.where(x[2] > 3, 5e37 * level, 1.0)
+        return (s, level), (s, level)
+
+    start = jnp.float32(0), jnp.float32(1.2e-38)
+    found = ps.rollout(step, start, xs, solver=ps.Chunked(chunks, trial_steps=40)).ys
+    expected = jax.lax.scan(step, start, xs)[1]
+    np.testing.assert_array_equal(np.asarray(found[1]), np.asarray(expected[1]))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-5)

@@ -10,7 +10,7 @@ import parascan as ps
 from combinations import one_of_each, product
 from parascan.mcmc.sample import CHUNKS, _few_long_chunks, noise_of
 
-DRAWS = 5000
+DRAWS, KEY = 5000, jax.random.key(0)
 SOLVERS = {"default": None, "chunks": ps.Chunked(chunks=8), "newton": ps.WithFallback(ps.deer(), ps.Sequential(), 60)}
 
 
@@ -167,3 +167,15 @@ def test_a_chain_in_few_digits_runs():
     kernel = ps.mcmc.hmc(likelihood, 0.02, 6)
     found = ps.mcmc.sample(kernel, jnp.zeros(8, jnp.bfloat16), 5000, key=jax.random.key(5))
     assert found.positions.dtype == jnp.bfloat16
+
+
+def test_two_modes_close_together_on_a_large_offset():
+    """Their distance is less than a hundred units of rounding of the offset: no jump between chunks may hide in it."""
+    rows = jnp.asarray(np.random.default_rng(1).normal(size=(300, 4)) / np.sqrt(300), jnp.float32)
+
+    def density(x):
+        away = (x - 1e4) / 0.03
+        return jnp.logaddexp(*(-0.5 * jnp.sum((rows @ (away - mode)) ** 2) for mode in (1.3, -1.3)))
+
+    kernel, start = ps.mcmc.mala(density, 0.6, scale=0.03), jnp.full(4, 1e4 + 0.039, jnp.float32)
+    same_chain(ps.mcmc.sample(kernel, start, 16384, key=KEY), kernel, start, KEY, 0.005)

@@ -106,9 +106,10 @@ def excess(true: Tree, other: Tree, allowed: Tree) -> Float[Array, " P"]:
     """
 
     def one(true: Array, other: Array, allowed: Array) -> Array:
-        # Infinite entries that are the same on both runs have no distance.
-        apart = jnp.where(true == other, 0, jnp.abs(true - other))
-        ratio = jnp.where(apart == 0, 0, apart / allowed)
+        # Infinite entries that are the same on both runs have no distance. Those that differ have one, also where the
+        # processor takes a difference below the normal numbers for zero.
+        apart = jnp.maximum(jnp.abs(true - other), float(jnp.finfo(true.dtype).tiny))
+        ratio = jnp.where(true == other, 0, apart / allowed)
         axes = tuple(axis for axis in range(ratio.ndim) if axis != 1)
         return jnp.max(jnp.where(jnp.isnan(ratio), jnp.inf, ratio), axis=axes, initial=0.0).astype(jnp.float32)
 

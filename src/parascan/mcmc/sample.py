@@ -24,11 +24,6 @@ CHUNKS, PARTS_OF_TRIAL = 32, 6
 """Chunks of a chain: enough to fill the vectors of most processors, and few, which leaves time to forget; and the part
 of a chunk after which copies that are not on their way are given up."""
 
-UNITS_OF_CHAIN = 256
-"""Units of rounding, of a coordinate's recent magnitude, within which two runs of a chunk are taken for one: a step
-that adds up a likelihood rounds by more than the rule of rounding sees. In dtypes of less than 32 bits they are too
-large."""
-
 
 class Draws(eqx.Module):
     """The positions of some chains, and how they came about.
@@ -230,8 +225,4 @@ def _few_long_chunks(step: StepFunction, position: Tree, noise: Tree, draws: int
     """The default's way with few chunks, since chains forget late; None where the default would not run chunks."""
     if draws < CHUNKS * SHORTEST_BLOCK or explain(step, position, noise, batch=chains).way != "chunks":
         return None
-    dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves(position)]
-    narrow = any(jnp.finfo(dtype).bits < 32 for dtype in dtypes)
-    tolerance = 0.0 if narrow else UNITS_OF_CHAIN * max(float(jnp.finfo(dtype).eps) for dtype in dtypes)
-    trial = draws // CHUNKS // PARTS_OF_TRIAL
-    return Chunked(chunks=CHUNKS, trial_steps=trial, tolerance=tolerance, visited=True)
+    return Chunked(chunks=CHUNKS, trial_steps=draws // CHUNKS // PARTS_OF_TRIAL, visited=True)
