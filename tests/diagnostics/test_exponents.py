@@ -54,7 +54,6 @@ def test_logistic_and_tent(getkey):
         np.testing.assert_allclose(tent.per_step, np.log(slope), rtol=1e-12)
 
 
-@pytest.mark.slow
 def test_henon(getkey):
     with jax.enable_x64(True):
         henon = ps.systems.get("henon")
@@ -171,7 +170,6 @@ def test_precisions_agree(getkey):
     np.testing.assert_allclose(single.per_step, double.per_step, atol=0.01)
 
 
-@pytest.mark.slow
 def test_finite_time_exponents_along_the_data(getkey):
     rates = jnp.repeat(jnp.asarray([0.5, 0.9, 0.25]), 10)
     step = lambda s, x: x * s  # noqa: E731

@@ -158,12 +158,9 @@ class Passes:
             start,
         )
 
-        def rows_of(room: Tree, first: int | Int[Array, ""], count: int) -> Tree:
-            return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, count), room)
-
-        other = rows_of(kept, OTHER_ROOM + COMPARED * number, COMPARED)
-        true = rows_of(kept, TRUE_ROOM, PARTS)
-        from_before, after = rows_of(true, 0, COMPARED), rows_of(true, 1, COMPARED)
+        other = _rows_of(kept, OTHER_ROOM + COMPARED * number, COMPARED)
+        true = _rows_of(kept, TRUE_ROOM, PARTS)
+        from_before, after = _rows_of(true, 0, COMPARED), _rows_of(true, 1, COMPARED)
         rows = self.junctions[number] - COMPARED + jnp.arange(COMPARED)
         inputs = jax.vmap(partial(self.grid.take, blocks))(rows)
         found, allowed = self.judged(from_before, (after, other), inputs)
@@ -178,9 +175,7 @@ class Passes:
             attempt: the runs up to that junction.
         """
         number = attempt.junctions - 1
-        rows = jax.tree.map(
-            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, OTHER_ROOM + COMPARED * number, COMPARED), attempt.kept
-        )
+        rows = _rows_of(attempt.kept, OTHER_ROOM + number * COMPARED, COMPARED)
         starts = self.grid.starts(attempt.ends, self.init)
         allowed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, -1), attempt.allowed)
         excess, starts, other, allowed = self.grid.in_order((attempt.excess, starts, rows, allowed))
@@ -256,3 +251,8 @@ class Passes:
         states, ys, totals = jax.lax.fori_loop(*rows, advance, (states, ys, totals))
         kept = jax.tree.map(lambda room, leaf: jax.lax.dynamic_update_index_in_dim(room, leaf, place, 0), kept, states)
         return states, kept, ys, totals
+
+
+def _rows_of(room: Tree, first: int | Int[Array, ""], count: int) -> Tree:
+    """Some of the states that are kept."""
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, count), room)

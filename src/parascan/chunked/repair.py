@@ -127,13 +127,8 @@ def _repaired(
         put = partial(jax.lax.dynamic_update_index_in_dim, index=row(index), axis=time)
         return carry, jax.tree.map(put, state[1], y)
 
-    def waiting(at: _Progress) -> Bool[Array, ""]:
-        ahead = found.refused & (jnp.arange(grid.chunks) >= at.chunk)
-        return jnp.where(at.joined, jnp.any(ahead), at.chunk < grid.chunks)
-
     def advance(at: _Progress) -> _Progress:
-        next_one = jnp.argmax(found.refused & (jnp.arange(grid.chunks) >= at.chunk)).astype(jnp.int32)
-        chunk = jnp.where(at.joined, next_one, at.chunk)
+        chunk = jnp.where(at.joined, jnp.argmax(_ahead(found, at)).astype(jnp.int32), at.chunk)
         start = _at(found.starts, chunk)
         carry = jax.tree.map(partial(jnp.where, at.joined), start, at.carry)
         first, junction, is_head = chunk * grid.block, found.junction, at.part == HEAD
@@ -166,8 +161,18 @@ def _repaired(
     kept = jax.tree.map(lambda leaf: jnp.zeros((PARTS, *leaf.shape), leaf.dtype), init)
     begin = _Progress(jnp.int32(0), jnp.int32(HEAD), some, init, kept, ys, jnp.int32(0))
     with jax.named_scope(ONE_BY_ONE):
-        last = jax.lax.while_loop(waiting, advance, begin)
+        last = jax.lax.while_loop(partial(_waiting, found), advance, begin)
     return last.carry, last.ys, ~last.joined, last.redone
+
+
+def _ahead(found: Refused, at: _Progress) -> Bool[Array, " P"]:
+    """Which chunks were refused and are yet to come."""
+    return found.refused & (jnp.arange(len(found.refused)) >= at.chunk)
+
+
+def _waiting(found: Refused, at: _Progress) -> Bool[Array, ""]:
+    """Whether a chunk is yet to be run again, or judged anew."""
+    return jnp.where(at.joined, jnp.any(_ahead(found, at)), at.chunk < len(found.refused))
 
 
 def _at(tree: Tree, index: Int[Array, ""]) -> Tree:

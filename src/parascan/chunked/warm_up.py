@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..programs.batching import closed_over_chunks
 from ..programs.closure import close_over
@@ -47,6 +47,10 @@ Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 
 Stretch = Callable[[Tree, Array, tuple[Array, Array]], Tree]
 """The states after some rows, from those before them, the chunk whose inputs each of them takes, and the rows."""
+
+
+_Following: TypeAlias = tuple[Array, Array, Array, Array, Tree, Tree]
+"""Row, distance, logarithm of the part that is left of it, first distance, states, and their magnitudes."""
 
 
 class Forgotten(NamedTuple):
@@ -96,17 +100,6 @@ def forget(
         jax.eval_shape(lambda: copies.join(take(jnp.int32(0)) if grid.turn == 1 else take(jnp.int32(0))[0])),
     )
 
-    def going(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> Bool[Array, ""]:
-        row, apart, fallen, first, *_ = state
-        # Distances start at about one in units of the scale, so their logarithm starts near zero. Seven tenths of the
-        # pace that is needed will do at first, the whole of it from some rows on: what is given up late has cost most.
-        # But whoever is nearly there when the time for it has come is let go on.
-        part = row / max(PUNCTUAL * most, 1)
-        needed = jnp.minimum(part * jnp.minimum(0.7 + 2 * part, 1), NEARLY)
-        under_way = (2 * row < most) | (jnp.log(apart) <= jnp.log(first) + UNDER_WAY * far)
-        hopeful = (row < patience.trial) | ((fallen <= far * needed) & under_way)
-        return (row < most) & (apart > 1) & hopeful
-
     def run(first: Array, end: Array, states: Tree) -> Tree:
         if stretch is not None:
             return stretch(states, copies.join(jnp.arange(grid.batch * grid.chunks, dtype=jnp.int32)), (first, end))
@@ -116,7 +109,7 @@ def forget(
             return states
         return jax.lax.fori_loop(first, end, lambda i, states: advance(states, copies.join(take(i))), states)
 
-    def follow(state: tuple[Array, Array, Array, Array, Tree, Tree]) -> tuple[Array, Array, Array, Array, Tree, Tree]:
+    def follow(state: _Following) -> _Following:
         row, _, _, begin, states, recent = state
         end = jnp.minimum(row + (_unlooked(row, patience) if grid.turn == 1 else grid.turn), most)
         states = run(row, end, states)
@@ -136,16 +129,30 @@ def forget(
             start = copies.exchanged(visits)
         begun = copies.parted(start)
         before = (jnp.int32(set_out), infinite, jnp.zeros_like(far), infinite, start, copies.magnitudes(start))
-        row, apart, _, _, states, _ = jax.lax.while_loop(going, follow, before)
+        row, apart, _, _, states, _ = jax.lax.while_loop(partial(_going, patience.trial, most, far), follow, before)
     met = everywhere(apart <= 1, grid)
     further = row // MARGIN if grid.turn == 1 else -(row // -(MARGIN * grid.turn)) * grid.turn
     horizon = jnp.where(met, jnp.minimum(row + further, most) + COMPARED, row)
     return Forgotten(met, row, horizon, copies.part(states))
 
 
+def _going(trial: int, most: int, far: Float[Array, ""], state: _Following) -> Bool[Array, ""]:
+    """Whether copies that have not met are followed further."""
+    row, apart, fallen, first, *_ = state
+    # Distances start at about one in units of the scale, so their logarithm starts near zero. Seven tenths of the pace
+    # that is needed will do at first, the whole of it from some rows on: what is given up late has cost most. But
+    # whoever is nearly there when the time for it has come is let go on.
+    part = row / max(PUNCTUAL * most, 1)
+    needed = jnp.minimum(part * jnp.minimum(0.7 + 2 * part, 1), NEARLY)
+    under_way = (2 * row < most) | (jnp.log(apart) <= jnp.log(first) + UNDER_WAY * far)
+    hopeful = (row < trial) | ((fallen <= far * needed) & under_way)
+    return (row < most) & (apart > 1) & hopeful
+
+
 def _set_out(patience: Patience, grid: Grid) -> int:
     """The row at which copies set out, before which the chunks come to where they start from."""
-    return min(patience.trial, patience.most) // PART_TO_VISIT // grid.turn * grid.turn if patience.visited else 0
+    rows = min(patience.trial, max(patience.most - COMPARED, 1))
+    return rows // PART_TO_VISIT // grid.turn * grid.turn if patience.visited else 0
 
 
 def _unlooked(row: Int[Array, ""], patience: Patience) -> int | Int[Array, ""]:
