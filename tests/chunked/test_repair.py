@@ -119,3 +119,19 @@ def test_a_wrong_end_is_found_out_by_all_chunks_after_it(monkeypatch):
     solution = ps.rollout(lambda s, x: forgetful(s, x), jnp.ones(3), xs, solver=SOLVER)
     agreed(solution, jax.lax.scan(forgetful, jnp.ones(3), xs))
     assert int(solution.stats.repairs) == CHUNKS - 3
+
+
+def test_a_chunk_that_was_refused_is_not_judged_by_what_was_allowed_then(monkeypatch):
+    """Its states were others then, and what was allowed of them says nothing of those from the new start."""
+    xs, before = (gains([]), XS), repair.repaired
+
+    def generous(step, init, xs, ys, grid, found):
+        ys = jax.tree.map(lambda leaf: leaf.at[:, 3 * BLOCK : 5 * BLOCK].set(MARK), ys)
+        allowed = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1e30), found.allowed)
+        refused = found.refused.at[3:5].set(True)
+        return before(step, init, xs, ys, grid, found._replace(refused=refused, allowed=allowed))
+
+    monkeypatch.setattr("parascan.chunked.engine.repaired", generous)
+    solution = ps.rollout(lambda s, x: forgetful(s, x), jnp.ones(3), xs, solver=SOLVER)
+    agreed(solution, jax.lax.scan(forgetful, jnp.ones(3), xs))
+    assert int(solution.stats.repairs) == 2

@@ -7,6 +7,7 @@ import pytest
 from remembering import latch_with_bursts, relay
 
 import parascan as ps
+from parascan.chunked.acceptance import COMPARED, allowances
 from parascan.planning import compiling_for
 
 T = 8192
@@ -72,6 +73,14 @@ def test_a_tolerance_is_of_the_entry_itself_in_its_own_chunk():
     assert np.array_equal(np.sign(found), np.sign(expected))
 
 
+def test_what_is_allowed_in_a_chunk_is_a_part_of_its_own_states():
+    sizes = jnp.asarray([1.0, 1e6])
+    true = jnp.broadcast_to(sizes[:, None], (COMPARED, 2, 1)).at[3].multiply(2)
+    halved = jax.tree_util.Partial(lambda s, x: (0.5 * s, s))
+    allowed = allowances(halved, 2 * true, true, jnp.zeros((COMPARED, 2)), tolerance=1e-3)
+    np.testing.assert_allclose(allowed, jnp.broadcast_to(2e-3 * sizes[:, None], allowed.shape), rtol=1e-6)
+
+
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_copies_set_out_from_where_chunks_have_come_to(batch, platform):
@@ -103,3 +112,15 @@ def test_arguments_of_the_wrong_kind_are_refused(options):
 def test_a_tolerance_is_a_part(tolerance):
     with pytest.raises(ValueError, match="tolerance: given"):
         ps.Chunked(16, tolerance=tolerance)
+
+
+def test_rows_before_copies_set_out_are_not_counted_as_warm_up():
+    """They set out after a quarter of the trial, 40 rows, and have met at the second look, 32 rows later."""
+
+    def halved(s, x):
+        s = 0.4 * s + jnp.tanh(x)
+        return s, s
+
+    stats = solved(halved, jnp.ones(3), XS, ps.Chunked(16, trial_steps=160, visited=True))[2]
+    assert not stats.fell_back
+    assert 32 <= int(stats.warm_up) < 60

@@ -230,7 +230,7 @@ class Patience(NamedTuple):
         gap: rows between two looks at pairs of copies that run ahead of all chunks, alone; None where copies run beside
             all chunks.
         visited: whether a copy starts from a state that another chunk has reached, and not from its own, moved far off.
-        tolerance: distance that the user accepts where two chunks meet, as for ``acceptance.excess``.
+        tolerance: distance that the user accepts where two chunks meet, as for ``acceptance.allowances``.
     """
 
     trial: int

@@ -52,7 +52,7 @@ class Layout(eqx.Module):
         copy: part of the sequential time that copying inputs and outputs takes; by the work when None.
         prepared: whether steps one after the other find computed what needs no carry, for all of them at once.
         known: record of the machine; what is known of this one without measuring when None.
-        tolerance: distance that the user accepts where two chunks meet, as for ``acceptance.excess``.
+        tolerance: distance that the user accepts where two chunks meet, as for ``acceptance.allowances``.
         visited: whether copies start from states that other chunks have reached.
     """
 

@@ -27,7 +27,7 @@ from .grid import Grid
 from .in_kernels import PassesInKernels, advanced, in_kernels, scan_in_kernel
 from .passes import Passes
 from .passes_in_turns import PassesInTurns
-from .plain_loop import AbstractTally, State, Steps, in_batch, no_totals, take_steps, tallying
+from .plain_loop import AbstractTally, State, Steps, in_batch, in_place, no_totals, take_steps, tallying
 from .repair import ONE_BY_ONE, repaired
 from .warm_up import Step, forget, forget_ahead
 
@@ -184,12 +184,11 @@ def run_steps(
         init, xs, ys = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (init, xs, ys))
         carry, ys, totals = _turns(partial(tallying(step), step), (init, ys, totals), xs, grid, wanted, time=0)
         return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
-    batched = in_batch(step, xs, grid.batch)
-    return _turns(lambda carry, x: (*batched(carry, x), ()), (init, ys, totals), xs, grid, wanted, time=1)
+    return _turns(in_batch(step, xs, grid.batch), (init, ys, totals), xs, grid, wanted, time=1)
 
 
 def _turns(
-    step: Callable[[Tree, Tree], tuple[Tree, Tree, Tree]],
+    step: Callable[[Tree, Tree], State],
     start: State,
     xs: Tree,
     grid: Grid,
@@ -198,13 +197,7 @@ def _turns(
 ) -> State:
     """The loop over the rows of each device."""
     length = grid.chunks * grid.block
-
-    def one(index: Array, state: State) -> State:
-        row = length - 1 - index if grid.reverse else index
-        take = partial(jax.lax.dynamic_index_in_dim, index=row, axis=time, keepdims=False)
-        put = partial(jax.lax.dynamic_update_index_in_dim, index=row, axis=time)
-        carry, y, share = step(state[0], jax.tree.map(take, xs))
-        return carry, jax.tree.map(put, state[1], y), jax.tree.map(jnp.add, state[2], share)
+    one = in_place(step, xs, length, reverse=grid.reverse, time=time)
 
     def rows(wanted: Bool[Array, ""], state: State) -> State:
         with jax.named_scope(ONE_BY_ONE):

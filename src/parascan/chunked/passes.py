@@ -116,7 +116,7 @@ class Passes:
         zero: totals over no step.
         grid: how the sequences are cut.
         forgotten: what the coupled copies showed.
-        tolerance: distance that the user accepts at a junction, as for ``excess``.
+        tolerance: distance that the user accepts at a junction, as for ``allowances``.
     """
 
     step: Step
@@ -136,9 +136,12 @@ class Passes:
         """
         states = self.forgotten.states
         kept = jax.tree.map(lambda leaf: jnp.zeros((ROOM, *leaf.shape), leaf.dtype), states)
-        first = Attempt(states, kept, room, states, self.zero, self.zero, self.unjudged, jnp.int32(0))
-        by_rows = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[:COMPARED], -1, 1), kept)
-        first = first._replace(allowed=jax.tree.map(jnp.abs, by_rows))
+
+        def no_distances(leaf: Array) -> Array:
+            return jnp.zeros((COMPARED, leaf.shape[-1], *leaf.shape[:-1]), jnp.finfo(leaf.dtype).dtype)
+
+        allowed = jax.tree.map(no_distances, states)
+        first = Attempt(states, kept, room, states, self.zero, self.zero, self.unjudged, jnp.int32(0), allowed)
 
         with jax.named_scope(RUNS):
             last = jax.lax.while_loop(partial(going, NEARLY), partial(self._attempt, blocks, self._bounds()), first)

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import equinox as eqx
@@ -55,8 +56,8 @@ def tallying(step: Step) -> Callable[[Step, Tree, Tree], tuple[Tree, Tree, Tree]
     return lambda step, carry, x: (*step(carry, x), ())
 
 
-def in_batch(step: Step, xs: Tree, batch: int) -> Callable[[Tree, Tree], tuple[Tree, Tree]]:
-    """A step of a batch of sequences, of carries ``[N, ...]`` and inputs ``[N or 1, ...]``.
+def in_batch(step: Step, xs: Tree, batch: int) -> Callable[[Tree, Tree], State]:
+    """A step of a batch of sequences, of carries ``[N, ...]`` and inputs ``[N or 1, ...]``; it adds nothing to totals.
 
     Args:
         step: of one sequence.
@@ -65,11 +66,34 @@ def in_batch(step: Step, xs: Tree, batch: int) -> Callable[[Tree, Tree], tuple[T
     """
     shared = jax.tree.map(lambda leaf: None if len(leaf) < batch else 0, xs)
 
-    def batched(carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+    def batched(carry: Tree, x: Tree) -> State:
         x = jax.tree.map(lambda leaf: leaf[0] if len(leaf) < batch else leaf, x)
-        return jax.vmap(step, in_axes=(0, shared))(carry, x)
+        return *jax.vmap(step, in_axes=(0, shared))(carry, x), ()
 
     return batched
+
+
+def in_place(
+    step: Callable[[Tree, Tree], State], xs: Tree, length: int, *, reverse: bool, time: int
+) -> Callable[[Int[Array, ""], State], State]:
+    """A function of the number of a step that takes it, and puts its outputs in their row.
+
+    Args:
+        step: also gives what it adds to the totals.
+        xs: inputs of all steps.
+        length: T.
+        reverse: whether time runs from the last row to the first.
+        time: axis of the rows.
+    """
+
+    def one(index: Int[Array, ""], state: State) -> State:
+        row = length - 1 - index if reverse else index
+        take = partial(jax.lax.dynamic_index_in_dim, index=row, axis=time, keepdims=False)
+        put = partial(jax.lax.dynamic_update_index_in_dim, index=row, axis=time)
+        carry, y, share = step(state[0], jax.tree.map(take, xs))
+        return carry, jax.tree.map(put, state[1], y), jax.tree.map(jnp.add, state[2], share)
+
+    return one
 
 
 def no_totals(step: Step, carry: Tree, x: Tree) -> Tree:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Int
 from ..solution import Tree
 from .acceptance import COMPARED, excess
 from .grid import Grid
-from .plain_loop import in_batch
+from .plain_loop import State, in_batch, in_place, tallying
 from .warm_up import Step
 
 MOST = 0.5
@@ -101,13 +101,14 @@ def repaired(
         without_batch(*each) for each in ((found.starts, 1), (found.other, 2), (found.allowed, 2))
     )
     found = found._replace(starts=starts, other=other, allowed=allowed)
-    carry, ys, is_new, redone = _repaired(step, without_batch((init, xs, ys)), grid, found, time=0)
+    one, given = partial(tallying(step), step), without_batch((init, xs, ys))
+    carry, ys, is_new, redone = _repaired(one, given, grid, found, time=0)
     carry, ys = jax.tree.map(lambda leaf: leaf[None], (carry, ys))
     return carry, ys, is_new, redone
 
 
 def _repaired(
-    step: Callable[[Tree, Tree], tuple[Tree, Tree]],
+    step: Callable[[Tree, Tree], State],
     given: tuple[Tree, Tree, Tree],
     grid: Grid,
     found: Refused,
@@ -115,17 +116,8 @@ def _repaired(
 ) -> tuple[Tree, Tree, Bool[Array, ""], Int[Array, ""]]:
     """As ``repaired``, of initial carries, inputs and outputs, with or without an axis of the batch before time."""
     init, xs, ys = given
-    length = grid.chunks * grid.block
     some = jnp.mean(found.refused) <= MOST
-
-    def row(index: Int[Array, ""]) -> Int[Array, ""]:
-        return length - 1 - index if grid.reverse else index
-
-    def one(index: Int[Array, ""], state: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
-        take = partial(jax.lax.dynamic_index_in_dim, index=row(index), axis=time, keepdims=False)
-        carry, y = step(state[0], jax.tree.map(take, xs))
-        put = partial(jax.lax.dynamic_update_index_in_dim, index=row(index), axis=time)
-        return carry, jax.tree.map(put, state[1], y)
+    one = in_place(step, xs, grid.chunks * grid.block, reverse=grid.reverse, time=time)
 
     def advance(at: _Progress) -> _Progress:
         chunk = jnp.where(at.joined, jnp.argmax(_ahead(found, at)).astype(jnp.int32), at.chunk)
@@ -138,7 +130,7 @@ def _repaired(
 
         def part(index: Int[Array, ""], state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
             carry, kept, ys = state
-            carry, ys = jax.lax.fori_loop(first + firsts[index], first + lasts[index], one, (carry, ys))
+            carry, ys, _ = jax.lax.fori_loop(first + firsts[index], first + lasts[index], one, (carry, ys, ()))
             keep = partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
             return carry, jax.tree.map(keep, kept, carry), ys
 

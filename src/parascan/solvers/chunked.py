@@ -42,7 +42,6 @@ class Chunked(AbstractDirectSolver):
         trial_steps: steps of each chunk after which a system is given up that shows no sign of forgetting its start;
             None for as many as take 2 % of the sequential time. Give more for a system that is known to forget, but
             does so late.
-
         tolerance: largest jump between two chunks that is accepted beside what rounding explains, as a part of the
             largest magnitude of the entry on the last eight steps before the jump; 0 for the rule of rounding alone.
             For steps that round much inside, such as those that add up a likelihood.
