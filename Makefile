@@ -105,7 +105,7 @@ mutants: setup
 FIND_NEWEST := PYTHON="$(PYTHON)" $(PYTHON) .ci/interpreters.py 13 12
 # All tests of versions; of those of platforms, whose further combinations take many minutes, what runs by default.
 VERSIONS := tests/core/test_versions.py tests/structure/test_inside.py
-OF_VERSIONS = -p no:cacheprovider --optimized -n $(WORKERS) --dist worksteal
+OF_VERSIONS = -p no:cacheprovider -n $(WORKERS) --dist worksteal
 
 test-newest:
 	@python=$$($(FIND_NEWEST)); if [ -z "$$python" ]; then \
@@ -123,7 +123,7 @@ check-versions:
 MATRIX ?=
 MATRIX_TESTS ?= tests/core tests/dropin tests/structure tests/chunked tests/gradients
 matrix:
-	@PYTHON="$(PYTHON)" $(PYTHON) .ci/matrix.py --only "$(MATRIX)" $(MATRIX_TESTS)
+	@PYTHON="$(PYTHON)" $(PYTHON) .ci/matrix.py --only "$(MATRIX)" --workers $(WORKERS) $(MATRIX_TESTS)
 
 package: $(PACKAGE_INSTALLED)
 	@$(PACKAGE)/bin/python .ci/package.py

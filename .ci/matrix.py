@@ -32,7 +32,7 @@ PINS = {
 """What each column of the matrix pins; all else is the newest that resolves."""
 
 
-def row(python: str, packages: str, tests: list[str]) -> list[str]:
+def row(python: str, packages: str, workers: str, tests: list[str]) -> list[str]:
     """One environment, made and tested: what the table says of it, its outcome last."""
     found = interpreter(python)
     if found is None:
@@ -50,8 +50,8 @@ def row(python: str, packages: str, tests: list[str]) -> list[str]:
         return [python, packages, *[""] * len(SHOWN), f"not installed: {errors[0] if errors else 'see above'}"]
     code = f"from importlib.metadata import version; print(*map(version, {SHOWN}))"
     versions = subprocess.run([own, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    # The flags by which tests compile quickly are those of the locked JAX.
-    options = ["-p", "no:cacheprovider", "--optimized", "-q"]
+    # Rows with the same JAX share what it has compiled.
+    options = ["-o", f"cache_dir={home.parent / 'cache'}", "-q", "-n", workers, "--dist", "worksteal"]
     status = subprocess.run([own, "-m", "pytest", *options, *tests], cwd=ROOT, check=False).returncode
     return [python, packages, *versions, "passed" if status == 0 else f"FAILED ({status})"]
 
@@ -68,6 +68,7 @@ def main() -> int:
     """Everything that was asked for; the exit code is that of a failure among them."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--only", default="", help='such as "3.12:lowest 3.13:newest"; everything when empty')
+    asked.add_argument("--workers", default="1", help="processes that run tests side by side")
     asked.add_argument("tests", nargs="+", help="what pytest is to run")
     given = asked.parse_args()
     known = [f"{python}:{packages}" for python in PYTHONS for packages in PINS]
@@ -78,7 +79,7 @@ def main() -> int:
     rows = []
     for each in chosen:
         print(f"== {each}", flush=True)
-        rows.append(row(*each.split(":"), given.tests))
+        rows.append(row(*each.split(":"), given.workers, given.tests))
     print(table(rows))
     return int(any(each[-1].startswith(("FAILED", "not installed")) for each in rows))
 

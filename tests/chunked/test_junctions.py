@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
 from parascan.chunked import passes
 
 CHUNKS, ROWS, D = 16, 256, 12
@@ -48,7 +49,7 @@ def ran(xs, **options):
     return run(ps.rollout, xs, solver=SOLVER, **options).stats
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", some([False, True], True))
 def test_values_and_gradients_of_the_later_junction(reverse, monkeypatch):
     """Odd chunks have no copy. Totals of the rows between the junctions are those of the true run alone."""
     xs = inputs([4 if reverse else 3], reverse)

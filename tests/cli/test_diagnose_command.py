@@ -68,6 +68,7 @@ def test_json_is_the_record_of_a_registered_system(invoke):
     assert record["iterations"]["newton"]["value"] > 50
 
 
+@pytest.mark.slow
 def test_a_method_is_asked_about_by_its_name(invoke):
     options = ("diagnosed_module:driven", "--length", 60, "--budget", 30, "--json", "--solver")
     found = invoke(*options, "picard")

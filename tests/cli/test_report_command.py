@@ -191,6 +191,7 @@ def test_names_and_reasons_are_escaped(made):
     assert Reader(text).open == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 2])
 def test_the_shortest_sequences_have_a_report(folder, length):
     name = "reported_module:<img src=x onerror=alert(1)>"
@@ -227,6 +228,7 @@ def test_wrong_usage_is_refused_before_anything_is_measured(folder, monkeypatch,
     assert not (folder / "x.html").exists()
 
 
+@pytest.mark.slow
 def test_a_system_that_is_lost_has_a_report_that_says_so(folder):
     found = invoke("reported_module:lost", "--html", "lost.html", "--no-measure")
     assert found.exit_code == 0, found.output

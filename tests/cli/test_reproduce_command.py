@@ -141,6 +141,7 @@ def test_the_published_arithmetic_is_refused_where_there_is_none(invoke, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_files_of_the_published_arithmetic_lie_beside_the_others(invoke, monkeypatch, tmp_path):
     config = table1_published.Published(table1.Config(systems=("lorenz",), flow_length=150, observer_length=100), 1)
     small = replace(registry.get("table1", "published"), sizes={"smoke": config})

@@ -149,6 +149,7 @@ def test_exponents_of_a_registered_system(invoke, folder):
     assert (folder / "e.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_exponents_as_json_of_a_function_in_closed_form(invoke):
     found = invoke("exponents", "swept_module:spiral", "--length", 400, "--windows", 4, "--json")
     assert found.exit_code == 0, found.output

@@ -62,6 +62,7 @@ def test_iterative_solvers(name, method):
 
 
 @pytest.mark.parametrize("solver", [None, ps.deer()], ids=["default", "deer"])
+@pytest.mark.slow
 def test_gradients(solver):
     xs = inputs(8192)
 

@@ -35,6 +35,7 @@ def test_small_weights_are_written_into_the_program(dtype):
     np.testing.assert_allclose(*(np.asarray(each[1], float) for each in (given, expected)), rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_large_and_traced_ones_stay_arguments():
     large = 0.3 * jnp.eye(80)
     xs = jnp.ones((1024, 80))

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from repository import PACKAGE, ROOT, files, name
 
 import parascan as ps
+from combinations import some
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ADDRESS = PROJECT["urls"]["Repository"]
@@ -56,7 +57,7 @@ def test_version_is_written_once_and_copies_agree():
     assert CITATION["version"] == ps.__version__
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["-h"]])
+@pytest.mark.parametrize("arguments", some([["--version"], ["-h"]], ["-h"]))
 def test_package_runs_as_a_module(arguments):
     found = subprocess.run(
         [sys.executable, "-m", "parascan", *arguments], capture_output=True, text=True, check=True

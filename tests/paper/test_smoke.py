@@ -84,6 +84,7 @@ def test_a_claim_fails_on_a_dataset_that_contradicts_it(smoke, name, change, wor
     assert claim.failures
 
 
+@pytest.mark.slow
 def test_an_unsolved_length_is_counted_as_such_and_one_that_was_not_run_as_nothing(smoke):
     updates = smoke("fig2").updates
     assert np.isnan(updates.sel(seed=1, length=200)).all()

@@ -74,6 +74,7 @@ def test_a_newton_run_that_was_stopped_repeats_no_update_and_ends_with_the_same_
         np.testing.assert_array_equal(values[name], value)
 
 
+@pytest.mark.slow
 def test_claims_are_checked_on_the_dataset(dataset):
     assert [claim.checked for claim in table1.claims(dataset[0])] == [4, 2, 4, 4, 2]
 

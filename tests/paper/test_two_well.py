@@ -39,6 +39,7 @@ def by_quantity(claims, start):
     return found
 
 
+@pytest.mark.slow
 def test_updates_of_a_chain_are_those_of_a_rollout_of_that_length():
     chain_of_seed = Chain(3, ENDS, 1e-10)
     system, xs, guess = chain_of_seed.build()

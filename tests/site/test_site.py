@@ -82,6 +82,7 @@ def test_a_page_is_readable_without_errors(opened, path, width):
     assert found.problems == []
 
 
+@pytest.mark.slow
 @BROWSER
 def test_no_page_is_wider_than_a_telephone(opened):
     found, address = opened
