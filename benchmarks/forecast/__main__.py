@@ -1,4 +1,6 @@
-"""``python -m benchmarks.forecast calibrate`` or ``judge``: make the coefficients, or try them on other systems."""
+"""``python -m benchmarks.forecast calibrate``, ``judge`` or ``flows``: make the coefficients, try them on other
+systems, or write the table of what limits the forecasts of flows.
+"""
 
 import argparse
 import json
@@ -11,6 +13,7 @@ from parascan.diagnostics.forecast import fitted as calibration
 
 from .family import CALIBRATION_SEED, HELD_OUT_SEED, family
 from .fit import LEVEL, fit_power, samples
+from .flow_limits import measure_flows, write_table
 from .judge import judge_curves, judge_diagnoses
 from .measure import newton_curve, other_methods
 from .others import behaviors, fit_others
@@ -22,12 +25,12 @@ LARGEST = 16
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.forecast", description=__doc__)
-    parser.add_argument("what", choices=("calibrate", "judge", "diagnose"))
+    parser.add_argument("what", choices=("calibrate", "judge", "diagnose", "flows"))
     parser.add_argument("--count", type=int, default=160, help="systems of the family (160)")
     parser.add_argument("--others", type=int, default=70, help="systems for the other methods (70)")
     arguments = parser.parse_args()
     with jax.enable_x64(True):
-        {"calibrate": _calibrate, "judge": _judge, "diagnose": _diagnose}[arguments.what](arguments)
+        {"calibrate": _calibrate, "judge": _judge, "diagnose": _diagnose, "flows": _flows}[arguments.what](arguments)
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
@@ -51,6 +54,12 @@ def _judge(arguments: argparse.Namespace) -> None:
 def _diagnose(arguments: argparse.Namespace) -> None:
     """Diagnose the systems of the other family one by one, each at its own length, and roll them out."""
     print(judge_diagnoses(family(HELD_OUT_SEED, arguments.count)))
+
+
+def _flows(arguments: argparse.Namespace) -> None:
+    """Measure the flows of both families that are not stored, and write the table of docs/foresight.md."""
+    measure_flows(arguments.count)
+    write_table()
 
 
 if __name__ == "__main__":

@@ -44,13 +44,19 @@ class Sample(NamedTuple):
     label: str
 
 
-def samples(curves: Iterable[Mapping[str, Any]], seed: int, each: int = LENGTHS_PER_SYSTEM) -> Iterator[Sample]:
+def samples(
+    curves: Iterable[Mapping[str, Any]],
+    seed: int,
+    each: int = LENGTHS_PER_SYSTEM,
+    evaluations: int = EVALUATIONS,
+) -> Iterator[Sample]:
     """Random lengths of measured curves, as far as they were measured.
 
     Args:
         curves: what ``measure.newton_curve`` returns.
         seed: of the lengths.
         each: lengths of every curve.
+        evaluations: step evaluations of the pilots.
     """
     rng = np.random.default_rng(seed)
     for curve in curves:
@@ -61,7 +67,7 @@ def samples(curves: Iterable[Mapping[str, Any]], seed: int, each: int = LENGTHS_
             place = min(int(drawn), len(ends) - 1)
             if counts[place] < 0:
                 continue
-            seen = NewtonPilot(ends[: place + 1], counts[: place + 1], EVALUATIONS).within(EVALUATIONS)
+            seen = NewtonPilot(ends[: place + 1], counts[: place + 1], evaluations).within(evaluations)
             yield Sample(seen, curve["exponent"], int(ends[place]), int(counts[place]), curve["kind"], curve["label"])
 
 
