@@ -29,7 +29,7 @@ Filled = tuple[Tree, Tree, Tree, Tree]
 """What rows hand on: states of the chunks, the states that are kept, outputs and totals."""
 
 Bounds = Int[Array, "stretches parts 3"]
-"""Of every part of every stretch: its first row, the row that it ends before, and where the states after it are kept."""
+"""Of every part of every stretch: its first row, the row that it ends before, and the place of the states after it."""
 
 BODY = JUNCTIONS
 """The stretch of the rows that follow the later junction, where chunks run from arbitrary starts; before it are those

@@ -1,10 +1,15 @@
 """Pseudorandom patterns that are the same every time, without a key or a state."""
 
+from typing import Any, TypeAlias
+
 import numpy as np
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Int, UInt32
+
+Numbers: TypeAlias = Any
+"""An array of NumPy or JAX."""
 
 
-def mixed(place: Int[Array, "..."], index: Int[Array, "..."]) -> UInt32[Array, "..."]:
+def mixed(place: Int[Numbers, "..."], index: Int[Numbers, "..."]) -> UInt32[Numbers, "..."]:
     """Eight pseudorandom bits for each pair of numbers.
 
     Of NumPy arrays it is computed at once, of JAX arrays as they are.
