@@ -11,6 +11,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ..programs.unrounded import Mask
@@ -22,6 +23,9 @@ COPIES = 8
 
 AGREEMENT = 8.0
 """Units of rounding within which two states count as met, on the scale of ``CoupledCopies.apart``."""
+
+WRITTEN = 4096
+"""Most entries of all copies of a leaf whose pattern is a constant of the program; a larger one would swell it."""
 
 PART_OF_LEAF = 0.25
 """Least scale of an entry, as a part of the largest entry of its leaf: a small sum is as inexact as its terms."""
@@ -138,12 +142,14 @@ def _pattern(shape: tuple[int, ...], first: int) -> tuple[Float[Array, "..."], B
         shape: of one leaf of the copies' states.
         first: how many entries the leaves before it have.
     """
-    entries, copies = jnp.indices((math.prod(shape[:-1]), shape[-1]), sparse=True)
+    # A small pattern is computed here and a constant of the program: that is quicker than to compile its operations.
+    indices = np.indices if math.prod(shape) <= WRITTEN else jnp.indices
+    entries, copies = indices((math.prod(shape[:-1]), shape[-1]), sparse=True)
     entries = entries + first
     bits = mixed(entries >> 1, copies)
-    unlike = jnp.where(entries & 1, 1 + (bits >> 2) % 3, 0)
+    unlike = (entries & 1).astype(bits.dtype) * (1 + (bits >> 2) % 3)
     bits = (bits ^ unlike).reshape(shape)
-    return 1 - (bits & 1) / 2, (bits & 2) == 2
+    return 1 - (bits & 1).astype(np.float32) / 2, (bits & 2) == 2
 
 
 def goal(tree: Tree, tolerance: float = 0.0) -> Float[Array, ""]:

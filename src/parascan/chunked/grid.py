@@ -225,3 +225,17 @@ def _row(blocks: Array, row: Int[Array, ""]) -> Array:
     handing them to other threads.
     """
     return jax.lax.dynamic_index_in_dim(blocks, row, 1, keepdims=False, allow_negative_indices=False)
+
+
+def row_at(tree: Tree, index: Int[Array, ""]) -> Tree:
+    """One row of every leaf ``[R, ...]``.
+
+    Args:
+        tree: arrays.
+        index: of the row; not negative, which leaves the check for that out of the program.
+    """
+
+    def one(leaf: Array) -> Array:
+        return jax.lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False, allow_negative_indices=False)
+
+    return jax.tree.map(one, tree)

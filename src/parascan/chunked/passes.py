@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 from ..programs.lazy import add_into
 from ..solution import Tree
 from .acceptance import COMPARED, NEARLY, allowances, excess
-from .grid import Grid
+from .grid import Grid, row_at
+from .part_rows import PARTS, in_one_part, part_rows, up_to_junction
 from .repair import Refused
 from .warm_up import Forgotten, Step
 
@@ -27,11 +28,8 @@ FURTHER = 2
 Filled = tuple[Tree, Tree, Tree, Tree]
 """What rows hand on: states of the chunks, the states that are kept, outputs and totals."""
 
-Bounds = tuple[Int[Array, "stretches parts"], Int[Array, "stretches parts"]]
-"""The first row of every part of every stretch, and the row that it ends before."""
-
-PARTS = COMPARED + 1
-"""Parts of a stretch of rows that ends at a junction: up to the compared rows, and each of these."""
+Bounds = Int[Array, "stretches parts 3"]
+"""Of every part of every stretch: its first row, the row that it ends before, and the place of the states after it."""
 
 BODY = JUNCTIONS
 """The stretch of the rows that follow the later junction, where chunks run from arbitrary starts; before it are those
@@ -58,6 +56,17 @@ PLACES = np.array(
 )
 """Where the states after each part of each stretch are kept."""
 
+START, ROW, NEAR, FAR, END = range(5)
+"""Marks of rows: the first one, that where the copies met, the two junctions, and the end."""
+
+STRETCHES = (
+    up_to_junction(ROW, NEAR),
+    up_to_junction(NEAR, FAR),
+    in_one_part(FAR, END),
+    up_to_junction(START, NEAR),
+    up_to_junction(NEAR, FAR),
+)
+"""The parts of each stretch."""
 
 RUNS = "runs"
 """Name of the loop over the runs in compiled programs and profiles."""
@@ -202,33 +211,24 @@ class Passes:
     def junctions(self) -> Int[Array, "2"]:
         """The rows up to which the true run may go."""
         horizon, block = self.forgotten.horizon, self.grid.block
-        later = jnp.minimum(FURTHER * horizon, (horizon + block) // 2)
+        later = jnp.minimum(FURTHER * horizon, (horizon + block) >> 1)
         return jnp.stack([horizon, jnp.clip(later, horizon + COMPARED, block)])
 
     def _bounds(self) -> Bounds:
-        """The rows of all parts; those of the body are one part, and no others."""
-        junctions, block = self.junctions, self.grid.block
-
-        def stretches(first: Int[Array, ""] | int) -> list[Array]:
-            starts = (jnp.asarray(first), *junctions[:-1])
-            pairs = zip(starts, junctions, strict=True)
-            return [jnp.stack([start, *(end - COMPARED + jnp.arange(COMPARED))]) for start, end in pairs]
-
-        body = jnp.full((PARTS,), block).at[0].set(junctions[-1])
-        firsts = [*stretches(self.forgotten.row), body, *stretches(0)]
-        last = [*junctions, jnp.asarray(block), *junctions]
-        ends = [jnp.append(each[1:], end) for each, end in zip(firsts, last, strict=True)]
-        return jnp.stack(firsts), jnp.stack(ends)
+        """The rows of all parts, and the places of the states after them."""
+        rows = part_rows([0, self.forgotten.row, *self.junctions, self.grid.block], *STRETCHES)
+        return jnp.concatenate([rows, PLACES[..., None]], axis=-1)
 
     def _stretch(
         self, blocks: Tree, bounds: Bounds, number: Int[Array, ""], state: tuple[Filled, Tree, Tree]
     ) -> tuple[Filled, Tree, Tree]:
         """All parts of a stretch, and what is to be done at its end."""
         filled, ends, replaced = state
-        firsts, lasts, places = bounds[0][number], bounds[1][number], jnp.asarray(PLACES)[number]
+        parts = row_at(bounds, number)
 
         def part(index: Array, filled: Filled) -> Filled:
-            return self._rows(blocks, (firsts[index], lasts[index]), places[index], filled)
+            first, end, place = row_at(parts, index)
+            return self._rows(blocks, (first, end), place, filled)
 
         states, kept, ys, totals = jax.lax.fori_loop(0, PARTS, part, filled)
 

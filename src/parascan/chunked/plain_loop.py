@@ -88,8 +88,10 @@ def in_place(
 
     def one(index: Int[Array, ""], state: State) -> State:
         row = length - 1 - index if reverse else index
-        take = partial(jax.lax.dynamic_index_in_dim, index=row, axis=time, keepdims=False)
-        put = partial(jax.lax.dynamic_update_index_in_dim, index=row, axis=time)
+        # No row is negative; a check for that in every step would be operations that ``jax.lax.scan`` has not.
+        where = {"index": row, "axis": time, "allow_negative_indices": False}
+        take = partial(jax.lax.dynamic_index_in_dim, keepdims=False, **where)
+        put = partial(jax.lax.dynamic_update_index_in_dim, **where)
         carry, y, share = step(state[0], jax.tree.map(take, xs))
         return carry, jax.tree.map(put, state[1], y), jax.tree.map(jnp.add, state[2], share)
 

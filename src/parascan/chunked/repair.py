@@ -16,7 +16,8 @@ from jaxtyping import Array, Bool, Int
 
 from ..solution import Tree
 from .acceptance import COMPARED, excess
-from .grid import Grid
+from .grid import Grid, row_at
+from .part_rows import PARTS, in_one_part, part_rows, up_to_junction
 from .plain_loop import State, in_batch, in_place, tallying
 from .warm_up import Step
 
@@ -24,11 +25,11 @@ MOST = 0.5
 """Largest part of the chunks that may be refused for the others to be kept: where most have not forgotten their starts,
 hardly any would be accepted from a new one, and to judge each of them costs a little."""
 
-PARTS = COMPARED + 1
-"""Parts of the rows up to a junction: those before the compared rows, and each of these."""
-
 HEAD, BODY = 0, 1
 """The rows of a chunk up to the junction, and those that follow it."""
+
+START, JUNCTION, END = range(3)
+"""Marks of rows of a chunk: the first one, the junction, and the end."""
 
 ONE_BY_ONE = "one_by_one"
 """Name of the loop over single steps, after chunks that were given up, in compiled programs and profiles."""
@@ -118,27 +119,26 @@ def _repaired(
     init, xs, ys = given
     some = jnp.mean(found.refused) <= MOST
     one = in_place(step, xs, grid.chunks * grid.block, reverse=grid.reverse, time=time)
+    stretches = up_to_junction(START, JUNCTION), in_one_part(JUNCTION, END)
+    bounds = part_rows([0, found.junction, grid.block], *stretches)
 
     def advance(at: _Progress) -> _Progress:
         chunk = jnp.where(at.joined, jnp.argmax(_ahead(found, at)).astype(jnp.int32), at.chunk)
-        start = _at(found.starts, chunk)
-        carry = jax.tree.map(partial(jnp.where, at.joined), start, at.carry)
-        first, junction, is_head = chunk * grid.block, found.junction, at.part == HEAD
-        compared = junction - COMPARED + jnp.arange(PARTS)
-        firsts = jnp.where(is_head, jnp.append(0, compared[:-1]), jnp.append(junction, jnp.full(COMPARED, grid.block)))
-        lasts = jnp.where(is_head, compared, grid.block)
+        carry = jax.tree.map(partial(jnp.where, at.joined), row_at(found.starts, chunk), at.carry)
+        first, is_head, parts = chunk * grid.block, at.part == HEAD, row_at(bounds, at.part)
 
         def part(index: Int[Array, ""], state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
             carry, kept, ys = state
-            carry, ys, _ = jax.lax.fori_loop(first + firsts[index], first + lasts[index], one, (carry, ys, ()))
-            keep = partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0)
+            begin, end = first + row_at(parts, index)
+            carry, ys, _ = jax.lax.fori_loop(begin, end, one, (carry, ys, ()))
+            keep = partial(jax.lax.dynamic_update_index_in_dim, index=index, axis=0, allow_negative_indices=False)
             return carry, jax.tree.map(keep, kept, carry), ys
 
         carry, kept, ys = jax.lax.fori_loop(0, PARTS, part, (carry, at.kept, at.ys))
-        runs = jax.tree.map(lambda leaf: leaf[1:], kept), _at(found.other, chunk), _at(found.allowed, chunk)
+        runs = jax.tree.map(lambda leaf: leaf[1:], kept), row_at(found.other, chunk), row_at(found.allowed, chunk)
         # Rows without an axis of the batch get one of length one, in whose place chunks are otherwise.
         apart = excess(*jax.tree.map(lambda leaf: leaf.reshape(COMPARED, grid.batch, -1), runs))
-        accepted = is_head & some & ~found.refused[chunk] & jnp.all(apart <= 1)
+        accepted = is_head & some & ~row_at(found.refused, chunk) & jnp.all(apart <= 1)
         goes_on = is_head & ~accepted
         return _Progress(
             jnp.where(goes_on, chunk, chunk + 1),
@@ -165,8 +165,3 @@ def _ahead(found: Refused, at: _Progress) -> Bool[Array, " P"]:
 def _waiting(found: Refused, at: _Progress) -> Bool[Array, ""]:
     """Whether a chunk is yet to be run again, or judged anew."""
     return jnp.where(at.joined, jnp.any(_ahead(found, at)), at.chunk < len(found.refused))
-
-
-def _at(tree: Tree, index: Int[Array, ""]) -> Tree:
-    """One row of every leaf."""
-    return jax.tree.map(partial(jax.lax.dynamic_index_in_dim, index=index, axis=0, keepdims=False), tree)

@@ -131,7 +131,7 @@ def forget(
         before = (jnp.int32(set_out), infinite, jnp.zeros_like(far), infinite, start, copies.magnitudes(start))
         row, apart, _, _, states, _ = jax.lax.while_loop(partial(_going, patience.trial, most, far), follow, before)
     met = everywhere(apart <= 1, grid)
-    further = row // MARGIN if grid.turn == 1 else -(row // -(MARGIN * grid.turn)) * grid.turn
+    further = jax.lax.div(row, jnp.int32(MARGIN)) if grid.turn == 1 else -(row // -(MARGIN * grid.turn)) * grid.turn
     horizon = jnp.where(met, jnp.minimum(row + further, most) + COMPARED, row)
     return Forgotten(met, row, horizon, copies.part(states))
 
@@ -157,7 +157,7 @@ def _set_out(patience: Patience, grid: Grid) -> int:
 
 def _unlooked(row: Int[Array, ""], patience: Patience) -> int | Int[Array, ""]:
     """Rows until the next look at the copies: more of them later where copies run ahead, which are cheap."""
-    return BETWEEN_CHECKS if patience.gap is None else jnp.maximum(patience.gap, row // MARGIN)
+    return BETWEEN_CHECKS if patience.gap is None else jnp.maximum(patience.gap, jax.lax.div(row, jnp.int32(MARGIN)))
 
 
 def forget_ahead(

@@ -105,7 +105,9 @@ def _after(eqn: Any, given: list[Kinds], known: list[Any]) -> list[Kinds]:
     if name == "select_n" and known[0] is not None:
         return [np.choose(np.asarray(known[0]).astype(int), given[1:])]
     if name in PLACED:
-        return _moved(eqn, given, known)
+        # What is alike everywhere stays so, and nothing is compiled to find that out.
+        same = name != "gather" and _one_kind(eqn, given)
+        return _all_or_none(eqn, given, known) if same else _moved(eqn, given, known)
     if name in ORDERING:
         return _all_or_none(eqn, given, known)
     if name in KEEPING:
@@ -125,6 +127,12 @@ def _all_or_none(eqn: Any, given: list[Kinds], known: list[Any]) -> list[Kinds]:
     """Kinds of entries that may have come from anywhere."""
     least = min((int(kinds.min(initial=DECIDED)) for kinds in given), default=DECIDED)
     return [_full(getattr(atom.aval, "shape", ()), least) for atom in eqn.outvars]
+
+
+def _one_kind(eqn: Any, given: list[Kinds]) -> bool:
+    """Whether all floating operands of an operation are of one kind, wherever they are moved."""
+    kinds = [each for atom, each in zip(eqn.invars, given, strict=True) if _floating(atom)]
+    return bool(kinds) and len(np.unique(np.concatenate([each.ravel() for each in kinds]))) == 1
 
 
 @unknown_is(_all_or_none)
