@@ -1,4 +1,4 @@
-"""Every public solver has its place: in the conformance suite, in docs/choosing.md, in a plan, and in the map by count."""
+"""Every public solver is in the conformance suite, in docs/choosing.md, in a plan, and in the map by count."""
 
 import inspect
 import sys

@@ -232,10 +232,8 @@ def uncounted(setting: Setting) -> list[Candidate]:
         candidate = iterative(setting, method.words, solver, updates)
         within = most_updates(setting.workload, setting.step, setting.machine, solver)
         if within < 1:
-            reason = (
-                f"by count, no number of updates can win: one takes {digits(_share_of_one(setting, solver))} times "
-            )
-            reason += "the sequential time"
+            share = digits(_share_of_one(setting, solver))
+            reason = f"by count, no number of updates can win: one takes {share} times the sequential time"
         else:
             reason = f"its updates are not foretold: by count it wins with {within} or fewer; solvers= counts them"
         candidates.append(dataclasses.replace(candidate, standing="rejected", reason=reason))
