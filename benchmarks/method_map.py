@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 import parascan as ps
 from parascan.planning import built_in
-from parascan.planning.methods import BESIDE, METHODS
+from parascan.planning.compared import BESIDE, METHODS
 from parascan.planning.propose import most_updates
 from parascan.problem.flat_recurrence import Recurrence
 from parascan.solvers.evaluation_cost import step_cost, workload_of

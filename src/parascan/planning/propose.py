@@ -20,7 +20,7 @@ from ..solvers.evaluation_cost import (
     update_seconds,
 )
 from .candidate import Candidate, Standing, digits
-from .methods import METHODS
+from .compared import METHODS
 
 MEASURED, MODELED = 1.25, 2.0
 """Factors by which an expected time may be off: one from measured steps, and one from the machine's record alone."""
