@@ -100,6 +100,9 @@ def test_the_coupling_of_distances_that_are_known():
     assert float(found.jump) == pytest.approx(0.9, rel=1e-5)
     assert not found.meets
     assert not found.stays
+    nearing = coupled(distances[1:2], least[:1], jnp.asarray(1e-4), jnp.asarray(0.5))
+    assert float(nearing.apart) == 0
+    assert not nearing.meets
     alone = coupled(distances[2:3], least[:1], jnp.asarray(1e-4), jnp.asarray(0.5))
     assert alone.stays
     assert alone.rows == 30

@@ -39,7 +39,7 @@ class Foretold(eqx.Module):
 
     verdict: str = eqx.field(static=True)
     acceptance: float = eqx.field(static=True)
-    coupling: Coupling
+    coupling: Coupling = eqx.field(static=True)
     meeting: tuple[float, float, float] = eqx.field(static=True)
     draws: int = eqx.field(static=True)
 
@@ -108,6 +108,8 @@ def foretell(
     draws, pairs = as_integer(draws), as_integer(pairs)
     check_counts(draws=draws, pairs=pairs)
     coupling, meeting, acceptance = _follow(kernel, checked_positions(position), draws, pairs, key)
+    # Plain numbers, so that records of chains can be part of what is static.
+    coupling = jax.tree.map(float, coupling)
     verdict = _verdict(coupling, float(acceptance))
     low, middle, high = map(float, meeting)
     return Foretold(verdict, float(acceptance), coupling, (low, middle, high), draws)
