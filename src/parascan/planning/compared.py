@@ -1,5 +1,6 @@
 """The one list of the solvers that a plan knows: each is a candidate of every plan that may iterate."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,7 +48,11 @@ class Method(NamedTuple):
             diagnosis: of the call.
         """
         suits = not self.damped or float(diagnosis.a.value) > LARGE_TRANSIENT
-        return self.forecast if suits else None
+        if self.forecast is None or not suits:
+            return None
+        # Of a system that leaves the range of numbers, not every forecast is a number.
+        ends = diagnosis.iterations[self.forecast]
+        return self.forecast if all(math.isfinite(float(each)) for each in (ends.value, ends.low, ends.high)) else None
 
 
 METHODS: tuple[Method, ...] = (
@@ -60,7 +65,7 @@ METHODS: tuple[Method, ...] = (
     Method(("quasi_elk",), "quasi-Newton in a trust region", quasi_elk),
     Method(("scale_elk",), "Newton with Jacobians of half their size", lambda: scale_elk(0.5)),
     Method(("LineSearch",), "Newton with a line search", lambda: LineSearch(deer())),
-    Method(("Anderson",), "Picard with Anderson's mixing", lambda: Anderson(picard())),
+    Method(("Anderson",), "Picard with Anderson mixing", lambda: Anderson(picard())),
     Method(("Hybrid",), "Newton in a trust region, then without", lambda: Hybrid(elk(), deer())),
 )
 """Every method that iterates over all steps. A new solver joins every plan and the map by a line here."""
