@@ -13,7 +13,7 @@ import parascan as ps
 from combinations import some
 from parascan.diagnostics import Diagnosis, Estimate
 from parascan.diagnostics.forecast.verdict import LARGEST_SHARE, Seen, rule
-from parascan.diagnostics.growth.jumps import Coupling
+from parascan.diagnostics.growth.coupling import Coupling
 
 KEY = jax.random.key(0)
 
@@ -188,9 +188,11 @@ def estimate(value, low, high):
     return Estimate(*(jnp.asarray(float(each)) for each in (value, low, high)), "given")
 
 
-def seen(*, apart=0.0, jump=0.0, measured=500, complete=False, whole=0, finite=True):
+def seen(*, apart=0.0, jump=0.0, met=1.0, measured=500, complete=False, whole=0, finite=True):
     """What a verdict rests on beside the exponent."""
-    coupling = Coupling(estimate(-0.1, -0.1, -0.1), jnp.asarray(apart), jnp.asarray(jump), rows=1000)
+    met = min(met, 1 - apart)
+    shares = map(jnp.asarray, (apart, jump, met, met))
+    coupling = Coupling(estimate(-0.1, -0.1, -0.1), *shares, rows=1000)
     return Seen(measured, complete, coupling, 1.0, whole, finite)
 
 
@@ -201,6 +203,8 @@ def seen(*, apart=0.0, jump=0.0, measured=500, complete=False, whole=0, finite=T
         ((-float("inf"), -float("inf"), -float("inf")), (1, 1, 1), {}, "predictable"),
         ((-0.1, -0.12, -0.08), (10, 5, 300), {}, "marginal"),
         ((-0.1, -0.12, -0.08), (10, 5, 20), {"apart": 0.5}, "marginal"),
+        ((-0.1, -0.12, -0.08), (10, 5, 20), {"met": 0.5}, "marginal"),
+        ((-0.02, -0.021, -0.019), (10, 5, 20), {"met": 0.5}, "predictable"),
         ((-0.005, -0.006, -0.004), (10, 5, 20), {}, "marginal"),
         ((0.1, 0.08, 0.12), (500, 400, 1000), {}, "unpredictable"),
         ((0.1, 0.08, 0.12), (500, 400, 1000), {"apart": 1.0}, "unpredictable"),
@@ -228,14 +232,14 @@ def test_the_evidence_names_jumps_neutral_modes_and_leaves_that_no_derivative_kn
     newton = estimate(10, 5, 20)
     jumping = rule(estimate(-0.1, -0.1, -0.1), seen(apart=0.4, jump=30.0, whole=1), newton, 1000).evidence
     assert any("The step jumps: it took copies that were close apart by a factor of 30" in line for line in jumping)
-    assert any("40% of the copies" in line for line in jumping)
+    assert any("60% met in 1000 steps, and 40% came no closer" in line for line in jumping)
     assert any("One leaf of the carry is not floating" in line for line in jumping)
     smooth = rule(estimate(-0.1, -0.1, -0.1), seen(apart=0.4, jump=1.0), newton, 1000).evidence
     assert not any("jumps" in line for line in smooth)
     met = rule(estimate(0.1, 0.08, 0.12), seen(jump=30.0), newton, 1000).evidence
     assert any("come together nevertheless" in line for line in met)
     chain = rule(estimate(0.0, -0.001, 0.001), seen(apart=0.4, jump=30.0), newton, 1000).evidence
-    assert any("40% of the copies" in line and "does not see decisions" in line for line in chain)
+    assert any("40% came no closer" in line and "does not see decisions" in line for line in chain)
     assert not any("neither grows nor dies" in line for line in chain)
     neutral = rule(estimate(0.0, -0.001, 0.001), seen(), newton, 1000).evidence
     assert any("one direction neither grows nor dies, as a running sum" in line for line in neutral)

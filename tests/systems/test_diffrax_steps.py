@@ -150,10 +150,10 @@ def test_a_step_that_needs_noise_over_another_interval_is_refused(diffrax):
         states(step, start(), solver=ps.Sequential())
 
 
-def implicit(diffrax, tolerance):
+def implicit(diffrax, tolerance, name="ImplicitEuler"):
     optimistix = importlib.import_module("optimistix")
     finder = diffrax.VeryChord(rtol=tolerance, atol=tolerance, norm=optimistix.max_norm)
-    return diffrax.ImplicitEuler(root_finder=finder)
+    return getattr(diffrax, name)(root_finder=finder)
 
 
 def test_implicit_steps_and_those_that_fail(diffrax):
@@ -167,6 +167,43 @@ def test_implicit_steps_and_those_that_fail(diffrax):
     found = ps.rollout(failing, failing.init(jnp.ones(1)), failing.inputs(5), solver=ps.Sequential(), throw=False)
     assert found.result == ps.Result.nonfinite
     assert int(found.stats.finite_prefix) == 0
+
+
+def bent(t, y, args):
+    """The explicit part of ``van_der_pol``."""
+    return jnp.stack([jnp.zeros(()), (1 - y[0] ** 2) * y[1]])
+
+
+def turning(t, y, args):
+    """The implicit part of ``van_der_pol``."""
+    return jnp.stack([y[1], -y[0] + args * jnp.cos(t)])
+
+
+@pytest.mark.parametrize("name", ["Kvaerno3", "KenCarp4", *slow("Kvaerno5", "KenCarp3", "KenCarp5", "Sil3")])
+def test_implicit_methods_of_several_stages_and_their_gradients(diffrax, name):
+    """``Kvaerno`` keeps the last stage, which is solved again here: as exactly as the root finder goes."""
+    whole = name.startswith("Kvaerno")
+    parts = diffrax.ODETerm(bent), diffrax.ODETerm(turning)
+    terms = diffrax.ODETerm(van_der_pol) if whole else diffrax.MultiTerm(*parts)
+    solver = implicit(diffrax, {"Kvaerno5": 1e-6}.get(name, 1e-10), name)
+    tolerance = {"Kvaerno5": 1e-6}.get(name, 1e-12)
+
+    def solved(args):
+        found = diffrax.diffeqsolve(
+            terms, solver, 0.0, LENGTH * DT, DT, start(), args, saveat=diffrax.SaveAt(steps=True), max_steps=LENGTH
+        )
+        return jnp.sum(found.ys**2), found.ys
+
+    def stepped(args, method):
+        step = ps.systems.from_diffrax(terms, solver, DT, args=args)
+        found = ps.rollout(step, step.init(start()), step.inputs(LENGTH), solver=method).states
+        return jnp.sum(found**2), found
+
+    slope, expected = jax.jit(jax.grad(solved, has_aux=True))(0.7)
+    for method in (ps.Sequential(), ps.deer()):
+        found_slope, found = jax.grad(stepped, has_aux=True)(0.7, method)
+        assert_same(found, expected, tolerance)
+        np.testing.assert_allclose(found_slope, slope, rtol=tolerance)
 
 
 @pytest.mark.parametrize("solver", ["sequential", "deer"])

@@ -11,8 +11,8 @@ from .estimate import Estimate, estimate_of, plain
 from .forecast.newton_pilot import NewtonPilot
 from .forecast.updates import Behavior, newton_iterations
 from .forecast.verdict import Verdict
+from .growth.coupling import Coupling
 from .growth.curves import WindowGrowth
-from .growth.jumps import Coupling
 
 CURVE_POINTS = 40
 """Lengths at which the forecast is drawn."""
@@ -99,7 +99,8 @@ class Diagnosis(eqx.Module):
         return {
             "verdict": self.verdict,
             "exponent": f"{span(self.exponent)} per step",
-            "coupling": f"{span(self.coupling.rate)} per step, {float(self.coupling.apart):.0%} stay apart",
+            "coupling": f"{span(self.coupling.rate)} per step, {float(self.coupling.met):.0%} met, "
+            f"{float(self.coupling.apart):.0%} no closer",
             "a, b": f"{span(self.a)}; {span(self.b)}",
             "rho, Lipschitz": f"{span(self.rho)}; {span(self.lipschitz)}",
             "log10 mu": span(self.log_mu, scale=1 / np.log(10)),

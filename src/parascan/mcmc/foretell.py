@@ -1,14 +1,12 @@
 """``foretell``: whether a chain can be run in parallel over its length, seen on a few pairs of short chains."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
+from ..diagnostics.growth.coupling import Coupling, coupled, until_met
 from ..problem.arguments import as_integer, check_counts
 from ..solution import Tree
 from .kernel import AbstractKernel, refuse_other
@@ -20,11 +18,8 @@ STUCK = 0.01
 MET = 64
 """Units of rounding of the largest entry within which a pair counts as met."""
 
-MOST_MET = 0.9
-"""Share of the pairs that have to meet for a chain to count as predictable."""
-
-HARDLY = 0.25
-"""Part of the way to meeting, on a logarithmic scale, below which pairs that have not met do not contract."""
+CLOSE = 0.2
+"""Distance below which a pair counts as near, in units of the first distance of a usual pair."""
 
 MARGIN = 5
 """Steps of a chunk, in units of those in which the slowest of the pairs met."""
@@ -36,19 +31,27 @@ class Foretold(eqx.Module):
     Attributes:
         verdict: ``"predictable"``, ``"stuck"``, ``"does not contract"`` or ``"undetermined"``.
         acceptance: mean probability of acceptance.
-        exponent: growth of the distance of a pair per step, by its logarithm, until it met or to the end: the coupling
-            exponent, which sees decisions where tangents do not. Its median over the pairs.
-        met: share of the pairs that met.
+        coupling: what became of the pairs, as ``ps.diagnose`` has it: the coupling exponent, which sees decisions where
+            tangents do not, with its interval, and how many met.
         meeting: steps after which the first pair met, half of them, and the last; infinite where they did not.
         draws: length of each chain.
     """
 
     verdict: str = eqx.field(static=True)
     acceptance: float = eqx.field(static=True)
-    exponent: float = eqx.field(static=True)
-    met: float = eqx.field(static=True)
+    coupling: Coupling = eqx.field(static=True)
     meeting: tuple[float, float, float] = eqx.field(static=True)
     draws: int = eqx.field(static=True)
+
+    @property
+    def exponent(self) -> float:
+        """The coupling exponent, per step."""
+        return float(self.coupling.rate.value)
+
+    @property
+    def met(self) -> float:
+        """Part of the pairs that met."""
+        return float(self.coupling.met)
 
     @property
     def shortest(self) -> float:
@@ -104,15 +107,19 @@ def foretell(
     refuse_other(kernel)
     draws, pairs = as_integer(draws), as_integer(pairs)
     check_counts(draws=draws, pairs=pairs)
-    apart, acceptance = _follow(kernel, checked_positions(position), draws, pairs, key)
-    return _judge(np.asarray(apart, float), float(acceptance), draws)
+    coupling, meeting, acceptance = _follow(kernel, checked_positions(position), draws, pairs, key)
+    # Plain numbers, so that records of chains can be part of what is static.
+    coupling = jax.tree.map(float, coupling)
+    verdict = _verdict(coupling, float(acceptance))
+    low, middle, high = map(float, meeting)
+    return Foretold(verdict, float(acceptance), coupling, (low, middle, high), draws)
 
 
 @eqx.filter_jit
 def _follow(
     kernel: AbstractKernel, position: Tree, draws: int, pairs: int, key: Key[Array, ""]
-) -> tuple[Float[Array, "pair draw"], Float[Array, ""]]:
-    """Distances of pairs in units of what counts as met, step by step, and the mean acceptance."""
+) -> tuple[Coupling, Float[Array, " 3"], Float[Array, ""]]:
+    """What the pairs do, the steps after which the first, half of them and the last met, and the mean acceptance."""
     first, second = jax.random.split(key)
 
     def settle(key: Array) -> tuple[Tree, Array]:
@@ -124,17 +131,22 @@ def _follow(
 
     def follow(pair: Tree, key: Array) -> Float[Array, " draw"]:
         def one(pair: Tree, noise: Tree) -> tuple[Tree, Array]:
-            pair = tuple(_step(kernel, place, noise)[0] for place in pair)
             left, right = map(flat, pair)
             unit = MET * jnp.finfo(left.dtype).eps * jnp.maximum(jnp.max(jnp.abs(left)), 1e-30)
-            return pair, jnp.max(jnp.abs(left - right)) / unit
+            after = tuple(_step(kernel, place, noise)[0] for place in pair)
+            return after, jnp.max(jnp.abs(left - right)) / unit
 
         noise = noise_of(kernel, key, position, jnp.zeros((), jnp.int32), draws)
         return jax.lax.scan(one, pair, noise)[1]
 
     places, acceptance = jax.vmap(settle)(jax.random.split(first, 2 * pairs))
     halves = [jax.tree.map(lambda leaf, half=half: leaf[half::2], places) for half in (0, 1)]
-    return jax.vmap(follow)(tuple(halves), jax.random.split(second, pairs)), acceptance.mean()
+    apart = jax.vmap(follow)(tuple(halves), jax.random.split(second, pairs))
+    met_below = jnp.ones(pairs, apart.dtype)
+    _, steps, met = until_met(apart, met_below)
+    meeting = jnp.sort(jnp.where(met, steps, jnp.inf))[jnp.asarray([0, pairs // 2, -1])]
+    close = CLOSE * jnp.median(apart[:, 0])
+    return coupled(apart, met_below, met_below[0], close), meeting, acceptance.mean()
 
 
 def _step(kernel: AbstractKernel, position: Tree, noise: Tree) -> tuple[Tree, Array]:
@@ -143,24 +155,10 @@ def _step(kernel: AbstractKernel, position: Tree, noise: Tree) -> tuple[Tree, Ar
     return after, info.acceptance
 
 
-def _judge(apart: np.ndarray[Any, Any], acceptance: float, draws: int) -> Foretold:
-    """The verdict from the distances ``[pair, draw]``."""
-    together = apart <= 1
-    met = together.any(1)
-    steps = np.where(met, together.argmax(1) + 1, np.inf)
-    quantiles = np.sort(steps)[[0, len(steps) // 2, -1]]
-    ends = np.where(met, together.argmax(1), draws - 1)
-    last = np.log(np.maximum(apart[np.arange(len(apart)), ends], 1e-3))
-    falls = (last - np.log(np.maximum(apart[:, 0], 1e-3))) / np.maximum(ends, 1)
-    # Pairs that met may have come together in a few steps, as where they stand still at the same place.
-    exponent = float(np.median(falls))
+def _verdict(coupling: Coupling, acceptance: float) -> str:
+    """The verdict from what the pairs did."""
     if acceptance < STUCK:
-        verdict = "stuck"
-    elif met.mean() >= MOST_MET:
-        verdict = "predictable"
-    elif not met.any() and exponent * draws > -HARDLY * float(np.median(np.log(np.maximum(apart[:, 0], 1)))):
-        verdict = "does not contract"
-    else:
-        verdict = "undetermined"
-    low, middle, high = map(float, quantiles)
-    return Foretold(verdict, acceptance, exponent, float(met.mean()), (low, middle, high), draws)
+        return "stuck"
+    if coupling.meets:
+        return "predictable"
+    return "does not contract" if coupling.stays else "undetermined"

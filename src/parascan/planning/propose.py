@@ -10,18 +10,7 @@ from ..diagnostics.estimate import estimate_of
 from ..diagnostics.forecast.updates import newton_on_blocks
 from ..problem.flat_recurrence import Recurrence
 from ..programs.machine import Machine
-from ..solvers import (
-    AbstractIterativeSolver,
-    Chunked,
-    MultipleShooting,
-    Sequential,
-    WithFallback,
-    deer,
-    elk,
-    jacobi,
-    picard,
-    quasi_deer,
-)
+from ..solvers import AbstractIterativeSolver, Chunked, MultipleShooting, Sequential, WithFallback, deer
 from ..solvers.evaluation_cost import (
     StepCost,
     Workload,
@@ -31,6 +20,7 @@ from ..solvers.evaluation_cost import (
     update_seconds,
 )
 from .candidate import Candidate, Standing, digits
+from .compared import METHODS
 
 MEASURED, MODELED = 1.25, 2.0
 """Factors by which an expected time may be off: one from measured steps, and one from the machine's record alone."""
@@ -46,9 +36,6 @@ MEMORIES = 3
 
 TRIALS = 2
 """Trial steps of a run in chunks, in units of the steps in which the system forgets its start."""
-
-LARGE_TRANSIENT = 1e3
-"""Upper regularity constant a above which Newton's iterates may overshoot so far that they need damping."""
 
 
 class Setting(NamedTuple):
@@ -222,13 +209,55 @@ def newton_family(setting: Setting) -> list[tuple[str, AbstractIterativeSolver |
 
         solver, updates = min(on_blocks, key=expected)
         found.append((f"Newton on blocks of {solver.length}", solver, updates))
-    found.append(("Newton (DEER)", deer(), newton))
-    found.append(("quasi-Newton", quasi_deer(), iterations["quasi_newton"]))
-    found.append(("Jacobi", jacobi(), iterations["jacobi"]))
-    found.append(("Picard", picard(), iterations["picard"]))
-    if float(setting.diagnosis.a.value) > LARGE_TRANSIENT:
-        found.append(("Newton in a trust region (ELK)", elk(), newton))
+    for method in METHODS:
+        if entry := method.foretold_by(setting.diagnosis):
+            found.append((method.words, method.make(), iterations[entry]))
     return found
+
+
+def uncounted(setting: Setting) -> list[Candidate]:
+    """Methods whose updates nothing foretells: how few they would have to be, by the cost of an update alone.
+
+    Their time is that of T updates, which suffice for every causal method, and its interval begins at a single one.
+
+    Args:
+        setting: the call.
+    """
+    candidates = []
+    for method in METHODS:
+        if method.foretold_by(setting.diagnosis):
+            continue
+        solver, most = method.make(), setting.workload.length
+        updates = estimate_of(most, 1.0, most, "not foretold: one to T", "updates", 1.0)
+        candidate = iterative(setting, method.words, solver, updates)
+        within = most_updates(setting.workload, setting.step, setting.machine, solver)
+        if within < 1:
+            share = digits(_share_of_one(setting, solver))
+            reason = f"by count, no number of updates can win: one takes {share} times the sequential time"
+        else:
+            reason = f"its updates are not foretold: by count it wins with {within} or fewer; solvers= counts them"
+        candidates.append(dataclasses.replace(candidate, standing="rejected", reason=reason))
+    return candidates
+
+
+def most_updates(
+    workload: Workload, step: StepCost, machine: Machine, solver: AbstractIterativeSolver | MultipleShooting
+) -> int:
+    """The most updates with which a method is still worth its risk, by count: T at most, and zero where it never is.
+
+    Args:
+        workload: sizes.
+        step: cost of a step.
+        machine: that it runs on.
+        solver: the method.
+    """
+    left = GAIN * sequential_seconds(workload, step, machine) - iterative_seconds(workload, step, machine, solver, 0)
+    return int(min(max(left / update_seconds(workload, step, machine, solver), 0), workload.length))
+
+
+def _share_of_one(setting: Setting, solver: AbstractIterativeSolver) -> float:
+    """Time of a call that takes a single update, in units of the sequential time."""
+    return iterative_seconds(setting.workload, setting.step, setting.machine, solver, 1) / setting.sequential
 
 
 def chunk_numbers(workload: Workload, horizon: float) -> list[int]:

@@ -34,6 +34,7 @@ from .propose import (
     iterative,
     newton_family,
     sequential,
+    uncounted,
     unrolled,
 )
 
@@ -158,7 +159,7 @@ def _iterating(setting: Setting, seen: Seen) -> list[Candidate]:
             each = measure_update(setting.recurrence, setting.machine, setting.workload, solver)
             candidate = iterative(setting, name, solver, updates, each)
         candidates.append(candidate)
-    return candidates
+    return candidates + uncounted(setting)
 
 
 def _on_the_host(setting: Setting, seen: Seen) -> Candidate:

@@ -4,7 +4,7 @@ import math
 from typing import Literal, NamedTuple
 
 from ..estimate import Estimate
-from ..growth.jumps import Coupling
+from ..growth.coupling import Coupling
 from .margins import DECISIVE
 
 Verdict = Literal["predictable", "marginal", "unpredictable", "undetermined"]
@@ -21,6 +21,10 @@ NEUTRAL = 12.0
 
 APART = 0.1
 """Part of the pairs of copies that must stay apart before the step is said not to forget."""
+
+SURELY_MET = 28.0
+"""Natural logarithm by which the exponent has copies come together from where they count as met for sure: twice that of
+the part of their first distance at which they do."""
 
 FAMILIAR = 4.0
 """Largest factor, in units of the largest Jacobian norm, by which a step without jumps moves close copies apart."""
@@ -116,13 +120,13 @@ def _jumps(value: float, high: float, seen: Seen) -> list[str]:
     coupling = seen.coupling
     rate, apart = float(coupling.rate.value), float(coupling.apart)
     expected = -value * coupling.rows
-    if not (high < 0 and expected >= DECISIVE / 2 and apart >= APART):
+    astray = apart >= APART or (expected >= SURELY_MET and not coupling.meets)
+    if not (high < 0 and expected >= DECISIVE / 2 and astray):
         return []
     return [
         *([_jumped(seen)] if _is_jumping(seen) else []),
-        f"{apart:.0%} of the copies that start a finite distance apart have not come together in {coupling.rows} steps "
-        f"({rate:.2g} per step; the exponent is {value:.2g}): Newton and chunks start such a distance away and "
-        "feel that.",
+        f"{_fate(coupling)} ({rate:.2g} per step; the exponent is {value:.2g}): Newton and chunks start such a "
+        "distance away and feel that.",
     ]
 
 
@@ -135,15 +139,22 @@ def _hidden(value: float, high: float, seen: Seen) -> list[str]:
     if _together(coupling):
         met = f"Copies that start a finite distance apart come together nevertheless ({rate})"
         return [_jumped(seen), f"{met}: infinitely small perturbations do not see the jumps that bring them together."]
-    met = f"{float(coupling.apart):.0%} of the copies that start a finite distance apart have not come together"
-    return [
-        _jumped(seen),
-        f"{met} in {coupling.rows} steps ({rate}): the exponent does not see decisions, and they do.",
-    ]
+    return [_jumped(seen), f"{_fate(coupling)} ({rate}): the exponent does not see decisions, and they do."]
+
+
+def _fate(coupling: Coupling) -> str:
+    """Words for what became of copies that do not all meet."""
+    met, apart = float(coupling.met), float(coupling.apart)
+    return (
+        f"Of the copies that start a finite distance apart {met:.0%} met in {coupling.rows} steps, and {apart:.0%} "
+        "came no closer"
+    )
 
 
 def _together(coupling: Coupling) -> bool:
-    """Whether copies that start a finite distance apart have come together beyond doubt."""
+    """Whether copies that start a finite distance apart have met, or come together beyond doubt."""
+    if coupling.meets:
+        return True
     high = float(coupling.rate.high)
     return float(coupling.apart) < APART and high < 0 and -high * coupling.rows >= DECISIVE / 2
 

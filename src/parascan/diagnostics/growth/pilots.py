@@ -16,10 +16,11 @@ from jaxtyping import Array, Float, Key
 from ...problem.flat_recurrence import Recurrence
 from ..estimate import Estimate
 from . import products, smoothness
+from .coupling import Coupling
 from .following import Layout, follow, inputs_of, joined, stretch_means, stretches_of
 from .foretold_rate import rate_of_run, rate_with_pilots
 from .growth_constants import STARTS, jacobian_norm, products_of_regularity, regularity
-from .jumps import Coupling, couple
+from .jumps import couple
 from .paths import Paths
 from .products import STORED_SIZE
 from .side_by_side import SideBySideStep

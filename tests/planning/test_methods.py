@@ -1,0 +1,81 @@
+"""Every public solver is in the conformance suite, in docs/choosing.md, in a plan, and in the map by count."""
+
+import inspect
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import parascan as ps
+from parascan.planning import Plan
+from parascan.planning.compared import BESIDE, METHODS
+from parascan.planning.propose import GAIN, most_updates
+from parascan.problem.flat_recurrence import Recurrence
+from parascan.programs.built_in import built_in
+from parascan.solvers import AbstractSolver
+from parascan.solvers.evaluation_cost import iterative_seconds, sequential_seconds, step_cost, workload_of
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
+from conformance.members import SOLVERS  # noqa: E402
+
+
+def is_solver(value):
+    if inspect.isclass(value):
+        return issubclass(value, AbstractSolver)
+    return inspect.isfunction(value) and value.__module__.startswith("parascan.solvers")
+
+
+PUBLIC = [name for name in dir(ps) if not name.startswith("_") and is_solver(getattr(ps, name))]
+WORDS = {name: method.words for method in METHODS for name in method.public} | BESIDE
+
+
+@pytest.fixture(scope="module")
+def plan():
+    weights = 0.4 * jax.random.normal(jax.random.key(0), (8, 8)) / 8**0.5
+    inputs = jax.random.normal(jax.random.key(1), (4000, 8))
+    return ps.plan(lambda s, x: jnp.tanh(weights @ s + x), jnp.zeros(8), inputs, measure=False)
+
+
+def test_the_public_solvers_are_those_that_the_planner_lists():
+    assert {"deer", "Anderson", "Chunked", "scale_elk", "Hybrid"} <= set(PUBLIC)
+    assert set(WORDS) == set(PUBLIC)
+    assert sum(len(method.public) for method in METHODS) + len(BESIDE) == len(WORDS)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_solver_is_in_conformance_and_choosing_and_plan_and_map(name, plan):
+    made = [build() for build in SOLVERS.values()]
+    public = getattr(ps, name)
+    assert any(isinstance(each, public) for each in made) if inspect.isclass(public) else name in SOLVERS
+    assert f"{name}(" in (ROOT / "docs" / "choosing.md").read_text()
+    if name == "WithFallback":
+        assert any(isinstance(each.solver, public) for each in plan.candidates)
+    else:
+        assert any(WORDS[name] in each.name for each in plan.candidates)
+    if name not in ("Sequential", "Chunked", "WithFallback"):
+        assert f"| {WORDS[name]} |" in (ROOT / "docs" / "planning.md").read_text()
+
+
+def test_what_nothing_foretells_stands_there_with_the_reason(plan):
+    unforeseen = [each for each in plan.candidates if each.updates is not None and float(each.updates.low) == 1]
+    told = [each for each in unforeseen if "by count" in each.reason]
+    assert len(told) >= sum(method.forecast is None for method in METHODS)
+    assert {each.standing for each in told} == {"rejected"}
+    assert all(isinstance(each.solver, ps.WithFallback) for each in told)
+    assert str(Plan.from_json(plan.to_json())) == str(plan)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.words)
+def test_one_update_more_than_the_most_is_no_gain(method, platform):
+    problem = Recurrence(lambda s, x: jnp.tanh(0.5 * s + x), jnp.zeros(4), jnp.zeros((4000, 4)), 4000)
+    workload, machine = workload_of(problem, platform), built_in(platform)
+    step, solver = step_cost(workload, machine), method.make()
+    most = most_updates(workload, step, machine, solver)
+    allowed = GAIN * sequential_seconds(workload, step, machine)
+    assert iterative_seconds(workload, step, machine, solver, most + 1) > allowed or most == 4000
+    if most:
+        assert iterative_seconds(workload, step, machine, solver, most) <= allowed * (1 + 1e-9)
