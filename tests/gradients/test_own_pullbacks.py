@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import some
+from combinations import one_of_each, product, some
 
 SIZE = 4
 
