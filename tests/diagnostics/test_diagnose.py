@@ -191,7 +191,7 @@ def estimate(value, low, high):
 def seen(*, apart=0.0, jump=0.0, met=1.0, measured=500, complete=False, whole=0, finite=True):
     """What a verdict rests on beside the exponent."""
     met = min(met, 1 - apart)
-    shares = map(jnp.asarray, (apart, jump, met, met))
+    shares = map(jnp.asarray, (apart, jump, 1 - met, met, met))
     coupling = Coupling(estimate(-0.1, -0.1, -0.1), *shares, rows=1000)
     return Seen(measured, complete, coupling, 1.0, whole, finite)
 

@@ -94,7 +94,8 @@ def test_the_coupling_of_distances_that_are_known():
     found = coupled(distances, least, jnp.asarray(1e-4), jnp.asarray(0.5))
     expected = np.mean([np.log(1e-3) / 10, np.log(0.9), 0])
     assert float(found.rate.value) == pytest.approx(expected, rel=1e-4)
-    assert float(found.met) == 0.5
+    assert float(found.met) == pytest.approx(1 / 3)
+    assert float(found.stalled) == pytest.approx(1 / 3)
     assert float(found.apart) == pytest.approx(1 / 3)
     assert float(found.way) == pytest.approx(29 * np.log(0.9) / np.log(1e-3), rel=1e-4)
     assert float(found.jump) == pytest.approx(0.9, rel=1e-5)

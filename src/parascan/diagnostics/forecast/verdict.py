@@ -120,7 +120,7 @@ def _jumps(value: float, high: float, seen: Seen) -> list[str]:
     coupling = seen.coupling
     rate, apart = float(coupling.rate.value), float(coupling.apart)
     expected = -value * coupling.rows
-    astray = apart >= APART or (expected >= SURELY_MET and not coupling.meets)
+    astray = apart >= APART or (expected >= SURELY_MET and float(coupling.stalled) >= APART)
     if not (high < 0 and expected >= DECISIVE / 2 and astray):
         return []
     return [

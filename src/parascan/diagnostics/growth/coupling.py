@@ -34,7 +34,10 @@ class Coupling(eqx.Module):
             where they come together.
         apart: part of the pairs whose distance has not shrunk by a factor of e.
         jump: largest factor by which one step moved a near pair apart; 0 where no pair was far enough from rounding.
-        met: part of the pairs that met.
+        stalled: part of the pairs that have not met, and whose distance has not shrunk by a factor of e in the second
+            half of the steps.
+        met: part of the pairs that met; of those that start further apart than rounding, as all parts are. Not a
+            number where there is none.
         way: part of the way to meeting that a pair has gone, by the logarithm of its distance; the median.
         rows: steps for which the pairs were followed.
     """
@@ -42,6 +45,7 @@ class Coupling(eqx.Module):
     rate: Estimate
     apart: Float[Array, ""]
     jump: Float[Array, ""]
+    stalled: Float[Array, ""]
     met: Float[Array, ""]
     way: Float[Array, ""]
     rows: int = eqx.field(static=True)
@@ -58,7 +62,7 @@ class Coupling(eqx.Module):
 
     def to_dict(self) -> Mapping[str, Any]:
         """Plain numbers, lists and strings, for JSON."""
-        parts = {name: float(getattr(self, name)) for name in ("apart", "jump", "met", "way")}
+        parts = {name: float(getattr(self, name)) for name in ("apart", "jump", "stalled", "met", "way")}
         return {"rate": self.rate.to_dict(), **parts, "rows": self.rows}
 
 
@@ -77,16 +81,23 @@ def coupled(
     followed = distances.reshape(-1, *distances.shape[-2:])[0]
     valid = followed[:, 0] > floor
     logs, steps, met = until_met(followed, least)
+    later = jnp.log(followed[:, -1] / followed[:, (followed.shape[1] - 1) // 2])
     whole = jnp.log(least / followed[:, 0])
     gone = jnp.where(valid & (whole < 0), logs / jnp.where(whole < 0, whole, 1), jnp.nan)
     return Coupling(
         _rate(logs / steps, valid),
-        jnp.sum(valid & ~met & (logs > -CLOSER)) / jnp.maximum(jnp.sum(valid), 1),
+        _part(~met & (logs > -CLOSER), valid),
         _jump(distances, floor, close),
-        jnp.mean(met),
+        _part(~met & (later > -CLOSER), valid),
+        jnp.where(jnp.any(valid), _part(met, valid), jnp.nan),
         jnp.nanmedian(gone),
         distances.shape[-1],
     )
+
+
+def _part(pairs: Bool[Array, " P"], valid: Bool[Array, " P"]) -> Float[Array, ""]:
+    """Part of the valid pairs."""
+    return jnp.sum(valid & pairs) / jnp.maximum(jnp.sum(valid), 1)
 
 
 def until_met(

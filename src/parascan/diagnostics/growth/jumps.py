@@ -26,7 +26,7 @@ ROUNDED = 256.0
 def couple(
     step: SideBySideStep, before: Float[Array, "P R D"], inputs: Tree, spread: Float[Array, ""], key: Key[Array, ""]
 ) -> Coupling:
-    """Follow two copies of every path: one from where another path starts, one from close by.
+    """Follow two copies of every path: one from where another path starts or has been, one from close by.
 
     Depth R; work ``2 P R`` steps, side by side.
 
@@ -42,14 +42,27 @@ def couple(
     size = jnp.where(spread > 0, spread, jnp.where(scale > 0, scale, 1))
     direction = jax.random.normal(key, starts.shape, starts.dtype)
     direction = direction / jnp.linalg.norm(direction, axis=1, keepdims=True)
-    # Half way round, since neighboring paths of a short run start from nearly the same state.
+    # Half way round, since neighboring paths of a short run start from nearly the same state. All starts may lie on
+    # one side of a memory that rarely flips, so every other copy starts from the most distant state of all paths.
     far = jnp.roll(starts, max(starts.shape[0] // 2, 1), axis=0)
+    far = jnp.where(jnp.arange(starts.shape[0])[:, None] % 2 == 1, _most_distant(starts, before), far)
     near = starts + size * jnp.geomspace(NEAREST, NEAR, starts.shape[0], dtype=starts.dtype)[:, None] * direction
     floor = ROUNDED * jnp.finfo(before.dtype).eps * jnp.maximum(scale, size)
     distances = jnp.stack([_distances(step, each, before, inputs) for each in (far, near)])
     use_far = jnp.any(distances[0, :, 0] > NEAR * size)
     distances = jnp.where(use_far, distances, distances[::-1])
     return coupled(distances, jnp.maximum(MET * distances[0, :, 0], floor), floor, 2 * NEAR * size)
+
+
+def _most_distant(starts: Float[Array, "P D"], before: Float[Array, "P R D"]) -> Float[Array, "P D"]:
+    """The state of all paths that is most distant from each start."""
+    states = before.reshape(-1, before.shape[-1])
+
+    def one(start: Float[Array, " D"]) -> Float[Array, " D"]:
+        away = jnp.linalg.norm(states - start, axis=1)
+        return states[jnp.argmax(jnp.where(jnp.isfinite(away), away, -1))]
+
+    return jax.lax.map(one, starts)
 
 
 def _distances(step: SideBySideStep, start: Float[Array, "P D"], before: Array, inputs: Tree) -> Float[Array, "P R"]:
