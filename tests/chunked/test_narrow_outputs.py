@@ -29,14 +29,19 @@ def inputs(length):
     return jnp.asarray(np.random.default_rng(1).normal(size=(length, 4)), HALF)
 
 
+def body(eqn):
+    """What a loop repeats: a closed program, or a plain one from JAX 0.12 on."""
+    return getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"])
+
+
 def stacked(program):
     """Dtypes of what the scans of a program put out."""
     own = [
         atom.aval.dtype
         for eqn in program.eqns
         if eqn.primitive.name == "scan"
-        for atom in eqn.outvars[eqn.params["num_carry"] :]
-        if atom.aval.ndim > 1
+        for atom, of_step in zip(eqn.outvars, body(eqn).outvars, strict=True)
+        if atom.aval.ndim > 1 and atom.aval.shape != of_step.aval.shape
     ]
     return own + [dtype for eqn in program.eqns for part in programs_of(eqn) for dtype in stacked(part)]
 

@@ -133,7 +133,6 @@ def test_integers_stay_integers_and_may_be_sizes():
     np.testing.assert_allclose(found.exponent.value, np.log([0.5, 0.5]))
 
 
-@pytest.mark.slow
 def test_states_keep_their_dtype():
     def make(gain):
         return (lambda s, x: gain * jnp.tanh(s) + 1), jnp.ones(2, jnp.float32), None
@@ -224,7 +223,6 @@ def test_a_step_that_decides_by_a_parameter_is_evaluated_as_it_is():
     assert found.solved.all()
 
 
-@pytest.mark.slow
 def test_points_may_be_measured_by_others():
     with ThreadPoolExecutor(2) as pool:
         found = ps.sweep_parameters(linear, {"gain": [0.25, 0.5, 0.75]}, key=KEY, executor=pool)
