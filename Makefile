@@ -1,7 +1,7 @@
 # Everything needs only make and a Python >= 3.11 with venv; it is kept in .venv, built once and again when the lock changes.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST_ARGS ?=
 ROWS ?=
 TRAIN_ARGS ?=
@@ -51,7 +51,7 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 .NOTPARALLEL:
 
 help:
-	@echo "make test    run the tests, in about 20 minutes on two cores (WORKERS=2 processes; PYTEST_ARGS=... is passed on)"
+	@echo "make test    run the tests, in about 14 minutes on two cores (WORKERS=3 processes; PYTEST_ARGS=... is passed on)"
 	@echo "make test-all  run all tests, as programs are compiled for users: the slow and the exhaustive ones too"
 	@echo "make mutants  break the package on purpose, line by line, and see whether the tests notice"
 	@echo "make test-optimized  run what rests on rounding with all optimizations of the compiler, as users do"
