@@ -1,6 +1,7 @@
 """Files of the benchmarks: written in one stroke, and tables put between the marks of a page."""
 
 from pathlib import Path
+from typing import Any
 
 from parascan.api.files import write_atomically
 
@@ -21,3 +22,8 @@ def put_between(document: Path, marks: tuple[str, str], text: str) -> None:
     begin, end = marks
     before, _, rest = document.read_text().partition(begin)
     write_text(document, f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
+
+
+def table_line(*cells: Any) -> str:
+    """A line of a table in Markdown."""
+    return "| " + " | ".join(map(str, cells)) + " |"

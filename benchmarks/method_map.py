@@ -16,7 +16,8 @@ from parascan.planning.propose import most_updates
 from parascan.problem.flat_recurrence import Recurrence
 from parascan.solvers.evaluation_cost import step_cost, workload_of
 
-from .planner_map import DOCUMENT, put_between
+from .documents import put_between, table_line
+from .planner_map import DOCUMENT
 
 BEGIN, END = "<!-- methods: begin -->", "<!-- methods: end -->"
 
@@ -67,16 +68,11 @@ def table() -> str:
     """The counts on all platforms in Markdown."""
     found = {platform: counts(platform) for platform in PLATFORMS}
     heads = [f"{case}, {platform}" for platform in PLATFORMS for case in CASES]
-    lines = [_line("method", *heads), _line(*["---"] * (1 + len(heads)))]
+    lines = [table_line("method", *heads), table_line(*["---"] * (1 + len(heads)))]
     for words in found[PLATFORMS[0]]:
         cells = [found[platform][words][case] for platform in PLATFORMS for case in CASES]
-        lines.append(_line(words, *(cell or "never" for cell in cells)))
+        lines.append(table_line(words, *(cell or "never" for cell in cells)))
     return "\n".join(lines)
-
-
-def _line(*cells: Any) -> str:
-    """A line of a table."""
-    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 if __name__ == "__main__":

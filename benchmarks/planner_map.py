@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from .documents import put_between
+from .documents import put_between, table_line
 from .planner import FOLDER, stored, summary
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "planning.md"
@@ -101,19 +101,19 @@ def tables(path: Path) -> str:
     rows = list(stored(path).values())
     kinds = sorted({row["kind"] for row in rows})
     summaries = [summary(rows), *(summary([row for row in rows if row["kind"] == kind]) for kind in kinds)]
-    lines = [_line("", "all", *kinds), _line(*["---"] * (len(kinds) + 2))]
-    lines.extend(_line(name, *(_number(each[name]) for each in summaries)) for name in summaries[0])
+    lines = [table_line("", "all", *kinds), table_line(*["---"] * (len(kinds) + 2))]
+    lines.extend(table_line(name, *(_number(each[name]) for each in summaries)) for name in summaries[0])
     told = [row for row in rows if max(row["regret"], row["default_regret"], gain(row)) >= CLEAR]
     lines += [
         "",
         f"The {len(told)} of {len(rows)} systems where some method is {CLEAR} times as fast as `lax.scan`, the plan or "
         "the default:",
         "",
-        _line(
+        table_line(
             "system", "exponent", "best method", "planned", "plan / best", "default / best", "plan, of lax.scan",
             "default, of lax.scan", "Newton: forecast", "measured",
         ),
-        _line(*["---"] * 10),
+        table_line(*["---"] * 10),
     ]  # fmt: skip
     for row in sorted(told, key=lambda row: -row["regret"]):
         ratios = [f"{row[name]:.2f}" for name in ("regret", "default_regret", "speed", "default_speed")]
@@ -121,18 +121,13 @@ def tables(path: Path) -> str:
         forecast = f"{row['forecast'][0]:.0f}"
         exponent = f"{row['exponent']:.3g}"
         ways = _now_called(row["best"]), _now_called(row["planned"])
-        lines.append(_line(row["name"], exponent, *ways, *ratios, forecast, iterations))
+        lines.append(table_line(row["name"], exponent, *ways, *ratios, forecast, iterations))
     return "\n".join(lines)
 
 
 def _number(value: float) -> str:
     """Three digits, or nothing where nothing is known."""
     return "" if np.isnan(value) else f"{value:.3g}"
-
-
-def _line(*cells: Any) -> str:
-    """A line of a table."""
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def main() -> None:

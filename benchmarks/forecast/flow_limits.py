@@ -18,7 +18,7 @@ import parascan as ps
 from parascan.diagnostics.forecast.continuation import STEEPEST, power_features
 from parascan.diagnostics.forecast.updates import holds, newton_iterations
 
-from ..documents import put_between, write_text
+from ..documents import put_between, table_line, write_text
 from .family import CALIBRATION_SEED, HELD_OUT_SEED, Case, family
 from .fit import EVALUATIONS, Sample, fit_power, samples
 from .measure import newton_curve
@@ -169,9 +169,9 @@ def table() -> str:
         longer = [list(samples(each, 1, LENGTHS, multiple * EVALUATIONS)) for each in curves.values()]
         rows[f"pilot of {multiple} times the evaluations"] = [right(each, as_diagnosed) for each in longer]
     rows["counts in their interval, as diagnosed"] = [in_interval(each) for each in seen.values()]
-    numbers = " | ".join(f"{len(each)} flows" for each in curves.values())
-    lines = [f"| | calibration, {numbers.replace('| ', '| held out, ')} |", "| --- | --- | --- |"]
-    lines += [f"| {name} | " + " | ".join(f"{share:.0%}" for share in shares) + " |" for name, shares in rows.items()]
+    halves = zip(("calibration", "held out"), curves.values(), strict=True)
+    lines = [table_line("", *(f"{half}, {len(each)} flows" for half, each in halves)), table_line(*["---"] * 3)]
+    lines += [table_line(name, *(f"{share:.0%}" for share in shares)) for name, shares in rows.items()]
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..documents import put_between
+from ..documents import put_between, table_line
 from .counts import METHODS
 from .judge import Judged, by_kind, judge, shares
 from .picture import draw
@@ -39,7 +39,7 @@ def judged(kinds: str = "", half: str = "all", seed: int = 0) -> list[Judged]:
 def rows(known: list[Judged]) -> str:
     """The fixed list of systems in Markdown."""
     answers, truths = load(ANSWERS), load(TRUTH)
-    lines = [_line("system", "true over T", "long run", "said", "verdict", ""), _line(*["---"] * 6)]
+    lines = [table_line("system", "true over T", "long run", "said", "verdict", ""), table_line(*["---"] * 6)]
     for each in known:
         if each.name in ROWS:
             truth, said = truths[each.name], answers[each.name]["0"]
@@ -47,7 +47,7 @@ def rows(known: list[Judged]) -> str:
             value, low, high = (f"{number:.4f}" if number is not None else "inf" for number in said["exponent"])
             right = "**wrong**" if each.wrong else "" if each.held else "interval misses"
             cells = f"{truth['over']:.4f}", f"{long:.4f}", f"{value} [{low}, {high}]", each.verdict, right
-            lines.append(_line(each.name, *cells))
+            lines.append(table_line(each.name, *cells))
     return "\n".join(lines)
 
 
@@ -57,8 +57,11 @@ def table(known: list[Judged]) -> str:
     Args:
         known: the systems.
     """
-    lines = [_line("", *(column.replace("_", "-") for column in COLUMNS)), _line(*["---"] * (len(COLUMNS) + 1))]
-    lines += [_line(kind, *_cells(shares(group))) for kind, group in by_kind(known).items() if group]
+    lines = [
+        table_line("", *(column.replace("_", "-") for column in COLUMNS)),
+        table_line(*["---"] * (len(COLUMNS) + 1)),
+    ]
+    lines += [table_line(kind, *_cells(shares(group))) for kind, group in by_kind(known).items() if group]
     wrong = [f"- {each.name}: {each.verdict}, but {each.wrong}" for each in known if each.wrong]
     missed = [each.name for each in known if not each.held]
     lines += ["", f"Wrong verdicts: {len(wrong)}.", *wrong]
@@ -99,7 +102,3 @@ def _cells(figures: Mapping[str, Any]) -> list[str]:
         else f"{figures[name]:.0%}"
         for name in COLUMNS
     ]  # fmt: skip
-
-
-def _line(*cells: Any) -> str:
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"

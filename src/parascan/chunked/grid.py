@@ -103,8 +103,7 @@ class Grid(NamedTuple):
 
     def take(self, blocks: Tree, step: Int[Array, ""]) -> Tree:
         """The inputs ``[..., N P]`` of one step of every chunk."""
-        row = self.row(step)
-        return jax.tree.map(lambda leaf: self._gathered(_row(leaf, row)), blocks)
+        return jax.tree.map(self._gathered, row_at(blocks, self.row(step), axis=1))
 
     def take_turn(self, blocks: Tree, first: Int[Array, ""]) -> list[Tree]:
         """As ``take``, for each of the steps of a turn that begins with step ``first``, in one move."""
@@ -218,24 +217,19 @@ class Grid(NamedTuple):
         return jax.lax.ppermute(sent, self.axis or (), pairs)
 
 
-def _row(blocks: Array, row: Int[Array, ""]) -> Array:
-    """One row of every chunk.
+def row_at(tree: Tree, index: Int[Array, ""], axis: int = 0) -> Tree:
+    """One row of every leaf.
 
     The index needs no check for being negative: one operation less in a loop of few, which XLA then runs without
     handing them to other threads.
-    """
-    return jax.lax.dynamic_index_in_dim(blocks, row, 1, keepdims=False, allow_negative_indices=False)
-
-
-def row_at(tree: Tree, index: Int[Array, ""]) -> Tree:
-    """One row of every leaf ``[R, ...]``.
 
     Args:
         tree: arrays.
-        index: of the row; not negative, which leaves the check for that out of the program.
+        index: of the row; not negative.
+        axis: of the rows.
     """
 
     def one(leaf: Array) -> Array:
-        return jax.lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False, allow_negative_indices=False)
+        return jax.lax.dynamic_index_in_dim(leaf, index, axis, keepdims=False, allow_negative_indices=False)
 
     return jax.tree.map(one, tree)

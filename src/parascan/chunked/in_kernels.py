@@ -16,7 +16,7 @@ from ..programs.kernels import RowKernel, kernel_of
 from ..programs.platform import kernels_wanted
 from ..solution import Tree
 from .acceptance import COMPARED, NEARLY
-from .grid import Grid
+from .grid import Grid, row_at
 from .passes import RUNS, Attempt, going
 from .passes_in_turns import PassesInTurns
 
@@ -56,7 +56,7 @@ class PassesInKernels(PassesInTurns):
         number, junctions = before.junctions, self.junctions
         first = jnp.where(number == 0, 0, junctions[0])
         states, true, ys = self._launched(blocks, before.states, (first, junctions[number]), before.ys)
-        other = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), before.kept)
+        other = row_at(before.kept, number)
         inputs = self.grid.take_turn(blocks, junctions[number] - COMPARED)
         rows = jax.tree.map(lambda *each: jnp.stack(each), *inputs)
         ahead, after = (jax.tree.map(lambda leaf, cut=cut: leaf[cut], true) for cut in (slice(-1), slice(1, None)))

@@ -211,6 +211,7 @@ class Passes:
     def junctions(self) -> Int[Array, "2"]:
         """The rows up to which the true run may go."""
         horizon, block = self.forgotten.horizon, self.grid.block
+        # Rows are not negative: a shift leaves out of the program how ``//`` rounds negative numbers.
         later = jnp.minimum(FURTHER * horizon, (horizon + block) >> 1)
         return jnp.stack([horizon, jnp.clip(later, horizon + COMPARED, block)])
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 
 from ..solution import Tree
 from .acceptance import COMPARED, NEARLY
+from .grid import row_at
 from .passes import JUNCTIONS, RUNS, Attempt, Passes, going
 
 TRUE, NOWHERE = JUNCTIONS, JUNCTIONS + 1
@@ -68,7 +69,7 @@ class PassesInTurns(Passes):
         states = chosen(self.grid.starts(states, self.init), states)
         junction = jnp.maximum(number - 1, 0)
         true = jax.tree.map(lambda leaf: leaf[TRUE], kept)
-        other = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, junction, keepdims=False)[1:], kept)
+        other = jax.tree.map(lambda leaf: leaf[1:], row_at(kept, junction))
         inputs = self.grid.take_turn(blocks, junctions[junction] - COMPARED)
         rows = jax.tree.map(lambda *each: jnp.stack(each), *inputs)
         from_before, after = (

@@ -131,6 +131,7 @@ def forget(
         before = (jnp.int32(set_out), infinite, jnp.zeros_like(far), infinite, start, copies.magnitudes(start))
         row, apart, _, _, states, _ = jax.lax.while_loop(partial(_going, patience.trial, most, far), follow, before)
     met = everywhere(apart <= 1, grid)
+    # Not ``//``, which would also say how negative numbers are rounded.
     further = jax.lax.div(row, jnp.int32(MARGIN)) if grid.turn == 1 else -(row // -(MARGIN * grid.turn)) * grid.turn
     horizon = jnp.where(met, jnp.minimum(row + further, most) + COMPARED, row)
     return Forgotten(met, row, horizon, copies.part(states))
