@@ -7,6 +7,7 @@ import pytest
 
 import parascan as ps
 from parascan.diagnostics.growth.coupling import coupled
+from parascan.diagnostics.growth.jumps import most_distant
 
 T = 4000
 
@@ -54,3 +55,9 @@ def test_a_large_constant_entry_beside_a_system_that_forgets_leaves_it_predictab
     step = lambda s, x: jnp.stack([1e6 + 0 * s[0], 0.5 * s[1] + x[0]])  # noqa: E731
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(T, 1)), jnp.float32)
     assert ps.diagnose(step, jnp.asarray([1e6, 0.0]), xs, key=jax.random.key(0)).verdict == "predictable"
+
+
+def test_the_most_distant_state_is_one_of_any_path_and_finite():
+    before = jnp.asarray([[[0.0], [3.0], [jnp.inf]], [[1.0], [-4.0], [jnp.nan]]])
+    np.testing.assert_array_equal(most_distant(before[:, 0], before), [[-4.0], [-4.0]])
+    np.testing.assert_array_equal(most_distant(jnp.asarray([[-2.0]]), before), [[3.0]])

@@ -45,7 +45,7 @@ def couple(
     # Half way round, since neighboring paths of a short run start from nearly the same state. All starts may lie on
     # one side of a memory that rarely flips, so every other copy starts from the most distant state of all paths.
     far = jnp.roll(starts, max(starts.shape[0] // 2, 1), axis=0)
-    far = jnp.where(jnp.arange(starts.shape[0])[:, None] % 2 == 1, _most_distant(starts, before), far)
+    far = jnp.where(jnp.arange(starts.shape[0])[:, None] % 2 == 1, most_distant(starts, before), far)
     near = starts + size * jnp.geomspace(NEAREST, NEAR, starts.shape[0], dtype=starts.dtype)[:, None] * direction
     floor = ROUNDED * jnp.finfo(before.dtype).eps * jnp.maximum(scale, size)
     distances = jnp.stack([_distances(step, each, before, inputs) for each in (far, near)])
@@ -54,8 +54,13 @@ def couple(
     return coupled(distances, jnp.maximum(MET * distances[0, :, 0], floor), floor, 2 * NEAR * size)
 
 
-def _most_distant(starts: Float[Array, "P D"], before: Float[Array, "P R D"]) -> Float[Array, "P D"]:
-    """The state of all paths that is most distant from each start."""
+def most_distant(starts: Float[Array, "S D"], before: Float[Array, "P R D"]) -> Float[Array, "S D"]:
+    """The finite state of all paths that is most distant from each start.
+
+    Args:
+        starts: states, looked at one after the other to save memory.
+        before: as for ``couple``.
+    """
     states = before.reshape(-1, before.shape[-1])
 
     def one(start: Float[Array, " D"]) -> Float[Array, " D"]:
