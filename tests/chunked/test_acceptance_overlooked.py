@@ -121,6 +121,7 @@ EXACT = {
     "fed back": (lambda s, x: jnp.concatenate([jnp.tanh(s[-1:]), s[:-1]]), [0, 0, 0]),
     "put somewhere": (lambda s, x: s.at[x.astype(int)].set(0.0), [1, 1, 1]),
     "put anywhere": (lambda s, x: s.at[x.astype(int)].set(jnp.tanh(s[0])), [0, 0, 0]),
+    "taken beyond": (lambda s, x: jnp.tanh(s).at[4 * jnp.arange(3)].get(mode="fill", fill_value=0), [0, 1, 1]),
     "network": (lambda s, x: jnp.tanh(s), [0, 0, 0]),
     "two levels": (lambda s, x: jnp.stack([jnp.tanh(s[0]), 7 + 0.1 * jnp.sign(s[1]), 7 + 0.1 * s[2]]), [0, 1, 0]),
 }

@@ -238,6 +238,9 @@ def test_the_evidence_names_jumps_neutral_modes_and_leaves_that_no_derivative_kn
     assert not any("jumps" in line for line in smooth)
     met = rule(estimate(0.1, 0.08, 0.12), seen(jump=30.0), newton, 1000).evidence
     assert any("come together nevertheless" in line for line in met)
+    # Pairs that met have come together, however little their mean rate says of it.
+    unsure = eqx.tree_at(lambda each: each.coupling.rate.high, seen(jump=30.0), jnp.asarray(0.01))
+    assert rule(estimate(0.1, 0.08, 0.12), unsure, newton, 1000).evidence == met
     chain = rule(estimate(0.0, -0.001, 0.001), seen(apart=0.4, jump=30.0), newton, 1000).evidence
     assert any("40% came no closer" in line and "does not see decisions" in line for line in chain)
     assert not any("neither grows nor dies" in line for line in chain)

@@ -3,6 +3,7 @@
 import inspect
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,8 @@ def test_what_nothing_foretells_stands_there_with_the_reason(plan):
     assert len(told) >= sum(method.forecast is None for method in METHODS)
     assert {each.standing for each in told} == {"rejected"}
     assert all(isinstance(each.solver, ps.WithFallback) for each in told)
+    assert any("no number of updates can win" in each.reason for each in told)
+    assert not any("wins with 0 or fewer" in each.reason for each in told)
     assert str(Plan.from_json(plan.to_json())) == str(plan)
 
 
@@ -79,3 +82,11 @@ def test_one_update_more_than_the_most_is_no_gain(method, platform):
     assert iterative_seconds(workload, step, machine, solver, most + 1) > allowed or most == 4000
     if most:
         assert iterative_seconds(workload, step, machine, solver, most) <= allowed * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("end", ["low", "value", "high"])
+def test_a_forecast_that_is_no_number_foretells_nothing(end):
+    known = {"low": 1.0, "value": 2.0, "high": 3.0}
+    iterations = {"jacobi": SimpleNamespace(**known)}, {"jacobi": SimpleNamespace(**known | {end: float("nan")})}
+    jacobi = next(method for method in METHODS if method.forecast == "jacobi")
+    assert [jacobi.foretold_by(SimpleNamespace(iterations=each)) for each in iterations] == ["jacobi", None]
