@@ -88,8 +88,8 @@ MUTANTS = (
     ),
     Mutant(
         "cotangents that arrive from later steps are lost",
-        "y = arriving + cotangent\n        weights,",
-        "y = cotangent\n        weights,",
+        "return leaving + cotangent, (carry, inputs), weights",
+        "return cotangent, (carry, inputs), weights",
         "test_pullback.py",
     ),
     Mutant(

@@ -2,6 +2,9 @@
 
 The transposed recurrence ``y_t = J_{t+1}^T y_{t+1} + c_t`` needs each step's linearization, and so do the cotangents of
 the step's inputs and of the arrays it closes over, which follow from ``y_t``. One pass uses one linearization for both.
+
+The pass carries ``y_t`` and not ``J_{t+1}^T y_{t+1}``: the sum is what is rounded, so that only its size tells how far
+rounding keeps two runs apart where they are judged.
 """
 
 from functools import partial
@@ -15,16 +18,17 @@ from ..chunked import AbstractTally, Layout, scan_blocks, tally_blocks
 from ..problem.flat_recurrence import Recurrence
 from ..programs.closure import Function, close_over
 from ..programs.cost import Kind, copy_share_back
+from ..programs.device_axis import one_later
 from ..programs.shapes import row_of
 from ..programs.work import counted
 from ..solution import State, Trajectory, Tree
 
 Row = tuple[State, Tree, Tree, State]
-"""State before a step, its inputs with a tangent, those without, and the cotangent of the state after it."""
+"""State before a step, its inputs with a tangent, those without, and the given cotangent of the state before it."""
 
 
 class _Pull(AbstractTally):
-    """One step backwards: from the cotangent that arrives at a state to the one for the state before.
+    """One step backwards: from the cotangent of the state after a step to that of the state before it.
 
     Attributes:
         moving: the leaves of the step that have a tangent.
@@ -38,26 +42,20 @@ class _Pull(AbstractTally):
         """The state after a step, by the arrays that have a tangent and those that have none."""
         return eqx.combine(moving, self.fixed)(state, eqx.combine(inputs, fixed_inputs))
 
-    def __call__(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree]]:
-        """The cotangent for the state before; as outputs, ``y_t`` and the cotangents of the inputs."""
-        return self._pull(arriving, x)[:2]
+    def __call__(self, y: State, x: Row) -> tuple[State, tuple[State, Tree]]:
+        """The cotangent of the state before; as outputs, ``y_t`` and the cotangents of the inputs."""
+        return self.tally(y, x)[:2]
 
     def tally(self, carry: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
         """The results of a call, and the cotangents of the arrays that the step closes over."""
-        return self._pull(carry, x)
-
-    def again(self, y: tuple[State, Tree], x: Row, counted: Bool[Array, ""]) -> tuple[State, Row]:
-        """``y_t``, or zero, as what arrives, and nothing besides."""
-        return jnp.where(counted, y[0], 0), (*x[:3], jnp.zeros_like(x[3]))
-
-    def _pull(self, arriving: State, x: Row) -> tuple[State, tuple[State, Tree], Tree]:
-        """All cotangents of one step."""
         previous, moving_inputs, fixed_inputs, cotangent = x
         advance = partial(self.predicted, fixed_inputs=fixed_inputs)
-        pull = jax.vjp(advance, self.moving, previous, moving_inputs)[1]
-        y = arriving + cotangent
-        weights, leaving, inputs = pull(y)
-        return leaving, (y, inputs), weights
+        weights, leaving, inputs = jax.vjp(advance, self.moving, previous, moving_inputs)[1](carry)
+        return leaving + cotangent, (carry, inputs), weights
+
+    def again(self, y: tuple[State, Tree], x: Row, counted: Bool[Array, ""]) -> tuple[State, Row]:
+        """``y_t``, or zero, and the same row."""
+        return jnp.where(counted, y[0], 0), x
 
 
 class _Leave(Function):
@@ -65,13 +63,12 @@ class _Leave(Function):
 
     step: _Pull
 
-    def __call__(self, arriving: State, x: Row) -> tuple[State, State]:
-        """The cotangent for the state before, and ``y_t``."""
+    def __call__(self, y: State, x: Row) -> tuple[State, State]:
+        """The cotangent of the state before, and ``y_t``."""
         previous, moving_inputs, fixed_inputs, cotangent = x
-        y = arriving + cotangent
         advance = partial(self.step.predicted, self.step.moving, inputs=moving_inputs, fixed_inputs=fixed_inputs)
         (leaving,) = jax.vjp(advance, previous)[1](y)
-        return leaving, y
+        return leaving + cotangent, y
 
     def others(self, y: Trajectory, rows: tuple[Trajectory, Tree, Tree]) -> tuple[Tree, Tree]:
         """The cotangents of what the step closes over, and of its inputs, by one pass over all steps."""
@@ -122,14 +119,15 @@ class Pullback:
         Args:
             cotangent: c, of the states ``[T D]``.
         """
-        rows = (*self._rows, cotangent)
+        # The cotangent of the initial state is given by that of the first step alone.
+        rows = (*self._rows, one_later(self._zero, cotangent, self._layout.spread))
         if self._layout.launched:
             # Sums over all steps would keep rows from being launched together.
             leave = _Leave(self._step)
-            initial, y, _ = scan_blocks(leave, self._zero, rows, self._layout)
+            initial, y, _ = scan_blocks(leave, cotangent[-1], rows, self._layout)
             weights, inputs = leave.others(y, self._rows)
         else:
-            initial, (y, inputs), weights = tally_blocks(self._step, self._zero, rows, self._layout)
+            initial, (y, inputs), weights = tally_blocks(self._step, cotangent[-1], rows, self._layout)
         left = eqx.tree_at(
             lambda problem: (problem.advance, problem.initial, problem.inputs),
             self._tangent,

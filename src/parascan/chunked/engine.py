@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Int
 from ..programs.batching import closed_over_chunks, over_chunks
 from ..programs.closure import Closed, close_over
 from ..programs.device_axis import DeviceAxis
+from ..programs.kernels import RowKernel
 from ..programs.partial_evaluation import partially_evaluated
 from ..programs.shapes import row_of
 from ..solution import Tree
@@ -27,9 +28,9 @@ from .grid import Grid
 from .in_kernels import PassesInKernels, advanced, in_kernels, scan_in_kernel
 from .passes import Passes
 from .passes_in_turns import PassesInTurns
-from .plain_loop import AbstractTally, State, Steps, in_batch, in_place, no_totals, take_steps, tallying
+from .plain_loop import AbstractTally, State, Steps, no_totals, take_steps, tallying
 from .repair import ONE_BY_ONE, repaired
-from .warm_up import Step, forget, forget_ahead
+from .warm_up import Forgotten, Step, forget, forget_ahead
 
 
 class Way(NamedTuple):
@@ -97,16 +98,7 @@ def run_blocks(
     forward = partially_evaluated(_over_chunks(step, carry, x), step, *example)
     fused = in_kernels(closed, carry, x, grid)
     steps: Steps = partial(take_steps, step) if fused is None else partial(scan_in_kernel, fused, closed)
-    if grid.turn > 1:
-        blocks = grid.cut(xs)
-        stretch = None if fused is None else partial(advanced, fused, blocks, grid)
-        forgotten = forget(closed, (carry, x), init, partial(grid.take_turn, blocks), grid, patience, stretch)
-    elif patience.gap is not None:
-        forgotten = forget_ahead(closed, (carry, x), init, xs, grid, patience)
-    else:
-        # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
-        take = partial(grid.take, grid.cut(xs)) if finish is None else partial(grid.picked, xs)
-        forgotten = forget(closed, (carry, x), init, take, grid, patience)
+    forgotten = _warmed_up(closed, (carry, x), init, xs, grid, patience, fused, whole=finish is None)
 
     def side_by_side() -> tuple[State, Way]:
         given = closed, forward, init, zero, grid, forgotten, patience.tolerance
@@ -122,23 +114,60 @@ def run_blocks(
             return done if finish is None else finish(done, steps), way
         agreed = jnp.all(last.excess <= 1)
         carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
-        before = grid.joined(last.ys), totals, ~agreed
+        done = carry, grid.joined(last.ys), grid.together(totals)
         if fused is None:
-            done = grid.together(run_steps(step, carry, grid.own(xs), grid, *before))
+            done = _replaced(~agreed, done, partial(one_by_one, grid.length), grid.own(xs))
         else:
-            own = grid.own(xs)
-            done = scan_in_kernel(fused, closed, carry, own, grid.length, reverse=grid.reverse, before=before)
+            before = *done[1:], ~agreed
+            done = scan_in_kernel(fused, closed, carry, grid.own(xs), grid.length, reverse=grid.reverse, before=before)
         way = Way(_counted(grid.chunks * grid.devices, agreed), forgotten.horizon, ~agreed, jnp.int32(0))
         return done if finish is None else finish(done, steps), way
 
-    def one_by_one() -> tuple[State, Way]:
-        way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True), jnp.int32(0))
-        if grid.axis is None:
-            whole = partial(scan_steps, step, prepared=grid.prepared) if fused is None else steps
-            return whole(init, xs, grid.length + grid.rest, reverse=grid.reverse), way
-        return _one_device_after_the_other(step, init, xs, grid), way
+    def one_by_one(length: int, init: Tree, xs: Tree) -> State:
+        if grid.axis is not None:
+            return _one_device_after_the_other(step, init, xs, grid)
+        whole = partial(scan_steps, step, prepared=grid.prepared) if fused is None else steps
+        return whole(init, xs, length, reverse=grid.reverse)
 
-    return jax.lax.cond(forgotten.met, side_by_side, one_by_one)
+    def given_up() -> tuple[State, Way]:
+        way = Way(jnp.int32(0), forgotten.horizon, jnp.asarray(True), jnp.int32(0))
+        return one_by_one(grid.length + grid.rest, init, xs), way
+
+    return jax.lax.cond(forgotten.met, side_by_side, given_up)
+
+
+def _warmed_up(
+    closed: Closed,
+    example: tuple[Tree, Tree],
+    init: Tree,
+    xs: Tree,
+    grid: Grid,
+    patience: Patience,
+    fused: RowKernel | None,
+    *,
+    whole: bool,
+) -> Forgotten:
+    """What coupled copies show: several rows in a turn, ahead of all chunks, or beside them.
+
+    Args:
+        closed: the step of one sequence.
+        example: shapes of its arguments.
+        init: initial carries ``[N, ...]``.
+        xs: inputs ``[N or 1, T, ...]``.
+        grid: how the sequences are cut.
+        patience: how long a system may take to forget its start.
+        fused: the step as a kernel, where there is one.
+        whole: whether the chunks leave no step over.
+    """
+    if grid.turn > 1:
+        blocks = grid.cut(xs)
+        stretch = None if fused is None else partial(advanced, fused, blocks, grid)
+        return forget(closed, example, init, partial(grid.take_turn, blocks), grid, patience, stretch)
+    if patience.gap is not None:
+        return forget_ahead(closed, example, init, xs, grid, patience)
+    # Inputs beyond the chunks make the cutting a copy, which is of no use to a system that does not forget.
+    take = partial(grid.take, grid.cut(xs)) if whole else partial(grid.picked, xs)
+    return forget(closed, example, init, take, grid, patience)
 
 
 def scan_steps(
@@ -171,72 +200,32 @@ def _select(first: Bool[Array, ""], one: Tree, other: Tree) -> Tree:
     return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)
 
 
-def run_steps(
-    step: Step, init: Tree, xs: Tree, grid: Grid, ys: Tree, totals: Tree, wanted: Bool[Array, ""]
-) -> tuple[Tree, Tree, Tree]:
-    """The results one step after the other if they are wanted, else ``init``, ``ys`` and ``totals`` as they are.
+def _replaced(wanted: Bool[Array, ""], done: State, steps: Callable[[Tree, Tree], State], xs: Tree) -> State:
+    """The results of steps from the carry on where they are wanted, else those that are there.
 
-    It is a loop, of no turns where they are not wanted, since a branch would copy the outputs; where it does turn it is
-    a little slower than ``jax.lax.scan``. On a mesh axis one device follows the other.
+    A loop of one turn or none: a branch would copy the results where they stay.
     """
-    if grid.batch == 1:
-        # Without the axis of the batch, so that XLA compiles what it compiles for ``jax.lax.scan``.
-        init, xs, ys = (jax.tree.map(lambda leaf: leaf[0], tree) for tree in (init, xs, ys))
-        carry, ys, totals = _turns(partial(tallying(step), step), (init, ys, totals), xs, grid, wanted, time=0)
-        return *jax.tree.map(lambda leaf: leaf[None], (carry, ys)), totals
-    return _turns(in_batch(step, xs, grid.batch), (init, ys, totals), xs, grid, wanted, time=1)
 
+    def turn(_: Array, done: State) -> State:
+        # XLA would move out of the loop, and so compute in any case, what does not depend on its state.
+        return steps(*jax.lax.optimization_barrier((done[0], xs)))
 
-def _turns(
-    step: Callable[[Tree, Tree], State],
-    start: State,
-    xs: Tree,
-    grid: Grid,
-    wanted: Bool[Array, ""],
-    time: int,
-) -> State:
-    """The loop over the rows of each device."""
-    length = grid.chunks * grid.block
-    one = in_place(step, xs, length, reverse=grid.reverse, time=time)
-
-    def rows(wanted: Bool[Array, ""], state: State) -> State:
-        with jax.named_scope(ONE_BY_ONE):
-            return jax.lax.fori_loop(0, jnp.where(wanted, length, 0), one, state)
-
-    return rows(wanted, start) if grid.axis is None else _device_by_device(rows, start, grid, wanted)
+    with jax.named_scope(ONE_BY_ONE):
+        return jax.lax.fori_loop(0, jnp.where(wanted, 1, 0), turn, done)
 
 
 def _one_device_after_the_other(step: Step, init: Tree, xs: Tree, grid: Grid) -> State:
-    """The results of all devices by the plain loop; ``xs`` are the inputs of this device."""
-    shapes = jax.eval_shape(partial(_own_steps, step, init, xs, grid))
-    ys, totals = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[1:])
-    rows = partial(_scan_if, step, xs, grid)
-    return grid.together(_device_by_device(rows, (init, ys, totals), grid, jnp.asarray(True)))
+    """The results of all devices by the plain loop, where each takes its rows in its turn; ``xs`` are this device's."""
 
-
-def _own_steps(step: Step, init: Tree, xs: Tree, grid: Grid) -> State:
-    """``jax.lax.scan`` over the rows of this device."""
-    return scan_steps(step, init, xs, grid.chunks * grid.block, reverse=grid.reverse, prepared=grid.prepared)
-
-
-def _scan_if(step: Step, xs: Tree, grid: Grid, wanted: Bool[Array, ""], state: State) -> State:
-    """``jax.lax.scan`` over the rows of this device, if it is wanted."""
-
-    def scanned() -> State:
-        carry, ys, totals = _own_steps(step, state[0], xs, grid)
-        return carry, ys, jax.tree.map(jnp.add, state[2], totals)
-
-    return jax.lax.cond(wanted, scanned, lambda: state)
-
-
-def _device_by_device(
-    rows: Callable[[Bool[Array, ""], State], State], start: State, grid: Grid, wanted: Bool[Array, ""]
-) -> State:
-    """The results of all devices, each of which takes its rows when it is its turn."""
+    def own(init: Tree) -> State:
+        return scan_steps(step, init, xs, grid.chunks * grid.block, reverse=grid.reverse, prepared=grid.prepared)
 
     def turn(index: Array, state: State) -> State:
         source = grid.devices - 1 - index if grid.reverse else index
-        carry, ys, totals = rows(jax.lax.axis_index(grid.axis or ()) == source, state)
+        mine = jax.lax.axis_index(grid.axis or ()) == source
+        carry, ys, totals = jax.lax.cond(mine, lambda: own(state[0]), lambda: state)
         return jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, grid.axis or ())[source], carry), ys, totals
 
-    return jax.lax.fori_loop(0, jnp.where(wanted, grid.devices, 0), turn, start)
+    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(own, init)[1:])
+    carry, ys, totals = jax.lax.fori_loop(0, grid.devices, turn, (init, *none))
+    return carry, ys, grid.together(totals)

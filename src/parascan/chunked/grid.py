@@ -184,12 +184,11 @@ class Grid(NamedTuple):
 
         return jax.tree.map(one, ends)
 
-    def together(self, state: tuple[Tree, Tree, Tree]) -> tuple[Tree, Tree, Tree]:
-        """Carry, outputs and totals of this device, with the totals of all devices."""
-        carry, ys, totals = state
-        if self.axis is not None:
-            totals = jax.tree.map(lambda leaf: jax.lax.psum(leaf, self.axis), totals)
-        return carry, ys, totals
+    def together(self, totals: Tree) -> Tree:
+        """Totals of all devices, from those of this one."""
+        if self.axis is None:
+            return totals
+        return jax.tree.map(lambda leaf: jax.lax.psum(leaf, self.axis), totals)
 
     def _gathered(self, rows: Array) -> Array:
         """``[N P, ...]``, or ``[P, ...]`` for all sequences alike, with the chunks as the last axis, ``[..., N P]``."""

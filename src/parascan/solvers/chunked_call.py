@@ -261,7 +261,9 @@ def _evaluate_jvp(primals: tuple[TracedSignature, Layout, bool], tangents: tuple
     Where that does not pay or is not possible, the tangent is JAX's own, of the plain loop.
     """
     signature, layout, plain = primals
-    if plain or (layout.chunks is None and not adjoint_pays(layout.size, layout.work, layout.batch)):
+    weights = bool(jax.tree.leaves(tangents[0].step))
+    pays = layout.chunks is not None or adjoint_pays(layout.size, layout.work, layout.batch, weights=weights)
+    if plain or not pays:
         answer, moved = eqx.filter_jvp(lambda each: batch_first(_one_by_one(each, layout)), (signature,), tangents[:1])
         return (*answer, no_blocks()), (*moved, STILL)
     carry, (ys, states), way = _evaluate(signature.keeping_states(), layout, plain)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, PyTree
 from ...chunked import Layout, scan_blocks
 from ...programs.closure import Closed, Function, close_over
 from ...programs.cost import copy_share_back
-from ...programs.device_axis import DeviceAxis
+from ...programs.device_axis import DeviceAxis, one_later
 from ...programs.shapes import row_of
 from ...programs.work import counted
 from ...solution import State, Trajectory
@@ -31,15 +31,14 @@ class _Forward(Function):
 
 
 class _Backward(Function):
-    """``A_{t+1}^T y_{t+1} -> A_t^T y_t``, with ``y_t`` as output."""
+    """``y_t -> A_t^T y_t + b_{t-1}``, with ``y_t`` as output."""
 
     product: Closed
 
-    def __call__(self, arriving: State, x: tuple[PyTree[Array], State]) -> tuple[State, State]:
-        """The product that arrives at the step before, and the solution here."""
-        row, b = x
-        y = arriving + b
-        return self.product(row, y), y
+    def __call__(self, y: State, x: tuple[PyTree[Array], State]) -> tuple[State, State]:
+        """The solution at the step before, and here."""
+        row, before = x
+        return self.product(row, y) + before, y
 
 
 def run(
@@ -62,6 +61,7 @@ def run(
     options = {"reverse": transpose, "spread": spread, "double": double, "copy": copy}
     layout = Layout(len(b), b.shape[1], work, **options)
     if transpose:
-        return scan_blocks(_Backward(product), init, (transition.slices, b), layout)[1]
+        rows = transition.slices, one_later(init, b, spread)
+        return scan_blocks(_Backward(product), b[-1], rows, layout)[1]
     first = jnp.arange(len(b)) == 0
     return scan_blocks(_Forward(product), init, (transition.slices, b, first), layout)[1]

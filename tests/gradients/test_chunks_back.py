@@ -1,0 +1,112 @@
+"""The way back of a network in chunks: accepted where rounding alone keeps its runs apart, else the plain loop."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import parascan as ps
+from combinations import exhaustive
+from parascan.chunked import engine, passes
+from parascan.programs.built_in import here
+
+
+def network(units, length, gain=0.7, inputs=8, seed=0):
+    keys = jr.split(jr.key(seed), 4)
+    weights = gain * jr.normal(keys[0], (units, units)) / units**0.5, jr.normal(keys[1], (units, inputs)) / inputs**0.5
+    return weights, jr.normal(keys[2], (length, inputs)), jr.normal(keys[3], (length, units))
+
+
+def loss(scan, weights, xs, cotangents):
+    own, given = weights
+    states = scan(lambda s, x: (jnp.tanh(own @ s + given @ x),) * 2, jnp.zeros(len(own), own.dtype), xs)[1]
+    return jnp.sum(cotangents * states)
+
+
+def gradient(scan, wanted=0):
+    return jax.jit(jax.grad(lambda *args: loss(scan, *args), argnums=wanted))
+
+
+@pytest.fixture
+def without_plain_loops(monkeypatch):
+    """Answers of the plain loop within the run in chunks are no numbers."""
+    real = engine.scan_steps
+
+    def spoiled(*args, **options):
+        return jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), real(*args, **options))
+
+    monkeypatch.setattr(engine, "scan_steps", spoiled)
+
+
+def alike(length, units):
+    return np.ones((length, units), np.float32)
+
+
+def rare(length, units):
+    return np.where(np.arange(length) % 7 == 0, 30.0, 1e-3)[:, None] * np.ones(units, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("units", "length", "gain", "given"),
+    [
+        (64, 17984, 0.7, alike),
+        (100, 20000, 0.6, alike),
+        (64, 50000, 0.7, None),
+        *exhaustive([(100, 20000, 0.7, rare), (48, 30000, 0.8, alike)]),
+    ],
+)
+def test_runs_back_that_only_rounding_keeps_apart_are_accepted(units, length, gain, given, without_plain_loops):
+    weights, xs, cotangents = network(units, length, gain)
+    cotangents = cotangents if given is None else jnp.asarray(given(length, units), jnp.float32)
+    found = gradient(ps.scan)(weights, xs, cotangents)
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in found)
+
+
+def test_a_way_back_that_is_refused_is_that_of_the_plain_loop(monkeypatch):
+    weights, xs, cotangents = network(24, 20000)
+    monkeypatch.setattr(passes, "excess", lambda true, other, allowed: jnp.full(_chunks(true), jnp.inf, jnp.float32))
+    found = gradient(ps.scan, (0, 1))(weights, xs, cotangents)
+    expected = gradient(jax.lax.scan, (0, 1))(weights, xs, cotangents)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5 * float(jnp.max(jnp.abs(theirs))))
+
+
+def _chunks(tree):
+    return jax.tree.leaves(tree)[0].shape[1]
+
+
+def test_nothing_of_the_plain_loop_is_computed_where_chunks_are_accepted():
+    """XLA moves out of a loop what does not depend on its state, also where the loop takes no turn."""
+    length = 20000
+    compiled = gradient(ps.scan).lower(*network(24, length)).compile()
+    computations = re.split(r"\n(?=(?:ENTRY )?%?[\w.\-]+ \()", compiled.as_text())
+    left_out = {name for part in computations for name in _left_out(part)}
+
+    def loops(turns):
+        parts = [part for part in computations if f'"known_trip_count":{{"n":"{turns}"}}' in part]
+        return {re.findall(r"[\w.\-]+", part.removeprefix("ENTRY"))[0] for part in parts}
+
+    assert len(loops(length)) == 3
+    assert loops(length) <= left_out
+    # One loop over portions of the steps is for the readout of all of them; others prepare the plain loop.
+    portions = loops(length // here().portion)
+    assert len(portions) == 3
+    assert len(portions - left_out) == 1
+
+
+def _left_out(part):
+    """Computations that one calls only on some condition: first branches, and bodies of loops of unknown turns."""
+    yield from re.findall(r"branch_computations=\{%?([\w.\-]+)", part)
+    for line in part.splitlines():
+        if " while(" in line and "known_trip_count" not in line:
+            yield from re.findall(r"body=%?([\w.\-]+)", line)
+
+
+def test_a_plain_network_goes_back_to_its_inputs_as_the_plain_loop_does():
+    """Its stored slopes and one product a step cost less than to take its steps once more in chunks."""
+    weights, xs, cotangents = network(32, 17984)
+    ours, theirs = (gradient(scan, 1)(weights, xs, cotangents) for scan in (ps.scan, jax.lax.scan))
+    np.testing.assert_array_equal(ours, theirs)
