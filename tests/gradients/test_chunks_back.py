@@ -2,6 +2,7 @@
 
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -10,6 +11,7 @@ import pytest
 
 import parascan as ps
 from combinations import exhaustive
+from parascan.adjoint import implicit
 from parascan.chunked import engine, passes
 from parascan.programs.built_in import here
 
@@ -110,3 +112,31 @@ def test_a_plain_network_goes_back_to_its_inputs_as_the_plain_loop_does():
     weights, xs, cotangents = network(32, 17984)
     ours, theirs = (gradient(scan, 1)(weights, xs, cotangents) for scan in (ps.scan, jax.lax.scan))
     np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("units", "inputs", "length", "double"),
+    [(19, 2, 55731, True), (19, 2, 300007, False), (15, 3, 70001, True), (13, 2, 250007, False)],
+)
+def test_odd_lengths_keep_the_way_back_of_a_cell_in_chunks(units, inputs, length, double, monkeypatch):
+    """Steps left over are a copy of inputs and outputs, little beside the sums of weights in every step of the loop."""
+    seen = []
+
+    class Told(implicit.Pullback):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            seen.append(self.side_by_side)
+
+    def loss(cell, xs):
+        def step(state, x):
+            state = cell(x, state)
+            return state, state[0]
+
+        return jnp.sum(ps.scan(step, (jnp.zeros(units, xs.dtype),) * 2, xs)[1])
+
+    monkeypatch.setattr(implicit, "Pullback", Told)
+    with jax.enable_x64(double):
+        dtype = jnp.float64 if double else jnp.float32
+        cell = eqx.nn.LSTMCell(inputs, units, key=jr.key(0), dtype=dtype)
+        eqx.filter_eval_shape(eqx.filter_grad(loss), cell, jax.ShapeDtypeStruct((length, inputs), dtype))
+    assert seen == [True]

@@ -260,6 +260,8 @@ def copy_share(
 ) -> float:
     """Part of the sequential time that copying all inputs and outputs takes.
 
+    A plain loop adds up its totals at every step, and so moves them twice.
+
     Args:
         closed: the step, ``(carry, x) -> (carry, y)``.
         work: of the step.
@@ -269,12 +271,13 @@ def copy_share(
         machine: that it runs on; this one, by what is known without measuring, when None.
     """
     machine = machine or here(double=work.double)
-    inputs, outputs = closed.in_avals[carried:], closed.out_avals[carried : len(closed.out_avals) - totals]
-    sizes = [
+    results = len(closed.out_avals) - totals
+    inputs, outputs, added = closed.in_avals[carried:], closed.out_avals[carried:results], closed.out_avals[results:]
+    *sizes, moved = [
         length * sum(math.prod(aval.shape) * getattr(aval.dtype, "itemsize", 8) for aval in avals)
-        for avals in (inputs, outputs)
+        for avals in (inputs, outputs, added)
     ]
     # The last cache holds what is copied twice: where it is from, and where it goes.
     rates = [machine.copy if 2 * held <= machine.far_bytes else machine.copy_far for held in sizes]
     taken = sum(held * rate for held, rate in zip(sizes, rates, strict=True))
-    return taken / max(length * step_seconds(work, machine), 1e-9)
+    return taken / max(length * step_seconds(work, machine) + 2 * moved * machine.copy, 1e-9)
