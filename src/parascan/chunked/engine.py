@@ -113,8 +113,8 @@ def run_blocks(
             way = Way(_counted(grid.chunks, kept), forgotten.horizon, ~kept, jnp.where(kept, redone, 0))
             return done if finish is None else finish(done, steps), way
         agreed = jnp.all(last.excess <= 1)
-        carry, totals = _select(agreed, (grid.final(last.ends), last.totals), (init, zero))
-        done = carry, grid.joined(last.ys), grid.together(totals)
+        carry = _select(agreed, grid.final(last.ends), init)
+        done = carry, grid.joined(last.ys), grid.together(last.totals)
         if fused is None:
             done = _replaced(~agreed, done, partial(one_by_one, grid.length), grid.own(xs))
         else:
