@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from parascan.chunked import engine
+from plain_loops import spoil_plain_loops
 
 BLOCKS = ps.Chunked(chunks=8)
 UNITS = {"float32": 64, "float64": 2048}
@@ -66,21 +66,9 @@ MARK = 12345.0
 
 
 def ran_in_chunks(step, init, xs, chunks=8):
-    """Whether the answer came from blocks, told by spoiling what the ways to run step by step put out."""
-
-    def marked(step, init, xs, length, **options):
-        _, ys, totals = scan_steps(step, init, xs, length, **options)
-        return init, jax.tree.map(lambda leaf: jnp.full_like(leaf, MARK), ys), totals
-
-    def marked_again(step, init, xs, ys, grid, found):
-        wanted = jnp.any(found.refused)
-        ys = jax.tree.map(lambda leaf: jnp.where(wanted, MARK, leaf), ys)
-        return init, ys, wanted, jnp.where(wanted, grid.chunks, 0).astype(jnp.int32)
-
-    scan_steps = engine.scan_steps
+    """Whether the answer came from blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "scan_steps", marked)
-        patch.setattr(engine, "repaired", marked_again)
+        spoil_plain_loops(patch, MARK)
         # Another function, so that its program is compiled anew.
         ys = ps.scan(lambda s, x: step(s, x), init, xs, solver=ps.Chunked(chunks=chunks))[1]
     return not any(bool(jnp.any(leaf == MARK)) for leaf in jax.tree.leaves(ys))

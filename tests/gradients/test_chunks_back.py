@@ -12,8 +12,9 @@ import pytest
 import parascan as ps
 from combinations import exhaustive
 from parascan.adjoint import implicit
-from parascan.chunked import engine, passes
+from parascan.chunked import passes
 from parascan.programs.built_in import here
+from plain_loops import spoil_plain_loops
 
 
 def network(units, length, gain=0.7, inputs=8, seed=0):
@@ -30,17 +31,6 @@ def loss(scan, weights, xs, cotangents):
 
 def gradient(scan, wanted=0):
     return jax.jit(jax.grad(lambda *args: loss(scan, *args), argnums=wanted))
-
-
-@pytest.fixture
-def without_plain_loops(monkeypatch):
-    """Answers of the plain loop within the run in chunks are no numbers."""
-    real = engine.scan_steps
-
-    def spoiled(*args, **options):
-        return jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), real(*args, **options))
-
-    monkeypatch.setattr(engine, "scan_steps", spoiled)
 
 
 def alike(length, units):
@@ -60,7 +50,8 @@ def rare(length, units):
         *exhaustive([(100, 20000, 0.7, rare), (48, 30000, 0.8, alike)]),
     ],
 )
-def test_runs_back_that_only_rounding_keeps_apart_are_accepted(units, length, gain, given, without_plain_loops):
+def test_runs_back_that_only_rounding_keeps_apart_are_accepted(units, length, gain, given, monkeypatch):
+    spoil_plain_loops(monkeypatch, jnp.nan)
     weights, xs, cotangents = network(units, length, gain)
     cotangents = cotangents if given is None else jnp.asarray(given(length, units), jnp.float32)
     found = gradient(ps.scan)(weights, xs, cotangents)

@@ -1,6 +1,5 @@
 """The backend in chunks: what only rounding keeps apart is accepted, in both directions."""
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -8,8 +7,8 @@ import pytest
 
 import parascan as ps
 from combinations import exhaustive
-from parascan.chunked import engine
 from parascan.linear import MatrixFreeTransition
+from plain_loops import spoil_plain_loops
 
 
 def system(units, length, gain, seed):
@@ -27,17 +26,6 @@ def system(units, length, gain, seed):
 def test_runs_that_only_rounding_keeps_apart_are_accepted(units, length, gain, seed, transpose, monkeypatch):
     given = system(units, length, gain, seed)
     expected = ps.linear_recurrence(*given, transpose=transpose, backend="sequential")
-
-    def spoiled(*args, **options):
-        return jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), real(*args, **options))
-
-    real = engine.scan_steps
-    monkeypatch.setattr(engine, "scan_steps", spoiled)
-    monkeypatch.setattr(engine, "repaired", spoiled_repair)
+    spoil_plain_loops(monkeypatch, jnp.nan)
     found = ps.linear_recurrence(*given, transpose=transpose, backend="contracting")
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-
-
-def spoiled_repair(step, init, xs, ys, grid, found):
-    some = jnp.any(found.refused)
-    return init, jax.tree.map(lambda leaf: jnp.where(some, jnp.nan, leaf), ys), some, some.astype(jnp.int32)
