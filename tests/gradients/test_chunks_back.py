@@ -12,7 +12,7 @@ import pytest
 import parascan as ps
 from combinations import exhaustive
 from parascan.adjoint import implicit
-from parascan.chunked import passes
+from parascan.chunked import engine, passes
 from parascan.programs.built_in import here
 from plain_loops import spoil_plain_loops
 
@@ -56,6 +56,48 @@ def test_runs_back_that_only_rounding_keeps_apart_are_accepted(units, length, ga
     cotangents = cotangents if given is None else jnp.asarray(given(length, units), jnp.float32)
     found = gradient(ps.scan)(weights, xs, cotangents)
     assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in found)
+
+
+SLOW, MIXED = [0.99] * 16, [0.5] * 15 + [0.999]
+ROWS, ENTRIES = np.arange(20000)[:, None], np.arange(16)
+
+
+@pytest.mark.parametrize(
+    ("decay", "cotangents"),
+    [
+        (MIXED, np.where(ENTRIES < 15, 1e6, 1e-3) + 0 * ROWS),
+        (SLOW, np.where(ROWS % 64 < 16, 1e5, 1e-3) + 0 * ENTRIES),
+        (MIXED, np.where((ROWS % 40 < 20) & (ENTRIES == 15), 1e5, 1.0)),
+    ],
+    ids=["small beside large", "bursts", "bursts in the slow entry"],
+)
+def test_large_cotangents_excuse_no_memory_of_others(decay, cotangents, monkeypatch):
+    """Copies that lie have all chunks tried: the judgment alone has to refuse what still remembers its start."""
+    real = engine.forget_ahead
+
+    def lying(*args):
+        found = real(*args)
+        return found._replace(met=found.met | True, horizon=found.row + 40)
+
+    def loss(scan, xs, own):
+        states = scan(lambda s, x: (jnp.tanh(own @ s + x),) * 2, jnp.zeros(16, xs.dtype), xs)[1]
+        return jnp.sum(states * jnp.asarray(cotangents, xs.dtype))
+
+    def found(scan, dtype):
+        xs = jnp.asarray(0.01 * np.random.default_rng(1).normal(size=(20000, 16)), dtype)
+        return jax.jit(jax.grad(lambda *args: loss(scan, *args), argnums=(0, 1)))(
+            xs, jnp.diag(jnp.asarray(decay, dtype))
+        )
+
+    with jax.enable_x64(True):
+        exact = found(jax.lax.scan, jnp.float64)
+    theirs = found(jax.lax.scan, jnp.float32)
+    monkeypatch.setattr(engine, "forget_ahead", lying)
+    ours = found(ps.scan, jnp.float32)
+    for each in zip(ours, theirs, exact, strict=True):
+        mine, other, true = (np.asarray(leaf, np.float64) for leaf in each)
+        errors = [np.max(np.abs(leaf - true) / np.abs(true)) for leaf in (mine, other)]
+        assert errors[0] <= 8 * errors[1]
 
 
 def test_a_way_back_that_is_refused_is_that_of_the_plain_loop(monkeypatch):
