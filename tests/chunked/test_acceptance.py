@@ -143,7 +143,7 @@ class TestExcess:
         return judged(jax.tree_util.Partial(step), true, other, x[:, None]).item()
 
     def rounded(self, s, x):
-        return 0.5 * s, s
+        return 0.2 * s, s
 
     def states(self, *entries):
         return np.tile(entries, (COMPARED + 1, 1))

@@ -137,6 +137,16 @@ def test_small_steps_that_gain_nothing_are_left_alone():
         assert rewarding(lambda s, x: jnp.tanh(jnp.tanh(s) + x), 200_000, dtype=jnp.float64) is None
 
 
+def test_a_linear_system_of_few_entries_is_left_alone():
+    """To move its inputs and states takes as long as its products; a function of them outlasts both."""
+    for size in (5, 8, 12):
+        weights = jnp.ones((size, size))
+        assert "it computes little" in rewarding(lambda s, x, w=weights: w @ s + x, 200_000, size=size)
+        assert rewarding(lambda s, x, w=weights: jnp.tanh(w @ s + x), 200_000, size=size) is None
+    weights = jnp.ones((16, 16))
+    assert rewarding(lambda s, x: weights @ s + x, 200_000, size=16) is None
+
+
 def test_a_power_may_be_a_few_products():
     """XLA makes products of a power whose exponent it knows: 16 nanoseconds of a step with five of them."""
     assert rewarding(lambda s, x: jnp.power(jnp.power(s, 4.0) + x, 2.5), 100_000) is not None

@@ -63,6 +63,12 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "copies that rounding holds apart never meet",
+        "return (state.apart <= 1) | (stalled &",
+        "return (state.apart <= 1) | (stalled & (state.apart < 0) &",
+        "test_copies_held_apart.py",
+    ),
+    Mutant(
         "chunks are accepted whatever the jump between them",
         "Refused(jnp.any(excess > 1, axis=-1)",
         "Refused(jnp.any(excess > 1e9, axis=-1)",

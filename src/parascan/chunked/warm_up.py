@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,18 @@ UNDER_WAY = 0.25
 """Part of the way that copies must have come in half of the rows, on the scale of their recent states: where the states
 themselves decay, the copies come closer without forgetting their start."""
 
+FLOOR = 32.0
+"""Distance, in units of what counts as agreement, from which copies that come no closer have met too: where a step adds
+up many entries and forgets slowly, rounding itself holds them apart. They were 1 to 4 units apart in Kalman filters of
+3 to 6 states, and up to 22 in one of 8, whose junctions were all accepted."""
+
+CLOSE = 1e-3
+"""Largest such distance as a part of the magnitude of a state: the units of narrow dtypes are larger."""
+
+STALLED = 8
+"""Copies come no closer where their distance has not halved for one in so many of the rows that they have taken: on
+the way from where they set out it halves more than 20 times."""
+
 PART_TO_VISIT = 4
 """One in so many rows of the trial is for chunks to come to where copies of others set out from, where they do so."""
 
@@ -49,8 +61,28 @@ Stretch = Callable[[Tree, Array, tuple[Array, Array]], Tree]
 """The states after some rows, from those before them, the chunk whose inputs each of them takes, and the rows."""
 
 
-_Following: TypeAlias = tuple[Array, Array, Array, Array, Tree, Tree]
-"""Row, distance, logarithm of the part that is left of it, first distance, states, and their magnitudes."""
+class _Following(NamedTuple):
+    """Copies that are followed until they have met or are given up.
+
+    Attributes:
+        row: the next one.
+        apart: distance of the copies, in units of what counts as agreement.
+        fallen: logarithm of the part that is left of it.
+        first: distance at the first look.
+        lowest: distance when it had last halved.
+        since: row of that look.
+        states: of the chunks and their copies.
+        recent: magnitudes of the states at the last look.
+    """
+
+    row: Int[Array, ""]
+    apart: Float[Array, ""]
+    fallen: Float[Array, ""]
+    first: Float[Array, ""]
+    lowest: Float[Array, ""]
+    since: Int[Array, ""]
+    states: Tree
+    recent: Tree
 
 
 class Forgotten(NamedTuple):
@@ -110,15 +142,17 @@ def forget(
         return jax.lax.fori_loop(first, end, lambda i, states: advance(states, copies.join(take(i))), states)
 
     def follow(state: _Following) -> _Following:
-        row, _, _, begin, states, recent = state
+        row = state.row
         end = jnp.minimum(row + (_unlooked(row, patience) if grid.turn == 1 else grid.turn), most)
-        states = run(row, end, states)
+        states = run(row, end, state.states)
         # Copies start far outside of where the states of a system at rest will be, and until they have come there their
         # distance is as large as they are: the pace is measured in units of where they set out.
         shares = [jnp.where(now == 0, 0, now / first) for now, first in zip(copies.parted(states), begun, strict=True)]
         fallen = jnp.log(reduce(jnp.maximum, shares).astype(far.dtype))
-        apart = copies.apart(states, recent)
-        return end, apart, fallen, jnp.where(row == set_out, apart, begin), states, copies.magnitudes(states)
+        apart = copies.apart(states, state.recent)
+        first, halved = jnp.where(row == set_out, apart, state.first), apart < state.lowest / 2
+        lowest, since = jnp.where(halved, apart, state.lowest), jnp.where(halved, end, state.since)
+        return _Following(end, apart, fallen, first, lowest, since, states, copies.magnitudes(states))
 
     infinite = jnp.asarray(jnp.inf, jnp.float32)
     set_out = _set_out(patience, grid)
@@ -128,26 +162,37 @@ def forget(
             visits = jax.lax.fori_loop(0, set_out // once, lambda i, at: run(i * once, (i + 1) * once, at), start)
             start = copies.exchanged(visits)
         begun = copies.parted(start)
-        before = (jnp.int32(set_out), infinite, jnp.zeros_like(far), infinite, start, copies.magnitudes(start))
-        row, apart, _, _, states, _ = jax.lax.while_loop(partial(_going, patience.trial, most, far), follow, before)
-    met = everywhere(apart <= 1, grid)
-    # Not ``//``, which would also say how negative numbers are rounded.
+        begin, none = jnp.int32(set_out), jnp.zeros_like(far)
+        before = _Following(begin, infinite, none, infinite, infinite, begin, start, copies.magnitudes(start))
+        last = jax.lax.while_loop(partial(_going, patience.trial, most, far), follow, before)
+    row, met = last.row, everywhere(_met(far, last), grid)
     further = jax.lax.div(row, jnp.int32(MARGIN)) if grid.turn == 1 else -(row // -(MARGIN * grid.turn)) * grid.turn
     horizon = jnp.where(met, jnp.minimum(row + further, most) + COMPARED, row)
-    return Forgotten(met, row, horizon, copies.part(states))
+    return Forgotten(met, row, horizon, copies.part(last.states))
+
+
+def _met(far: Float[Array, ""], state: _Following) -> Bool[Array, ""]:
+    """Whether copies agree to rounding, or are held apart by it alone.
+
+    Args:
+        far: logarithm of the part of their first distance at which copies agree.
+        state: where they are.
+    """
+    # Not ``//``, which would also say how negative numbers are rounded.
+    stalled = state.row - state.since > jax.lax.div(state.row, jnp.int32(STALLED))
+    return (state.apart <= 1) | (stalled & (state.apart <= jnp.minimum(FLOOR, CLOSE * jnp.exp(-far))))
 
 
 def _going(trial: int, most: int, far: Float[Array, ""], state: _Following) -> Bool[Array, ""]:
     """Whether copies that have not met are followed further."""
-    row, apart, fallen, first, *_ = state
     # Distances start at about one in units of the scale, so their logarithm starts near zero. Seven tenths of the pace
     # that is needed will do at first, the whole of it from some rows on: what is given up late has cost most. But
     # whoever is nearly there when the time for it has come is let go on.
-    part = row / max(PUNCTUAL * most, 1)
+    part = state.row / max(PUNCTUAL * most, 1)
     needed = jnp.minimum(part * jnp.minimum(0.7 + 2 * part, 1), NEARLY)
-    under_way = (2 * row < most) | (jnp.log(apart) <= jnp.log(first) + UNDER_WAY * far)
-    hopeful = (row < trial) | ((fallen <= far * needed) & under_way)
-    return (row < most) & (apart > 1) & hopeful
+    under_way = (2 * state.row < most) | (jnp.log(state.apart) <= jnp.log(state.first) + UNDER_WAY * far)
+    hopeful = (state.row < trial) | ((state.fallen <= far * needed) & under_way)
+    return (state.row < most) & ~_met(far, state) & hopeful
 
 
 def _set_out(patience: Patience, grid: Grid) -> int:

@@ -23,7 +23,8 @@ PRICE, PRICE_OF_SMALL = 1 / 32, 1 / 20
 ones, whose times are better known."""
 
 MOVED_LIGHTLY = 2
-"""Factor by which moving a state of a few entries, which vector registers hold, costs less for each entry."""
+"""Factor by which moving a state of a few entries, which vector registers hold, costs less for each entry, beside a
+costly function of them: linear systems of 8 and 12 entries took 1.2 to 2.5 times as long in chunks."""
 
 FEW_REDUCTIONS = 0.08
 """Part of the work in reductions above which chunks side by side are no gain: with the chunks as the last axis XLA
@@ -126,7 +127,7 @@ def _rewarding(work: Work, size: int, length: int, machine: Machine) -> bool:
     """Whether a step computes enough for what is moved into chunks and out of them."""
     if work.small:
         return batch_within_gain(work, length, machine) > 0
-    moved = machine.gain * machine.move * work.size / (MOVED_LIGHTLY if size <= FEW else 1)
+    moved = machine.gain * machine.move * work.size / (MOVED_LIGHTLY if size <= FEW and work.functions else 1)
     return machine.operation * work.operations >= moved
 
 
