@@ -44,7 +44,8 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 		then echo "No package index could be reached: the set-up needs a network, or PIP_INDEX_URL must name an index that is there." >&2; fi; \
 		echo "The set-up failed; run the same command to try again." >&2; exit 1; }
 
-.PHONY: help setup test rounded test-optimized test-all test-newest check-versions matrix package torch mutants fuzz demo paper paper-page \
+.PHONY: help setup test rounded test-optimized test-all newest-environment environments test-newest \
+	check-versions matrix package torch mutants fuzz demo paper paper-page \
 	train-demo mcmc-demo diffusion-demo docs docs-serve tutorials theory bench gpu-check gpu-measure lint types signatures lock clean
 .DELETE_ON_ERROR:
 # Each target uses all cores, or one environment: with -j they still run one after the other.
@@ -107,10 +108,16 @@ FIND_NEWEST := PYTHON="$(PYTHON)" $(PYTHON) .ci/interpreters.py 13 12
 VERSIONS := tests/core/test_versions.py tests/structure/test_inside.py
 OF_VERSIONS = -p no:cacheprovider -n $(WORKERS) --dist worksteal
 
-test-newest:
-	@python=$$($(FIND_NEWEST)); if [ -z "$$python" ]; then \
+newest-environment:
+	@python=$$($(FIND_NEWEST)); if [ -n "$$python" ]; then \
+		$(MAKE) --no-print-directory $(NEWEST_INSTALLED) NEWEST_PYTHON="$$python"; fi
+
+# What `make docs` and `make test-newest` need, beside what `make setup` makes.
+environments: $(DOCS_INSTALLED) newest-environment
+
+test-newest: newest-environment
+	@if [ ! -e $(NEWEST_INSTALLED) ]; then \
 		echo "Neither Python 3.13 nor 3.12 is there, one of which the newest JAX needs: nothing is tested with it."; exit 0; fi; \
-		$(MAKE) --no-print-directory $(NEWEST_INSTALLED) NEWEST_PYTHON="$$python" && \
 		$(NEWEST)/bin/python -c "import platform, jax; print('JAX', jax.__version__, 'under Python', platform.python_version())" && \
 		$(MAKE) --no-print-directory check-versions PYTHON=$(NEWEST)/bin/python
 
