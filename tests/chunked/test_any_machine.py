@@ -93,7 +93,7 @@ def test_answers_are_the_same_on_every_machine(on, name, call):
             found = found.carry, found.ys
         close(found, expected, "float32", UNITS)
         ways.add(foreseen.chunks)
-    assert len(ways) >= 4
+    assert len(ways) >= 3
 
 
 def test_iterations_are_the_same_on_every_machine(on):
