@@ -103,9 +103,9 @@ def test_sequences_of_a_millisecond_are_left_alone(units, length):
     assert unrewarding(closed, length, units) is None
 
 
-def rewarding(step, length, size=2, dtype=jnp.float32):
+def rewarding(step, length, size=2, dtype=jnp.float32, batch=1):
     closed = jax.make_jaxpr(lambda s, x: (step(s, x),) * 2)(jnp.zeros(size, dtype), jnp.zeros(size, dtype))
-    return unrewarding(closed, length, size)
+    return unrewarding(closed, length, size, batch=batch)
 
 
 def test_small_steps_are_few_by_what_they_wait_for():
@@ -145,6 +145,26 @@ def test_a_linear_system_of_few_entries_is_left_alone():
         assert rewarding(lambda s, x, w=weights: jnp.tanh(w @ s + x), 200_000, size=size) is None
     weights = jnp.ones((16, 16))
     assert rewarding(lambda s, x: weights @ s + x, 200_000, size=16) is None
+
+
+def test_products_in_a_batch_are_calls_of_a_library():
+    """A step of a small network takes ten times as long in a batch of two as alone, and chunks of it hardly longer."""
+    weights = jnp.ones((8, 8))
+    network, linear = (lambda s, x: jnp.tanh(weights @ s + x)), (lambda s, x: weights @ s + x)
+    assert "its steps are few and small" in rewarding(network, 16_000, size=8)
+    assert rewarding(network, 16_000, size=8, batch=2) is None
+    assert "it computes little" in rewarding(linear, 200_000, size=8)
+    assert rewarding(linear, 200_000, size=8, batch=2) is None
+    elementwise = rewarding(lambda s, x: jnp.tanh(0.5 * s + x), 16_000, size=8, batch=2)
+    assert elementwise == rewarding(lambda s, x: jnp.tanh(0.5 * s + x), 16_000, size=8)
+
+
+def test_gradients_by_inputs_alone_go_back_in_chunks_in_a_small_batch():
+    weights = jnp.ones((32, 32))
+    closed = jax.make_jaxpr(lambda s, x: (jnp.tanh(weights @ s + x),) * 2)(jnp.zeros(32), jnp.zeros(32))
+    work = counted(closed, 32)
+    assert [adjoint_pays(32, work, batch, weights=False) for batch in (1, 2, 4, 6)] == [False, True, True, False]
+    assert all(adjoint_pays(32, work, batch) for batch in (1, 2, 4, 6))
 
 
 def test_a_power_may_be_a_few_products():

@@ -84,7 +84,8 @@ def outlook(signature: Signature, wanted: "Chunked", batch: int = 1, devices: De
     if reason := partial_reason(closed, len(jax.tree.leaves(signature.init))):
         return Outlook(False, reason)
     layout = _layout(signature, wanted, closed, Request(wanted, batch=batch, devices=devices))
-    if wanted.chunks is None and (reason := unrewarding(closed, layout.length, layout.size, work=layout.work)):
+    facts = closed, layout.length, layout.size
+    if wanted.chunks is None and (reason := unrewarding(*facts, work=layout.work, batch=batch)):
         return Outlook(False, reason)
     if layout.grid(1) is None and layout.grid(batch) is None:
         return Outlook(False, layout.uncut)
@@ -100,7 +101,7 @@ def _why_tried(layout: Layout, wanted: "Chunked", batch: int) -> str:
         return f"a batch of {batch} is parallel work that is there already: chunks are tried in one of {most} at most"
     if wanted.chunks is not None:
         return f"asked for by chunks={wanted.chunks}"
-    return worth_a_trial(layout.length, layout.work)
+    return worth_a_trial(layout.length, layout.work, batch=batch)
 
 
 def why_not(signature: Signature, wanted: "Chunked", batch: int = 1, devices: DeviceAxis | None = None) -> str | None:
