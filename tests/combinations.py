@@ -74,6 +74,21 @@ def some(values: Iterable, *default: object) -> list:
     return [pytest.param(value, marks=() if value in default else pytest.mark.exhaustive) for value in values]
 
 
+def fewer(cases: Iterable, *left_out: str) -> list:
+    """Parameters of a test; those left out, told by their values with ``-`` between, are marked ``exhaustive`` too."""
+    found, left = [], set()
+    for case in cases:
+        values, marks = getattr(case, "values", case), getattr(case, "marks", ())
+        values = values if isinstance(values, tuple) else (values,)
+        label = "-".join(str(getattr(value, "__name__", value)) for value in values)
+        if label in left_out and not marks:
+            left.add(label)
+            marks = pytest.mark.exhaustive
+        found.append(pytest.param(*values, marks=marks))
+    assert left == set(left_out)
+    return found
+
+
 def product(*values: Sequence) -> list[tuple]:
     """Every combination of one value of each."""
     return list(itertools.product(*values))

@@ -96,6 +96,7 @@ def test_answers_are_the_same_on_every_machine(on, name, call):
     assert len(ways) >= 4
 
 
+@pytest.mark.slow
 def test_iterations_are_the_same_on_every_machine(on):
     """Jacobians that are stored or not, predictions in other portions, weights known to the compiler or not."""
     step, init, xs = forgetting(6, 0.5)

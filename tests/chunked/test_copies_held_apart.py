@@ -7,7 +7,7 @@ import pytest
 from chunked_runs import close, inputs
 
 import parascan as ps
-from combinations import some
+from combinations import exhaustive, some
 
 EIGHT = ps.Chunked(chunks=8)
 
@@ -46,7 +46,9 @@ def kalman(states, seed):
     return step
 
 
-@pytest.mark.parametrize(("kind", "size", "pace"), [(linear, 24, 0.98), (network, 64, 0.99), (linear, 8, 0.985)])
+@pytest.mark.parametrize(
+    ("kind", "size", "pace"), [(network, 64, 0.99), (linear, 8, 0.985), *exhaustive([(linear, 24, 0.98)])]
+)
 def test_a_step_that_forgets_slowly_is_run_in_chunks(kind, size, pace):
     step = kind(size, pace)
     s0, xs = jnp.zeros(size), inputs("float32", 49152, size)
@@ -76,7 +78,7 @@ def test_chunks_that_only_rounding_holds_apart_are_hardly_run_again(size):
     assert int(stats.repairs) <= 2
 
 
-@pytest.mark.parametrize("depth", [4e-6, 1e-5])
+@pytest.mark.parametrize("depth", some([4e-6, 1e-5], 4e-6))
 def test_two_wells_as_close_as_rounding_could_hold_copies_are_told_apart(depth):
     """The copies count as met, in two wells; junctions after the step from one to the other are refused."""
 

@@ -83,7 +83,7 @@ def test_what_is_allowed_in_a_chunk_is_a_part_of_its_own_states():
 
 
 @pytest.mark.parametrize("platform", some(["cpu", "gpu"], "cpu"))
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", some([1, 3], 1))
 def test_copies_set_out_from_where_chunks_have_come_to(batch, platform):
     starts = HELD + 0.1 * jnp.arange(batch * 3.0).reshape(batch, 3)
 

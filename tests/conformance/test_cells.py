@@ -13,15 +13,13 @@ from .members import SOLVERS
 from .test_solvers import times
 
 USUAL = [
-    ("deer", "slstm"),
     ("quasi_deer", "min_gru"),
     ("jacobi", "min_lstm"),
     ("deer", "lru"),
     ("forgetting", "gated_delta"),
-    ("deer", "gated_delta_with_feedback"),
     ("anderson", "cfc"),
 ]
-"""Each cell once; further pairs are run by ``make test-all``."""
+"""Each cell once, but for two that compile for long; further pairs are run by ``make test-all``."""
 
 FITTING = [name for name in SOLVERS if name != "gradient_descent"]
 """All but the one with a fixed learning rate, which suits other problems: on some cells it stalls, and says so."""

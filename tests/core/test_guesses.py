@@ -34,6 +34,7 @@ def test_zeros(dtype):
     np.testing.assert_array_equal(first_iterate(ps.guesses.Zeros(), dtype), np.zeros((9, 2)))
 
 
+@single
 def test_normal_and_uniform_follow_their_key_and_dtype(dtype, getkey):
     first, second = getkey(), getkey()
     for rule in (ps.guesses.Normal, ps.guesses.Uniform):
@@ -63,6 +64,7 @@ def test_given_follows_the_direction_of_time(dtype):
     assert int(again.stats.iterations) == 0
 
 
+@single
 def test_reset_is_where_overflow_goes(dtype):
     logistic = lambda s, _: 4.0 * s * (1 - s)  # noqa: E731
     huge, calm = jnp.full((30,), 1e300 if dtype == jnp.float64 else 1e30, dtype), jnp.full((30,), 0.5, dtype)
@@ -75,7 +77,7 @@ def test_reset_is_where_overflow_goes(dtype):
 
 
 @single
-@pytest.mark.parametrize("solver", [ps.deer(), ps.jacobi()])
+@pytest.mark.parametrize("solver", [ps.deer(), pytest.param(ps.jacobi(), marks=pytest.mark.exhaustive)])
 def test_no_guess_decides_the_answer(solver, dtype, getkey):
     reference = ps.rollout(*arguments(dtype)).states["a"]
     for guess in (ps.guesses.Zeros(), ps.guesses.Normal(getkey(), 1e3), ps.guesses.Uniform(getkey(), -9, 9)):

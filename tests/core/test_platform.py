@@ -142,7 +142,7 @@ def test_every_solver_is_exported_and_lowered_for_what_is_not_there(name):
         assert traced.lower(lowering_platforms=(platform,)).as_text()
 
 
-@pytest.mark.parametrize("name", some(SOLVERS, "default", "elk"))
+@pytest.mark.parametrize("name", some(SOLVERS, "default"))
 def test_gradients_are_exported(name):
     init, xs, solver = jnp.zeros(3), inputs(length_of(name)), SOLVERS[name]
 
@@ -156,6 +156,7 @@ def test_gradients_are_exported(name):
 
 @pytest.mark.parametrize("name", some(SOLVERS, "default"))
 @pytest.mark.parametrize("platform", some(["cuda", "tpu"], "cuda"))
+@pytest.mark.slow
 def test_a_program_made_for_another_platform_answers_alike(name, platform):
     init, xs, solver = jnp.zeros(3), inputs(8192), SOLVERS[name]
 

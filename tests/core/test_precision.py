@@ -23,7 +23,7 @@ SOLVERS = {
     "guarded": ps.WithFallback(ps.deer(), budget=40),
     "blocks": ps.MultipleShooting(ps.deer(), 8),
 }
-DEFAULT = ("deer", "quasi", "guarded")
+DEFAULT = ("deer", "guarded")
 """Those that run by default."""
 
 

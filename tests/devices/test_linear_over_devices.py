@@ -9,7 +9,7 @@ import pytest
 from over_devices import largest_message, mesh_of, placed, spec_of
 
 import parascan as ps
-from combinations import one_of_each
+from combinations import exhaustive, fewer, one_of_each
 from parascan.linear import BlockTransition, DenseTransition, DiagonalTransition, MatrixFreeTransition, ScalarTransition
 
 T, D = 64, 4
@@ -29,12 +29,18 @@ def matrices(form, length):
 
 @pytest.mark.parametrize(
     ("form", "length", "how"),
-    one_of_each(
-        list(
-            product(
-                ["dense", "diagonal", "scalar", "block", "matrix-free"], [T, 61], ["forward", "transpose", "reverse"]
+    fewer(
+        one_of_each(
+            list(
+                product(
+                    ["dense", "diagonal", "scalar", "block", "matrix-free"],
+                    [T, 61],
+                    ["forward", "transpose", "reverse"],
+                )
             )
-        )
+        ),
+        "diagonal-61-transpose",
+        "dense-64-forward",
     ),
 )
 def test_states_over_devices(form, length, how):
@@ -48,8 +54,10 @@ def test_states_over_devices(form, length, how):
         np.testing.assert_allclose(given, ps.linear_recurrence(A, b, s0, **options), atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["automatic", "explicit"])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("compiled", "kind"),
+    [(False, "explicit"), (True, "automatic"), *exhaustive([(False, "automatic"), (True, "explicit")])],
+)
 def test_offsets_bring_their_mesh_and_derivatives_stay_on_it(kind, compiled):
     mesh = mesh_of(kind, rows=4)
     with jax.enable_x64(True):

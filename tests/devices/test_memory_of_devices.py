@@ -5,13 +5,16 @@ import pytest
 from over_devices import equal, mesh_of, network, series
 
 import parascan as ps
+from combinations import exhaustive
 
 T, D = 4096, 12
 WEIGHTS, STEP_OF = network()
 XS = series(T, D)
 
 
-@pytest.mark.parametrize("solver", [None, ps.Sequential(), ps.deer(), ps.MultipleShooting(ps.deer(), 8)])
+@pytest.mark.parametrize(
+    "solver", [None, ps.Sequential(), ps.deer(), *exhaustive([(ps.MultipleShooting(ps.deer(), 8),)])]
+)
 def test_a_call_that_fits_on_four_devices_and_not_on_one(solver):
     step, mesh = STEP_OF(WEIGHTS), mesh_of("automatic", time=4)
     alone = ps.explain(step, jnp.zeros(D), XS, solver=solver).memory

@@ -10,14 +10,16 @@ import pytest
 from over_devices import equal, largest_message, mesh_of, network, placed, series, spec_of
 
 import parascan as ps
-from combinations import exhaustive, one_of_each
+from combinations import exhaustive, fewer, one_of_each
 
 T, D = 8192, 12
 WEIGHTS, STEP_OF = network()
 XS = series(T, D)
 
 
-@pytest.mark.parametrize(("kind", "compiled"), one_of_each(list(product(["automatic", "explicit"], [False, True]))))
+@pytest.mark.parametrize(
+    ("kind", "compiled"), fewer(one_of_each(list(product(["automatic", "explicit"], [False, True]))), "automatic-False")
+)
 def test_inputs_spread_along_time_bring_their_mesh(kind, compiled):
     """The axis may have any name; the outputs are spread as the inputs are."""
     mesh = mesh_of(kind, t=4)
@@ -30,7 +32,9 @@ def test_inputs_spread_along_time_bring_their_mesh(kind, compiled):
     assert spec_of(solution.ys) == spec_of(solution.states) == ("t",)
 
 
-@pytest.mark.parametrize(("kind", "entered"), one_of_each(list(product(["automatic", "explicit"], [False, True]))))
+@pytest.mark.parametrize(
+    ("kind", "entered"), fewer(one_of_each(list(product(["automatic", "explicit"], [False, True]))), "automatic-False")
+)
 def test_derivatives_and_weights_on_a_mesh(kind, entered):
     """Inside of ``jax.set_mesh`` and outside, with weights that a step closes over on the same mesh."""
     mesh = mesh_of(kind, t=4)

@@ -32,7 +32,7 @@ SOLVERS = {
 
 
 # Of each way of sharing the work one; the others differ in what every device does by itself.
-BY_DEFAULT = ("deer", "jacobi", "shooting")
+BY_DEFAULT = ("deer", "jacobi")
 
 
 def problem():

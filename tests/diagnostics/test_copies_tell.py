@@ -31,7 +31,7 @@ def test_a_memory_that_rarely_flips_is_not_predictable_wherever_paths_start(seed
     assert float(found.coupling.stalled) >= 0.1
 
 
-@pytest.mark.parametrize("slow", [np.exp(-5e-3), np.exp(-8e-3)])
+@pytest.mark.parametrize("slow", [np.exp(-5e-3), pytest.param(np.exp(-8e-3), marks=pytest.mark.exhaustive)])
 def test_copies_that_have_yet_to_meet_in_a_slow_season_do_not_make_a_system_marginal(slow):
     factors = np.full((20000, 1), 0.5, np.float32)
     for first in range(0, 20000, 5000):
@@ -51,6 +51,7 @@ def test_pairs_that_start_within_rounding_tell_nothing():
     assert not found.stays
 
 
+@pytest.mark.slow
 def test_a_large_constant_entry_beside_a_system_that_forgets_leaves_it_predictable():
     step = lambda s, x: jnp.stack([1e6 + 0 * s[0], 0.5 * s[1] + x[0]])  # noqa: E731
     xs = jnp.asarray(np.random.default_rng(0).normal(size=(T, 1)), jnp.float32)

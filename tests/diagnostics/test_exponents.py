@@ -18,9 +18,9 @@ def covers(estimate, truth, slack=0.0):
     return bool(jnp.all((estimate.low - slack <= truth) & (truth <= estimate.high + slack)))
 
 
+@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
 def test_all_exponents_of_a_linear_map_are_the_logs_of_its_eigenvalues(dtype, getkey):
-    basis = np.random.default_rng(0).normal(size=(3, 3))
-    values = np.array([0.95, 0.7, 0.3])
+    basis, values = np.random.default_rng(0).normal(size=(3, 3)), np.array([0.95, 0.7, 0.3])
     matrix = jnp.asarray(basis @ np.diag(values) @ np.linalg.inv(basis), dtype)
     found = lyapunov_exponents(lambda s, _: matrix @ s, jnp.ones(3, dtype), length=3000, key=getkey(), k=3)
     np.testing.assert_allclose(found.per_step, np.log(values), atol=5e-4)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import exhaustive
 from parascan.diagnostics import Paths, covariant_vectors, diagnose, lipschitz
 from parascan.diagnostics.growth.side_by_side import SideBySideStep
 from parascan.problem.flat_recurrence import Recurrence
@@ -103,8 +104,12 @@ def test_a_step_without_a_derivative_is_refused_in_words(use, getkey):
 
 @pytest.mark.parametrize(
     "solver",
-    [ps.deer(), ps.MultipleShooting(ps.deer(), 8)]
-    + [pytest.param(each, marks=pytest.mark.exhaustive) for each in (ps.elk(), ps.picard(), ps.LineSearch(ps.deer()))],
+    [
+        ps.deer(),
+        *exhaustive(
+            (each,) for each in (ps.MultipleShooting(ps.deer(), 8), ps.elk(), ps.picard(), ps.LineSearch(ps.deer()))
+        ),
+    ],
 )
 def test_constants_among_the_outputs(solver):
     def step(s, x):

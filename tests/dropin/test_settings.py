@@ -20,9 +20,6 @@ SOLVERS = {
     "elk": ps.elk(),
     "guarded": ps.WithFallback(ps.deer()),
 }
-DEFAULT = ("default", "chunks", "guarded")
-"""Those that run by default: of one and several steps at once, and of iterations before a fallback."""
-
 XS = jnp.asarray(np.random.default_rng(0).normal(size=(256, 4)), "float32")
 
 
@@ -70,7 +67,7 @@ def keyed(carry, x):
     return (state, key), state
 
 
-@pytest.mark.parametrize("name", some(SOLVERS, *DEFAULT))
+@pytest.mark.parametrize("name", some(SOLVERS, "default", "chunks"))
 def test_keys_in_the_carry_under_jit_and_vmap(name):
     init = jnp.ones((3, 4)), jax.random.split(jax.random.key(0), 3)
     run = functools.partial(ps.scan, solver=SOLVERS[name])
@@ -87,7 +84,7 @@ def test_keys_in_the_carry_under_jit_and_vmap(name):
     assert rolled[1].shape == (3, 256)
 
 
-@pytest.mark.parametrize("length", [64, 17984])
+@pytest.mark.parametrize("length", some([64, 17984], 17984))
 @pytest.mark.parametrize("batched", [False, True])
 def test_inside_shard_map_with_its_own_checks(length, batched, getkey):
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
@@ -116,7 +113,7 @@ def test_iterations_inside_shard_map_with_its_checks_say_what_to_do(name):
         jax.shard_map(local, mesh=mesh, in_specs=spec, out_specs=spec)(XS)
 
 
-@pytest.mark.parametrize("length", [64, 17984])
+@pytest.mark.parametrize("length", some([64, 17984], 17984))
 @pytest.mark.parametrize("solver", [None, ps.deer()])
 def test_arrays_on_a_mesh_with_explicit_axes(length, solver):
     mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
@@ -130,7 +127,7 @@ def test_arrays_on_a_mesh_with_explicit_axes(length, solver):
 
 
 @pytest.mark.parametrize("length", [np.int64(100), np.uint8(100), np.asarray(100), jnp.int32(100)], ids=repr)
-@pytest.mark.parametrize("solver", [None, ps.deer()])
+@pytest.mark.parametrize("solver", [None, pytest.param(ps.deer(), marks=pytest.mark.exhaustive)])
 def test_lengths_that_are_integers_of_another_kind(length, solver):
     step = lambda c, _: (0.5 * c, c)  # noqa: E731
     close(ps.scan(step, jnp.ones(2), None, length, solver=solver), jax.lax.scan(step, jnp.ones(2), None, length))

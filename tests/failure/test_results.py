@@ -178,7 +178,7 @@ def test_where_and_when_it_went_wrong():
         ps.rollout(step, jnp.zeros(1), xs, solver=ps.jacobi(), max_iterations=5)
 
 
-@pytest.mark.parametrize("name", ["deer", "elk"])
+@pytest.mark.parametrize("name", some(["deer", "elk"], "deer"))
 def test_a_bad_element_changes_no_bit_of_the_others(name):
     solver = getattr(ps, name)()
     rates = jnp.asarray([2.0, jnp.nan, 4.0, 1.2])[:, None] * jnp.ones(24)

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import parascan as ps
-from combinations import exhaustive, some
+from combinations import exhaustive, fewer, some
 
 SOLVERS = {
     "sequential": ps.Sequential(),
@@ -54,23 +54,21 @@ def agree(mine, other, tolerance=1e-11):
         np.testing.assert_allclose(leaf, expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", fewer(SOLVERS, "gradient_descent", "jacobi"))
 def test_reverse_mode(name, x64, getkey):
     args = arguments(getkey)
     gradient = lambda value: jax.jit(jax.grad(value, (0, 1, 2)))(*args)  # noqa: E731
     agree(gradient(ours(name)), gradient(theirs))
 
 
-@pytest.mark.parametrize("name", some(SOLVERS, "sequential", "dense", "quasi_deer"))
+@pytest.mark.parametrize("name", some(SOLVERS, "sequential", "dense"))
 def test_forward_mode(name, x64, getkey):
     args = arguments(getkey)
     push = lambda value: jax.jit(lambda *t: jax.jvp(value, args, t))(*map(jnp.cos, args))  # noqa: E731
     agree(push(ours(name)), push(theirs))
 
 
-@pytest.mark.parametrize(
-    "name", some(["sequential", "dense", "matrix_free", "quasi_deer"], "sequential", "matrix_free")
-)
+@pytest.mark.parametrize("name", some(["sequential", "dense", "matrix_free", "quasi_deer"], "matrix_free"))
 def test_second_order(name, x64, getkey):
     args = arguments(getkey)
     hessian = lambda value: jax.jit(jax.hessian(value, (0, 1)))(*args)  # noqa: E731
@@ -168,7 +166,7 @@ SECOND = {"hessian": jax.hessian, "forward": lambda f: jax.jacfwd(jax.jacfwd(f))
 
 
 @pytest.mark.parametrize(
-    ("second", "burn_in"), [("hessian", 5), ("forward", 0), *exhaustive([("hessian", 0), ("forward", 5)])]
+    ("second", "burn_in"), [("hessian", 5), *exhaustive([("forward", 0), ("hessian", 0), ("forward", 5)])]
 )
 def test_second_derivatives_through_blocks(second, burn_in, getkey, x64):
     """In JAX 0.10 a room that is not written to is batched under ``jax.vmap``, and so was an answer made in one."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import one_of_each, product, some
+from combinations import fewer, one_of_each, product, some
 
 SIZE = 4
 
@@ -108,7 +108,7 @@ def agree(given, expected, tolerance=1e-7):
 
 @pytest.mark.parametrize(
     ("name", "step"),
-    one_of_each(product(SOLVERS, STEPS)),
+    fewer(one_of_each(product(SOLVERS, STEPS)), "elk-straight_through", "blocks-clipping"),
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_gradients_are_those_of_the_plain_loop(name, step, x64, getkey):
@@ -120,7 +120,7 @@ def test_gradients_are_those_of_the_plain_loop(name, step, x64, getkey):
     agree(gradient(mine), gradient(loss(jax.lax.scan, step)))
 
 
-@pytest.mark.parametrize("name", some(["default", "chunks", "deer", "blocks"], "default", "chunks", "deer"))
+@pytest.mark.parametrize("name", some(["default", "chunks", "deer", "blocks"], "chunks", "deer"))
 def test_batches_second_order_and_reverse(name, x64, getkey):
     weights, init, xs = problem(getkey, LENGTHS.get(name, 64))
     batch = jnp.stack([xs, -xs])

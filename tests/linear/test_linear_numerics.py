@@ -6,13 +6,11 @@ import linear_members as members
 import numpy as np
 import pytest
 
-from combinations import crossed, exhaustive, one_of_each, pairwise, product
+from combinations import crossed, exhaustive, fewer, one_of_each, pairwise, product
 from parascan.linear import DenseTransition, DiagonalTransition, linear_recurrence
 from parascan.linear.backends import BACKENDS
 from parascan.linear.backends.blocked_scan import layout
 from parascan.programs.built_in import here
-
-pairs = pytest.mark.parametrize(("name", "backend"), members.CORE_PAIRS)
 
 
 def equations(jaxpr):
@@ -25,7 +23,7 @@ def equations(jaxpr):
                 yield from equations(inner)
 
 
-@pairs
+@pytest.mark.parametrize(("name", "backend"), fewer(members.CORE_PAIRS, "dense-associative"))
 def test_rows_before_the_first_offset_stay_zero_and_the_onset_is_bitwise(name, backend):
     T, D, dtype = 13, 5, np.float32
     stored, b, _ = members.draw(name, T, D, dtype)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import parascan.linear
+from combinations import fewer
 from parascan.linear import (
     BlockTransition,
     DenseTransition,
@@ -122,7 +123,7 @@ def test_choice_follows_structure_platform_and_length():
     assert choose_backend(dense, LONG) == choose_backend(dense, LONG, jax.devices()[0].platform)
 
 
-@pytest.mark.parametrize("chosen", BACKENDS)
+@pytest.mark.parametrize("chosen", fewer(BACKENDS, "associative", "contracting"))
 def test_auto_runs_what_the_choice_names(chosen, monkeypatch):
     monkeypatch.setattr(parascan.linear.bidiagonal, "choose_backend", lambda *_: chosen)
     jax.clear_caches()

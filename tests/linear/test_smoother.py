@@ -32,8 +32,8 @@ def least_squares(dense, r, alpha, known=0):
 
 # The other structures reach the tree and the chunks as one of these.
 PAIRS = [(name, "sequential") for name in members.STRUCTURES]
-PAIRS += [("dense", "associative"), ("diagonal", "chunked")]
-PAIRS += exhaustive([("dense", "chunked"), ("diagonal", "associative")])
+PAIRS += [("diagonal", "chunked")]
+PAIRS += exhaustive([("dense", "associative"), ("dense", "chunked"), ("diagonal", "associative")])
 
 
 @pytest.mark.parametrize(("name", "backend"), PAIRS)
@@ -112,7 +112,7 @@ def test_it_can_be_differentiated():
         np.testing.assert_allclose(gradient[3, 0, 1], (loss(bumped) - loss(A)) / step, rtol=1e-4)
 
 
-@pytest.mark.parametrize("size", some([1, 2, 5, 33], 1, 33))
+@pytest.mark.parametrize("size", some([1, 2, 5, 33], 33))
 def test_elimination_solves_what_needs_other_rows_first(size):
     a = jnp.roll(jnp.eye(size), 1, axis=0) + 0.1 * jax.random.normal(jax.random.key(size), (size, size))
     b = jax.random.normal(jax.random.key(0), (size, 3))

@@ -7,7 +7,7 @@ import pytest
 from targets import KERNELS, TARGETS, gibbs, normal
 
 import parascan as ps
-from combinations import one_of_each, product
+from combinations import fewer, one_of_each, product, some
 from parascan.mcmc.sample import CHUNKS, _few_long_chunks, noise_of
 
 DRAWS, KEY = 5000, jax.random.key(0)
@@ -37,7 +37,10 @@ def same_chain(draws, kernel, start, key, tolerance):
 CASES = product(KERNELS, TARGETS, ["chunks", "newton"], [False, True])
 
 
-@pytest.mark.parametrize(("name", "target", "solver", "double"), one_of_each(CASES))
+@pytest.mark.parametrize(
+    ("name", "target", "solver", "double"),
+    fewer(one_of_each(CASES), "whitened mala-curved-newton-True", "mala-normal-chunks-False"),
+)
 def test_decisions_are_those_of_the_plain_loop(name, target, solver, double):
     with jax.enable_x64(double):
         dtype = jnp.float64 if double else jnp.float32
@@ -48,7 +51,7 @@ def test_decisions_are_those_of_the_plain_loop(name, target, solver, double):
         same_chain(draws, kernel, start, key, 1e-9 if double else 2e-3)
 
 
-@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("double", some([False, True], True))
 def test_a_gibbs_sweep_is_that_of_the_plain_loop(double):
     with jax.enable_x64(double):
         dtype = jnp.float64 if double else jnp.float32
@@ -149,6 +152,7 @@ def likelihood(weights):
     return -jnp.sum(jax.nn.softplus(-margins)) - 0.5 * jnp.sum(weights**2)
 
 
+@pytest.mark.slow
 def test_a_likelihood_of_many_rows_runs_in_chunks_unasked():
     kernel, start, draws, key = ps.mcmc.hmc(likelihood, 0.04, 6), jnp.zeros(8), 8000, jax.random.key(5)
     noise = noise_of(kernel, jax.random.fold_in(key, 0), start, jnp.int32(0), draws)
@@ -160,6 +164,7 @@ def test_a_likelihood_of_many_rows_runs_in_chunks_unasked():
     same_chain(found, kernel, start, key, 1e-4)
 
 
+@pytest.mark.slow
 def test_a_chain_in_few_digits_runs():
     kernel = ps.mcmc.hmc(likelihood, 0.02, 6)
     found = ps.mcmc.sample(kernel, jnp.zeros(8, jnp.bfloat16), 5000, key=jax.random.key(5))

@@ -93,6 +93,7 @@ def test_a_planted_fault_is_seen(fault):
     assert p_value(after(kernel, exact(jax.random.key(0)), jax.random.key(1)), FACTOR) < 1e-6
 
 
+@pytest.mark.slow
 def test_step_for_step_as_written_down_anew():
     """MALA and HMC against NumPy, from their formulas, in the coordinates x and with a dense scale."""
     inverse, scale = np.linalg.inv(COVARIANCE), np.asarray([[1.0, 0.0, 0.0], [0.4, 0.8, 0.0], [0.1, -0.3, 1.5]])

@@ -7,6 +7,7 @@ import pytest
 from targets import KERNELS, logistic, normal
 
 import parascan as ps
+from combinations import some
 
 
 def autoregression(rho, chains, draws, seed=0):
@@ -38,7 +39,7 @@ def test_chains_that_disagree_or_drift_are_seen():
     )
 
 
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("dense", some([False, True], False))
 def test_a_warm_up_finds_step_size_and_scale(dense):
     covariance = jnp.asarray([[1.0, 4.5], [4.5, 25.0]])
 

@@ -36,6 +36,7 @@ def network(gain, length):
     return system.step, system.initial_state, system.inputs(length), network_of(0, length).guess[:length]
 
 
+@pytest.mark.slow
 def test_the_trace_of_a_network_counts_as_the_loop_for_any_system(double):
     found = merits(Trace(0, 2.0, (30, 60), 1e-10))
     short, long = counted(found, np.array([30, 60]), 1e-10)

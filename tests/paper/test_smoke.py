@@ -92,6 +92,7 @@ def test_an_unsolved_length_is_counted_as_such_and_one_that_was_not_run_as_nothi
     assert np.isnan(updates.sel(seed=0, length=200, gain=2.0))
 
 
+@pytest.mark.slow
 def test_both_ways_to_solve_the_linear_recurrence_count_alike_where_nothing_overflows(smoke):
     one, other = smoke("fig2").scan_updates.values
     assert one > 3

@@ -79,6 +79,7 @@ def test_claims_are_checked_on_the_dataset(dataset):
     assert [claim.checked for claim in table1.claims(dataset[0])] == [4, 2, 4, 4, 2]
 
 
+@pytest.mark.slow
 def test_the_picture_shows_both_kinds_and_the_published_counts(dataset):
     rows = table1.rows_of(dataset[0])
     steps, exponents = table1_figure.draw(rows).axes
@@ -89,6 +90,7 @@ def test_the_picture_shows_both_kinds_and_the_published_counts(dataset):
     assert [label.get_text() for label in exponents.get_xticklabels()] == ["Lorenz", "SprottB"]
 
 
+@pytest.mark.slow
 def test_the_table_holds_ours_and_the_published_numbers(dataset):
     texts = [text.get_text() for text in table1.figure(dataset[0]).axes[0].texts]
     for row in table1.rows_of(dataset[0]):

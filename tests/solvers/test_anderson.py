@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
 from parascan.problem.flat_recurrence import Recurrence
 from parascan.solvers import Iterate
 
@@ -52,7 +53,9 @@ def by_hand(inner, problem, memory, trajectories):
     return mixed
 
 
-@pytest.mark.parametrize("inner", [ps.picard(), ps.quasi_deer()], ids=["picard", "quasi_deer"])
+@pytest.mark.parametrize(
+    "inner", [ps.picard(), pytest.param(ps.quasi_deer(), marks=pytest.mark.exhaustive)], ids=["picard", "quasi_deer"]
+)
 def test_an_update_is_the_least_squares_mixture_of_the_steps_up_to_each(inner):
     with jax.enable_x64(True):
         posed = problem(step=lambda s, x: slow(s, x) + 0.05 * jnp.roll(s, 1))
@@ -95,7 +98,7 @@ def test_a_mixture_that_overflows_is_the_inner_update_there_and_spoils_no_earlie
     assert np.any(np.asarray(mixed) != np.asarray(plain))
 
 
-@pytest.mark.parametrize("memory", [1, 3])
+@pytest.mark.parametrize("memory", some([1, 3], 3))
 def test_it_takes_fewer_updates_where_picard_is_slow_and_finds_the_same_states(memory):
     with jax.enable_x64(True):
         xs = jnp.sin(0.1 * jnp.arange(400.0))[:, None] * jnp.ones(2)

@@ -39,6 +39,7 @@ def same(one, other):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_and_ends_the_same(tmp_path):
     path, whole = tmp_path / "deep" / "sweep.json", run(None)
 
