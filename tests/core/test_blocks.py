@@ -248,7 +248,9 @@ def test_groups_of_blocks_are_all_of_them():
     coarse = blocked(step, init, xs, 4).coarse
     states = jax.random.normal(jax.random.key(2), (coarse.length, 33))
     before = coarse.previous(states)
-    np.testing.assert_allclose(coarse.predictions(states), jax.vmap(coarse.advance)(before, coarse.inputs), rtol=1e-5)
+    images = jax.vmap(coarse.advance)(before, coarse.inputs)
+    # An entry is a tanh of a sum of entries of size one, as exact as these.
+    np.testing.assert_allclose(coarse.predictions(states), images, rtol=1e-5, atol=1e-6)
     vector = jnp.ones(33)
     expected = jax.vmap(lambda s, x: jax.jvp(lambda s: coarse.advance(s, x), (s,), (vector,))[1])(before, coarse.inputs)
     np.testing.assert_allclose(coarse.pushforward(states, vector[None])[0], expected, rtol=1e-4, atol=1e-6)

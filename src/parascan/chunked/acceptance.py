@@ -29,10 +29,10 @@ from jaxtyping import Array, Float, Int
 
 from ..programs.batching import closed_over_chunks
 from ..programs.closure import Closed, close_over
+from ..programs.patterns import mixed
 from ..programs.unknown import unknown_is
 from ..programs.unrounded import Mask, exact_entries
 from ..solution import Tree
-from .patterns import mixed
 
 COMPARED = 8
 """Steps on which the two runs of a chunk are compared, the last ones before the junction."""

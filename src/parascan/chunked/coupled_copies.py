@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from ..programs.patterns import mixed
 from ..programs.unrounded import Mask
 from ..solution import Tree
-from .patterns import mixed
 
 COPIES = 8
 """Number of chunks that get a copy."""

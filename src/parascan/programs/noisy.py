@@ -10,10 +10,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import ClosedJaxpr
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from .inside import bind, called, interpreted
+from .patterns import mixed
 from .platform import platform_of
 from .primitives import CONTROL, COSTLY, EXACT, OWN_TANGENTS, PRODUCTS, SUMS
 
@@ -26,6 +28,9 @@ UNITS_OF_PROGRAMS = 8.0
 OPAQUE = CONTROL | OWN_TANGENTS
 """Operations whose inner operations get no errors; instead their operands and results get ``UNITS_OF_PROGRAMS``."""
 
+HALF = 128
+"""Half as many values as eight bits have."""
+
 PRODUCTS_IN_PASSES = {"gpu": 2.0**-11, "cuda": 2.0**-11, "rocm": 2.0**-11, "tpu": 2.0**-9}
 """Unit of rounding of float32 matrix products in the default precision of accelerators."""
 
@@ -34,7 +39,7 @@ class Noisy:
     """One run of a program in which every operation gets a random error; it counts them, to draw new signs for each."""
 
     def __init__(self, key: Array, size: Array) -> None:
-        self.key = key
+        self.seed = jax.random.bits(key, (), jnp.uint32)
         self.size = size
         self.count = 0
 
@@ -85,9 +90,15 @@ class Noisy:
         if not jnp.issubdtype(value.dtype, jnp.inexact):
             return value
         self.count += 1
-        sign = jax.random.rademacher(jax.random.fold_in(self.key, self.count), value.shape, value.real.dtype)
         scale = units * (0.5 * float(jnp.finfo(value.dtype).eps) if unit is None else unit)
-        return value * (1 + (scale * sign * self.size).astype(value.real.dtype))
+        error = jnp.where(self._signs(value), scale, -scale) * self.size
+        return value * (1 + error.astype(value.real.dtype))
+
+    def _signs(self, value: Array) -> Bool[Array, "..."]:
+        """Whether the error of each entry is positive."""
+        # Not by a random key for each operation: its generator would be most of the program that is compiled.
+        entries = jnp.arange(value.size, dtype=jnp.uint32).reshape(value.shape)
+        return mixed(entries, self.seed + np.uint32(self.count)) < HALF
 
 
 def _accuracy_of_sum(eqn: Any) -> tuple[float, float | None]:
