@@ -28,8 +28,8 @@ UNITS_OF_PROGRAMS = 8.0
 OPAQUE = CONTROL | OWN_TANGENTS
 """Operations whose inner operations get no errors; instead their operands and results get ``UNITS_OF_PROGRAMS``."""
 
-HALF = 128
-"""Half as many values as eight bits have."""
+DRAWN = 8
+"""Bits that are drawn at once for each entry, of which each operation takes one."""
 
 PRODUCTS_IN_PASSES = {"gpu": 2.0**-11, "cuda": 2.0**-11, "rocm": 2.0**-11, "tpu": 2.0**-9}
 """Unit of rounding of float32 matrix products in the default precision of accelerators."""
@@ -42,6 +42,7 @@ class Noisy:
         self.seed = jax.random.bits(key, (), jnp.uint32)
         self.size = size
         self.count = 0
+        self._bits: dict[tuple[tuple[int, ...], int], Array] = {}
 
     def run(self, closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
         """Results of a program.
@@ -97,8 +98,12 @@ class Noisy:
     def _signs(self, value: Array) -> Bool[Array, "..."]:
         """Whether the error of each entry is positive."""
         # Not by a random key for each operation: its generator would be most of the program that is compiled.
-        entries = jnp.arange(value.size, dtype=jnp.uint32).reshape(value.shape)
-        return mixed(entries, self.seed + np.uint32(self.count)) < HALF
+        draw, bit = divmod(self.count, DRAWN)
+        kind = value.shape, draw
+        if kind not in self._bits:
+            entries = jnp.arange(value.size, dtype=jnp.uint32).reshape(value.shape)
+            self._bits[kind] = mixed(entries, self.seed + np.uint32(draw))
+        return (self._bits[kind] & np.uint32(1 << bit)) != 0
 
 
 def _accuracy_of_sum(eqn: Any) -> tuple[float, float | None]:
