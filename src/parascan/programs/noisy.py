@@ -62,10 +62,11 @@ class Noisy:
             return [self._converted(eqn, operands)]
         if name in EXACT:
             return bind(eqn, eqn.params, operands)
-        if name in SUMS | PRODUCTS:
+        if name in PRODUCTS:
+            return [self._product(eqn, operands)]
+        if name in SUMS:
             # Each term errs, so that cancellation between terms leaves what they leave.
-            operands = [self.err(operands[0], *_accuracy_of_sum(eqn)), *operands[1:]]
-            return bind(eqn, eqn.params, operands)
+            return bind(eqn, eqn.params, [self.err(operands[0], *_accuracy_of_sum(eqn)), *operands[1:]])
         if name in OPAQUE:
             operands = [self.err(operand, UNITS_OF_PROGRAMS) for operand in operands]
         units = {True: UNITS_OF_PROGRAMS, False: UNITS_OF_COSTLY if name in COSTLY else 1.0}[name in OPAQUE]
@@ -78,6 +79,29 @@ class Noisy:
         floating = jnp.issubdtype(before, jnp.inexact) and jnp.issubdtype(after, jnp.inexact)
         narrows = floating and float(jnp.finfo(after).eps) > float(jnp.finfo(before).eps)
         return self.err(out, 1.0) if narrows else out
+
+    def _product(self, eqn: Any, operands: list[Any]) -> Any:
+        """A product of matrices each of whose terms errs, so that cancellation between terms leaves what they leave.
+
+        The errors of the terms of an entry add up to one of a random sign, whose size is the root of the sum of their
+        squares. To move the terms themselves would take a matrix of its own for every run of a program.
+        """
+        out = bind(eqn, eqn.params, operands)[0]
+        if not jnp.issubdtype(out.dtype, jnp.inexact):
+            return out
+        # Parts of the largest entry, so that squares neither overflow nor vanish.
+        sizes = [jnp.abs(jax.lax.stop_gradient(operand)) for operand in operands]
+        largest = [jnp.max(size, initial=0) for size in sizes]
+        parts = [size / jnp.where(most > 0, most, 1) for size, most in zip(sizes, largest, strict=True)]
+        squares = bind(
+            eqn, eqn.params, [(part * part).astype(each.dtype) for part, each in zip(parts, operands, strict=True)]
+        )
+        moved = jnp.sqrt(jnp.abs(squares[0])) * largest[0] * largest[1]
+        units, unit = _accuracy_of_sum(eqn)
+        scale = units * (0.5 * float(jnp.finfo(eqn.invars[0].aval.dtype).eps) if unit is None else unit)
+        self.count += 1
+        error = jnp.where(self._signs(out), scale, -scale) * moved * self.size
+        return out + error.astype(out.dtype)
 
     def err(self, value: Any, units: float, unit: float | None = None) -> Any:
         """The value with an error of so many units of rounding in a random direction.
