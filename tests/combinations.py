@@ -74,6 +74,10 @@ def some(values: Iterable, *default: object) -> list:
     return [pytest.param(value, marks=() if value in default else pytest.mark.exhaustive) for value in values]
 
 
+single = pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
+"""For tests of both precisions of which one is enough by default."""
+
+
 def fewer(cases: Iterable, *left_out: str) -> list:
     """Parameters of a test; those left out, told by their values with ``-`` between, are marked ``exhaustive`` too."""
     found, left = [], set()

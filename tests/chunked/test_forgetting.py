@@ -8,7 +8,7 @@ import pytest
 from chunked_runs import BLOCKS, close, inputs, mesh, ran_in_chunks, rnn
 
 import parascan as ps
-from combinations import fewer, one_of_each, product, some
+from combinations import fewer, one_of_each, product, single, some
 from parascan.chunked import coupling_rows, passes
 
 
@@ -72,8 +72,6 @@ def two_wells(dtype, middle):
 
 # The kicked block takes its time at first, for which it is not to be given up.
 PATIENT = ps.Chunked(chunks=8, trial_steps=64)
-
-single = pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
 
 
 @single

@@ -6,7 +6,7 @@ import pytest
 from chunked_runs import BLOCKS, close, inputs, ran_in_chunks
 
 import parascan as ps
-from combinations import some
+from combinations import single, some
 
 
 @pytest.mark.parametrize("dtype", some(["float32", "float64"], "float64"), indirect=True)
@@ -33,7 +33,7 @@ def test_twins_far_outside_are_on_their_way_in_half_of_the_rows(factor):
     assert int(ps.rollout(step, jnp.zeros(3), xs, solver=ps.Chunked(chunks=8)).stats.chunks) == 8
 
 
-@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
+@single
 def test_tiny_and_decaying_states_are_right_on_their_own_scale(dtype):
     def step(s, x):
         s = 0.3 * s + 1e-20 * x

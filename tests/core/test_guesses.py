@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import some
-
-single = pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
+from combinations import single
 
 
 def step(carry, x):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import some
+from combinations import single, some
 
 
 def exponent(step, init, length, key, xs=None, **options):
@@ -23,7 +23,7 @@ def test_linear_map_has_the_log_of_its_spectral_radius(dtype, getkey):
     assert float(estimate.spread) < 1e-4
 
 
-@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
+@single
 def test_scalar_map_needs_no_warm_up(dtype, getkey):
     estimate = exponent(lambda s, _: 0.5 * s, jnp.asarray(1.0, dtype), 100, getkey())
     np.testing.assert_allclose(estimate.directions, np.full(3, np.log(0.5)), rtol=1e-6)

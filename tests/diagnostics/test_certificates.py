@@ -10,7 +10,7 @@ from certified_systems import FAMILIES, RUNS, certified
 from drifting_systems import DRIFTING
 
 import parascan as ps
-from combinations import some
+from combinations import single, some
 from parascan.solution import Evidence
 
 
@@ -159,7 +159,7 @@ def step(state, x):
     return jnp.tanh(0.5 * state + x)
 
 
-@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
+@single
 def test_a_wrong_trajectory_is_never_certified(dtype):
     xs = jnp.ones((50, 2), dtype)
     states = ps.rollout(step, jnp.zeros(2, dtype), xs).states.at[20].add(0.1)

@@ -10,11 +10,10 @@ import pytest
 from test_bounds import residual_jacobian
 
 import parascan as ps
-from combinations import exhaustive, some
+from combinations import exhaustive, single, some
 from parascan.diagnostics.conditioning.singular import extreme_singular_values, lanczos_steps, scaled_solve
 from parascan.linear import Bidiagonal, BlockTransition, DenseTransition, DiagonalTransition, ZeroTransition
 
-single = pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
 measure = eqx.filter_jit(extreme_singular_values)
 mapped = eqx.filter_jit(jax.vmap(lambda a, key: extreme_singular_values(DenseTransition(a), key)))
 

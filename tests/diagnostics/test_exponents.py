@@ -7,7 +7,7 @@ import pytest
 from flow_steps import flow, recurrence, runge_kutta, trajectory
 
 import parascan as ps
-from combinations import some
+from combinations import single, some
 from parascan.diagnostics import lyapunov_exponents
 from parascan.diagnostics.growth.exponents import kaplan_yorke_dimension
 from parascan.diagnostics.growth.spectrum import orthonormal
@@ -18,7 +18,7 @@ def covers(estimate, truth, slack=0.0):
     return bool(jnp.all((estimate.low - slack <= truth) & (truth <= estimate.high + slack)))
 
 
-@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
+@single
 def test_all_exponents_of_a_linear_map_are_the_logs_of_its_eigenvalues(dtype, getkey):
     basis, values = np.random.default_rng(0).normal(size=(3, 3)), np.array([0.95, 0.7, 0.3])
     matrix = jnp.asarray(basis @ np.diag(values) @ np.linalg.inv(basis), dtype)

@@ -8,7 +8,7 @@ import pytest
 from flow_steps import recurrence, trajectory
 
 import parascan as ps
-from combinations import some
+from combinations import single
 from parascan.diagnostics import Paths, contraction, jacobian_norm, lipschitz, regularity
 from parascan.diagnostics.growth import growth_constants as growth
 from parascan.diagnostics.growth import products
@@ -154,7 +154,7 @@ def test_norm_of_the_jacobians_stored_and_by_products(getkey):
             np.testing.assert_allclose(single, norms, rtol=0.04)
 
 
-@pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
+@single
 def test_norms_of_stored_matrices_however_close_their_singular_values(dtype, getkey):
     generator = np.random.default_rng(0)
     matrices = generator.normal(size=(50, 4, 4)) * 10.0 ** generator.uniform(-9, 9, (50, 1, 1))

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import fewer, one_of_each, product, some
-
-single = pytest.mark.parametrize("dtype", some(["float32", "float64"], "float32"), indirect=True)
+from combinations import fewer, one_of_each, product, single
 
 
 def linear_system(key, dtype, size, length):

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Float
 
 from .inside import bind, called, interpreted
 from .patterns import mixed
@@ -66,7 +66,7 @@ class Noisy:
             return [self._product(eqn, operands)]
         if name in SUMS:
             # Each term errs, so that cancellation between terms leaves what they leave.
-            return bind(eqn, eqn.params, [self.err(operands[0], *_accuracy_of_sum(eqn)), *operands[1:]])
+            return bind(eqn, eqn.params, [self.err(operands[0], _units_of_sum(eqn)), *operands[1:]])
         if name in OPAQUE:
             operands = [self.err(operand, UNITS_OF_PROGRAMS) for operand in operands]
         units = {True: UNITS_OF_PROGRAMS, False: UNITS_OF_COSTLY if name in COSTLY else 1.0}[name in OPAQUE]
@@ -97,53 +97,58 @@ class Noisy:
             eqn, eqn.params, [(part * part).astype(each.dtype) for part, each in zip(parts, operands, strict=True)]
         )
         moved = jnp.sqrt(jnp.abs(squares[0])) * largest[0] * largest[1]
-        units, unit = _accuracy_of_sum(eqn)
-        scale = units * (0.5 * float(jnp.finfo(eqn.invars[0].aval.dtype).eps) if unit is None else unit)
-        self.count += 1
-        error = jnp.where(self._signs(out), scale, -scale) * moved * self.size
-        return out + error.astype(out.dtype)
+        return out + (self._error(out, _accuracy_of_product(eqn)) * moved).astype(out.dtype)
 
-    def err(self, value: Any, units: float, unit: float | None = None) -> Any:
+    def err(self, value: Any, units: float) -> Any:
         """The value with an error of so many units of rounding in a random direction.
 
         Args:
             value: an array; one that is not floating stays as it is.
             units: how many.
-            unit: of rounding; that of the dtype when None.
         """
         value = jnp.asarray(value)
         if not jnp.issubdtype(value.dtype, jnp.inexact):
             return value
-        self.count += 1
-        scale = units * (0.5 * float(jnp.finfo(value.dtype).eps) if unit is None else unit)
-        error = jnp.where(self._signs(value), scale, -scale) * self.size
+        error = self._error(value, units * _unit(value.dtype))
         return value * (1 + error.astype(value.real.dtype))
 
-    def _signs(self, value: Array) -> Bool[Array, "..."]:
-        """Whether the error of each entry is positive."""
-        # Not by a random key for each operation: its generator would be most of the program that is compiled.
+    def _error(self, value: Array, scale: float) -> Float[Array, "..."]:
+        """The next operation's error of each entry, of one size and a random sign."""
+        self.count += 1
+        # No random key for each operation: its generator would be most of the program that is compiled.
         draw, bit = divmod(self.count, DRAWN)
         kind = value.shape, draw
         if kind not in self._bits:
             entries = jnp.arange(value.size, dtype=jnp.uint32).reshape(value.shape)
             self._bits[kind] = mixed(entries, self.seed + np.uint32(draw))
-        return (self._bits[kind] & np.uint32(1 << bit)) != 0
+        positive = (self._bits[kind] & np.uint32(1 << bit)) != 0
+        return jnp.where(positive, scale, -scale) * self.size
 
 
-def _accuracy_of_sum(eqn: Any) -> tuple[float, float | None]:
-    """Error of each term of a sum in units of rounding, and the unit where it is not that of the dtype.
+def _unit(dtype: Any) -> float:
+    """The unit of rounding of a dtype."""
+    return 0.5 * float(jnp.finfo(dtype).eps)
+
+
+def _units_of_terms(count: int) -> float:
+    """Error of each term of a sum in units of rounding.
 
     Partial sums grow like the root of the number of terms, and so do their errors in units of one term.
     """
+    return max(1.0, 0.5 * math.sqrt(count))
+
+
+def _units_of_sum(eqn: Any) -> float:
+    """Error of each term of an operation that sums over axes, in units of rounding."""
+    axes = eqn.params.get("axes", (eqn.params.get("axis"),))
+    return _units_of_terms(math.prod(eqn.invars[0].aval.shape[axis] for axis in axes))
+
+
+def _accuracy_of_product(eqn: Any) -> float:
+    """Error of each term of a product of matrices, as a part of it."""
     operand = eqn.invars[0].aval
-    if eqn.primitive.name not in PRODUCTS:
-        axes = eqn.params.get("axes", (eqn.params.get("axis"),))
-        terms = math.prod(operand.shape[axis] for axis in axes)
-        return max(1.0, 0.5 * math.sqrt(terms)), None
     (contracted, _), _ = eqn.params["dimension_numbers"]
-    terms = math.prod(operand.shape[axis] for axis in contracted)
-    units, precision = max(1.0, 0.5 * math.sqrt(terms)), eqn.params.get("precision")
+    units = _units_of_terms(math.prod(operand.shape[axis] for axis in contracted))
     passes = PRODUCTS_IN_PASSES.get(platform_of())
-    if passes is None or operand.dtype != jnp.float32 or "HIGHEST" in str(precision).upper():
-        return units, None
-    return units, passes
+    precise = operand.dtype != jnp.float32 or "HIGHEST" in str(eqn.params.get("precision")).upper()
+    return units * (_unit(operand.dtype) if passes is None or precise else passes)
