@@ -199,7 +199,7 @@ def _assemble(
     growth: Growth = seen.growth
     exponent, dtype = growth.exponent, growth.exponent.value.dtype
     eps = float(jnp.finfo(dtype).eps)
-    finite = bool(jnp.isfinite(seen.scale) & ~jnp.isnan(exponent.value))
+    finite = math.isfinite(seen.scale) and not math.isnan(exponent.value)
     behavior = behavior_of(seen, criterion, length, eps)
     iterations = expected_iterations(behavior, pilot, block)
     of_solver, sentences = asked.forecast(iterations["newton"], criterion, eps, length)

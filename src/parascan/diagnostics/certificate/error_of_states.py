@@ -19,6 +19,7 @@ from ...linear import AbstractTransition, Bidiagonal
 from ...problem.flat_recurrence import Recurrence
 from ...problem.jacobian import full
 from ...programs.closure import Function
+from ...programs.hashed_keys import hashed
 from ...solution import State, Trajectory, Tree
 from .rounding import images_with_errors, rounding_of_steps
 from .sensitivity import brought_to_range, coherent_spread, independent_spread
@@ -107,7 +108,7 @@ def bound_errors(narrow: Recurrence, states: Trajectory, key: Key[Array, ""]) ->
     if problem.length == 0:
         none, rows = jnp.zeros((0,), problem.dtype), jnp.zeros((0, problem.size), problem.dtype)
         return ErrorBound(none, none, none, none, rows, rows, none > 0)
-    keys = jax.random.split(key, 5)
+    keys = jax.random.split(hashed(key), 5)
     given = jnp.where(jnp.isfinite(states), states, 0.0)
     first = problem.residual(given)
 

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from ...problem.flat_recurrence import Recurrence
 from ...programs.derivatives import refuse_steps_without_derivative
+from ...programs.hashed_keys import hashed
 from ...solution import State, Trajectory, Tree
 from .rounding import rounding_of_steps
 
@@ -90,7 +91,7 @@ def first_slopes_are_wrong(problem: Recurrence, states: Trajectory | None, key: 
     inputs = jax.tree.map(lambda leaf: leaf[:count], problem.inputs)
     first = Recurrence(problem.advance, problem.initial, inputs, count)
     states = first.trajectory() if states is None else states[:count]
-    keys = jax.random.split(key)
+    keys = jax.random.split(hashed(key))
     local = rounding_of_steps(first, states, keys[0])
     local = jnp.where(jnp.isfinite(local), local, 0.0)
     wrong = slopes_are_wrong(first, states, local, keys[1], float(jnp.finfo(problem.dtype).eps))

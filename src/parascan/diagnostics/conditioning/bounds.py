@@ -51,6 +51,7 @@ def _log_mean_decay(y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(near, series, jnp.log(-jnp.expm1(-far)) - jnp.log(far))
 
 
+@jax.jit
 def log_sigma_min_bounds(
     exponent: Number, length: Number, a: Number = 1.0, b: Number = 1.0, block: Number = 1.0
 ) -> LogBounds:

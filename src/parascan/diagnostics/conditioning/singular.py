@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from ...linear import AbstractTransition, Bidiagonal
+from ...programs.hashed_keys import hashed
 from ...solution import Trajectory
 from ..estimate import Estimate
 
@@ -56,7 +57,7 @@ def extreme_singular_values(
     count = transition.length * transition.size
     steps = lanczos_steps(count, accuracy, level)
     system = Bidiagonal(transition)
-    starts = jax.random.normal(key, (2, transition.length, transition.size), transition.dtype)
+    starts = jax.random.normal(hashed(key), (2, transition.length, transition.size), transition.dtype)
     largest = largest_eigenvalue(
         lambda v: (system.transposed_mv(system.mv(v)), jnp.zeros((), jnp.int32)), starts[0], steps
     )

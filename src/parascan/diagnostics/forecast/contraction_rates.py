@@ -5,6 +5,7 @@ formulas the paper has the logarithm of beta in the wrong place; they are given 
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -158,6 +159,7 @@ def two_phase_iterations(
     return jnp.maximum(distance - log_mu, 0.0) / rate + last
 
 
+@jax.jit
 def descent_iterations(residual: Number, log_mu: Number) -> Float[Array, "*shape"]:
     """Order of the number of gradient descent steps to the basin, ``(1 / mu) log(||r_0|| / mu)``; infinite on overflow.
 

@@ -32,6 +32,7 @@ from ...problem.jacobian import full
 from ...problem.signature import resolve
 from ...programs.compile_cache import ProgramCache
 from ...programs.device_axis import one_earlier, one_later
+from ...programs.hashed_keys import hashed
 from ...programs.platform import on_its_platform
 from ...solution import StepFunction, Trajectory, Tree
 from ...solvers import Newton
@@ -221,7 +222,7 @@ def rate_of(errors: ErrorMap, key: Key[Array, ""], options: _Options) -> UpdateR
         key: of the start vectors.
         options: number of updates, accuracy and level.
     """
-    keys = jax.random.split(key, 3)
+    keys = jax.random.split(hashed(key), 3)
 
     def gram(v: Trajectory) -> tuple[Trajectory, Int[Array, ""]]:
         exponent = jnp.zeros((), jnp.int32)

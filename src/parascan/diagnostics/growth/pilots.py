@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ...problem.flat_recurrence import Recurrence
+from ...programs.hashed_keys import hashed
 from ..estimate import Estimate
 from . import products, smoothness
 from .coupling import Coupling
@@ -134,7 +135,7 @@ def measure_growth(recurrence: Recurrence, key: Key[Array, ""], budget: int | No
 @eqx.filter_jit
 def _growth(recurrence: Recurrence, key: Key[Array, ""], layout: Layout) -> Growth:
     """The record, by one program."""
-    run_key, pilot_key, copy_key, key = jax.random.split(key, 4)
+    run_key, pilot_key, copy_key, key = jax.random.split(hashed(key), 4)
     step = SideBySideStep(recurrence.advance)
     first = inputs_of(recurrence, np.zeros(1, int), layout.run)
     directions = jax.random.normal(key, (DIRECTIONS, recurrence.size, 1), recurrence.dtype)
