@@ -5,7 +5,7 @@ after the other, chunks side by side in several numbers, Newton and quasi-Newton
 them take turns in one process; each counts with its least time, which what else the machine does disturbs least.
 """
 
-import datetime
+import datetime as dt
 import json
 import math
 import time
@@ -118,7 +118,7 @@ def judge(specimen: Specimen, rounds: int = ROUNDS) -> dict[str, Any]:
         "speed": times["lax.scan"] / times["plan"],
         "default_speed": times["lax.scan"] / times["default"],
         "planning_seconds": took,
-        "measured": datetime.date.today().isoformat(),
+        "measured": dt.date.today().isoformat(),
     }
 
 
