@@ -166,7 +166,7 @@ def _after(recurrence: Recurrence, settle: int) -> Recurrence:
     return Recurrence(recurrence.advance, state, rest, recurrence.length - settle)
 
 
-_programs = ProgramCache(_look)
+_programs = ProgramCache(_look, once=True)
 
 
 def _check(length: int, criterion: Any, block: int, dt: float, budget: int | None, settle: int) -> None:

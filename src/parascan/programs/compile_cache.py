@@ -22,6 +22,7 @@ from jaxtyping import Array
 
 from ..solution import Tree
 from .closure import Closed, close_over
+from .quick_compile import quickly_compiled
 from .sight import Sight, UnseenError, are_still, remembered, sight_of
 
 MOST = 64
@@ -31,10 +32,16 @@ Evaluate = Callable[..., Any]
 
 
 class ProgramCache:
-    """Compiled forms of one function whose first argument is a step."""
+    """Compiled forms of one function whose first argument is a step.
 
-    def __init__(self, evaluate: Evaluate) -> None:
+    Args:
+        evaluate: the function.
+        once: whether it is mostly called once for a step, so that compiling takes longer than running.
+    """
+
+    def __init__(self, evaluate: Evaluate, *, once: bool = False) -> None:
         self._evaluate = evaluate
+        self._once = once
         self._of_owner: weakref.WeakKeyDictionary[Any, dict[Hashable, _Program]] = weakref.WeakKeyDictionary()
 
     def __call__(self, step: Any, *args: Any) -> Any:
@@ -57,7 +64,7 @@ class ProgramCache:
                 raise
             # A step that decides by the values of its arrays is to see them; an error of its own comes again.
             return self._anew(step, args)
-        run = compiled(traced)
+        run = compiled(traced, once=self._once)
         if not any(isinstance(each, Tracer) for each in traced.closed_over):
             # As it is now: a step may note in what it closes over that it has been traced.
             with contextlib.suppress(UnseenError, TypeError):
@@ -80,7 +87,7 @@ class ProgramCache:
     def _anew(self, step: Any, args: tuple[Any, ...]) -> Any:
         """The function's value by a program that is used once."""
         evaluate = self._evaluate
-        return compiled(close_over(lambda *args: evaluate(step, *args), *args))(*args)
+        return compiled(close_over(lambda *args: evaluate(step, *args), *args), once=self._once)(*args)
 
 
 class _Program(NamedTuple):
@@ -90,7 +97,7 @@ class _Program(NamedTuple):
     objects: list[Any]
 
 
-def compiled(traced: Closed) -> Evaluate:
+def compiled(traced: Closed, *, once: bool = False) -> Evaluate:
     """A traced function in compiled form, with a cache of its own, so that nothing of it is kept elsewhere.
 
     The arrays that it closes over are arguments of the program: as constants they would be stored twice, and the
@@ -98,15 +105,17 @@ def compiled(traced: Closed) -> Evaluate:
 
     Args:
         traced: the function.
+        once: whether it is mostly called once.
     """
     program = traced.program
 
-    @jax.jit
     def run(closed_over: list[Array], arrays: Tree) -> list[Array]:
         return Closed(closed_over, program).flat(arrays)
 
+    chosen = quickly_compiled(run, program.jaxpr) if once else jax.jit(run)
+
     def call(*args: Any) -> Any:
-        return program.assembled(run(traced.closed_over, eqx.filter(args, eqx.is_array)))
+        return program.assembled(chosen(traced.closed_over, eqx.filter(args, eqx.is_array)))
 
     return call
 

@@ -236,4 +236,4 @@ def flat_states(problem: ScanProblem, states: Tree) -> Trajectory:
     return problem.flatten(states).astype(problem.recurrence.dtype)
 
 
-_programs = ProgramCache(_measure)
+_programs = ProgramCache(_measure, once=True)

@@ -87,4 +87,4 @@ def _counts(
     return prefix_counts(problem.recurrence, guess.states(problem), solver, (criterion,), prefixes, most)[0]
 
 
-_programs = ProgramCache(_counts)
+_programs = ProgramCache(_counts, once=True)

@@ -131,4 +131,4 @@ def _counts(
     return prefix_counts(problem.recurrence, guess, deer(), (criterion,), prefixes, most)[0]
 
 
-_programs = ProgramCache(_counts)
+_programs = ProgramCache(_counts, once=True)

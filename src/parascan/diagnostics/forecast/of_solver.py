@@ -184,7 +184,7 @@ def _measure(
     return errors, error_curve(near.exact.guarded(), near.replaced, guess - truth), scale, spread
 
 
-_programs = ProgramCache(_measure)
+_programs = ProgramCache(_measure, once=True)
 
 
 def solver_iterations(look: SolverLook, criterion: StateError | Merit, eps: float, length: int) -> Estimate:

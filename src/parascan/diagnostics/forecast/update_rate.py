@@ -278,4 +278,4 @@ def _log_norm(gram: Operator, errors: ErrorMap, key: Key[Array, ""], options: _O
     )
 
 
-_programs = ProgramCache(_measure)
+_programs = ProgramCache(_measure, once=True)

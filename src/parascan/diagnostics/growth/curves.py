@@ -75,4 +75,4 @@ def _measure(
     return jnp.min(norms, axis=1), jnp.max(norms, axis=1)
 
 
-_programs = ProgramCache(_measure)
+_programs = ProgramCache(_measure, once=True)
