@@ -34,7 +34,7 @@ _CPU_SINGLE = Machine(
     entry=4e-11,
     entry_beside=3e-11,
     vectorized=4e-10,
-    called=6e-9,
+    called=2e-8,
     term=3e-9,
     join=1e-9,
     move=7e-11,
@@ -68,7 +68,7 @@ SLOWER_IN_DOUBLE = 1.3
 _CPU_DOUBLE = dataclasses.replace(
     _CPU_SINGLE,
     vectorized=1.3e-9,
-    called=8e-9,
+    called=3e-8,
     move=4.75e-11,
     move_far=6.25e-11,
     **{

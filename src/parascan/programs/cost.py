@@ -121,7 +121,18 @@ def step_seconds(work: Work, machine: Machine) -> float:
         further = max(work.operations - machine.few, 0)
         alone = machine.turn_large + machine.operation * (work.operations - further) + machine.operation_large * further
     stalls = max(work.functions - 1, 0) if work.products else 0
-    return alone + machine.turn * work.turns + machine.loop * work.products + machine.stall * stalls
+    alone += machine.turn * work.turns + machine.loop * work.products + machine.stall * stalls
+    return alone + library_seconds(work, machine)
+
+
+def library_seconds(work: Work, machine: Machine) -> float:
+    """Seconds of a step in functions that XLA calls for each entry, so that they gain nothing side by side.
+
+    Args:
+        work: of the step.
+        machine: that it runs on.
+    """
+    return machine.called * work.called_entries
 
 
 def chunk_seconds(work: Work, machine: Machine, chunks: int, *, far: bool = False) -> float:
@@ -139,9 +150,10 @@ def chunk_seconds(work: Work, machine: Machine, chunks: int, *, far: bool = Fals
         costly = machine.vectorized * work.vectorized_entries + machine.called * (work.called_entries + work.powers)
         return moved + plain + costly
     gain = machine.gain_near if near(work, machine) else machine.gain
+    called = library_seconds(work, machine)
     # What a loop turn takes is shared by all of them.
-    alone = max(step_seconds(work, machine) - machine.turn_large, 0.0)
-    return alone / (gain * min(use(chunks, machine), 1.0))
+    alone = max(step_seconds(work, machine) - called - machine.turn_large, 0.0)
+    return alone / (gain * min(use(chunks, machine), 1.0)) + called
 
 
 def row_seconds(work: Work, machine: Machine, chunks: int) -> float:

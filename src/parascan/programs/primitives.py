@@ -61,10 +61,10 @@ FUNCTIONS = frozenset(
 )
 """Elementary functions, entry by entry."""
 
-LIBRARY_FUNCTIONS = frozenset({"acos", "asin", "atan", "atan2", "cbrt", "lgamma", "pow", "tan"})
+LIBRARY_FUNCTIONS = frozenset({"acos", "asin", "atan", "atan2", "cbrt", "cos", "lgamma", "pow", "sin", "tan"})
 """Elementary functions that XLA has no vector code for on a CPU, in any precision."""
 
-LIBRARY_FUNCTIONS_IN_DOUBLE = frozenset({"acosh", "asinh", "atanh", "cos", "erf_inv", "sin"})
+LIBRARY_FUNCTIONS_IN_DOUBLE = frozenset({"acosh", "asinh", "atanh", "erf", "erf_inv"})
 """Elementary functions that XLA has no vector code for on a CPU in double precision alone."""
 
 SPECIAL_FUNCTIONS = frozenset(

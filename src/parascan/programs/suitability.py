@@ -8,7 +8,7 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from ..solution import Tree
 from .built_in import here
-from .cost import CALLS, batch_within_gain, in_one_loop, step_seconds
+from .cost import CALLS, batch_within_gain, in_one_loop, library_seconds, near, step_seconds
 from .machine import Machine
 from .platform import platform_of
 from .primitives import DEPEND_ON_BATCH
@@ -26,10 +26,14 @@ MOVED_LIGHTLY = 2
 """Factor by which moving a state of a few entries, which vector registers hold, costs less for each entry, beside a
 costly function of them: linear systems of 8 and 12 entries took 1.2 to 2.5 times as long in chunks."""
 
-FEW_REDUCTIONS = 0.08
+FEW_REDUCTIONS = 0.07
 """Part of the work in reductions above which chunks side by side are no gain: with the chunks as the last axis XLA
 reduces entry by entry, and computes again what several entries have in common (outer products 14 times as
 slow, a softmax of two 5 times)."""
+
+LEAST_GAIN_BESIDE_LIBRARY = 1.3
+"""Least factor by which chunks of large steps must be faster where functions of a library take part of their time, and
+gain nothing: networks of 16 to 64 units with a sine or an arc tangent took 1.1 to 2 times as long in chunks."""
 
 FOUND_OUT = "whether it forgets its start is found out on the way"
 """What no analysis beforehand decides."""
@@ -92,6 +96,12 @@ def unrewarding(
             f"it computes little for what it reads and writes: {_digits(work.operations)} operations for {work.moved} "
             "entries of inputs, state and outputs"
         )
+    library = library_seconds(work, machine)
+    if not work.small and library and _gain_beside(alone + called, library, work, machine) < LEAST_GAIN_BESIDE_LIBRARY:
+        return (
+            "it spends its time in functions that are computed entry by entry, as a sine is, and gain nothing side by "
+            f"side: {_digits(library * 1e9)} of {_digits((alone + called) * 1e9)} ns"
+        )
     if work.reduced > FEW_REDUCTIONS * work.operations:
         share = _digits(100 * work.reduced / work.operations)
         return f"it consists of reductions, which are slow side by side: {share} % of its operations"
@@ -136,6 +146,12 @@ def _called(work: Work, machine: Machine, batch: int) -> float:
     A network of 8 units took 0.1 microseconds a step alone, and 1.1 in a batch of two; one of 27 units 0.5 and 3.
     """
     return work.products * machine.row if batch > 1 and not work.small else 0.0
+
+
+def _gain_beside(alone: float, library: float, work: Work, machine: Machine) -> float:
+    """How many times as fast a step is in chunks of which a part gains nothing."""
+    gain = machine.gain_near if near(work, machine) else machine.gain
+    return alone / ((alone - library) / gain + library)
 
 
 def _rewarding(work: Work, size: int, length: int, machine: Machine, called: float) -> bool:
