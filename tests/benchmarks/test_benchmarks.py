@@ -62,6 +62,7 @@ def test_a_grid_is_drawn_by_its_seed_and_told_as_a_distribution():
     assert grid.draw(rows).axes
 
 
+@pytest.mark.slow
 def test_another_record_decides_only_while_it_is_asked():
     call = regret.calls(toy=False)["GRU(64)"]
     own = ps.explain(*call)
@@ -92,7 +93,7 @@ def test_the_yardstick_does_not_take_overflow_for_an_answer():
 
 
 # They compile for long: trees of matrix products, or many cases.
-SLOW_ROWS = (1, 2, 3, 4, 8, 9, 10, 11, 12)
+SLOW_ROWS = (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13)
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,7 @@ def test_a_rare_situation_has_no_margins_of_its_own():
     assert set(fit.margins(every)) == {"any", "forgets"}
 
 
+@pytest.mark.slow
 def test_the_stored_margins_are_those_of_the_fit_half():
     stored = calibration().margins
     for method in METHODS:

@@ -77,7 +77,7 @@ def on(monkeypatch):
     return move
 
 
-@pytest.mark.parametrize(("name", "call"), [("small", ps.rollout), *exhaustive([("large", ps.scan)])])
+@pytest.mark.parametrize(("name", "call"), exhaustive([("small", ps.rollout), ("large", ps.scan)]))
 def test_answers_are_the_same_on_every_machine(on, name, call):
     """Other chunks, or none: the chosen way differs, and what comes back agrees with ``jax.lax.scan``."""
     step, init, xs = forgetting(*CALLS[name])

@@ -14,7 +14,11 @@ from parascan.chunked import coupling_rows, passes
 
 @pytest.mark.parametrize(
     ("T", "reverse", "dtype"),
-    fewer(one_of_each(product([2048, 2051, 2063], [False, True], ["float32", "float64"])), "2063-False-float32"),
+    fewer(
+        one_of_each(product([2048, 2051, 2063], [False, True], ["float32", "float64"])),
+        "2063-False-float32",
+        "2048-False-float32",
+    ),
     indirect=["dtype"],
 )
 def test_a_system_that_forgets_is_run_in_blocks(T, reverse, dtype):
@@ -42,7 +46,7 @@ def test_a_chaotic_system_is_run_step_by_step(length, reverse, dtype):
     assert not ran_in_chunks(step, s0, jnp.zeros(length))
 
 
-@pytest.mark.parametrize("seed", some(range(4), 0, 1))
+@pytest.mark.parametrize("seed", some(range(4), 0))
 def test_the_first_junction_is_enough_where_all_chunks_forget_alike(seed, monkeypatch):
     """Chunks without a copy are no nearer to the truth than those with one, so rows are added until all are there."""
     W = jnp.asarray(np.random.default_rng(seed).normal(size=(48, 48)) / 14, jnp.float32)
@@ -123,7 +127,7 @@ def test_a_later_meeting_is_mended_by_a_second_pass(dtype):
     close(ps.scan(step, s0, slow, solver=ps.Chunked(chunks=16)), expected, dtype)
 
 
-@pytest.mark.parametrize("T", some([0, 1, 7, 8, 9, 31, 32, 33, 40, 255, 256, 263], 0, 1, 7, 8, 9, 31, 33, 255, 263))
+@pytest.mark.parametrize("T", some([0, 1, 7, 8, 9, 31, 32, 33, 40, 255, 256, 263], 0, 1, 7, 8, 9, 31, 255, 263))
 def test_short_sequences(T):
     """Chunks have 32 steps at least; where so many were asked for that they would have fewer, this is refused."""
     step, s0, xs = rnn("float32"), jnp.ones(3), inputs("float32", T)

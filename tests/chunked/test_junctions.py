@@ -46,18 +46,17 @@ def run(scan, xs, weights=WEIGHTS, **options):
 
 
 def ran(xs, **options):
-    return run(ps.rollout, xs, solver=SOLVER, **options).stats
+    return run(ps.rollout, xs, solver=SOLVER, **options)
 
 
 @pytest.mark.parametrize("reverse", some([False, True], True))
 def test_values_and_gradients_of_the_later_junction(reverse, monkeypatch):
     """Odd chunks have no copy. Totals of the rows between the junctions are those of the true run alone."""
     xs = inputs([4 if reverse else 3], reverse)
-    stats = ran(xs, reverse=reverse)
-    assert (int(stats.chunks), bool(stats.fell_back)) == (CHUNKS, False)
-    ours = run(ps.scan, xs, reverse=reverse, solver=SOLVER)
+    found = ran(xs, reverse=reverse)
+    assert (int(found.stats.chunks), bool(found.stats.fell_back)) == (CHUNKS, False)
     expected = run(jax.lax.scan, xs, reverse=reverse)
-    for one, other in zip(ours, expected, strict=True):
+    for one, other in zip((found.carry, found.ys), expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
     def loss(scan, **options):
@@ -66,16 +65,16 @@ def test_values_and_gradients_of_the_later_junction(reverse, monkeypatch):
     np.testing.assert_allclose(loss(ps.scan, solver=SOLVER)(WEIGHTS), loss(jax.lax.scan)(WEIGHTS), rtol=2e-4, atol=1e-3)
     monkeypatch.setattr(passes, "NEARLY", 0.0)
     jax.clear_caches()
-    assert ran(xs, reverse=reverse).repairs > 0
+    assert ran(xs, reverse=reverse).stats.repairs > 0
 
 
 def test_a_chunk_that_does_not_forget_by_the_later_junction_is_not_accepted():
     kept, given = inputs([3])
     kept = kept.reshape(CHUNKS, ROWS).at[3].set(0.999).reshape(T)
-    stats = ran((kept, given))
-    assert (int(stats.chunks), int(stats.repairs)) == (CHUNKS, 1)
-    ours, expected = run(ps.scan, (kept, given), solver=SOLVER), run(jax.lax.scan, (kept, given))
-    for one, other in zip(ours, expected, strict=True):
+    found = ran((kept, given))
+    assert (int(found.stats.chunks), int(found.stats.repairs)) == (CHUNKS, 1)
+    expected = run(jax.lax.scan, (kept, given))
+    for one, other in zip((found.carry, found.ys), expected, strict=True):
         # A memory of many steps adds up the rounding of each of them, the plain loop's too.
         units = 10 * float(jnp.finfo(other.dtype).eps) * float(jnp.max(jnp.abs(other)))
         np.testing.assert_allclose(one, other, rtol=0, atol=units)

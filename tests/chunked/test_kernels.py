@@ -123,7 +123,9 @@ def close(found, expected, units=64):
         np.testing.assert_allclose(a[finite], b[finite], rtol=units * eps, atol=units * eps)
 
 
-@pytest.mark.parametrize("name", fewer(STEPS, "network of 3", "network of 20", "large quadratic"))
+@pytest.mark.parametrize(
+    "name", fewer(STEPS, "network of 3", "network of 20", "large quadratic", "small quadratic", "GRU", "network of 100")
+)
 def test_rows_of_a_kernel_are_those_of_the_plain_loop(name):
     """States at the end, states at the last rows, and outputs, of which those of other rows stay as they are."""
     step, init, shape = STEPS[name]

@@ -65,6 +65,7 @@ def test_no_loop_of_the_default_stacks_bfloat16():
         assert HALF not in stacked(jax.make_jaxpr(lambda xs, call=call: call(step, init, xs))(xs).jaxpr)
 
 
+@pytest.mark.slow
 def test_gradients_go_through():
     step, xs = cell(0.5), inputs(2000)
     init = (jnp.zeros(4, HALF), jnp.asarray(0))

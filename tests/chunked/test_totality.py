@@ -8,6 +8,7 @@ import pytest
 from chunked_runs import close, inputs, ran_in_chunks
 
 import parascan as ps
+from combinations import exhaustive
 from parascan.programs.totality import partial_reason
 
 T, D = 5000, 3
@@ -163,7 +164,7 @@ def test_the_default_takes_its_own_trajectory_alone(step):
     close(ps.scan(both, init, xs), jax.lax.scan(both, init, xs), "float32", units=0)
 
 
-@pytest.mark.parametrize("step", TOTAL[:3])
+@pytest.mark.parametrize("step", [TOTAL[0], *exhaustive([(TOTAL[1],)]), TOTAL[2]])
 def test_total_steps_run_in_blocks_with_the_same_answers(step):
     xs = inputs("float32", 2048, D)
     assert ran_in_chunks(step, jnp.ones(D), xs)

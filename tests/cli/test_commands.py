@@ -10,7 +10,7 @@ import pytest
 from output import plain, result_of
 
 import parascan as ps
-from combinations import fewer
+from combinations import exhaustive, fewer
 from parascan.paper.experiments import table1
 from parascan.solvers.nicknames import SOLVERS
 
@@ -42,7 +42,7 @@ def test_systems_as_json(invoke):
 
 
 @pytest.mark.parametrize(
-    "solver", fewer(sorted(set(SOLVERS) - {"gradient_descent"}), "elk", "quasi_elk", "quasi_deer", "picard")
+    "solver", fewer(sorted(set(SOLVERS) - {"gradient_descent"}), "elk", "quasi_elk", "quasi_deer", "picard", "chunked")
 )
 def test_run_prints_a_summary_for_every_solver(invoke, solver):
     found = invoke("run", "logistic", "--length", 40, "--solver", solver)
@@ -91,7 +91,9 @@ def test_run_in_single_precision(invoke, tmp_path):
         assert stored["states"].dtype == np.float32
 
 
-@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("suffix", "start"), [(".png", b"\x89PNG"), *exhaustive([(".svg", b"<?xml"), (".pdf", b"%PDF")])]
+)
 def test_run_draws(invoke, tmp_path, suffix, start):
     path = tmp_path / f"picture{suffix}"
     found = invoke("run", "henon", "--length", 30, "--plot", path)
@@ -99,6 +101,7 @@ def test_run_draws(invoke, tmp_path, suffix, start):
     assert path.read_bytes().startswith(start)
 
 
+@pytest.mark.slow
 def test_run_reports_the_horizon_of_a_chaotic_system(invoke):
     found = invoke("run", "logistic", "--length", 100)
     assert found.exit_code == 0
@@ -107,6 +110,7 @@ def test_run_reports_the_horizon_of_a_chaotic_system(invoke):
     assert 25 <= step <= 40
 
 
+@pytest.mark.slow
 def test_run_fails_with_a_remedy_when_iterations_run_out(invoke):
     found = invoke("run", "lorenz", "--length", 300, "--max-iterations", 2)
     assert found.exit_code == 1

@@ -86,6 +86,7 @@ def test_a_registered_system_is_swept_over_a_setting(invoke):
     assert record["solved"] == [True, False] or record["updates"][1] == 5
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_is_resumed_and_never_by_accident(invoke, folder, monkeypatch):
     arguments = ("sweep", "swept_module:make", "gain", 0.2, 0.8, "--points", 4, "--out", "s.json")
     original, calls = measure.lyapunov_exponents, []

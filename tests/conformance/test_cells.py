@@ -16,10 +16,8 @@ USUAL = [
     ("quasi_deer", "min_gru"),
     ("jacobi", "min_lstm"),
     ("deer", "lru"),
-    ("forgetting", "gated_delta"),
-    ("anderson", "cfc"),
 ]
-"""Each cell once, but for two that compile for long; further pairs are run by ``make test-all``."""
+"""Each cell once, but for those that compile for long; further pairs are run by ``make test-all``."""
 
 FITTING = [name for name in SOLVERS if name != "gradient_descent"]
 """All but the one with a fixed learning rate, which suits other problems: on some cells it stalls, and says so."""

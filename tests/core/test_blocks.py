@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import some
+from combinations import exhaustive, some
 from parascan.problem.boundaries import Blocked
 from parascan.problem.flat_recurrence import ScanProblem
 from parascan.problem.signature import resolve
@@ -63,6 +63,7 @@ def test_block_jacobi_takes_the_memory_horizon_over_the_block_length():
     assert iterations(20) <= 2
 
 
+@pytest.mark.exhaustive
 def test_burn_in_as_long_as_the_memory_leaves_nothing_to_iterate():
     step, init, xs = rnn(400)
     cold = ps.rollout(step, init, xs, solver=ps.MultipleShooting(ps.jacobi(), 50))
@@ -88,7 +89,9 @@ def test_where_the_burn_in_has_done_no_update_follows(length):
     np.testing.assert_allclose(jax.vmap(states)(batch)[0][1], states(-xs)[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("adjoint", [ps.Implicit(), ps.Unrolled()], ids=lambda adjoint: type(adjoint).__name__)
+@pytest.mark.parametrize(
+    "adjoint", [ps.Unrolled(), *exhaustive([(ps.Implicit(),)])], ids=lambda adjoint: type(adjoint).__name__
+)
 def test_gradients_go_through_a_burn_in(adjoint):
     step, init, xs = rnn(60)
 

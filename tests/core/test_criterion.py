@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
 from parascan.solvers.criterion import DESCENT_PATIENCE, FLOOR_PATIENCE, RUNAWAY, Progress
 
 
@@ -80,7 +81,7 @@ def test_merit_table():
     assert verdict(ps.Merit(1e-4), merit=3 * RUNAWAY) is None
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", some([False, True], True))
 def test_step_error_judges_each_step_by_its_weight(weighted):
     xs = jax.random.normal(jax.random.key(0), (40, 3))
     weights = jnp.linspace(2.0, 0.01, 40) if weighted else None

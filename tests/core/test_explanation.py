@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
-from combinations import some
+from combinations import exhaustive, some
 from parascan.solution import Reason
 
 WEIGHTS = (np.random.default_rng(0).standard_normal((16, 16)) * 0.4 / 4).astype("float32")
@@ -46,7 +46,7 @@ def test_chunks_that_were_given_up():
         (ps.deer(), r"Newton: iterations \d+, residual \S+, estimated error \S+"),
         (ps.jacobi(), r"Newton with Zero for the Jacobian: iterations \d+, .*"),
         (ps.MultipleShooting(ps.deer(), 20), r"Newton on the boundaries of chunks of 20 steps: iterations \d+, .*"),
-        (ps.quasi_elk(), r"LevenbergMarquardt with Diagonal for the Jacobian: .*"),
+        *exhaustive([(ps.quasi_elk(), r"LevenbergMarquardt with Diagonal for the Jacobian: .*")]),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -63,6 +63,7 @@ def test_a_method_that_was_given_up():
     assert lines[1].startswith("given up after that, then one step after the other")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("throw", some([True, False], False))
 def test_a_plan_gives_its_own_reasons(throw):
     plan = ps.plan(logistic, jnp.asarray(0.3), length=500, measure=False)
@@ -76,7 +77,7 @@ def test_in_an_empty_call_there_is_nothing_to_explain():
         assert ps.rollout(step, INIT, SHORT[:0], solver=solver).explanation.endswith("there is no step to take")
 
 
-@pytest.mark.parametrize("solver", [None, ps.deer(), ps.Sequential()], ids=str)
+@pytest.mark.parametrize("solver", [None, ps.Sequential(), *exhaustive([(ps.deer(),)])], ids=str)
 def test_under_a_transformation_it_can_be_asked_for(solver):
     told = []
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import some
 from parascan.diagnostics import ProvenContraction
 
 T = 5000
@@ -55,7 +56,7 @@ def test_the_end_is_right_within_its_bound_from_a_few_steps(name, reverse):
     assert error <= found.bound + found.rounding
 
 
-@pytest.mark.parametrize("metric", [None, ps.nn.DiagonalMetric, ps.nn.FullMetric])
+@pytest.mark.parametrize("metric", some([None, ps.nn.DiagonalMetric, ps.nn.FullMetric], ps.nn.FullMetric))
 def test_a_contractive_cell_brings_its_proof(metric):
     layer = contractive(metric)
     step = lambda s, x: layer(x, s)  # noqa: E731

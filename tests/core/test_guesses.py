@@ -22,6 +22,7 @@ def first_iterate(guess, dtype):
     return ps.rollout(*arguments(dtype), solver=ps.deer(), guess=guess, max_iterations=0, throw=False).states["a"]
 
 
+@single
 def test_repeat_initial_is_the_default(dtype):
     for guess in (None, ps.guesses.RepeatInitial()):
         np.testing.assert_array_equal(first_iterate(guess, dtype), np.full((9, 2), 0.5))
@@ -74,6 +75,7 @@ def test_reset_is_where_overflow_goes(dtype):
     assert float(reset.states[-1]) == 0.5
 
 
+@pytest.mark.slow
 @single
 @pytest.mark.parametrize("solver", [ps.deer(), pytest.param(ps.jacobi(), marks=pytest.mark.exhaustive)])
 def test_no_guess_decides_the_answer(solver, dtype, getkey):

@@ -14,6 +14,7 @@ def exponent(step, init, length, key, xs=None, **options):
     return ps.lyapunov_exponents(step, init, xs, length, key=key, **options)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", some(["float32", "float64"], "float64"), indirect=True)
 def test_linear_map_has_the_log_of_its_spectral_radius(dtype, getkey):
     matrix = jnp.asarray([[0.5, 1.0], [0.0, 0.8]], dtype)
@@ -29,6 +30,7 @@ def test_scalar_map_needs_no_warm_up(dtype, getkey):
     np.testing.assert_allclose(estimate.directions, np.full(3, np.log(0.5)), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_warm_up_removes_the_bias_of_a_random_start(getkey):
     with jax.enable_x64(True):
         step = lambda s, _: jnp.asarray([0.9, 0.1]) * s  # noqa: E731
@@ -101,6 +103,7 @@ def test_jit_vmap_and_no_second_trace(getkey):
     np.testing.assert_allclose(batch, np.full(3, eager.per_step), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("directions", some([1, 5], 5))
 def test_one_number_for_each_direction(directions, getkey):
     estimate = exponent(lambda s, _: jnp.cos(s), jnp.ones(2), 50, getkey(), directions=directions)

@@ -67,6 +67,7 @@ def test_an_iterate_under_its_old_words():
         assert iterate.images is iterate.predictions
 
 
+@pytest.mark.slow
 def test_a_backend_by_its_old_name():
     A, b = jnp.full((3, 1), 0.5), jnp.ones((3, 1))
     with pytest.warns(DeprecationWarning, match='backend "lanes" is called "contracting" now') as caught:

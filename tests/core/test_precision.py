@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import exhaustive
 from parascan.problem.precision import units_of_rounding
 from parascan.problem.signature import resolve
 
@@ -23,7 +24,7 @@ SOLVERS = {
     "guarded": ps.WithFallback(ps.deer(), budget=40),
     "blocks": ps.MultipleShooting(ps.deer(), 8),
 }
-DEFAULT = ("deer", "guarded")
+DEFAULT = ("deer",)
 """Those that run by default."""
 
 
@@ -57,8 +58,7 @@ def reference(step, init):
 @pytest.mark.parametrize(
     ("step", "init", "name"),
     [pytest.param(narrow, STATE, name, marks=() if name in DEFAULT else pytest.mark.exhaustive) for name in SOLVERS]
-    + [(leaky, STATE, "elk"), (two_dtypes, PAIR, "deer")]
-    + [pytest.param(two_dtypes, PAIR, "elk", marks=pytest.mark.exhaustive)],
+    + [(two_dtypes, PAIR, "deer"), *exhaustive([(leaky, STATE, "elk"), (two_dtypes, PAIR, "elk")])],
 )
 def test_a_narrow_dtype_inside_costs_no_iteration_a_step(step, init, name):
     solution = ps.rollout(step, init, XS, solver=SOLVERS[name])
@@ -161,6 +161,7 @@ def logistic(state, _):
     return 3.9 * state * (1 - state)
 
 
+@pytest.mark.slow
 def test_many_iterations_are_a_warning_in_the_result():
     start = jnp.asarray(0.3)
     solution = ps.rollout(logistic, start, length=200, solver=ps.deer())

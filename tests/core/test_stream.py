@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import exhaustive
 
 WEIGHTS = 0.6 * np.random.default_rng(0).standard_normal((3, 3)).astype("float32") / 3**0.5
 XS = np.random.default_rng(1).standard_normal((170, 3)).astype("float32")
@@ -46,7 +47,7 @@ def in_chunks(sizes):
         start += size
 
 
-@pytest.mark.parametrize("solver", [None, ps.deer(), ps.MultipleShooting(ps.jacobi(), 7)])
+@pytest.mark.parametrize("solver", [None, ps.deer(), *exhaustive([(ps.MultipleShooting(ps.jacobi(), 7),)])])
 def test_pieces_are_the_trajectory(solver):
     states, starts = collected(ps.stream(step, jnp.zeros(3), XS, window=50, solver=solver))
     assert starts == [0, 50, 100, 150]

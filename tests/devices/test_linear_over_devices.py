@@ -41,6 +41,7 @@ def matrices(form, length):
         ),
         "diagonal-61-transpose",
         "dense-64-forward",
+        "matrix-free-64-transpose",
     ),
 )
 def test_states_over_devices(form, length, how):
@@ -56,7 +57,7 @@ def test_states_over_devices(form, length, how):
 
 @pytest.mark.parametrize(
     ("compiled", "kind"),
-    [(False, "explicit"), (True, "automatic"), *exhaustive([(False, "automatic"), (True, "explicit")])],
+    [(True, "automatic"), *exhaustive([(False, "explicit"), (False, "automatic"), (True, "explicit")])],
 )
 def test_offsets_bring_their_mesh_and_derivatives_stay_on_it(kind, compiled):
     mesh = mesh_of(kind, rows=4)

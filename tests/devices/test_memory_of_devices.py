@@ -13,7 +13,7 @@ XS = series(T, D)
 
 
 @pytest.mark.parametrize(
-    "solver", [None, ps.Sequential(), ps.deer(), *exhaustive([(ps.MultipleShooting(ps.deer(), 8),)])]
+    "solver", [None, ps.Sequential(), *exhaustive([(ps.deer(),), (ps.MultipleShooting(ps.deer(), 8),)])]
 )
 def test_a_call_that_fits_on_four_devices_and_not_on_one(solver):
     step, mesh = STEP_OF(WEIGHTS), mesh_of("automatic", time=4)

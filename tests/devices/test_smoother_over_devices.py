@@ -31,6 +31,7 @@ def transition(form, length):
         one_of_each(list(product(["dense", "diagonal", "scalar", "block"], [64, 61], [0, 20]))),
         "dense-64-0",
         "scalar-64-0",
+        "block-61-20",
     ),
 )
 def test_a_step_over_devices_is_that_of_one(form, length, known):

@@ -54,6 +54,7 @@ def test_inputs_on_explicit_axes(count, given, entered, chunks):
     np.testing.assert_allclose(np.concatenate([each.ys for each in found]), 2 * REFERENCE[:168], atol=8e-6)
 
 
+@pytest.mark.slow
 def test_keys_counters_and_no_inputs():
     def noisy(carry, _):
         key, state, count = carry

@@ -35,6 +35,7 @@ def test_singular_values_of_random_systems_against_dense_ones(dtype, getkey):
     np.testing.assert_allclose(found.log_sigma_min.value, -values[1], atol=0.02 + 2e-5 * values[1].max())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("structure", some(["diagonal", "block", "zero"], "block"))
 def test_every_structure(structure, getkey):
     if structure == "diagonal":
@@ -133,6 +134,7 @@ def test_a_record_prints_and_becomes_a_dictionary(getkey):
     assert plain["sigma_min"]["level"] == 0.99
 
 
+@pytest.mark.slow
 def test_a_batch_is_measured_at_once(getkey):
     def smallest(rate):
         step = lambda s, x: rate * s  # noqa: E731

@@ -31,7 +31,8 @@ def test_a_memory_that_rarely_flips_is_not_predictable_wherever_paths_start(seed
     assert float(found.coupling.stalled) >= 0.1
 
 
-@pytest.mark.parametrize("slow", [np.exp(-5e-3), pytest.param(np.exp(-8e-3), marks=pytest.mark.exhaustive)])
+@pytest.mark.slow
+@pytest.mark.parametrize("slow", [np.exp(-5e-3), np.exp(-8e-3)])
 def test_copies_that_have_yet_to_meet_in_a_slow_season_do_not_make_a_system_marginal(slow):
     factors = np.full((20000, 1), 0.5, np.float32)
     for first in range(0, 20000, 5000):

@@ -40,6 +40,7 @@ def lorenz(s):
     return jnp.stack([10 * (s[1] - s[0]), s[0] * (28 - s[2]) - s[1], s[0] * s[1] - 8 / 3 * s[2]])
 
 
+@pytest.mark.exhaustive
 def test_of_a_constant_matrix_they_are_its_eigenvectors():
     rates, vectors = jnp.array([-1.7, 1.1, 0.6, -0.2]), basis(4, 0)
     matrix = vectors * rates @ jnp.linalg.inv(vectors)

@@ -7,7 +7,7 @@ import pytest
 from flow_steps import flow, recurrence, runge_kutta, trajectory
 
 import parascan as ps
-from combinations import single, some
+from combinations import exhaustive, single, some
 from parascan.diagnostics import lyapunov_exponents
 from parascan.diagnostics.growth.exponents import kaplan_yorke_dimension
 from parascan.diagnostics.growth.spectrum import orthonormal
@@ -54,6 +54,7 @@ def test_logistic_and_tent(getkey):
         np.testing.assert_allclose(tent.per_step, np.log(slope), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_henon(getkey):
     with jax.enable_x64(True):
         henon = ps.systems.get("henon")
@@ -112,6 +113,7 @@ def test_windows_agree_with_one_after_the_other(getkey):
         np.testing.assert_allclose(known.per_step, beside.per_step, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_windows_without_a_burn_in_run_until_their_directions_have_turned(getkey):
     with jax.enable_x64(True):
         # From a random direction, the slow coordinate takes 60 steps to win over the other.
@@ -188,19 +190,18 @@ def test_one_step_has_a_value_and_no_interval(getkey):
     assert np.isposinf(found.estimate.high)
 
 
-def test_what_is_not_finite_is_never_a_number_with_an_interval(getkey):
+@pytest.mark.parametrize(("start", "sound", "chunks"), [(1.0, 3, None), *exhaustive([(np.nan, 0, 2)])])
+def test_what_is_not_finite_is_never_a_number_with_an_interval(start, sound, chunks, getkey):
     def step(s, x):
         return 0.5 * s * x
 
     xs = jnp.ones((400, 2)).at[300].set(jnp.nan)
-    for start, sound, chunks in ((jnp.ones(2), 3, None), (jnp.full(2, jnp.nan), 0, 2)):
-        found = lyapunov_exponents(step, start, xs, key=getkey(), windows=4, chunks=chunks)
-        assert np.isnan(found.per_step)
-        assert np.isneginf(found.estimate.low)
-        assert np.isposinf(found.estimate.high)
-        assert np.isfinite(found.finite_time[:sound]).all()
-        assert np.isnan(found.finite_time[3])
-        assert np.isnan(found.kaplan_yorke.value)
+    found = lyapunov_exponents(step, jnp.full(2, start), xs, key=getkey(), windows=4, chunks=chunks)
+    assert np.isnan(found.per_step)
+    assert (found.estimate.low, found.estimate.high) == (-np.inf, np.inf)
+    assert np.isfinite(found.finite_time[:sound]).all()
+    assert np.isnan(found.finite_time[3])
+    assert np.isnan(found.kaplan_yorke.value)
 
 
 @pytest.mark.parametrize(
@@ -292,9 +293,8 @@ DECEPTIVE = {
 }
 
 
-@pytest.mark.parametrize("name", some(DECEPTIVE, "a factor", "straight through"))
+@pytest.mark.parametrize("name", some(DECEPTIVE, "straight through"))
 def test_exponents_of_another_function_than_the_step_are_unknown(name, getkey):
     found = lyapunov_exponents(DECEPTIVE[name], jnp.asarray(0.3), length=300, key=getkey())
     assert np.isnan(found.per_step)
-    assert np.isneginf(found.estimate.low)
-    assert np.isposinf(found.estimate.high)
+    assert (found.estimate.low, found.estimate.high) == (-np.inf, np.inf)

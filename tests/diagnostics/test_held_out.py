@@ -67,6 +67,7 @@ def test_forecasts_are_within_a_factor_or_two_iterations(networks, evaluations, 
         assert sum(pilot.length < LENGTH for pilot, *_ in seen) >= 10
 
 
+@pytest.mark.slow
 def test_no_interval_below_a_quarter_of_the_length_is_wrong_about_it(networks):
     for pilot, exponent, count in networks:
         seen = pilot.within(FEW_EVALUATIONS)

@@ -52,6 +52,7 @@ def test_systems_without_inputs_are_followed_from_the_start(getkey):
         np.testing.assert_allclose(found.lipschitz.value, 2.8, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_short_system_is_followed_to_its_end(getkey):
     problem = Recurrence(lambda s, x: 0.5 * s + x, jnp.ones(2), jnp.zeros((100, 2)), 100)
     found = measure_growth(problem, getkey())

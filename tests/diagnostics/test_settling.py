@@ -132,6 +132,7 @@ def test_slow_growth_and_decay_are_not_told_from_a_power_of_time(rate, told):
             assert (float(found.low) > 0 or float(found.high) < 0) == told
 
 
+@pytest.mark.slow
 def test_a_direction_that_begins_half_way_shows_what_the_first_one_has_lost():
     with jax.enable_x64(True):
         step = SideBySideStep(lambda s, x: jnp.asarray([0.99, 1.0]) * s)
@@ -155,6 +156,7 @@ def coupled(advance, starts, rows=200):
     return couple(step, before, None, jnp.std(before), jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_copies_of_a_contraction_meet_and_those_of_a_rotation_do_not():
     with jax.enable_x64(True):
         starts = np.random.default_rng(3).standard_normal((8, 2))

@@ -22,6 +22,7 @@ def path(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_the_network_learns(path):
     data = digits(path)
     assert data.shape == (40, PIXELS)

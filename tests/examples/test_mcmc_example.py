@@ -31,6 +31,7 @@ def test_the_log_density_of_the_regression(path):
     assert density(jnp.asarray(weights, jnp.float32)) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_scale_is_that_of_the_posterior(path):
     """In its coordinates the Hessian at the mode is one."""
     density = Regression.of(table(path))

@@ -87,6 +87,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(archive, tmp_path):
         list(train(make(), data.train, Settings(steps=6, batch=5), tmp_path / "parts.eqx", never))
 
 
+@pytest.mark.slow
 def test_replacing_the_layer_changes_no_number(archive):
     data = load(str(archive), 30, 6, seed=0)
     ours = equinox_gru(None, 2, 4, 2, jax.random.key(0))

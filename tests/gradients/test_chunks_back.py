@@ -45,8 +45,9 @@ def rare(length, units):
     ("units", "length", "gain", "given"),
     [
         (64, 17984, 0.7, alike),
-        (64, 50000, 0.7, None),
-        *exhaustive([(100, 20000, 0.6, alike), (100, 20000, 0.7, rare), (48, 30000, 0.8, alike)]),
+        *exhaustive(
+            [(64, 50000, 0.7, None), (100, 20000, 0.6, alike), (100, 20000, 0.7, rare), (48, 30000, 0.8, alike)]
+        ),
     ],
 )
 def test_runs_back_that_only_rounding_keeps_apart_are_accepted(units, length, gain, given, monkeypatch):
@@ -66,7 +67,7 @@ ROWS, ENTRIES = np.arange(20000)[:, None], np.arange(16)
     [
         (MIXED, np.where(ENTRIES < 15, 1e6, 1e-3) + 0 * ROWS),
         (SLOW, np.where(ROWS % 64 < 16, 1e5, 1e-3) + 0 * ENTRIES),
-        (MIXED, np.where((ROWS % 40 < 20) & (ENTRIES == 15), 1e5, 1.0)),
+        *exhaustive([(MIXED, np.where((ROWS % 40 < 20) & (ENTRIES == 15), 1e5, 1.0))]),
     ],
     ids=["small beside large", "bursts", "bursts in the slow entry"],
 )

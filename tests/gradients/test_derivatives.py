@@ -75,6 +75,7 @@ def test_second_order(name, x64, getkey):
     agree(hessian(ours(name)), hessian(theirs), 1e-10)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", some(["dense", "quasi_deer"], "dense"))
 def test_batches_of_gradients(name, x64, getkey):
     weights, init, xs = arguments(getkey)
@@ -83,6 +84,7 @@ def test_batches_of_gradients(name, x64, getkey):
     agree(per_example(ours(name)), per_example(theirs))
 
 
+@pytest.mark.slow
 def test_central_differences(x64, getkey):
     weights, init, xs = arguments(getkey)
     value = ours("dense")
@@ -147,6 +149,7 @@ def test_unrolled_differentiates_the_iterations(x64, getkey):
     assert not np.allclose(unrolled, gradient(exact), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_diagonal_solver_does_not_give_a_diagonal_gradient(x64, getkey):
     """The trap of published quasi-Newton code: 22.6 % off when the backward pass uses the solver's diagonal."""
     args = arguments(getkey)
@@ -166,7 +169,7 @@ SECOND = {"hessian": jax.hessian, "forward": lambda f: jax.jacfwd(jax.jacfwd(f))
 
 
 @pytest.mark.parametrize(
-    ("second", "burn_in"), [("hessian", 5), *exhaustive([("forward", 0), ("hessian", 0), ("forward", 5)])]
+    ("second", "burn_in"), exhaustive([("hessian", 5), ("forward", 0), ("hessian", 0), ("forward", 5)])
 )
 def test_second_derivatives_through_blocks(second, burn_in, getkey, x64):
     """In JAX 0.10 a room that is not written to is batched under ``jax.vmap``, and so was an answer made in one."""

@@ -58,7 +58,7 @@ def test_both_modes_and_second_order(reverse, x64, getkey):
     [
         COMBINED,
         pytest.param({"solver": ps.MultipleShooting(ps.deer(), length=5)}, marks=pytest.mark.exhaustive),
-        {"solver": ps.Chunked(chunks=4)},
+        pytest.param({"solver": ps.Chunked(chunks=4)}, marks=pytest.mark.exhaustive),
         pytest.param({"solver": ps.quasi_deer()}, marks=pytest.mark.exhaustive),
     ],
     ids=["combined", "blocks", "forgetting", "quasi_deer"],

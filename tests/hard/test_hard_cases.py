@@ -8,11 +8,12 @@ import table
 from hard_cases import CASES, METHODS, contracting, lorenz, outcome
 
 import parascan as ps
+from combinations import exhaustive
 
 ERROR = {"float64": 1e-11, "float32": 8e-6}
 QUICK = [
     ("unstable_transient", "elk"),
-    ("far_cubic", "elk"),
+    *exhaustive([("far_cubic", "elk")]),
     ("jumping", "Hybrid(descent, deer)"),
     ("chaotic_rnn", "quasi_deer"),
 ]

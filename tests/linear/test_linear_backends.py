@@ -61,7 +61,9 @@ def test_backend_matches_the_oracle(pair, shape):
     assert_solves(adjoint, members.adjoint_states(dense, b), dtype)
 
 
-@pytest.mark.parametrize(("name", "backend", "transpose"), fewer(members.WAYS, "dense-associative-True"))
+@pytest.mark.parametrize(
+    ("name", "backend", "transpose"), fewer(members.WAYS, "dense-associative-True", "dense-chunked-True")
+)
 def test_batches_come_from_vmap(name, backend, transpose):
     T, D, dtype = 5, 2, np.float32
     drawn = [members.draw(name, T, D, dtype, seed) for seed in range(3)]

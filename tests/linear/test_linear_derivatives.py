@@ -72,7 +72,10 @@ def drawn(name, transpose, seed):
     return (stored, b) if transpose else (stored, b, s0)
 
 
-@pytest.mark.parametrize(("name", "backend", "transpose"), fewer(members.WAYS, "dense-chunked-True"))
+@pytest.mark.parametrize(
+    ("name", "backend", "transpose"),
+    fewer(members.WAYS, "dense-chunked-True", "dense-associative-True", "reordered_blocks-sequential-False"),
+)
 def test_derivatives_are_those_of_the_plain_loop(name, backend, transpose):
     with jax.enable_x64(True):
         point, direction = drawn(name, transpose, 0), drawn(name, transpose, 1)
@@ -109,6 +112,7 @@ def test_reverse_mode_is_one_solve_and_one_transposed_solve(backend):
     assert twice.count("scan") == 2 * once.count("scan")
 
 
+@pytest.mark.slow
 def test_gradients_are_batched_by_vmap():
     stored, b, s0 = members.draw("dense", T, D, np.float32)
     batch = np.stack([b, 2 * b, -b])
@@ -122,6 +126,7 @@ def test_gradients_are_batched_by_vmap():
     np.testing.assert_allclose(together, apart, rtol=0, atol=members.tolerance(apart, np.float32))
 
 
+@pytest.mark.slow
 def test_matrix_free_derivatives_reach_a_loop_inside_the_product():
     """A product that is itself the derivative of a small scan, as a block of steps has it."""
 

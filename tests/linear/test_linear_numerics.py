@@ -6,7 +6,7 @@ import linear_members as members
 import numpy as np
 import pytest
 
-from combinations import crossed, exhaustive, fewer, one_of_each, pairwise, product
+from combinations import crossed, exhaustive, fewer, one_of_each, product
 from parascan.linear import DenseTransition, DiagonalTransition, linear_recurrence
 from parascan.linear.backends import BACKENDS
 from parascan.linear.backends.blocked_scan import layout
@@ -23,7 +23,7 @@ def equations(jaxpr):
                 yield from equations(inner)
 
 
-@pytest.mark.parametrize(("name", "backend"), fewer(members.CORE_PAIRS, "dense-associative"))
+@pytest.mark.parametrize(("name", "backend"), fewer(members.CORE_PAIRS, "dense-associative", "dense-chunked"))
 def test_rows_before_the_first_offset_stay_zero_and_the_onset_is_bitwise(name, backend):
     T, D, dtype = 13, 5, np.float32
     stored, b, _ = members.draw(name, T, D, dtype)
@@ -78,7 +78,7 @@ def test_float32_stays_accurate_over_a_hundred_thousand_steps(backend, transpose
     assert error < 100 * np.finfo(np.float32).eps * np.abs(exact).max() / 2
 
 
-@pytest.mark.parametrize(("backend", "name", "D"), pairwise(product(BACKENDS, ["dense", "blocks"], [4, 10])))
+@pytest.mark.parametrize(("backend", "name", "D"), one_of_each(product(BACKENDS, ["dense", "blocks"], [4, 10])))
 def test_every_matrix_product_asks_for_full_precision(backend, name, D):
     stored, b, s0 = members.draw(name, 40, D, np.float32)
 

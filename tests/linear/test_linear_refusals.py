@@ -123,7 +123,7 @@ def test_choice_follows_structure_platform_and_length():
     assert choose_backend(dense, LONG) == choose_backend(dense, LONG, jax.devices()[0].platform)
 
 
-@pytest.mark.parametrize("chosen", fewer(BACKENDS, "associative", "contracting"))
+@pytest.mark.parametrize("chosen", fewer(BACKENDS, "associative", "contracting", "chunked"))
 def test_auto_runs_what_the_choice_names(chosen, monkeypatch):
     monkeypatch.setattr(parascan.linear.bidiagonal, "choose_backend", lambda *_: chosen)
     jax.clear_caches()

@@ -39,7 +39,9 @@ CASES = product(KERNELS, TARGETS, ["chunks", "newton"], [False, True])
 
 @pytest.mark.parametrize(
     ("name", "target", "solver", "double"),
-    fewer(one_of_each(CASES), "whitened mala-curved-newton-True", "mala-normal-chunks-False"),
+    fewer(
+        one_of_each(CASES), "whitened mala-curved-newton-True", "mala-normal-chunks-False", "hmc-logistic-chunks-False"
+    ),
 )
 def test_decisions_are_those_of_the_plain_loop(name, target, solver, double):
     with jax.enable_x64(double):
@@ -131,6 +133,7 @@ def sampled(**given):
     return ps.mcmc.sample(**arguments, key=jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_kernels_are_made_and_run_under_transformations():
     """A scale or a start that is known while something else is traced was taken for a traced one."""
     scale, start = jnp.asarray([0.5, 1.0, 2.0]), jnp.zeros(3)
@@ -171,6 +174,7 @@ def test_a_chain_in_few_digits_runs():
     assert found.positions.dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_two_modes_close_together_on_a_large_offset():
     """Their distance is less than a hundred units of rounding of the offset: no jump between chunks may hide in it."""
     rows = jnp.asarray(np.random.default_rng(1).normal(size=(300, 4)) / np.sqrt(300), jnp.float32)

@@ -53,6 +53,7 @@ CHAINS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", some(CHAINS, "tangents stay, copies meet", "tangents shrink, copies stay"))
 def test_a_chain_is_judged_alike_by_its_copies_and_not_by_its_tangents(name):
     kernel, size, foretold, verdict = CHAINS[name]

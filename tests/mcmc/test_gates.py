@@ -40,7 +40,11 @@ def test_a_kernel_that_takes_every_proposal_has_no_gate():
 
 @pytest.mark.parametrize(
     ("name", "derivative"),
-    fewer(one_of_each(product(["whitened mala", "hmc"], ["jump", "straight_through", "smooth"])), "whitened mala-jump"),
+    fewer(
+        one_of_each(product(["whitened mala", "hmc"], ["jump", "straight_through", "smooth"])),
+        "whitened mala-jump",
+        "hmc-straight_through",
+    ),
 )
 def test_every_decision_is_that_of_the_plain_loop(name, derivative):
     kernel, start, key = KERNELS[name](TARGETS["logistic"]), jnp.full(3, 0.5), jax.random.key(3)
@@ -49,6 +53,7 @@ def test_every_decision_is_that_of_the_plain_loop(name, derivative):
     same_chain(draws, kernel, start, key, 1e-9)
 
 
+@pytest.mark.slow
 def test_a_chain_whose_proposals_are_trajectories_in_parallel_takes_the_same_decisions():
     """Leapfrog steps of each proposal by blocks of position and momentum, beside the kernel's own loop."""
     density, steps, size = TARGETS["logistic"], 12, 0.25

@@ -1,5 +1,7 @@
 """The step size for effective samples per parallel depth: smaller ones meet sooner, larger ones mix better."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -9,6 +11,7 @@ import parascan as ps
 from parascan.mcmc.tuning import CHUNKS
 
 
+@functools.cache
 def made(density, step_size=0.4):
     make = lambda h, scale: ps.mcmc.mala(density, h, scale)  # noqa: E731
     found = ps.mcmc.warm_up(make, jnp.zeros(3), 200, key=jax.random.key(0), target=0.6, step_size=step_size)

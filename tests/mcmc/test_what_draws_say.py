@@ -73,6 +73,7 @@ def test_a_warm_up_names_bad_arguments(given, kind, words):
         ps.mcmc.warm_up(KERNELS["mala"], key=jax.random.key(0), **arguments)
 
 
+@pytest.mark.slow
 def test_langevin_chains_are_predictable():
     for density in (normal, logistic):
         found = ps.mcmc.foretell(ps.mcmc.mala(density, 0.1), jnp.zeros(3), key=jax.random.key(0))

@@ -63,7 +63,7 @@ def exact():
         return jax.jit(jax.value_and_grad(of_weights, argnums=(0, 1)))(stacked(), jnp.asarray(X))
 
 
-@pytest.mark.parametrize("name", some(SOLVERS, "default", "deer"))
+@pytest.mark.parametrize("name", some(SOLVERS, "default"))
 def test_values_and_gradients_are_those_of_a_plain_loop(name, exact):
     net = ps.nn.depth(block, stacked(), solver=SOLVERS[name]())
     value, (expected, of_input) = exact
@@ -75,6 +75,7 @@ def test_values_and_gradients_are_those_of_a_plain_loop(name, exact):
     np.testing.assert_allclose(given, of_input, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_blocks_of_equinox_are_stacked_as_they_are():
     """Attention over a short sequence: leaves that are no arrays stay out of the recurrence."""
 
@@ -105,6 +106,7 @@ def test_blocks_of_equinox_are_stacked_as_they_are():
     assert all(eqx.is_array(leaf) for leaf in jax.tree.leaves(eqx.filter(net, eqx.is_array)))
 
 
+@pytest.mark.slow
 def test_batches_come_from_vmap_and_states_are_all_outputs():
     net = ps.nn.depth(block, stacked(), solver=ps.quasi_deer())
     xs = jnp.stack([jnp.asarray(X), -jnp.asarray(X)])

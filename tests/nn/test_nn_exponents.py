@@ -119,6 +119,7 @@ def test_the_monitor_warns_before_the_limit_is_passed_and_says_what_to_do(getkey
         watch(ps.nn.Monitor(key=getkey(), limit=-10.0, log=None), [0.5], key, xs)
 
 
+@pytest.mark.slow
 def test_the_monitor_warns_once_for_a_crossing(getkey):
     key, xs = getkey(), jnp.zeros((1, LENGTH, INPUTS))
     monitor = ps.nn.Monitor(key=getkey(), limit=-10.0, log=None)
@@ -144,6 +145,7 @@ def test_refusals(options, message, getkey):
         ps.nn.finite_time_exponents(ps.nn.GRUCell(2, 2, key=getkey()), jnp.zeros((4, 2)), key=getkey())
 
 
+@pytest.mark.slow
 def test_a_stack_has_the_exponents_of_all_its_recurrences(getkey):
     layers = [elman(gain, getkey()) for gain in (1.5, 0.7)]
     layers[1] = ps.nn.Recurrent(ps.nn.ElmanCell(HIDDEN, HIDDEN, key=getkey()), ps.Sequential())

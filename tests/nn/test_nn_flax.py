@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 
 import parascan as ps
+from combinations import exhaustive
 from parascan.nn.flax import RNN, Layer
 
 INPUTS, HIDDEN, LENGTH = 3, 4, 7
@@ -32,7 +33,7 @@ def agree(mine, other, tolerance=1e-12):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("gru", {"reverse": True}),
+        *exhaustive([("gru", {"reverse": True})]),
         ("lstm", {"reverse": True, "keep_order": True}),
         ("elman", {"time_major": True}),
     ],
@@ -60,6 +61,7 @@ def test_gradients_and_bidirectional(getkey):
     agree(results[0], results[1], 1e-10)
 
 
+@pytest.mark.slow
 def test_a_layer_trains_as_an_nnx_module(getkey):
     xs = jax.random.normal(getkey(), (LENGTH, INPUTS))
     made = ps.nn.stack(ps.nn.LRCCell, INPUTS, HIDDEN, solver=ps.deer(), key=getkey())

@@ -126,6 +126,7 @@ def test_a_stream_gives_what_the_whole_gives(getkey):
     agree(state, last)
 
 
+@pytest.mark.slow
 def test_the_initial_state_has_a_derivative(getkey):
     made = ps.nn.Recurrent(ps.nn.GRUCell(INPUTS, HIDDEN, key=getkey()), ps.deer())
     xs = jax.random.normal(getkey(), (6, INPUTS))

@@ -103,6 +103,7 @@ def test_a_sentence_names_the_argument(case):
         call()
 
 
+@pytest.mark.slow
 def test_what_fits_is_taken():
     jax.jit(lambda xs, n: recurrent()(xs, length=n))(XS, 6)
     recurrent()(XS, jnp.zeros(4).astype("float32"), length=0)

@@ -153,6 +153,7 @@ def test_a_flow_that_no_step_keeps_finite_is_left_out():
     assert set(verdicts(flows.claims(dataset))) == {Verdict.met}
 
 
+@pytest.mark.slow
 def test_forecast_cases_are_fixed_and_differ():
     for kind in ("flow", "metropolis"):
         step, init, xs, length = draw(kind, 30, 0)

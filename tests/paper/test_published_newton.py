@@ -46,7 +46,7 @@ def run(name, length, **options):
 
 
 # What is lost to NaN does not depend on T: a shorter run takes as many steps less.
-@pytest.mark.parametrize(("name", "length"), [("kawczynski_strizhak", 900), *exhaustive([("nose_hoover", 500)])])
+@pytest.mark.parametrize(("name", "length"), exhaustive([("kawczynski_strizhak", 900), ("nose_hoover", 500)]))
 def test_a_flow_that_overflows_takes_the_published_count_less_the_steps_that_are_missing(name, length):
     published = ps.systems.table1.ROWS[name].flow.steps
     found = run(name, length)

@@ -63,6 +63,7 @@ def test_figure_3_landscape_has_its_wells_and_the_norm_of_its_curvature(landscap
     assert fig3.EXPERIMENT.figure(dataset).axes
 
 
+@pytest.mark.slow
 def test_figure_3_claims_hold_for_the_published_numbers_and_fail_for_planted_ones(landscape):
     long = landscape.copy(deep=True).assign_coords(length=[100, 1000, 10_000])
     long["exponent"][:] = -1.45
@@ -115,6 +116,7 @@ def test_metropolis_accepts_by_the_ratio_of_two_gaussians():
     assert 3 < accepted < 14
 
 
+@pytest.mark.slow
 def test_metropolis_keeps_the_density_and_a_sharp_smooth_accept_is_the_jump():
     step, start, noise = chain(0.3, 30_000, jax.random.key(1))
     states = ps.rollout(step, start, noise, solver=ps.Sequential()).states

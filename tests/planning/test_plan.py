@@ -11,7 +11,8 @@ import pytest
 import parascan as ps
 from combinations import some
 from parascan.planning import Plan, built_in, cache_file, known_machine
-from parascan.planning.encode import decode_solver, encode_solver
+from parascan.planning.compared import BESIDE, METHODS
+from parascan.planning.encode import encode_solver
 from parascan.programs import platform as _platform
 from parascan.programs.built_in import here
 from parascan.programs.machine import NUMBERS, Link, Links
@@ -41,12 +42,6 @@ def quick(known):
     return ps.plan(*contracting(), measure=False, diagnosis=known)
 
 
-@pytest.fixture(scope="module")
-def small():
-    """The diagnosis of a smaller network."""
-    return ps.diagnose(*contracting(4, 8192), key=KEY)
-
-
 def test_a_network_that_forgets_runs_in_blocks(quick):
     assert isinstance(quick.solver, ps.Chunked)
     assert quick.verdict == "predictable"
@@ -55,6 +50,25 @@ def test_a_network_that_forgets_runs_in_blocks(quick):
     solution = ps.rollout(*contracting(), solver=quick)
     plain = ps.rollout(*contracting(), solver=ps.Sequential())
     assert jnp.allclose(solution.states, plain.states, atol=1e-5)
+    assert solution.explanation.endswith(f"  why: chosen by the plan: {'; '.join(quick.reasons)}")
+
+
+def test_every_public_solver_is_among_the_candidates(quick):
+    words = [method.words for method in METHODS if method.public]
+    words += [told for name, told in BESIDE.items() if name != "WithFallback"]
+    assert [each for each in words if not any(each in found.name for found in quick.candidates)] == []
+    assert any(isinstance(found.solver, ps.WithFallback) for found in quick.candidates)
+
+
+def test_what_nothing_foretells_stands_there_with_the_reason(quick):
+    unforeseen = [each for each in quick.candidates if each.updates is not None and float(each.updates.low) == 1]
+    told = [each for each in unforeseen if "by count" in each.reason]
+    assert len(told) >= sum(method.forecast is None for method in METHODS)
+    assert {each.standing for each in told} == {"rejected"}
+    assert all(isinstance(each.solver, ps.WithFallback) for each in told)
+    assert any("no number of updates can win" in each.reason for each in told)
+    assert not any("wins with 0 or fewer" in each.reason for each in told)
+    assert str(Plan.from_json(quick.to_json())) == str(quick)
 
 
 @pytest.mark.slow
@@ -93,28 +107,6 @@ def eqx_equal(one, other):
 def test_a_plan_of_another_form_is_refused(quick):
     with pytest.raises(ValueError, match="form 99"):
         Plan.from_json(json.dumps({**json.loads(quick.to_json()), "form": 99}))
-
-
-@pytest.mark.parametrize(
-    "solver",
-    [
-        ps.Sequential(),
-        ps.Chunked(16, trial_steps=7),
-        ps.WithFallback(ps.MultipleShooting(ps.quasi_deer(), 5, 2), budget=3),
-        ps.elk(),
-        ps.scale_elk(0.25),
-        ps.Hybrid(ps.GradientDescent(), ps.deer()),
-    ],
-)
-def test_solvers_survive_json(solver):
-    assert eqx_equal(decode_solver(json.loads(json.dumps(encode_solver(solver)))), solver)
-
-
-def test_solvers_without_a_form_are_refused():
-    with pytest.raises(TypeError, match=r"Surrogate\.step"):
-        encode_solver(ps.Newton(ps.Surrogate(lambda s, x: s)))
-    with pytest.raises(ValueError, match="kind 'Unknown'"):
-        decode_solver({"kind": "Unknown"})
 
 
 @pytest.mark.slow
@@ -165,33 +157,33 @@ def test_what_has_nothing_to_iterate_on_stays_sequential():
 
 
 @pytest.mark.slow
-def test_a_step_that_must_not_run_in_blocks_is_not_planned_so(small):
-    step, init, xs = contracting(4, 8192)
+def test_a_step_that_must_not_run_in_blocks_is_not_planned_so(known):
+    step, init, xs = contracting()
 
     def talking(state, x):
         jax.debug.callback(lambda: None)
         return step(state, x)
 
-    plan = ps.plan(talking, init, xs, measure=True, diagnosis=small)
+    plan = ps.plan(talking, init, xs, measure=True, diagnosis=known)
     assert isinstance(plan.solver, ps.Sequential)
     assert "calls back into Python" in plan.reasons[0]
     assert plan.rejected == {}
 
 
 @pytest.mark.slow
-def test_measured_plans_time_the_step(small):
-    plan = ps.plan(*contracting(4, 8192), diagnosis=small)
+def test_measured_plans_time_the_step(known):
+    plan = ps.plan(*contracting(), diagnosis=known)
     assert (plan.rates, plan.machine) == ("measured", known_machine("cpu", "float32").origin)
     assert f"measured and {plan.machine} numbers" in str(plan)
     assert all(0 < float(each.seconds.low) <= float(each.seconds.value) for each in plan.candidates)
 
 
-def test_a_plan_says_which_numbers_it_used(small, tmp_path, monkeypatch):
+def test_a_plan_says_which_numbers_it_used(known, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    call = contracting(4, 8192)
+    call = contracting()
 
     def said(**options):
-        plan = ps.plan(*call, measure=False, diagnosis=small, **options)
+        plan = ps.plan(*call, measure=False, diagnosis=known, **options)
         assert f"{plan.rates} numbers" in str(plan)
         return plan.rates
 
@@ -205,16 +197,16 @@ def test_a_plan_says_which_numbers_it_used(small, tmp_path, monkeypatch):
     assert said() == here("cpu").origin
 
 
-def test_trees_and_pairs_are_planned(small):
-    step, init, xs = contracting(4, 8192)
+def test_trees_and_pairs_are_planned(known):
+    step, init, xs = contracting()
 
     def both(carry, x):
         return ({"s": step(carry["s"], x), "n": carry["n"] + 1}, carry["n"])
 
-    plan = ps.plan(both, {"s": init, "n": jnp.asarray(0)}, xs, measure=False, diagnosis=small)
-    assert plan.size == 4
+    plan = ps.plan(both, {"s": init, "n": jnp.asarray(0)}, xs, measure=False, diagnosis=known)
+    assert plan.size == 16
     solution = ps.rollout(both, {"s": init, "n": jnp.asarray(0)}, xs, solver=plan)
-    assert solution.states["n"].tolist()[-1] == 8192
+    assert solution.states["n"].tolist()[-1] == 20_000
 
 
 def test_a_batch_leaves_fewer_blocks(known):
@@ -269,10 +261,10 @@ def test_bad_arguments_are_refused(options, error, words):
         ps.plan(*contracting(2, 100), measure=False, **options)
 
 
-def test_a_diagnosis_of_another_call_is_refused(small):
-    step, init, xs = contracting(4, 200)
+def test_a_diagnosis_of_another_call_is_refused(known):
+    step, init, xs = contracting(16, 200)
     with pytest.raises(ValueError, match="diagnosis: given one of T, D, dtype"):
-        ps.plan(step, init, xs, measure=False, diagnosis=small)
+        ps.plan(step, init, xs, measure=False, diagnosis=known)
 
 
 def test_nan_is_refused():
@@ -281,13 +273,13 @@ def test_nan_is_refused():
         ps.plan(step, init.at[0].set(jnp.nan), xs, measure=False)
 
 
-def test_a_small_system_on_an_accelerator_is_sent_to_the_host(monkeypatch, small):
-    step, init, xs = contracting(4, 8192)
+def test_a_small_system_on_an_accelerator_is_sent_to_the_host(monkeypatch, known):
+    step, init, xs = contracting()
     monkeypatch.setattr(_platform, "get_default_device", lambda: SimpleNamespace(platform="gpu"))
     # Kernels that take milliseconds to launch, so that no parallel form can win there.
     gpu = built_in("gpu")
     slow = dataclasses.replace(gpu, row=1e-2, call=1e-1, turn=1e-3, move=1e-3)
-    plan = ps.plan(step, init, xs, measure=False, diagnosis=small, rates=slow)
+    plan = ps.plan(step, init, xs, measure=False, diagnosis=known, rates=slow)
     assert plan.device == "cpu"
     assert isinstance(plan.solver, ps.Sequential)
     assert plan.speedup > 10

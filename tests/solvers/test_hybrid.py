@@ -45,6 +45,7 @@ def test_a_given_radius_decides_alone(radius, newton):
     assert bool(hybrid.step(problem, far, hybrid.init(problem, far.states))[1].fast) == newton
 
 
+@pytest.mark.slow
 def test_it_needs_far_fewer_iterations_than_descent_alone():
     weights = 0.9 * jnp.linalg.qr(jax.random.normal(jax.random.key(0), (3, 3)))[0]
     step, xs = lambda s, x: jnp.tanh(weights @ s + x), jax.random.normal(jax.random.key(1), (400, 3))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import parascan as ps
+from combinations import exhaustive
 from parascan.linear import damped_solve
 from parascan.problem.flat_recurrence import Recurrence
 from parascan.solvers import Full, Iterate
@@ -94,7 +95,7 @@ def test_wrong_arguments_are_refused(arguments, error, text):
         ps.LevenbergMarquardt(*arguments)
 
 
-@pytest.mark.parametrize("solver", [ps.LineSearch(ps.elk())])
+@pytest.mark.parametrize("solver", exhaustive([(ps.LineSearch(ps.elk()),)]))
 def test_the_gradient_is_that_of_sequential_evaluation(solver):
     xs = jax.random.normal(jax.random.key(1), (25, 3))
 

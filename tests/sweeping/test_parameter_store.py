@@ -102,7 +102,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", some(OTHERS, "solver", "another make"))
+@pytest.mark.parametrize("name", some(OTHERS, "another make"))
 def test_a_file_of_another_sweep_is_refused(tmp_path, name):
     path = tmp_path / "sweep.json"
     run(path, gains=[0.3])

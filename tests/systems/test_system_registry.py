@@ -13,6 +13,7 @@ import pytest
 from parascan import systems
 
 
+@pytest.mark.slow
 def test_import_builds_nothing() -> None:
     code = "import jax, parascan.systems; print(len(jax.live_arrays()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -20,7 +20,11 @@ def linear_system(key, dtype, size, length):
 
 @pytest.mark.parametrize(
     ("form", "size", "dtype"),
-    fewer(one_of_each(product(["auto", "dense", "matrix_free"], [1, 12], ["float32", "float64"])), "auto-1-float32"),
+    fewer(
+        one_of_each(product(["auto", "dense", "matrix_free"], [1, 12], ["float32", "float64"])),
+        "auto-1-float32",
+        "matrix_free-1-float32",
+    ),
     indirect=["dtype"],
 )
 def test_a_linear_system_takes_newton_exactly_one_iteration(form, size, dtype, getkey):
@@ -52,6 +56,7 @@ def test_a_memoryless_system_takes_jacobi_one_iteration(dtype, getkey):
     assert int(solution.stats.iterations) == 1
 
 
+@pytest.mark.slow
 def test_full_damping_is_jacobi(getkey):
     with jax.enable_x64(True):
         step, init, xs = linear_system(getkey(), jnp.float64, 3, 100)
