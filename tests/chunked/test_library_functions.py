@@ -47,7 +47,7 @@ SLOWER_IN_CHUNKS = {
     "network of error functions": (network(jax.lax.erf), 32, "float64"),
     "particles": (lambda s, x: 0.8 * s + 0.01 * jnp.sum(jnp.exp(-((s[:, None] - s[None]) ** 2)), 1) + x, 12, "float32"),
 }
-"""Steps that took 1.1 to 2.2 times as long in chunks as one after the other, and gradients of networks up to 2.4 times."""
+"""Steps that took 1.1 to 2.2 times as long in chunks as in turn, and gradients of networks up to 2.4 times."""
 
 FASTER_IN_CHUNKS = {
     "two hyperbolic tangents": (lambda s, x: 0.5 * jnp.tanh(s + x), 2, "float32"),

@@ -119,7 +119,6 @@ def test_a_table_of_a_sweep_on_a_narrow_terminal(invoke, monkeypatch, width):
     assert "expected" in found.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", some([["--help"], ["run", "--help"], ["systems"], ["run", "lorentz"]], ["--help"])
 )

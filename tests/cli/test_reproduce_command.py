@@ -61,7 +61,6 @@ def test_an_unreachable_scheduler_is_wrong_usage(invoke, monkeypatch, tmp_path):
     assert "nobody answers" in plain(found)
 
 
-@pytest.mark.slow
 def test_nothing_imports_an_optional_package_before_it_is_needed():
     code = "import sys, parascan.cli; print(*({'matplotlib', 'xarray', 'distributed'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
