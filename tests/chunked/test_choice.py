@@ -58,6 +58,14 @@ def test_a_copy_of_the_outputs_is_worth_whole_vectors_in_long_blocks():
     assert choose_chunks(100_003, 16, 3000.0, devices=2, platform="cpu", copy=0.05) == 0
 
 
+@pytest.mark.parametrize(("length", "size", "copy", "chunks"), [(11_130, 18, 0.057, 16), (89_198, 16, 0.284, 32)])
+def test_a_copy_costs_what_it_takes_and_no_more(length, size, copy, chunks):
+    """LSTMs of 9 and 8 units in double precision were run one step after the other, at half the speed."""
+    given = {"platform": "cpu", "double": True, "kind": Kind.OTHER}
+    assert choose_chunks(length, size, 1000.0, copy=copy, **given) == chunks
+    assert choose_chunks(length, size, 1000.0, copy=0.6, **given) == 0
+
+
 def test_few_blocks_on_each_of_many_devices_count_together():
     assert choose_chunks(17_984, 64, 40_000.0, platform="cpu") == 64
     assert choose_chunks(17_984, 64, 40_000.0, devices=8, platform="cpu") == 8

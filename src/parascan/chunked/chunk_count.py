@@ -52,6 +52,10 @@ WORTH_FULL_VECTORS = 0.675
 """Least use of the vector units, as a part of full use, from which chunks are a gain on a CPU: 20 chunks, which fill no
 whole vectors, took 1.2 times as long as one step after the other."""
 
+LEAST_GAIN_WITH_COPY = 1.45
+"""Least factor by which full chunks are to be faster with the copy that steps left over take: LSTMs of 8 and 9 units in
+float64, of lengths that no good number divides, have 1.46 and 1.64 by count, and ran 2.1 to 2.6 times as fast."""
+
 CROWDED, WAYS = 0.7, 4
 """Part of the use that is left where the rows of the chunks lie a multiple of a page apart and push one another out of
 the nearest cache, and number of chunks for each place of the cache from which they do."""
@@ -121,12 +125,9 @@ def choose_chunks(
     """
     if length < SHORTEST or size == 0:
         return 0
-    platform = platform or platform_of()
+    platform, work, shortest = platform or platform_of(), as_work(work), SHORTEST_BLOCK
     machine = machine or here(platform, double=double)
-    work = as_work(work)
-    kind = kind or kind_of(work, size, machine)
-    heavy = is_heavy(work, size, machine)
-    shortest = SHORTEST_BLOCK
+    kind, heavy = kind or kind_of(work, size, machine), is_heavy(work, size, machine)
     if batch > largest_batch if platform == "cpu" else machine.full(batch, work.operations):
         return 0
     if platform == "cpu":
@@ -157,14 +158,23 @@ def choose_chunks(
     if not exact and not copied:
         return 0
 
+    def filled(count: int) -> float:
+        return use(count * batch, machine) * min(1, alone / count)
+
     def value(count: int) -> float:
-        rows_alike = length // (count * devices) * size * 8 % (machine.near_bytes // machine.near_ways) == 0
-        crowded = size > FEW and count > WAYS * machine.near_ways and rows_alike
         share = 1 if count in exact else 1 / (1 + gain * copy)
-        return use(count * batch, machine) * min(1, alone / count) * (CROWDED if crowded else 1) * share
+        return filled(count) * share * _undisturbed(count, length // (count * devices), size, machine)
 
     best = max([*exact, *copied], key=value)
-    return best if platform != "cpu" or value(best) * devices >= WORTH_FULL_VECTORS else 0
+    least = min(WORTH_FULL_VECTORS, LEAST_GAIN_WITH_COPY / gain) / devices
+    pays = filled(best) * devices >= WORTH_FULL_VECTORS and value(best) >= least
+    return best if platform != "cpu" or pays else 0
+
+
+def _undisturbed(count: int, rows: int, size: int, machine: Machine) -> float:
+    """Part of the use that is left where the rows of the chunks push one another out of the nearest cache."""
+    alike = rows * size * 8 % (machine.near_bytes // machine.near_ways) == 0
+    return CROWDED if alike and size > FEW and count > WAYS * machine.near_ways else 1.0
 
 
 def _fewest_rows(length: int, most: int) -> int:
