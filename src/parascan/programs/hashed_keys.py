@@ -70,9 +70,10 @@ def _split(key: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "..
     return _words(key ^ FOR_KEYS, jax.lax.iota(np.uint32, WORDS * math.prod(shape)).reshape(*shape, WORDS))
 
 
-def _with(key: UInt32[Array, "2"], data: UInt32[Array, ""]) -> UInt32[Array, "2"]:
-    """A key that differs for each number."""
-    return _words(key ^ FOR_DATA, data * np.uint32(WORDS) + jax.lax.iota(np.uint32, WORDS))
+def _with(key: UInt32[Array, "2"], data: int) -> UInt32[Array, "2"]:
+    """A key that differs for each number, which JAX gives as an array."""
+    number = jnp.asarray(data, jnp.uint32)
+    return _words(key ^ FOR_DATA, number * np.uint32(WORDS) + jax.lax.iota(np.uint32, WORDS))
 
 
 def _of_seed(seed: Array) -> UInt32[Array, "2"]:
