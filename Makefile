@@ -52,7 +52,7 @@ SAY_WHY = { grep -v ^WARNING $(1) >&2; if grep -qE 'NewConnectionError|name reso
 .NOTPARALLEL:
 
 help:
-	@echo "make test    run the tests, in about 17 minutes on two cores (WORKERS=3 processes; PYTEST_ARGS=... is passed on)"
+	@echo "make test    run the tests, in about 15 minutes on two cores (WORKERS=3 processes; PYTEST_ARGS=... is passed on)"
 	@echo "make test-all  run all tests, as programs are compiled for users: the slow and the exhaustive ones too"
 	@echo "make mutants  break the package on purpose, line by line, and see whether the tests notice"
 	@echo "make test-optimized  run what rests on rounding with all optimizations of the compiler, as users do"
