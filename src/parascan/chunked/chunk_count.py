@@ -14,6 +14,7 @@ from ..programs.cost import (
     Kind,
     chunk_seconds,
     full_use,
+    gain_of,
     in_one_loop,
     is_heavy,
     kind_of,
@@ -40,8 +41,7 @@ BETWEEN_CHECKS = 4
 """Steps between two looks at the distance of the copies: a look costs as much as a small step."""
 
 PART_OF_CACHE = 4
-"""One in so many bytes of the nearest cache is for the states of all chunks; the others are for weights, inputs and
-intermediate values of a step."""
+"""One in so many bytes of the nearest cache is for states of chunks; others for weights, inputs, and values in between."""
 
 HALF, FEW_VECTORS, HEAVY_VECTORS = 0.5, 4, 8
 """Sizes of a state in vector registers, between which the number of chunks changes. States of up to half a register, of
@@ -145,7 +145,7 @@ def choose_chunks(
     counts = _counts(min(most, length // (shortest * devices)), fewest)
     if not counts:
         return 0
-    gain = machine.gain_near if kind is Kind.NEAR else machine.gain
+    gain = gain_of(kind, machine)
     if copy is None or devices > 1:
         # On a mesh the copy is made even where the steps are then taken one after the other.
         copy = COPY_OF_HEAVY_STEPS if heavy else math.inf
@@ -286,7 +286,7 @@ def choose_patience(
     most = block // LONGEST_PART
     if platform == "cpu":
         kind = kind or kind_of(work, 0, machine)
-        gain = (machine.gain_near if kind is Kind.NEAR else machine.gain) * min(use(together, machine), 1)
+        gain = gain_of(kind, machine) * min(use(together, machine), 1)
         most = min(most, int(block * max(gain / LEAST_GAIN - 1, 0) / COST_OF_FORGETTING))
         looked_at = batch * followed(chunks, batch)
         ahead = looked_at + min(COPIES, looked_at)

@@ -102,7 +102,7 @@ def computing(work: Work, machine: Machine) -> float:
         work: of the step.
         machine: that it runs on.
     """
-    costly = machine.vectorized * work.vectorized_entries + machine.called * work.called_entries
+    costly = machine.vectorized * work.vectorized_entries + library_seconds(work, machine)
     return machine.entry * (work.entries + work.powers) + costly
 
 
@@ -135,6 +135,11 @@ def library_seconds(work: Work, machine: Machine) -> float:
     return machine.called * work.called_entries
 
 
+def gain_of(kind: Kind, machine: Machine) -> float:
+    """How many times as fast large steps of a kind are side by side as in turn, library functions aside."""
+    return machine.gain_near if kind is Kind.NEAR else machine.gain
+
+
 def chunk_seconds(work: Work, machine: Machine, chunks: int, *, far: bool = False) -> float:
     """Seconds that each of so many chunks side by side adds to a step of all of them.
 
@@ -149,11 +154,10 @@ def chunk_seconds(work: Work, machine: Machine, chunks: int, *, far: bool = Fals
         plain = machine.entry_beside * (work.entries + work.product_operations) + machine.join * work.joined
         costly = machine.vectorized * work.vectorized_entries + machine.called * (work.called_entries + work.powers)
         return moved + plain + costly
-    gain = machine.gain_near if near(work, machine) else machine.gain
     called = library_seconds(work, machine)
     # What a loop turn takes is shared by all of them.
     alone = max(step_seconds(work, machine) - called - machine.turn_large, 0.0)
-    return alone / (gain * min(use(chunks, machine), 1.0)) + called
+    return alone / (gain_of(kind_of(work, 0, machine), machine) * min(use(chunks, machine), 1.0)) + called
 
 
 def row_seconds(work: Work, machine: Machine, chunks: int) -> float:

@@ -8,7 +8,7 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from ..solution import Tree
 from .built_in import here
-from .cost import CALLS, batch_within_gain, in_one_loop, library_seconds, near, step_seconds
+from .cost import CALLS, batch_within_gain, gain_of, in_one_loop, kind_of, library_seconds, step_seconds
 from .machine import Machine
 from .platform import platform_of
 from .primitives import DEPEND_ON_BATCH
@@ -150,8 +150,7 @@ def _called(work: Work, machine: Machine, batch: int) -> float:
 
 def _gain_beside(alone: float, library: float, work: Work, machine: Machine) -> float:
     """How many times as fast a step is in chunks of which a part gains nothing."""
-    gain = machine.gain_near if near(work, machine) else machine.gain
-    return alone / ((alone - library) / gain + library)
+    return alone / ((alone - library) / gain_of(kind_of(work, 0, machine), machine) + library)
 
 
 def _rewarding(work: Work, size: int, length: int, machine: Machine, called: float) -> bool:

@@ -45,6 +45,7 @@ def behavior_of(seen: Any, criterion: StateError | Merit, length: int, eps: floa
     exponent, a, b = growth.exponent, growth.a, growth.b
     theory = log_sigma_min_bounds(exponent.value, length, a.value, b.value)
     low, high = (2 * float(end) for end in theory)
+    # Ones of the same kind as the constants, so that one compiled program serves both.
     value = 2 * float(log_sigma_min_bounds(exponent.value, length, np.ones_like(a.value), np.ones_like(b.value)).lower)
     value, low, high = (each if math.isfinite(each) else -math.inf for each in (value, low, high))
     log_mu = estimate_of(
