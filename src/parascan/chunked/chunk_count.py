@@ -41,7 +41,7 @@ BETWEEN_CHECKS = 4
 """Steps between two looks at the distance of the copies: a look costs as much as a small step."""
 
 PART_OF_CACHE = 4
-"""One in so many bytes of the nearest cache is for states of chunks; others for weights, inputs, and values in between."""
+"""One in so many bytes of the nearest cache is for states of chunks; others for weights, inputs and values between."""
 
 HALF, FEW_VECTORS, HEAVY_VECTORS = 0.5, 4, 8
 """Sizes of a state in vector registers, between which the number of chunks changes. States of up to half a register, of
