@@ -7,7 +7,7 @@ import pytest
 
 import parascan as ps
 from combinations import some
-from parascan.chunked import passes
+from parascan.chunked import AbstractTally, Layout, passes, scan_blocks, tally_blocks
 
 CHUNKS, ROWS, D = 16, 256, 12
 T = CHUNKS * ROWS
@@ -66,6 +66,35 @@ def test_values_and_gradients_of_the_later_junction(reverse, monkeypatch):
     monkeypatch.setattr(passes, "NEARLY", 0.0)
     jax.clear_caches()
     assert ran(xs, reverse=reverse).stats.repairs > 0
+
+
+class Weighed(AbstractTally):
+    """The step, which adds to the totals what it is given times the state before it."""
+
+    weights: jax.Array
+
+    def __call__(self, carry, x):
+        return self.tally(carry, x)[:2]
+
+    def tally(self, carry, x):
+        (after, y) = step(self.weights, carry, x)
+        return after, (y, carry), jnp.outer(x[1], carry)
+
+    def again(self, y, x, counted):
+        return y[1], (x[0], jnp.where(counted, x[1], 0))
+
+
+def test_totals_of_the_rows_between_two_junctions_are_counted_once(monkeypatch):
+    """Where the earlier junction is accepted they are those of the run from arbitrary starts, else of the true run."""
+    states = jnp.concatenate([jnp.zeros((1, D)), run(jax.lax.scan, inputs([3]))[1][:-1]])
+    layout = Layout(T, D, 2.0 * D**2, chunks=CHUNKS, trial=64)
+    arguments = Weighed(WEIGHTS), jnp.zeros(D), inputs([3]), layout
+    assert int(scan_blocks(*arguments)[2].chunks) == CHUNKS
+    totals = tally_blocks(*arguments)[2]
+    np.testing.assert_allclose(totals, inputs([3])[1].T @ states, rtol=1e-4, atol=1e-3)
+    jax.clear_caches()
+    monkeypatch.setattr(passes, "NEARLY", 0.0)
+    assert int(scan_blocks(*arguments)[2].chunks) == 0
 
 
 def test_a_chunk_that_does_not_forget_by_the_later_junction_is_not_accepted():
